@@ -1,0 +1,107 @@
+/** One connection to Postgres, the same for both drivers: Drizzle on top, COPY beside it. */
+
+import { Client as NeonClient } from '@neondatabase/serverless';
+import { drizzle as drizzleNeon } from 'drizzle-orm/neon-serverless';
+import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres';
+import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
+import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { errorText, SluiceError } from '../errors.ts';
+import { CONNECT_TIME_LIMIT_MS } from '../limits.ts';
+import { withTimeLimit } from '../time-limit.ts';
+import { type DatabaseTarget, describeTarget } from './target.ts';
+
+/** Drizzle, whatever the driver below it. */
+export type Database = PgDatabase<PgQueryResultHKT, Record<string, never>>;
+
+export interface Connection {
+  readonly db: Database;
+  /** False once the server or the network ended the connection; such a connection is of no further use. */
+  readonly isOpen: boolean;
+  /**
+   * Runs a `COPY … FROM STDIN` and resolves when the server has taken all of it. The chunks are only sent once the
+   * server has agreed to the statement.
+   */
+  copyIn(statement: string, chunks: readonly Uint8Array[]): Promise<void>;
+  /** Ends the connection. Never waits: ending a dead socket can hang on Workers (brianc/node-postgres#3152). */
+  close(): void;
+}
+
+/**
+ * Opens a connection.
+ *
+ * @param timeLimitMs default 5,000
+ * @throws SluiceError `database_unreachable`, which names the host and the reason but no password
+ */
+export async function openConnection(target: DatabaseTarget, timeLimitMs = CONNECT_TIME_LIMIT_MS): Promise<Connection> {
+  const client = target.driver === 'neon' ? neonClient(target) : new pg.Client({ connectionString: target.url });
+  let isOpen = true;
+  // Without a listener, the loss of an idle connection would be an uncaught error and end the process.
+  client.on('error', () => {
+    isOpen = false;
+  });
+  client.on('end', () => {
+    isOpen = false;
+  });
+  const close = (): void => {
+    isOpen = false;
+    void client.end().catch(() => {});
+  };
+  try {
+    await withTimeLimit<unknown>(client.connect(), timeLimitMs, 'connecting');
+  } catch (error) {
+    close();
+    throw new SluiceError('database_unreachable', `Cannot reach the database ${describeTarget(target)}: ${reasonText(error)}`, {
+      cause: error,
+      details: { sqlState: sqlState(error) },
+    });
+  }
+  const db = client instanceof NeonClient ? drizzleNeon(client) : drizzlePg(client as pg.Client);
+  return {
+    db: db as unknown as Database,
+    get isOpen() {
+      return isOpen;
+    },
+    async copyIn(statement, chunks) {
+      const stream = (client as pg.Client).query(copyFrom(statement));
+      await new Promise<void>((resolve, reject) => {
+        stream.on('finish', resolve);
+        stream.on('error', reject);
+        for (const chunk of chunks) stream.write(chunk);
+        stream.end();
+      });
+    },
+    close,
+  };
+}
+
+function neonClient({ url, neonProxy }: DatabaseTarget): NeonClient {
+  const client = new NeonClient(url);
+  if (neonProxy !== undefined) {
+    // A plain Postgres behind a tunnel: no TLS on the WebSocket, and its password exchange (SCRAM) cannot be pipelined.
+    client.neonConfig.wsProxy = (host, port) => `${neonProxy}?address=${host}:${port}`;
+    client.neonConfig.useSecureWebSocket = false;
+    client.neonConfig.pipelineTLS = false;
+    client.neonConfig.pipelineConnect = false;
+  }
+  return client;
+}
+
+function reasonText(error: unknown): string {
+  // A failed WebSocket of the Neon driver rejects with an event, which has no text of its own.
+  if (error instanceof Error) return errorText(error);
+  if (typeof error === 'object' && error !== null && 'message' in error && typeof error.message === 'string') {
+    return error.message;
+  }
+  return 'the connection could not be opened';
+}
+
+/** The SQLSTATE of a Postgres error, looked for along the causes; undefined where it is no error of the server. */
+export function sqlState(error: unknown): string | undefined {
+  let current: unknown = error;
+  for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth += 1) {
+    if ('code' in current && typeof current.code === 'string' && /^[0-9A-Z]{5}$/.test(current.code)) return current.code;
+    current = 'cause' in current ? current.cause : undefined;
+  }
+  return undefined;
+}

@@ -1,0 +1,132 @@
+/**
+ * The one error family of Sluice. Every error that a user can meet has a code; the table below says which
+ * HTTP status and which WebSocket close code belong to it. Codes are also names in statistics and on the
+ * wire, so a code is never renamed without a note in the changelog.
+ */
+
+const ERROR_TABLE = {
+  invalid_options: { status: 400, closeCode: 1008 },
+  unauthorized: { status: 401, closeCode: 1008 },
+  bench_disabled: { status: 403, closeCode: 1008 },
+  unknown_sink: { status: 404, closeCode: 1008 },
+  not_found: { status: 404, closeCode: 1008 },
+  bench_running: { status: 409, closeCode: 1013 },
+  upgrade_required: { status: 426, closeCode: 1002 },
+  internal: { status: 500, closeCode: 1011 },
+  database_unreachable: { status: 503, closeCode: 1013 },
+  database_refused: { status: 503, closeCode: 1013 },
+  time_limit: { status: 504, closeCode: 1013 },
+
+  // What a raw socket's frames can be refused for (PROTOCOL.md, "Refusals").
+  binary_frame: { status: 400, closeCode: 1003 },
+  frame_too_large: { status: 413, closeCode: 1009 },
+  message_too_large: { status: 413, closeCode: 1009 },
+  invalid_json: { status: 400, closeCode: 1007 },
+  nul_character: { status: 400, closeCode: 1007 },
+  lone_surrogate: { status: 400, closeCode: 1007 },
+  number_out_of_range: { status: 400, closeCode: 1007 },
+  nesting_too_deep: { status: 400, closeCode: 1007 },
+  buffer_full: { status: 503, closeCode: 1013 },
+
+  // Outcomes of a bench run (the CLI turns them into its exit codes).
+  audit_failed: { status: 500, closeCode: 1011 },
+  aborted: { status: 500, closeCode: 1001 },
+} as const satisfies Record<string, { status: number; closeCode: number }>;
+
+/** A name from the error table. */
+export type ErrorCode = keyof typeof ERROR_TABLE;
+
+/** An error with a code for machines, a sentence for people and, where it helps, data for recovery. */
+export class SluiceError extends Error {
+  override readonly name = 'SluiceError';
+  readonly code: ErrorCode;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { details?: Record<string, unknown>; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+}
+
+/**
+ * Tells whether a value is one of Sluice's errors. It reads the code, not the class: classes do not survive
+ * RPC between Durable Objects or a second copy of the package.
+ */
+export function isSluiceError(value: unknown): value is SluiceError {
+  return (
+    value instanceof Error && 'code' in value && typeof value.code === 'string' && value.code in ERROR_TABLE
+  );
+}
+
+/** The HTTP status that belongs to a code. */
+export function httpStatus(code: ErrorCode): number {
+  return ERROR_TABLE[code].status;
+}
+
+/** The WebSocket close code that belongs to a code. */
+export function closeCode(code: ErrorCode): number {
+  return ERROR_TABLE[code].closeCode;
+}
+
+/** The body of an `application/problem+json` answer (RFC 9457). */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  code: ErrorCode;
+  detail: string;
+  [extension: string]: unknown;
+}
+
+const TITLES: Partial<Record<ErrorCode, string>> = {
+  invalid_options: 'Wrong options',
+  unknown_sink: 'Unknown sink',
+  upgrade_required: 'Upgrade required',
+  database_unreachable: 'Database unreachable',
+};
+
+/** Turns any thrown value into problem details. What is not a SluiceError becomes `internal` without its text. */
+export function toProblem(error: unknown): Problem {
+  if (!isSluiceError(error)) {
+    // The text of a foreign error may hold an address or a statement; it goes to the log, not to the client.
+    const code = 'internal';
+    return { type: 'about:blank', title: 'Internal error', status: 500, code, detail: 'Something failed inside Sluice; see the log' };
+  }
+  return {
+    ...error.details,
+    type: 'about:blank',
+    title: TITLES[error.code] ?? sentenceCase(error.code),
+    status: httpStatus(error.code),
+    code: error.code,
+    detail: error.message,
+  };
+}
+
+function sentenceCase(code: string): string {
+  const words = code.replaceAll('_', ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** The text of any thrown value, with the causes that say more than the error itself, on one line. */
+export function errorText(error: unknown): string {
+  const parts: string[] = [];
+  let current: unknown = error;
+  for (let depth = 0; depth < 4 && current !== undefined && current !== null; depth += 1) {
+    const part = ownText(current);
+    if (part !== '' && !parts.some((known) => known.includes(part))) parts.push(part);
+    current = current instanceof Error ? current.cause : undefined;
+  }
+  return parts.join(': ').replaceAll(/\s+/g, ' ').slice(0, 500);
+}
+
+function ownText(value: unknown): string {
+  // A refused connection to a name with several addresses is an AggregateError with an empty message.
+  if (value instanceof AggregateError && value.errors.length > 0) return ownText(value.errors[0]);
+  if (value instanceof Error) return value.message === '' ? value.name : value.message;
+  return String(value);
+}

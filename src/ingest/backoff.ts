@@ -1,0 +1,23 @@
+/** How long to wait before the next try, from how many tries have failed in a row. */
+
+export interface BackoffOptions {
+  /** The longest wait after the first failure. Default: 100. */
+  baseMs: number;
+  /** The longest wait ever. Default: 30,000. */
+  maxMs: number;
+}
+
+export const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 100, maxMs: 30_000 };
+
+/**
+ * Exponential backoff with full jitter: a random time up to `baseMs * 2^(failures - 1)`, so that many shards that
+ * lost the same database do not come back at the same moment (AWS Architecture Blog, "Exponential Backoff And
+ * Jitter"). At least a tenth of that time passes, so that a broken database is never asked in a tight loop.
+ *
+ * @param failures tries that failed in a row, from 1
+ * @param random a number from 0 to below 1
+ */
+export function backoffMs(failures: number, random: number, options: BackoffOptions = DEFAULT_BACKOFF): number {
+  const ceiling = Math.min(options.maxMs, options.baseMs * 2 ** Math.min(failures - 1, 30));
+  return Math.round(ceiling * (0.1 + 0.9 * random));
+}

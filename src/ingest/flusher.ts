@@ -1,0 +1,191 @@
+/**
+ * Moves messages from a buffer to Postgres at its own pace: cuts batches by rows, bytes and age, keeps at most
+ * `workers` of them in flight, and tries again with backoff until each is written.
+ *
+ * Maintained invariant: a message taken from the buffer is either settled after its write resolved, or put back
+ * after it failed; nothing is dropped here. With one worker, batches are written in the order of their messages.
+ */
+
+import { errorText } from '../errors.ts';
+import { type BackoffOptions, backoffMs, DEFAULT_BACKOFF } from './backoff.ts';
+import { LatencyHistogram } from './latency-histogram.ts';
+import { type MessageBatch, rowsOf } from './message-batch.ts';
+import type { MessageBuffer } from './message-buffer.ts';
+import type { Timers } from './timers.ts';
+
+export interface FlusherOptions {
+  buffer: MessageBuffer;
+  /** Writes one batch; resolves once Postgres has committed it. `worker` counts from 0. */
+  write: (batch: MessageBatch, worker: number) => Promise<void>;
+  /** Rows that trigger a flush and the most that one batch holds. */
+  batchRows: number;
+  batchBytes: number;
+  /** How long the oldest message waits for company. 0: a flush starts with whatever is there. */
+  lingerMs: number;
+  /** Batches in flight at the most. */
+  workers: number;
+  timers: Timers;
+  /** A number from 0 to below 1, for the jitter. */
+  random: () => number;
+  backoff?: BackoffOptions;
+  /** Called after each batch that was settled or put back. */
+  onProgress?: () => void;
+}
+
+export interface FlusherStats {
+  /** Messages that Postgres has committed. */
+  flushed: number;
+  /** Batches that Postgres has committed. */
+  flushes: number;
+  /** Tries that failed, in all and since the last one that went well. */
+  failures: number;
+  failuresInARow: number;
+  /** The last failure's text and time; kept after recovery, so that a short outage can be seen later. */
+  lastError: string | null;
+  lastErrorAtMs: number | null;
+}
+
+export class Flusher {
+  readonly #options: FlusherOptions;
+  readonly #idleWorkers: number[];
+  readonly #latency = new LatencyHistogram();
+  readonly #stats: FlusherStats = {
+    flushed: 0,
+    flushes: 0,
+    failures: 0,
+    failuresInARow: 0,
+    lastError: null,
+    lastErrorAtMs: null,
+  };
+
+  #cancelTimer: (() => void) | undefined;
+  #timerDueAtMs = Number.POSITIVE_INFINITY;
+  #retryAtMs = 0;
+  /** Messages that a `flush` wants out whatever their age. */
+  #forcedRows = 0;
+  readonly #emptyWaiters: (() => void)[] = [];
+
+  constructor(options: FlusherOptions) {
+    this.#options = options;
+    this.#idleWorkers = Array.from({ length: options.workers }, (_, index) => options.workers - 1 - index);
+  }
+
+  get stats(): Readonly<FlusherStats> {
+    return this.#stats;
+  }
+
+  /** How long the batches took to be written. */
+  get latency(): LatencyHistogram {
+    return this.#latency;
+  }
+
+  /** True while a batch is on its way to Postgres. */
+  get isWriting(): boolean {
+    return this.#idleWorkers.length < this.#options.workers;
+  }
+
+  /** Call after each append: starts what is due, and sets the timer for what is not. */
+  notify(): void {
+    // The hot path: while every worker is busy, or while a timer is set and no size is reached, there is nothing to do.
+    if (this.#idleWorkers.length === 0) return;
+    const { buffer, batchRows, batchBytes } = this.#options;
+    if (this.#cancelTimer !== undefined && buffer.waitingRows < batchRows && buffer.waitingBytes < batchBytes) return;
+    this.#pump();
+  }
+
+  /**
+   * Flushes what is in the buffer now, without waiting for its age. It does not wait for a backoff to end, so an
+   * alarm is a try of its own.
+   */
+  flush(): void {
+    this.#forcedRows = this.#options.buffer.waitingRows;
+    this.#retryAtMs = 0;
+    this.#pump();
+  }
+
+  /** Resolves when everything that is in the buffer now, or comes in until then, is committed. */
+  drained(): Promise<void> {
+    if (this.#options.buffer.rows === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#emptyWaiters.push(resolve));
+  }
+
+  #pump(): void {
+    const { buffer, batchRows, batchBytes } = this.#options;
+    while (this.#idleWorkers.length > 0 && this.#isDue()) {
+      const batch = buffer.take({ maxRows: batchRows, maxBytes: batchBytes });
+      if (batch === undefined) break;
+      this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
+      void this.#run(batch, this.#idleWorkers.pop() as number);
+    }
+    this.#setTimer();
+  }
+
+  #isDue(): boolean {
+    const { buffer, batchRows, batchBytes, timers } = this.#options;
+    if (buffer.waitingRows === 0) return false;
+    if (this.#retryAtMs > 0 && timers.now() < this.#retryAtMs) return false;
+    return (
+      this.#forcedRows > 0 ||
+      buffer.waitingRows >= batchRows ||
+      buffer.waitingBytes >= batchBytes ||
+      timers.now() >= this.#lingerEndsAtMs()
+    );
+  }
+
+  #lingerEndsAtMs(): number {
+    const { buffer, lingerMs } = this.#options;
+    return (buffer.oldestWaitingAtMs ?? Number.POSITIVE_INFINITY) + lingerMs;
+  }
+
+  async #run(batch: MessageBatch, worker: number): Promise<void> {
+    const { buffer, write, timers, random, backoff = DEFAULT_BACKOFF, onProgress } = this.#options;
+    const startedAtMs = timers.now();
+    try {
+      await write(batch, worker);
+      buffer.settle(batch);
+      this.#latency.record(timers.now() - startedAtMs);
+      this.#stats.flushed += rowsOf(batch);
+      this.#stats.flushes += 1;
+      this.#stats.failuresInARow = 0;
+      this.#retryAtMs = 0;
+    } catch (error) {
+      buffer.putBack(batch);
+      this.#stats.failures += 1;
+      this.#stats.failuresInARow += 1;
+      this.#stats.lastError = errorText(error);
+      this.#stats.lastErrorAtMs = timers.now();
+      this.#retryAtMs = timers.now() + backoffMs(this.#stats.failuresInARow, random(), backoff);
+    }
+    this.#idleWorkers.push(worker);
+    this.#pump();
+    if (buffer.rows === 0) {
+      for (const resolve of this.#emptyWaiters.splice(0)) resolve();
+    }
+    onProgress?.();
+  }
+
+  // One timer, for the next moment at which something may be due without a new message.
+  #setTimer(): void {
+    const { buffer, timers } = this.#options;
+    const dueAtMs =
+      buffer.waitingRows === 0 || this.#idleWorkers.length === 0
+        ? Number.POSITIVE_INFINITY
+        : Math.max(this.#retryAtMs, this.#lingerEndsAtMs());
+    // A timer that fires too early only looks and sets the next one; moving it for each message would cost more.
+    if (dueAtMs === Number.POSITIVE_INFINITY || this.#timerDueAtMs <= dueAtMs) return;
+    this.#cancelTimer?.();
+    this.#timerDueAtMs = dueAtMs;
+    this.#cancelTimer = timers.after(Math.max(0, dueAtMs - timers.now()), () => {
+      this.#timerDueAtMs = Number.POSITIVE_INFINITY;
+      this.#cancelTimer = undefined;
+      this.#pump();
+    });
+  }
+
+  /** Cancels the timer. What is in the buffer stays there. */
+  close(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    this.#timerDueAtMs = Number.POSITIVE_INFINITY;
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Where accepted messages wait for the flush. Everything is synchronous: a Durable Object's handlers interleave
+ * at every await, so nothing may come between a check of the buffer and the act on it.
+ */
+
+import { emptyColumns, type MessageBatch, type MessageColumns } from './message-batch.ts';
+
+/** The messages of one frame, all of one producer and received together. */
+export interface Arrival {
+  producer: string;
+  /** The sequence of the first payload; each further one is one higher. */
+  firstSequence: number;
+  payloads: readonly string[];
+  plain: readonly boolean[];
+  receivedAtMs: number;
+}
+
+/** How much one `take` may hand out. */
+export interface TakeLimits {
+  maxRows: number;
+  maxBytes: number;
+}
+
+export interface MessageBuffer {
+  /** Messages held, in flight ones included. */
+  readonly rows: number;
+  /** What they count for in bytes, in flight ones included. */
+  readonly bytes: number;
+  /** Messages not in flight. */
+  readonly waitingRows: number;
+  readonly waitingBytes: number;
+  /** When the oldest message not in flight was received. */
+  readonly oldestWaitingAtMs: number | undefined;
+  /** Adds one arrival at the end. The caller has checked that there is room. */
+  append(arrival: Arrival): void;
+  /** Takes a batch from the front; it stays counted until it is settled or put back. */
+  take(limits: TakeLimits): MessageBatch | undefined;
+  /** The batch is committed: forget it. */
+  settle(batch: MessageBatch): void;
+  /** The batch was not written: it goes out again before anything that waits. */
+  putBack(batch: MessageBatch): void;
+}
+
+/**
+ * What a message counts for beyond its own text: five array slots, its share of the strings' headers and of the
+ * arrays' growth. Measured as about 110 bytes of heap per message with a one-character payload; tiny messages would
+ * otherwise fill the memory long before the limit.
+ */
+export const MESSAGE_OVERHEAD_BYTES = 112;
+
+interface Segment {
+  columns: MessageColumns;
+  /** First row not yet taken. */
+  head: number;
+}
+
+/** A buffer in memory: a queue of column segments, and the batches that came back. */
+export class MemoryBuffer implements MessageBuffer {
+  readonly #segments: Segment[] = [];
+  // Batches that could not be written, oldest first; they go out before anything else.
+  readonly #returned: MessageBatch[] = [];
+  #rows = 0;
+  #bytes = 0;
+  #waitingRows = 0;
+  #waitingBytes = 0;
+  readonly #segmentRows: number;
+
+  /**
+   * @param segmentRows rows after which a new segment begins: the sink's `batchRows`, so that a full batch is one
+   *   segment and is freed as a whole once it is written. No batch is larger than a segment.
+   */
+  constructor(segmentRows: number) {
+    this.#segmentRows = segmentRows;
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get waitingRows(): number {
+    return this.#waitingRows;
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  get oldestWaitingAtMs(): number | undefined {
+    const returned = this.#returned[0];
+    if (returned !== undefined) return returned.columns.receivedAtMs[returned.from];
+    const segment = this.#segments[0];
+    return segment?.columns.receivedAtMs[segment.head];
+  }
+
+  append({ producer, firstSequence, payloads, plain, receivedAtMs }: Arrival): void {
+    let columns = this.#openSegment();
+    let bytes = 0;
+    for (let index = 0; index < payloads.length; index += 1) {
+      if (columns.payloads.length === this.#segmentRows) columns = this.#addSegment();
+      const payload = payloads[index] as string;
+      columns.producers.push(producer);
+      columns.sequences.push(firstSequence + index);
+      columns.payloads.push(payload);
+      columns.plain.push(plain[index] as boolean);
+      columns.receivedAtMs.push(receivedAtMs);
+      bytes += payload.length + MESSAGE_OVERHEAD_BYTES;
+    }
+    this.#rows += payloads.length;
+    this.#bytes += bytes;
+    this.#waitingRows += payloads.length;
+    this.#waitingBytes += bytes;
+  }
+
+  take({ maxRows, maxBytes }: TakeLimits): MessageBatch | undefined {
+    const batch = this.#returned.shift() ?? this.#cut(maxRows, maxBytes);
+    if (batch === undefined) return undefined;
+    this.#waitingRows -= batch.to - batch.from;
+    this.#waitingBytes -= batch.bytes;
+    return batch;
+  }
+
+  settle(batch: MessageBatch): void {
+    this.#rows -= batch.to - batch.from;
+    this.#bytes -= batch.bytes;
+  }
+
+  putBack(batch: MessageBatch): void {
+    this.#returned.push(batch);
+    this.#waitingRows += batch.to - batch.from;
+    this.#waitingBytes += batch.bytes;
+  }
+
+  #openSegment(): MessageColumns {
+    const last = this.#segments.at(-1);
+    return last === undefined ? this.#addSegment() : last.columns;
+  }
+
+  #addSegment(): MessageColumns {
+    const columns = emptyColumns();
+    this.#segments.push({ columns, head: 0 });
+    return columns;
+  }
+
+  #cut(maxRows: number, maxBytes: number): MessageBatch | undefined {
+    const segment = this.#segments[0];
+    if (segment === undefined) return undefined;
+    const { columns, head } = segment;
+    const last = Math.min(columns.payloads.length, head + maxRows);
+    let to = head;
+    let bytes = 0;
+    while (to < last) {
+      const size = (columns.payloads[to] as string).length + MESSAGE_OVERHEAD_BYTES;
+      // The first row always goes, however large: a batch of nothing would never end.
+      if (to > head && bytes + size > maxBytes) break;
+      bytes += size;
+      to += 1;
+    }
+    segment.head = to;
+    // An emptied segment is dropped even when it is not full: the batch alone keeps its columns alive.
+    if (to === columns.payloads.length) this.#segments.shift();
+    return { columns, from: head, to, bytes };
+  }
+}

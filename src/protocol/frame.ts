@@ -1,0 +1,169 @@
+/**
+ * A raw socket's frame: text that holds one message, or many separated by newlines (PROTOCOL.md, "Raw mode").
+ */
+
+import type { ErrorCode } from '../errors.ts';
+import {
+  DEFAULT_MAX_MESSAGE_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_NESTING_DEPTH,
+  MAX_NUMERIC_FRACTION_DIGITS,
+  MAX_NUMERIC_INTEGER_DIGITS,
+  MAX_REFUSALS_PER_ERROR_FRAME,
+} from '../limits.ts';
+import {
+  checkJson,
+  JSON_ESCAPED,
+  JSON_INVALID,
+  JSON_LONE_SURROGATE,
+  JSON_NUL,
+  JSON_NUMBER_OUT_OF_RANGE,
+  JSON_PLAIN,
+  JSON_TOO_DEEP,
+} from './check-json.ts';
+import { utf8BytesAtMost } from './utf8.ts';
+
+/** Why a message, or a whole frame, was not taken. */
+export type RefusalCode = Extract<
+  ErrorCode,
+  | 'binary_frame'
+  | 'frame_too_large'
+  | 'message_too_large'
+  | 'invalid_json'
+  | 'nul_character'
+  | 'lone_surrogate'
+  | 'number_out_of_range'
+  | 'nesting_too_deep'
+  | 'buffer_full'
+>;
+
+/** One refused message. `line` counts the frame's lines from 1; 0 means the frame as a whole. */
+export interface Refusal {
+  line: number;
+  code: RefusalCode;
+}
+
+/** What a frame holds: the good messages, in order, and what was refused beside them. */
+export interface DecodedFrame {
+  /** The messages' own texts: never parsed and rewritten, so that 2^53 + 1 stays what it was. */
+  payloads: string[];
+  /** Per payload: true when it has no backslash and no control character, so that no writer must escape it. */
+  plain: boolean[];
+  /** Every refused message of the frame, spelled out up to `MAX_REFUSALS_PER_ERROR_FRAME`. */
+  refusals: Refusal[];
+  /** How many messages were refused in all. */
+  refusedCount: number;
+}
+
+export interface FrameLimits {
+  /** Default 64 KiB. */
+  maxMessageBytes: number;
+  /** Default 1 MiB. */
+  maxFrameBytes: number;
+}
+
+export const DEFAULT_FRAME_LIMITS: FrameLimits = {
+  maxMessageBytes: DEFAULT_MAX_MESSAGE_BYTES,
+  maxFrameBytes: MAX_FRAME_BYTES,
+};
+
+const REFUSAL_OF_VERDICT: Record<number, RefusalCode> = {
+  [JSON_INVALID]: 'invalid_json',
+  [JSON_NUL]: 'nul_character',
+  [JSON_LONE_SURROGATE]: 'lone_surrogate',
+  [JSON_NUMBER_OUT_OF_RANGE]: 'number_out_of_range',
+  [JSON_TOO_DEEP]: 'nesting_too_deep',
+};
+
+const NEWLINE = '\n';
+
+/**
+ * Splits a frame into messages and checks each of them. Bad messages never harm the good ones beside them.
+ * Blank lines are skipped, so that a trailing newline is no message.
+ */
+export function decodeFrame(frame: string | ArrayBuffer, limits: FrameLimits = DEFAULT_FRAME_LIMITS): DecodedFrame {
+  if (typeof frame !== 'string') return refusedWhole('binary_frame');
+  if (!utf8BytesAtMost(frame, 0, frame.length, limits.maxFrameBytes)) return refusedWhole('frame_too_large');
+
+  const decoded: DecodedFrame = { payloads: [], plain: [], refusals: [], refusedCount: 0 };
+  let start = 0;
+  for (let line = 1; start <= frame.length; line += 1) {
+    let end = frame.indexOf(NEWLINE, start);
+    if (end === -1) end = frame.length;
+    decodeLine(frame, start, end, line, limits.maxMessageBytes, decoded);
+    start = end + 1;
+  }
+  return decoded;
+}
+
+function decodeLine(
+  frame: string,
+  start: number,
+  end: number,
+  line: number,
+  maxMessageBytes: number,
+  decoded: DecodedFrame,
+): void {
+  // The size comes first: a message over the limit is not worth reading.
+  if (!utf8BytesAtMost(frame, start, end, maxMessageBytes)) {
+    refuse(decoded, line, 'message_too_large');
+    return;
+  }
+  const verdict = checkJson(frame, start, end);
+  if (verdict === JSON_PLAIN) {
+    decoded.payloads.push(start === 0 && end === frame.length ? frame : frame.slice(start, end));
+    decoded.plain.push(true);
+  } else if (verdict === JSON_ESCAPED) {
+    // The trim drops the carriage return of a sender that ends its lines with CRLF.
+    decoded.payloads.push(frame.slice(start, end).trim());
+    decoded.plain.push(false);
+  } else if (verdict !== JSON_INVALID || frame.slice(start, end).trim() !== '') {
+    refuse(decoded, line, REFUSAL_OF_VERDICT[verdict] ?? 'invalid_json');
+  }
+}
+
+function refuse(decoded: DecodedFrame, line: number, code: RefusalCode): void {
+  decoded.refusedCount += 1;
+  if (decoded.refusals.length < MAX_REFUSALS_PER_ERROR_FRAME) decoded.refusals.push({ line, code });
+}
+
+function refusedWhole(code: RefusalCode): DecodedFrame {
+  return { payloads: [], plain: [], refusals: [{ line: 0, code }], refusedCount: 1 };
+}
+
+/** The sentence that goes with a refusal: what was wrong and what to do. */
+export function refusalText(code: RefusalCode, limits: FrameLimits = DEFAULT_FRAME_LIMITS): string {
+  switch (code) {
+    case 'binary_frame':
+      return 'Binary frames are not taken: send text frames with one JSON message per line';
+    case 'frame_too_large':
+      return `The frame is larger than ${limits.maxFrameBytes} bytes: split it into several frames`;
+    case 'message_too_large':
+      return `The message is larger than ${limits.maxMessageBytes} bytes: split it, or raise the sink's maxMessageBytes`;
+    case 'invalid_json':
+      return 'The message is not valid JSON: send one JSON value per line';
+    case 'nul_character':
+      return 'The message holds a NUL character (\\u0000), which Postgres cannot store: remove it';
+    case 'lone_surrogate':
+      return 'The message holds half of a surrogate pair (\\ud800 to \\udfff), which is no character: remove it';
+    case 'number_out_of_range':
+      return `The message holds a number that Postgres cannot store: at most ${MAX_NUMERIC_INTEGER_DIGITS} digits before the point and ${MAX_NUMERIC_FRACTION_DIGITS} after it`;
+    case 'nesting_too_deep':
+      return `The message is nested deeper than ${MAX_NESTING_DEPTH} levels: flatten it`;
+    case 'buffer_full':
+      return 'The buffer is full because the database takes less than arrives: reconnect later, and send the refused messages again';
+  }
+}
+
+/** The error frame that answers refusals: one per frame received, however many of its messages were refused. */
+export function encodeErrorFrame(
+  refusals: readonly Refusal[],
+  refusedCount: number,
+  limits: FrameLimits = DEFAULT_FRAME_LIMITS,
+): string {
+  return JSON.stringify({
+    t: 'error',
+    refused: refusedCount,
+    errors: refusals.map(({ line, code }) => ({ line, code, message: refusalText(code, limits) })),
+  });
+}

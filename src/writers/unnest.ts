@@ -1,0 +1,56 @@
+import { type SQL, sql } from 'drizzle-orm';
+import type { MessageBatch } from '../ingest/message-batch.ts';
+import { quoteName, type SinkColumn } from '../sink.ts';
+import { batchPlan, type Writer } from './writer.ts';
+
+/**
+ * One statement of constant text with one array per column. It has as many parameters as columns, whatever the
+ * number of rows, so Postgres parses a short statement and the parameter limit is far away.
+ */
+export const unnest: Writer = {
+  mode: 'unnest',
+  description: 'one INSERT … SELECT FROM unnest, one array per column',
+  plan: batchPlan,
+  create({ quotedTable, columns }) {
+    const names = columns.map(({ name }) => quoteName(name));
+    const head = sql.raw(`insert into ${quotedTable} (${names.join(', ')}) select ${columns.map(selected).join(', ')} from unnest(`);
+    const tail = sql.raw(`) as rows (${names.join(', ')})`);
+    return async function insertArrays({ db }, batch) {
+      const statement: SQL[] = [head];
+      columns.forEach((column, index) => {
+        if (index > 0) statement.push(sql.raw(', '));
+        statement.push(ARRAY_SQL[column.shape](sql.param(arrayText(column, batch)), column.sqlType));
+      });
+      statement.push(tail);
+      await db.execute(sql.join(statement));
+    };
+  },
+};
+
+// An array of digits is cheapest as the array literal of its type. A text full of quotes, such as JSON, would have to
+// be escaped into a literal here and unescaped there; split at newlines, which it never holds, it goes as it is
+// (measured: 181k against 112k rows/s). Only a text that may be anything pays for the literal.
+const ARRAY_SQL: Record<SinkColumn['shape'], (array: SQL | ReturnType<typeof sql.param>, sqlType: string) => SQL> = {
+  digits: (array, sqlType) => sql`${array}::${sql.raw(sqlType)}[]`,
+  line: (array) => sql`string_to_array(${array}, E'\n')`,
+  any: (array) => sql`${array}::text[]`,
+};
+
+function selected({ name, shape, sqlType }: SinkColumn): string {
+  return shape === 'digits' ? quoteName(name) : `${quoteName(name)}::${sqlType}`;
+}
+
+function arrayText(column: SinkColumn, { columns, from, to }: MessageBatch): string {
+  const parts: string[] = [];
+  if (column.shape === 'any') {
+    for (let row = from; row < to; row += 1) parts.push(literalElement(column.text(columns, row)));
+  } else {
+    for (let row = from; row < to; row += 1) parts.push(column.text(columns, row) as string);
+  }
+  return column.shape === 'line' ? parts.join('\n') : `{${parts.join(',')}}`;
+}
+
+// Quoted, an element may hold anything: only quotes and backslashes need a backslash, and the word NULL is a text.
+function literalElement(text: string | null): string {
+  return text === null ? 'NULL' : `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
+}

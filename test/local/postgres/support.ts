@@ -1,0 +1,93 @@
+/** What the tests of the embedded Postgres share. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import pg from 'pg';
+import { serverAccount } from '../../../local/postgres/account.ts';
+import { placeData } from '../../../local/postgres/data-directory.ts';
+
+export const isRoot = process.getuid?.() === 0;
+
+/** Small, so that several servers fit beside each other. */
+export const SETTINGS = { shared_buffers: '16MB' };
+
+/** A folder for one cluster. `remove` removes the place where the data really lies too. */
+export async function temporaryData(): Promise<{ dataDirectory: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'sluice-test-'));
+  const dataDirectory = path.join(folder, 'data');
+  return {
+    dataDirectory,
+    async remove() {
+      const real = await placeData(dataDirectory, await serverAccount());
+      await rm(path.dirname(real), { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Runs one statement on a connection of its own. */
+export async function query(url: string, text: string, values: unknown[] = []): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url, ssl: false });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return (await client.query(text, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** Kills a server and all its children at once, as a power cut would. */
+export function killServer(processId: number): void {
+  const children = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .filter(([, parent]) => parent === processId)
+    .map(([child]) => child as number);
+  for (const id of [processId, ...children]) process.kill(id, 'SIGKILL');
+}
+
+/** Another process that owns, or has joined, a server. */
+export interface Holder {
+  server: { url: string; port: number; dataDirectory: string; processId: number; owned: boolean };
+  /** Ends the process without giving it a chance. */
+  kill(): Promise<void>;
+  /** Lets it stop its server and end. */
+  finish(): Promise<void>;
+}
+
+/** Starts Postgres from another process, with the sources below `checkout`. */
+export async function hold(
+  dataDirectory: string,
+  port: number,
+  checkout = path.resolve(import.meta.dirname, '../../..'),
+): Promise<Holder> {
+  const script = `
+    const { startEmbeddedPostgres } = await import(${JSON.stringify(path.join(checkout, 'local/postgres/embedded.ts'))});
+    const server = await startEmbeddedPostgres(${JSON.stringify({ dataDirectory, port, settings: SETTINGS })});
+    console.log(JSON.stringify(server));
+    process.stdin.once('end', () => server.stop()).resume();
+  `;
+  const child: ChildProcess = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: checkout,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'close');
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const first = await Promise.race([once(lines, 'line'), ended.then(() => undefined)]);
+  if (first === undefined) throw new Error('the other process ended before its Postgres ran');
+  return {
+    server: JSON.parse(first[0]),
+    async kill() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+    async finish() {
+      child.stdin?.end();
+      await ended;
+    },
+  };
+}
