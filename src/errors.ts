@@ -12,6 +12,7 @@ const ERROR_TABLE = {
   not_found: { status: 404, closeCode: 1008 },
   bench_running: { status: 409, closeCode: 1013 },
   upgrade_required: { status: 426, closeCode: 1002 },
+  invalid_configuration: { status: 500, closeCode: 1011 },
   internal: { status: 500, closeCode: 1011 },
   database_unreachable: { status: 503, closeCode: 1013 },
   database_refused: { status: 503, closeCode: 1013 },

@@ -79,7 +79,8 @@ function neonClient({ url, neonProxy }: DatabaseTarget): NeonClient {
   const client = new NeonClient(url);
   if (neonProxy !== undefined) {
     // A plain Postgres behind a tunnel: no TLS on the WebSocket, and its password exchange (SCRAM) cannot be pipelined.
-    client.neonConfig.wsProxy = (host, port) => `${neonProxy}?address=${host}:${port}`;
+    // The proxy knows its one database; as a function, because a string would get an `?address=` appended.
+    client.neonConfig.wsProxy = () => neonProxy;
     client.neonConfig.useSecureWebSocket = false;
     client.neonConfig.pipelineTLS = false;
     client.neonConfig.pipelineConnect = false;

@@ -175,6 +175,7 @@ describe('the Neon tunnel', { timeout: 180_000 }, () => {
         socket.on('drain', pump);
         // What the system buffers on the way is bounded; nothing moves for a while once that is full.
         socket.setTimeout(500, () => blocked.resolve(sent));
+        socket.on('finish', () => blocked.resolve(sent));
         pump();
       });
       const webSocket = await dial(await open(port));

@@ -1,0 +1,162 @@
+/** From frames to Postgres, for one shard: decode, number, buffer, flush. */
+
+import type { Connection } from '../database/connection.ts';
+import { ConnectionSlot } from '../database/connection-slot.ts';
+import { decodeFrame, encodeErrorFrame, type FrameLimits, type RefusalCode } from '../protocol/frame.ts';
+import { shardOf } from '../protocol/producer.ts';
+import { MAX_FRAME_BYTES } from '../limits.ts';
+import type { Sink } from '../sink.ts';
+import { WRITERS } from '../writers/writers.ts';
+import { Flusher, type FlusherStats } from './flusher.ts';
+import type { Intake, IntakeStats, Producer, Receipt } from './intake.ts';
+import { LatencyHistogram } from './latency-histogram.ts';
+import { MemoryBuffer, MESSAGE_OVERHEAD_BYTES, type MessageBuffer } from './message-buffer.ts';
+import type { Timers } from './timers.ts';
+
+export interface PipelineOptions {
+  sink: Sink;
+  openConnection: () => Promise<Connection>;
+  timers: Timers;
+  /** A number from 0 to below 1. */
+  random: () => number;
+  /** Called after each batch that was written or failed. */
+  onProgress?: () => void;
+}
+
+interface Lane {
+  buffer: MessageBuffer;
+  flusher: Flusher;
+}
+
+export class Pipeline implements Intake {
+  readonly #sink: Sink;
+  readonly #timers: Timers;
+  readonly #frameLimits: FrameLimits;
+  readonly #lanes: Lane[];
+  readonly #refused: Partial<Record<RefusalCode, number>> = {};
+  #received = 0;
+
+  constructor({ sink, openConnection, timers, random, onProgress }: PipelineOptions) {
+    this.#sink = sink;
+    this.#timers = timers;
+    this.#frameLimits = { maxMessageBytes: sink.options.maxMessageBytes, maxFrameBytes: MAX_FRAME_BYTES };
+    const writer = WRITERS[sink.options.writer];
+    const plan = writer.plan(sink.options);
+    this.#lanes = Array.from({ length: plan.lanes }, () => {
+      const buffer = new MemoryBuffer(sink.options.batchRows);
+      const workers = Array.from({ length: plan.workersPerLane }, () => ({
+        slot: new ConnectionSlot({ open: openConnection, timers }),
+        write: writer.create(sink),
+      }));
+      const flusher = new Flusher({
+        buffer,
+        write: (batch, index) => {
+          const { slot, write } = workers[index] as (typeof workers)[number];
+          return slot.use((connection) => write(connection, batch));
+        },
+        batchRows: plan.rowsPerWrite,
+        batchBytes: sink.options.batchBytes,
+        lingerMs: plan.lingerMs,
+        workers: plan.workersPerLane,
+        timers,
+        random,
+        ...(onProgress === undefined ? {} : { onProgress }),
+      });
+      return { buffer, flusher };
+    });
+  }
+
+  receive(producer: Producer, frame: string | ArrayBuffer): Receipt {
+    const { payloads, plain, refusals, refusedCount } = decodeFrame(frame, this.#frameLimits);
+    for (const { code } of refusals) this.#countRefused(code, 1);
+    // Refusals beyond those spelled out are counted under the last reason given, so that the sums hold.
+    const unnamed = refusedCount - refusals.length;
+    if (unnamed > 0) this.#countRefused(refusals.at(-1)?.code ?? 'invalid_json', unnamed);
+
+    if (payloads.length > 0 && !this.#hasRoomFor(payloads)) {
+      this.#countRefused('buffer_full', payloads.length);
+      const errorFrame = encodeErrorFrame([{ line: 0, code: 'buffer_full' }], refusedCount + payloads.length, this.#frameLimits);
+      return { accepted: 0, errorFrame, isFull: true };
+    }
+    if (payloads.length > 0) {
+      const lane = this.#laneOf(producer.name);
+      lane.buffer.append({
+        producer: producer.name,
+        firstSequence: producer.nextSequence,
+        payloads,
+        plain,
+        receivedAtMs: this.#timers.now(),
+      });
+      producer.nextSequence += payloads.length;
+      this.#received += payloads.length;
+      lane.flusher.notify();
+    }
+    const errorFrame = refusedCount === 0 ? undefined : encodeErrorFrame(refusals, refusedCount, this.#frameLimits);
+    return { accepted: payloads.length, errorFrame, isFull: false };
+  }
+
+  get isBusy(): boolean {
+    return this.#lanes.some(({ buffer }) => buffer.rows > 0);
+  }
+
+  get isWriting(): boolean {
+    return this.#lanes.some(({ flusher }) => flusher.isWriting);
+  }
+
+  get fill(): number {
+    return this.#bufferedBytes() / this.#sink.options.maxBufferBytes;
+  }
+
+  flush(): void {
+    for (const { flusher } of this.#lanes) flusher.flush();
+  }
+
+  async drained(): Promise<void> {
+    while (this.isBusy) await Promise.all(this.#lanes.map(({ flusher }) => flusher.drained()));
+  }
+
+  stats(): IntakeStats {
+    const latency = new LatencyHistogram();
+    const sums: FlusherStats = { flushed: 0, flushes: 0, failures: 0, failuresInARow: 0, lastError: null, lastErrorAtMs: null };
+    for (const { flusher } of this.#lanes) {
+      const { stats } = flusher;
+      latency.merge(flusher.latency.snapshot());
+      sums.flushed += stats.flushed;
+      sums.flushes += stats.flushes;
+      sums.failures += stats.failures;
+      sums.failuresInARow = Math.max(sums.failuresInARow, stats.failuresInARow);
+      if (stats.lastErrorAtMs !== null && stats.lastErrorAtMs >= (sums.lastErrorAtMs ?? 0)) {
+        sums.lastError = stats.lastError;
+        sums.lastErrorAtMs = stats.lastErrorAtMs;
+      }
+    }
+    return {
+      ...sums,
+      received: this.#received,
+      buffered: this.#lanes.reduce((rows, { buffer }) => rows + buffer.rows, 0),
+      bufferedBytes: this.#bufferedBytes(),
+      refused: { ...this.#refused },
+      latency: latency.snapshot(),
+    };
+  }
+
+  #laneOf(producer: string): Lane {
+    return this.#lanes[this.#lanes.length === 1 ? 0 : shardOf(producer, this.#lanes.length)] as Lane;
+  }
+
+  #bufferedBytes(): number {
+    let bytes = 0;
+    for (const { buffer } of this.#lanes) bytes += buffer.bytes;
+    return bytes;
+  }
+
+  #hasRoomFor(payloads: readonly string[]): boolean {
+    let bytes = this.#bufferedBytes() + payloads.length * MESSAGE_OVERHEAD_BYTES;
+    for (const payload of payloads) bytes += payload.length;
+    return bytes <= this.#sink.options.maxBufferBytes;
+  }
+
+  #countRefused(code: RefusalCode, count: number): void {
+    this.#refused[code] = (this.#refused[code] ?? 0) + count;
+  }
+}

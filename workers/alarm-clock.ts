@@ -1,0 +1,30 @@
+/**
+ * A Durable Object's alarm, armed at most once per interval. Every `setAlarm` is a row written and billed, so it is
+ * not moved for each message; and an alarm that is overdue counts as not armed, because one that got lost would
+ * otherwise never be set again.
+ */
+export class AlarmClock {
+  readonly #storage: Pick<DurableObjectStorage, 'setAlarm'>;
+  readonly #now: () => number;
+  // Not read back from storage at a start: setting it once more costs a row, trusting a stale one costs the promise.
+  #armedForMs = Number.NEGATIVE_INFINITY;
+
+  constructor(storage: Pick<DurableObjectStorage, 'setAlarm'>, now: () => number) {
+    this.#storage = storage;
+    this.#now = now;
+  }
+
+  /** Makes sure that the alarm goes off within `delayMs` or a little later. */
+  armWithin(delayMs: number): void {
+    const now = this.#now();
+    if (this.#armedForMs > now) return;
+    this.#armedForMs = now + delayMs;
+    // The write is part of this turn; a failure of the storage resets the object, nobody needs to wait for it here.
+    void this.#storage.setAlarm(this.#armedForMs);
+  }
+
+  /** Call when the alarm goes off. */
+  fired(): void {
+    this.#armedForMs = Number.NEGATIVE_INFINITY;
+  }
+}

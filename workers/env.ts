@@ -1,0 +1,36 @@
+/** What the Worker is bound to: the only place where the names of bindings and variables are spelled. */
+
+import { type DatabaseTarget, resolveTarget } from '../src/database/target.ts';
+import type { BenchObject } from './bench/bench-object.ts';
+import type { LoadObject } from './bench/load-object.ts';
+import type { Shard } from './shard.ts';
+
+export interface Env {
+  SHARD: DurableObjectNamespace<Shard>;
+  BENCH_OBJECT: DurableObjectNamespace<BenchObject>;
+  LOAD_OBJECT: DurableObjectNamespace<LoadObject>;
+  /** Wins over DATABASE_URL where it is bound. */
+  HYPERDRIVE?: Hyperdrive;
+  /** `postgres://user:password@host:port/database`; a secret. */
+  DATABASE_URL?: string;
+  /** `auto` (default), `tcp` or `neon`. */
+  DRIVER?: string;
+  /** Where the Neon driver goes instead of the Neon host: `host:port/path`. For local use. */
+  NEON_PROXY?: string;
+  /** `on` allows `/bench`, which writes to the database and costs money. */
+  BENCH?: string;
+  /** The bearer token that `/bench` then asks for. */
+  BENCH_TOKEN?: string;
+  /** Options of the sinks by name, as a table or as JSON text; over those in workers/sinks.ts. */
+  SINKS?: string | Record<string, Record<string, unknown>>;
+}
+
+/** The database of this deployment. Throws `invalid_options` where none is set. */
+export function databaseTarget(env: Env, driver: string | undefined = env.DRIVER): DatabaseTarget {
+  return resolveTarget({
+    hyperdriveUrl: env.HYPERDRIVE?.connectionString,
+    databaseUrl: env.DATABASE_URL,
+    driver,
+    neonProxy: env.NEON_PROXY,
+  });
+}

@@ -1,0 +1,9 @@
+/** The door: the Worker's fetch handler and the Durable Object classes that wrangler.toml names. */
+
+import { router } from './router.ts';
+
+export { BenchObject } from './bench/bench-object.ts';
+export { LoadObject } from './bench/load-object.ts';
+export { Shard } from './shard.ts';
+
+export default { fetch: router.fetch };

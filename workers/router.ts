@@ -1,0 +1,48 @@
+/** Path to handler, and the one place where an error becomes an answer. */
+
+import { Hono } from 'hono';
+import { errorText, isSluiceError, SluiceError, toProblem } from '../src/errors.ts';
+import type { Env } from './env.ts';
+import { benchRoutes } from './routes/bench.ts';
+import { healthRoute } from './routes/health.ts';
+import { socketRoute } from './routes/socket.ts';
+import { statsRoute } from './routes/stats.ts';
+
+export const router = new Hono<{ Bindings: Env }>();
+
+router.get('/', (context) =>
+  context.text(
+    [
+      'Sluice: WebSocket messages in, Postgres rows out.',
+      '',
+      'GET /ws/:sink   a WebSocket; one JSON message per line (?producer= names you)',
+      'GET /health     is the database there?',
+      'GET /stats      figures of every shard',
+      'GET /bench      compares the ways of writing on this database',
+      '',
+    ].join('\n'),
+  ),
+);
+router.route('/', socketRoute);
+router.route('/', healthRoute);
+router.route('/', statsRoute);
+router.route('/', benchRoutes);
+
+router.notFound((context) =>
+  problemResponse(new SluiceError('not_found', `There is nothing at ${context.req.path}; GET / lists what there is`)),
+);
+
+router.onError((error) => {
+  if (!isSluiceError(error)) console.error(JSON.stringify({ level: 'error', message: errorText(error) }));
+  return problemResponse(error);
+});
+
+/** An error as `application/problem+json` (RFC 9457). */
+export function problemResponse(error: unknown): Response {
+  const problem = toProblem(error);
+  const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
+  if (problem.code === 'upgrade_required') headers.upgrade = 'websocket';
+  if (problem.code === 'unauthorized') headers['www-authenticate'] = 'Bearer';
+  if (problem.code === 'bench_running') headers['retry-after'] = '10';
+  return new Response(`${JSON.stringify(problem)}\n`, { status: problem.status, headers });
+}

@@ -1,0 +1,44 @@
+/** `GET /ws/:sink`: finds the producer's shard and hands the upgrade over to it. */
+
+import { Hono } from 'hono';
+import { SluiceError } from '../../src/errors.ts';
+import { resolveOptions } from '../../src/option-table.ts';
+import { assertProducerName, shardOf } from '../../src/protocol/producer.ts';
+import type { Env } from '../env.ts';
+import { PRODUCER_HEADER } from '../shard.ts';
+import { encodeShardName } from '../shard-name.ts';
+import { findSink, SINK_NAMES } from '../sinks.ts';
+
+export const socketRoute = new Hono<{ Bindings: Env }>();
+
+socketRoute.get('/ws/:sink', (context) => {
+  const { sink: sinkName } = context.req.param();
+  const sink = findSink(context.env, sinkName);
+  if (sink === undefined) {
+    throw new SluiceError('unknown_sink', `There is no sink ${JSON.stringify(sinkName)}: there are ${SINK_NAMES.join(', ')}`, {
+      details: { sinks: SINK_NAMES },
+    });
+  }
+  const { producer, ...rest } = context.req.query();
+  resolveOptions({}, rest);
+  const name = producerOf(producer);
+  const shard = shardOf(name, sink.options.shards);
+  return upgrade(context.req.raw, context.env, encodeShardName({ sink: sinkName, shard }), name);
+});
+
+/** The name that a client gave itself, or a new one. */
+export function producerOf(given: string | undefined): string {
+  if (given === undefined) return crypto.randomUUID();
+  assertProducerName(given);
+  return given;
+}
+
+/** Passes an upgrade on to a shard. Junk is refused here, before it costs a Durable Object request. */
+export function upgrade(request: Request, env: Env, shardName: string, producer: string): Promise<Response> {
+  if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
+    throw new SluiceError('upgrade_required', 'This address takes WebSockets: send the request with the header "Upgrade: websocket"');
+  }
+  const headers = new Headers(request.headers);
+  headers.set(PRODUCER_HEADER, producer);
+  return env.SHARD.getByName(shardName).fetch(new Request(request, { headers }));
+}

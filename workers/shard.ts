@@ -1,0 +1,148 @@
+/**
+ * The shard: a Durable Object that holds the sockets of its producers and passes their frames on. It adapts the
+ * platform's events to an `Intake`; what a frame means and how it gets to Postgres is not decided here.
+ */
+
+import { DurableObject } from 'cloudflare:workers';
+import { benchSink } from '../src/bench/bench-sink.ts';
+import { openConnection } from '../src/database/connection.ts';
+import { closeCode, SluiceError } from '../src/errors.ts';
+import { CountingIntake } from '../src/ingest/counting-intake.ts';
+import { type Intake, type IntakeStats, type Producer, startProducer } from '../src/ingest/intake.ts';
+import { Pipeline } from '../src/ingest/pipeline.ts';
+import { systemTimers } from '../src/ingest/timers.ts';
+import { refusalText } from '../src/protocol/frame.ts';
+import { resolveSinkOptions, type SinkOptions } from '../src/sink-options.ts';
+import { AlarmClock } from './alarm-clock.ts';
+import { databaseTarget, type Env } from './env.ts';
+import { decodeShardName, type ShardName } from './shard-name.ts';
+import { findSink } from './sinks.ts';
+
+/** The header by which the Worker tells a shard who connects. */
+export const PRODUCER_HEADER = 'sluice-producer';
+
+/** Figures of one shard, as `/stats` shows them. */
+export interface ShardStats extends IntakeStats {
+  shard: number;
+  sockets: number;
+  /** When the object was last started; the counters begin there. */
+  sinceMs: number;
+}
+
+/** What a socket keeps through hibernation. */
+interface Attachment {
+  producer: string;
+}
+
+export class Shard extends DurableObject<Env> {
+  readonly #shard: number;
+  readonly #options: SinkOptions;
+  readonly #intake: Intake;
+  readonly #alarm: AlarmClock;
+  readonly #startedAtMs = Date.now();
+  // Who is behind a socket. After a hibernation it is read back from the attachment.
+  readonly #producers = new WeakMap<WebSocket, Producer>();
+  readonly #residentSockets = new Set<WebSocket>();
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    const name = decodeShardName(ctx.id.name ?? '');
+    this.#shard = name.shard;
+    this.#alarm = new AlarmClock(ctx.storage, Date.now);
+    const { options, intake } = this.#open(name);
+    this.#options = options;
+    this.#intake = intake;
+  }
+
+  #open(name: ShardName): { options: SinkOptions; intake: Intake } {
+    if ('bench' in name && name.spec === null) {
+      return { options: resolveSinkOptions({}), intake: new CountingIntake() };
+    }
+    const sink = 'bench' in name ? (name.spec === null ? undefined : benchSink(name.spec)) : findSink(this.env, name.sink);
+    if (sink === undefined) throw new SluiceError('unknown_sink', 'This shard belongs to a sink that is no longer defined');
+    const driver = 'bench' in name ? (name.driver ?? undefined) : undefined;
+    const intake = new Pipeline({
+      sink,
+      openConnection: () => openConnection(databaseTarget(this.env, driver)),
+      timers: systemTimers,
+      random: Math.random,
+    });
+    return { options: sink.options, intake };
+  }
+
+  /** Takes a socket's upgrade. The Worker has checked everything about the request. */
+  override async fetch(request: Request): Promise<Response> {
+    const producer = request.headers.get(PRODUCER_HEADER) ?? crypto.randomUUID();
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.#producers.set(server, startProducer(producer, Date.now()));
+    if (this.#options.sockets === 'resident') this.#acceptResident(server);
+    else {
+      this.ctx.acceptWebSocket(server);
+      server.serializeAttachment({ producer } satisfies Attachment);
+    }
+    return new Response(null, { status: 101, webSocket: client, headers: { [PRODUCER_HEADER]: producer } });
+  }
+
+  #acceptResident(socket: WebSocket): void {
+    socket.accept();
+    this.#residentSockets.add(socket);
+    socket.addEventListener('message', (event) => this.#receive(socket, event.data as string | ArrayBuffer));
+    const forget = (): void => {
+      this.#residentSockets.delete(socket);
+    };
+    socket.addEventListener('close', forget);
+    socket.addEventListener('error', forget);
+  }
+
+  override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {
+    this.#receive(socket, frame);
+  }
+
+  override webSocketClose(): void {}
+
+  override webSocketError(): void {}
+
+  // All of it is synchronous, so that frames of a socket cannot overtake each other.
+  #receive(socket: WebSocket, frame: string | ArrayBuffer): void {
+    const { accepted, errorFrame, isFull } = this.#intake.receive(this.#producerOf(socket), frame);
+    if (accepted > 0) this.#alarm.armWithin(this.#options.alarmMs);
+    if (errorFrame !== undefined) socket.send(errorFrame);
+    if (isFull) socket.close(closeCode('buffer_full'), refusalText('buffer_full').slice(0, 120));
+  }
+
+  #producerOf(socket: WebSocket): Producer {
+    const known = this.#producers.get(socket);
+    if (known !== undefined) return known;
+    const { producer } = socket.deserializeAttachment() as Attachment;
+    const woken = startProducer(producer, Date.now());
+    this.#producers.set(socket, woken);
+    return woken;
+  }
+
+  /**
+   * The promise that what is buffered gets flushed whatever became of the timers. It never throws: the platform
+   * drops an alarm for good after six failed tries.
+   */
+  override async alarm(): Promise<void> {
+    this.#alarm.fired();
+    this.#intake.flush();
+    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs);
+  }
+
+  /** RPC: the shard's figures. */
+  stats(): ShardStats {
+    return {
+      shard: this.#shard,
+      sockets: this.ctx.getWebSockets().length + this.#residentSockets.size,
+      sinceMs: this.#startedAtMs,
+      ...this.#intake.stats(),
+    };
+  }
+
+  /** RPC: flushes now, and answers with the figures once everything is committed. */
+  async drain(): Promise<ShardStats> {
+    this.#intake.flush();
+    await this.#intake.drained();
+    return this.stats();
+  }
+}
