@@ -68,19 +68,28 @@ export function resolveOptions<Table extends OptionTable>(
   given: Readonly<Record<string, unknown>>,
   path = '',
 ): OptionsOf<Table> {
-  for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(table, name)) {
-      throw new SluiceError('invalid_options', `Unknown option ${label(path, name)}: known are ${Object.keys(table).join(', ')}`, {
-        details: { option: name, allowed: Object.keys(table) },
-      });
-    }
-  }
+  assertKnownNames(given, Object.keys(table), path);
   const resolved: Record<string, unknown> = {};
   for (const [name, spec] of Object.entries(table)) {
     const value = given[name];
     resolved[name] = value === undefined ? spec.default : readValue(spec, value, label(path, name), name);
   }
   return resolved as OptionsOf<Table>;
+}
+
+/**
+ * Refuses names that mean nothing: a misspelt option that is silently ignored is the hardest kind to find.
+ *
+ * @throws SluiceError `invalid_options`
+ */
+export function assertKnownNames(given: Readonly<Record<string, unknown>>, known: readonly string[], path = ''): void {
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue;
+    const remedy = known.length === 0 ? 'there are none here' : `known are ${known.join(', ')}`;
+    throw new SluiceError('invalid_options', `Unknown option ${label(path, name)}: ${remedy}`, {
+      details: { option: name, allowed: known },
+    });
+  }
 }
 
 function label(path: string, name: string): string {

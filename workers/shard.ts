@@ -7,6 +7,7 @@ import { DurableObject } from 'cloudflare:workers';
 import { benchSink } from '../src/bench/bench-sink.ts';
 import { openConnection } from '../src/database/connection.ts';
 import { closeCode, SluiceError } from '../src/errors.ts';
+import { Brake } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import { type Intake, type IntakeStats, type Producer, startProducer } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
@@ -14,6 +15,7 @@ import { systemTimers } from '../src/ingest/timers.ts';
 import { refusalText } from '../src/protocol/frame.ts';
 import { resolveSinkOptions, type SinkOptions } from '../src/sink-options.ts';
 import { AlarmClock } from './alarm-clock.ts';
+import { CoalescingSocket } from './coalescing-socket.ts';
 import { databaseTarget, type Env } from './env.ts';
 import { decodeShardName, type ShardName } from './shard-name.ts';
 import { findSink } from './sinks.ts';
@@ -39,6 +41,8 @@ export class Shard extends DurableObject<Env> {
   readonly #options: SinkOptions;
   readonly #intake: Intake;
   readonly #alarm: AlarmClock;
+  readonly #brake = new Brake();
+  #sockets = 0;
   readonly #startedAtMs = Date.now();
   // Who is behind a socket. After a hibernation it is read back from the attachment.
   readonly #producers = new WeakMap<WebSocket, Producer>();
@@ -63,7 +67,7 @@ export class Shard extends DurableObject<Env> {
     const driver = 'bench' in name ? (name.driver ?? undefined) : undefined;
     const intake = new Pipeline({
       sink,
-      openConnection: () => openConnection(databaseTarget(this.env, driver)),
+      openConnection: () => openConnection(databaseTarget(this.env, driver), { socket: ({ ssl }) => new CoalescingSocket(Boolean(ssl)) }),
       timers: systemTimers,
       random: Math.random,
     });
@@ -74,6 +78,7 @@ export class Shard extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const producer = request.headers.get(PRODUCER_HEADER) ?? crypto.randomUUID();
     const { 0: client, 1: server } = new WebSocketPair();
+    this.#sockets += 1;
     this.#producers.set(server, startProducer(producer, Date.now()));
     if (this.#options.sockets === 'resident') this.#acceptResident(server);
     else {
@@ -98,7 +103,9 @@ export class Shard extends DurableObject<Env> {
     this.#receive(socket, frame);
   }
 
-  override webSocketClose(): void {}
+  override webSocketClose(socket: WebSocket, code: number): void {
+    answerClose(socket, code);
+  }
 
   override webSocketError(): void {}
 
@@ -107,7 +114,17 @@ export class Shard extends DurableObject<Env> {
     const { accepted, errorFrame, isFull } = this.#intake.receive(this.#producerOf(socket), frame);
     if (accepted > 0) this.#alarm.armWithin(this.#options.alarmMs);
     if (errorFrame !== undefined) socket.send(errorFrame);
+    if (accepted > 0) this.#pauseIfDue();
     if (isFull) socket.close(closeCode('buffer_full'), refusalText('buffer_full').slice(0, 120));
+  }
+
+  // Holds back frames by the input gate (src/ingest/brake.ts says why and when).
+  #pauseIfDue(): void {
+    if (!this.#brake.countFrame(this.#sockets)) return;
+    const pauseMs = this.#brake.pauseMs(Date.now(), this.#intake.fill, this.#intake.isWriting);
+    if (pauseMs === undefined) return;
+    this.#brake.began();
+    void this.ctx.blockConcurrencyWhile(() => scheduler.wait(pauseMs)).then(() => this.#brake.ended(Date.now()));
   }
 
   #producerOf(socket: WebSocket): Producer {
@@ -145,4 +162,10 @@ export class Shard extends DurableObject<Env> {
     await this.#intake.drained();
     return this.stats();
   }
+}
+
+/** Answers a client's close. Without it the client waits for its own time limit; codes that only describe are not sent. */
+function answerClose(socket: WebSocket, code: number): void {
+  const isSendable = code === 1000 || code === 1001 || (code >= 3000 && code <= 4999);
+  socket.close(isSendable ? code : 1000);
 }

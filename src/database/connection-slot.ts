@@ -40,7 +40,7 @@ export class ConnectionSlot {
    * After a failure the connection is only kept if the server itself reported the failure and is still there;
    * everything else (a lost socket, a time limit) leaves it in an unknown state, so it is closed.
    */
-  async use<Result>(work: (connection: Connection) => Promise<Result>): Promise<Result> {
+  async use<Result>(work: (connection: Connection) => PromiseLike<Result>): Promise<Result> {
     const { open, timers, idleMs, useTimeLimitMs } = this.#options;
     this.#cancelIdle?.();
     this.#cancelIdle = undefined;

@@ -8,6 +8,7 @@ import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { errorText, SluiceError } from '../errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../limits.ts';
+import { CopyIn } from './copy-in.ts';
 import { withTimeLimit } from '../time-limit.ts';
 import { type DatabaseTarget, describeTarget } from './target.ts';
 
@@ -18,23 +19,40 @@ export interface Connection {
   readonly db: Database;
   /** False once the server or the network ended the connection; such a connection is of no further use. */
   readonly isOpen: boolean;
+  /** Runs a `COPY … FROM STDIN` with data that is ready, in one write, and resolves when the server has taken it. */
+  copy(statement: string, data: Uint8Array): Promise<void>;
   /**
-   * Runs a `COPY … FROM STDIN` and resolves when the server has taken all of it. The chunks are only sent once the
-   * server has agreed to the statement.
+   * Runs a `COPY … FROM STDIN` with data that is still being made, and resolves when the server has taken all of it. The chunks are made no faster than
+   * the socket takes them, where the platform tells (Node does; sockets on Workers give no backpressure).
    */
-  copyIn(statement: string, chunks: readonly Uint8Array[]): Promise<void>;
+  copyStream(statement: string, chunks: Iterable<Uint8Array>): Promise<void>;
   /** Ends the connection. Never waits: ending a dead socket can hang on Workers (brianc/node-postgres#3152). */
   close(): void;
+}
+
+// Above a usual batch (5,000 rows of about 150 bytes), so that a batch is handed over at once.
+const COPY_HIGH_WATER_BYTES = 1024 * 1024;
+
+export interface OpenOptions {
+  /** How long the server may take to accept the connection. Default: 5,000. */
+  timeLimitMs?: number;
+  /** Makes the TCP socket of the driver `tcp`. Default: node-postgres's own choice for the platform. */
+  socket?: pg.ClientConfig['stream'];
 }
 
 /**
  * Opens a connection.
  *
- * @param timeLimitMs default 5,000
  * @throws SluiceError `database_unreachable`, which names the host and the reason but no password
  */
-export async function openConnection(target: DatabaseTarget, timeLimitMs = CONNECT_TIME_LIMIT_MS): Promise<Connection> {
-  const client = target.driver === 'neon' ? neonClient(target) : new pg.Client({ connectionString: target.url });
+export async function openConnection(
+  target: DatabaseTarget,
+  { timeLimitMs = CONNECT_TIME_LIMIT_MS, socket }: OpenOptions = {},
+): Promise<Connection> {
+  const client =
+    target.driver === 'neon'
+      ? neonClient(target)
+      : new pg.Client({ connectionString: target.url, ...(socket === undefined ? {} : { stream: socket }) });
   let isOpen = true;
   // Without a listener, the loss of an idle connection would be an uncaught error and end the process.
   client.on('error', () => {
@@ -62,14 +80,25 @@ export async function openConnection(target: DatabaseTarget, timeLimitMs = CONNE
     get isOpen() {
       return isOpen;
     },
-    async copyIn(statement, chunks) {
-      const stream = (client as pg.Client).query(copyFrom(statement));
-      await new Promise<void>((resolve, reject) => {
+    async copy(statement, data) {
+      const query = new CopyIn(statement, data);
+      (client as pg.Client).query(query);
+      await query.finished;
+    },
+    async copyStream(statement, chunks) {
+      const stream = (client as pg.Client).query(copyFrom(statement, { highWaterMark: COPY_HIGH_WATER_BYTES }));
+      const finished = new Promise<void>((resolve, reject) => {
         stream.on('finish', resolve);
         stream.on('error', reject);
-        for (const chunk of chunks) stream.write(chunk);
-        stream.end();
       });
+      finished.catch(() => {});
+      for (const chunk of chunks) {
+        if (stream.write(chunk)) continue;
+        // An error ends the wait too: a stream that failed never drains.
+        await Promise.race([new Promise((resolve) => stream.once('drain', resolve)), finished]);
+      }
+      stream.end();
+      await finished;
     },
     close,
   };

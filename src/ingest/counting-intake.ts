@@ -32,7 +32,7 @@ export class CountingIntake implements Intake {
       failuresInARow: 0,
       lastError: null,
       lastErrorAtMs: null,
-      latency: { count: 0, maxMs: 0, buckets: [] },
+      latency: { count: 0, maxMs: 0, indexes: [], counts: [] },
     };
   }
 }

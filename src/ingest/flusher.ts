@@ -17,8 +17,11 @@ export interface FlusherOptions {
   buffer: MessageBuffer;
   /** Writes one batch; resolves once Postgres has committed it. `worker` counts from 0. */
   write: (batch: MessageBatch, worker: number) => Promise<void>;
-  /** Rows that trigger a flush and the most that one batch holds. */
-  batchRows: number;
+  /** Waiting rows that trigger a flush. */
+  triggerRows: number;
+  /** The most rows that one batch holds. */
+  maxRows: number;
+  /** Waiting bytes that trigger a flush, and the most that one batch holds. */
   batchBytes: number;
   /** How long the oldest message waits for company. 0: a flush starts with whatever is there. */
   lingerMs: number;
@@ -88,8 +91,8 @@ export class Flusher {
   notify(): void {
     // The hot path: while every worker is busy, or while a timer is set and no size is reached, there is nothing to do.
     if (this.#idleWorkers.length === 0) return;
-    const { buffer, batchRows, batchBytes } = this.#options;
-    if (this.#cancelTimer !== undefined && buffer.waitingRows < batchRows && buffer.waitingBytes < batchBytes) return;
+    const { buffer, triggerRows, batchBytes } = this.#options;
+    if (this.#cancelTimer !== undefined && buffer.waitingRows < triggerRows && buffer.waitingBytes < batchBytes) return;
     this.#pump();
   }
 
@@ -110,9 +113,9 @@ export class Flusher {
   }
 
   #pump(): void {
-    const { buffer, batchRows, batchBytes } = this.#options;
+    const { buffer, maxRows, batchBytes } = this.#options;
     while (this.#idleWorkers.length > 0 && this.#isDue()) {
-      const batch = buffer.take({ maxRows: batchRows, maxBytes: batchBytes });
+      const batch = buffer.take({ maxRows, maxBytes: batchBytes });
       if (batch === undefined) break;
       this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
       void this.#run(batch, this.#idleWorkers.pop() as number);
@@ -121,12 +124,12 @@ export class Flusher {
   }
 
   #isDue(): boolean {
-    const { buffer, batchRows, batchBytes, timers } = this.#options;
+    const { buffer, triggerRows, batchBytes, timers } = this.#options;
     if (buffer.waitingRows === 0) return false;
     if (this.#retryAtMs > 0 && timers.now() < this.#retryAtMs) return false;
     return (
       this.#forcedRows > 0 ||
-      buffer.waitingRows >= batchRows ||
+      buffer.waitingRows >= triggerRows ||
       buffer.waitingBytes >= batchBytes ||
       timers.now() >= this.#lingerEndsAtMs()
     );

@@ -10,11 +10,12 @@ const SMALLEST_MS = 2 ** -10;
 const OCTAVES = 37;
 const BUCKETS = STEPS_PER_OCTAVE * OCTAVES;
 
-/** A histogram as plain data: pairs of bucket index and count, and the exact extremes. */
+/** A histogram as plain data: the buckets that counted something, in two columns, and the exact maximum. */
 export interface HistogramSnapshot {
   count: number;
   maxMs: number;
-  buckets: [index: number, count: number][];
+  indexes: number[];
+  counts: number[];
 }
 
 export class LatencyHistogram {
@@ -50,19 +51,22 @@ export class LatencyHistogram {
   }
 
   snapshot(): HistogramSnapshot {
-    const buckets: [number, number][] = [];
+    const indexes: number[] = [];
+    const counts: number[] = [];
     for (let index = 0; index < BUCKETS; index += 1) {
       const count = this.#counts[index] as number;
-      if (count > 0) buckets.push([index, count]);
+      if (count === 0) continue;
+      indexes.push(index);
+      counts.push(count);
     }
-    return { count: this.#count, maxMs: this.#maxMs, buckets };
+    return { count: this.#count, maxMs: this.#maxMs, indexes, counts };
   }
 
   /** Adds what another histogram counted. Buckets that do not exist here are refused: they come over a wire. */
   merge(snapshot: HistogramSnapshot): void {
-    for (const [index, count] of snapshot.buckets) {
+    for (const [at, index] of snapshot.indexes.entries()) {
       if (!(index >= 0 && index < BUCKETS)) throw new RangeError(`Cannot merge bucket ${index}: 0 to ${BUCKETS - 1} exist`);
-      this.#counts[index] = (this.#counts[index] as number) + count;
+      this.#counts[index] = (this.#counts[index] as number) + (snapshot.counts[at] ?? 0);
     }
     this.#count += snapshot.count;
     this.#maxMs = Math.max(this.#maxMs, snapshot.maxMs);

@@ -48,6 +48,9 @@ export interface MessageBuffer {
  */
 export const MESSAGE_OVERHEAD_BYTES = 112;
 
+// A segment is freed as a whole once all of its batches are written; larger ones would hold on to written messages.
+const SEGMENT_ROWS = 32_768;
+
 interface Segment {
   columns: MessageColumns;
   /** First row not yet taken. */
@@ -63,15 +66,6 @@ export class MemoryBuffer implements MessageBuffer {
   #bytes = 0;
   #waitingRows = 0;
   #waitingBytes = 0;
-  readonly #segmentRows: number;
-
-  /**
-   * @param segmentRows rows after which a new segment begins: the sink's `batchRows`, so that a full batch is one
-   *   segment and is freed as a whole once it is written. No batch is larger than a segment.
-   */
-  constructor(segmentRows: number) {
-    this.#segmentRows = segmentRows;
-  }
 
   get rows(): number {
     return this.#rows;
@@ -100,7 +94,7 @@ export class MemoryBuffer implements MessageBuffer {
     let columns = this.#openSegment();
     let bytes = 0;
     for (let index = 0; index < payloads.length; index += 1) {
-      if (columns.payloads.length === this.#segmentRows) columns = this.#addSegment();
+      if (columns.payloads.length === SEGMENT_ROWS) columns = this.#addSegment();
       const payload = payloads[index] as string;
       columns.producers.push(producer);
       columns.sequences.push(firstSequence + index);

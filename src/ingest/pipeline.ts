@@ -43,7 +43,7 @@ export class Pipeline implements Intake {
     const writer = WRITERS[sink.options.writer];
     const plan = writer.plan(sink.options);
     this.#lanes = Array.from({ length: plan.lanes }, () => {
-      const buffer = new MemoryBuffer(sink.options.batchRows);
+      const buffer = new MemoryBuffer();
       const workers = Array.from({ length: plan.workersPerLane }, () => ({
         slot: new ConnectionSlot({ open: openConnection, timers }),
         write: writer.create(sink),
@@ -54,7 +54,8 @@ export class Pipeline implements Intake {
           const { slot, write } = workers[index] as (typeof workers)[number];
           return slot.use((connection) => write(connection, batch));
         },
-        batchRows: plan.rowsPerWrite,
+        triggerRows: plan.triggerRows,
+        maxRows: plan.maxRows,
         batchBytes: sink.options.batchBytes,
         lingerMs: plan.lingerMs,
         workers: plan.workersPerLane,

@@ -6,14 +6,23 @@ import { batchPlan, type Writer } from './writer.ts';
 export const copy: Writer = {
   mode: 'copy',
   description: 'COPY FROM STDIN',
-  plan: batchPlan,
+  // A COPY has no size of its own: it takes all that is waiting, up to `batchBytes`, and so catches up with a backlog.
+  plan: (options) => ({ ...batchPlan(options), maxRows: MAX_COPY_ROWS }),
   create(sink) {
-    const statement = `copy ${sink.quotedTable} (${sink.columns.map(({ name }) => quoteName(name)).join(', ')}) from stdin`;
+    const statement = copyStatement(sink);
     return function copyRows(connection, batch) {
-      return connection.copyIn(statement, encodeCopyText(sink, batch));
+      return connection.copy(statement, joinChunks([...encodeCopyText(sink, batch)]));
     };
   },
 };
+
+/** The statement that takes what `encodeCopyText` makes. */
+export function copyStatement({ quotedTable, columns }: Sink): string {
+  return `copy ${quotedTable} (${columns.map(({ name }) => quoteName(name)).join(', ')}) from stdin`;
+}
+
+// `batchBytes` ends a batch long before: every message counts for more than a hundred bytes.
+const MAX_COPY_ROWS = 1_000_000;
 
 // Rows per chunk. Strings of this length are joined and encoded within the processor's cache.
 const CHUNK_ROWS = 512;
@@ -21,8 +30,10 @@ const CHUNK_ROWS = 512;
 const encoder = new TextEncoder();
 
 /** A batch in COPY's text format (PostgreSQL documentation, "COPY", "Text Format"), in chunks that end with a row. */
-export function encodeCopyText({ columns: sinkColumns }: Pick<Sink, 'columns'>, { columns, from, to }: MessageBatch): Uint8Array[] {
-  const chunks: Uint8Array[] = [];
+export function* encodeCopyText(
+  { columns: sinkColumns }: Pick<Sink, 'columns'>,
+  { columns, from, to }: MessageBatch,
+): Generator<Uint8Array> {
   const last = sinkColumns.length - 1;
   for (let chunkFrom = from; chunkFrom < to; chunkFrom += CHUNK_ROWS) {
     const chunkTo = Math.min(to, chunkFrom + CHUNK_ROWS);
@@ -33,9 +44,8 @@ export function encodeCopyText({ columns: sinkColumns }: Pick<Sink, 'columns'>, 
       }
       text += `${fieldText(sinkColumns[last] as SinkColumn, columns, row)}\n`;
     }
-    chunks.push(encoder.encode(text));
+    yield encoder.encode(text);
   }
-  return chunks;
 }
 
 function fieldText(column: SinkColumn, columns: MessageBatch['columns'], row: number): string {
@@ -50,4 +60,14 @@ const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n'
 // A backslash would begin an escape, a tab end the field, a line break end the row. Nothing else is special to COPY.
 function escapeField(text: string): string {
   return text.replaceAll(/[\\\t\n\r]/g, (character) => ESCAPES[character] as string);
+}
+
+function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(chunks.reduce((bytes, chunk) => bytes + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    joined.set(chunk, at);
+    at += chunk.length;
+  }
+  return joined;
 }

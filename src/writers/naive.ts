@@ -14,7 +14,8 @@ export const naive: Writer = {
   plan: ({ connections }) => ({
     lanes: connections === 0 ? DEFAULT_CONNECTIONS : connections,
     workersPerLane: 1,
-    rowsPerWrite: 1,
+    triggerRows: 1,
+    maxRows: 1,
     lingerMs: 0,
   }),
   create: insertRows,

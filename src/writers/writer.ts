@@ -15,8 +15,10 @@ export interface WritePlan {
   lanes: number;
   /** Connections that share a lane's queue. More than one gives up the order. */
   workersPerLane: number;
-  /** The most rows that one write takes, and how many rows trigger it. */
-  rowsPerWrite: number;
+  /** Waiting rows that trigger a write. */
+  triggerRows: number;
+  /** The most rows that one write takes. */
+  maxRows: number;
   lingerMs: number;
 }
 
@@ -34,7 +36,8 @@ export function batchPlan(options: SinkOptions): WritePlan {
   return {
     lanes: options.connections === 0 ? 1 : options.connections,
     workersPerLane: 1,
-    rowsPerWrite: options.batchRows,
+    triggerRows: options.batchRows,
+    maxRows: options.batchRows,
     lingerMs: options.lingerMs,
   };
 }

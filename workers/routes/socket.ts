@@ -2,7 +2,7 @@
 
 import { Hono } from 'hono';
 import { SluiceError } from '../../src/errors.ts';
-import { resolveOptions } from '../../src/option-table.ts';
+import { assertKnownNames } from '../../src/option-table.ts';
 import { assertProducerName, shardOf } from '../../src/protocol/producer.ts';
 import type { Env } from '../env.ts';
 import { PRODUCER_HEADER } from '../shard.ts';
@@ -19,8 +19,8 @@ socketRoute.get('/ws/:sink', (context) => {
       details: { sinks: SINK_NAMES },
     });
   }
-  const { producer, ...rest } = context.req.query();
-  resolveOptions({}, rest);
+  const { producer } = context.req.query();
+  assertKnownNames(context.req.query(), ['producer']);
   const name = producerOf(producer);
   const shard = shardOf(name, sink.options.shards);
   return upgrade(context.req.raw, context.env, encodeShardName({ sink: sinkName, shard }), name);

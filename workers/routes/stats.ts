@@ -3,7 +3,7 @@
 import { Hono } from 'hono';
 import { SluiceError } from '../../src/errors.ts';
 import { LatencyHistogram } from '../../src/ingest/latency-histogram.ts';
-import { resolveOptions } from '../../src/option-table.ts';
+import { assertKnownNames } from '../../src/option-table.ts';
 import type { Env } from '../env.ts';
 import type { ShardStats } from '../shard.ts';
 import { encodeShardName } from '../shard-name.ts';
@@ -12,8 +12,8 @@ import { findSink, SINK_NAMES } from '../sinks.ts';
 export const statsRoute = new Hono<{ Bindings: Env }>();
 
 statsRoute.get('/stats', async (context) => {
-  const { sink: asked, ...rest } = context.req.query();
-  resolveOptions({}, rest);
+  const { sink: asked } = context.req.query();
+  assertKnownNames(context.req.query(), ['sink']);
   const sinks = await Promise.all(
     (asked === undefined ? SINK_NAMES : [asked]).map(async (name) => {
       const sink = findSink(context.env, name);

@@ -1,0 +1,118 @@
+/** The load generator: WebSockets that send numbered messages, as fast as they are taken or on a schedule. */
+
+import { once } from 'node:events';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket } from 'ws';
+import type { LoadOrder, LoadReport } from '../../src/bench/ingest-host.ts';
+import { benchFrame, benchProducer } from '../../src/bench/payload.ts';
+import { SluiceError } from '../../src/errors.ts';
+
+export interface LoadTarget {
+  /** The address of a client's WebSocket. */
+  socketUrl(client: number): URL;
+  headers?: Record<string, string>;
+}
+
+/** How long the sockets may take to open, and to close after the last frame. */
+const HANDSHAKE_TIME_LIMIT_MS = 30_000;
+/** Bytes that a socket may hold unsent before its client waits for the kernel to take them. */
+const HIGH_WATER_BYTES = 256 * 1024;
+/** Frames that a client sends before the next client has its turn. */
+const TURN_FRAMES = 64;
+
+/**
+ * Opens one socket per client, sends every message, closes the sockets, and resolves once the server has received
+ * everything: a socket's close is answered after its frames.
+ */
+export async function generateLoad(
+  order: LoadOrder,
+  target: LoadTarget,
+  onSent: (messages: number) => void = () => {},
+): Promise<LoadReport> {
+  const refusals = { count: 0, first: '' };
+  const sockets = await Promise.all(
+    Array.from({ length: order.clients }, (_, client) => openSocket(target, client, refusals)),
+  );
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  const firstFrameAtMs = performance.now();
+  let sent = 0;
+  const schedule = { startMs: firstFrameAtMs, perClientPerMs: order.ratePerSecond / order.clients / 1000 };
+  await Promise.all(
+    sockets.map((socket, client) =>
+      sendAll(socket, order, client, schedule, (messages) => {
+        sent += messages;
+        onSent(sent);
+      }),
+    ),
+  );
+  await Promise.all(sockets.map(closeSocket));
+  delay.disable();
+  return { firstFrameAtMs, refused: refusals.count, loopDelayP99Ms: delay.percentile(99) / 1e6 };
+}
+
+async function openSocket(target: LoadTarget, client: number, refusals: { count: number; first: string }): Promise<WebSocket> {
+  const url = target.socketUrl(client);
+  const socket = new WebSocket(url, {
+    perMessageDeflate: false,
+    skipUTF8Validation: true,
+    handshakeTimeout: HANDSHAKE_TIME_LIMIT_MS,
+    headers: target.headers ?? {},
+    // Masking protects proxies from scripts in a browser; here it would only cost the generator time.
+    generateMask: (mask) => mask.fill(0),
+  });
+  socket.on('message', (data) => {
+    const frame = JSON.parse(String(data)) as { t: string; refused?: number };
+    if (frame.t === 'error') refusals.count += frame.refused ?? 0;
+  });
+  try {
+    await once(socket, 'open');
+  } catch (error) {
+    throw new SluiceError('internal', `Could not open a WebSocket to ${url.origin}: ${error instanceof Error ? error.message : error}`, { cause: error });
+  }
+  return socket;
+}
+
+async function sendAll(
+  socket: WebSocket,
+  { target, messagesPerClient, messagesPerFrame, ratePerSecond }: LoadOrder,
+  client: number,
+  { startMs, perClientPerMs }: { startMs: number; perClientPerMs: number },
+  onSent: (messages: number) => void,
+): Promise<void> {
+  const producer = benchProducer(target.run, client);
+  let next = 0;
+  while (next < messagesPerClient) {
+    const turnFrom = next;
+    for (let frame = 0; frame < TURN_FRAMES && next < messagesPerClient; frame += 1) {
+      if (ratePerSecond > 0 && next > (performance.now() - startMs) * perClientPerMs) break;
+      const to = Math.min(messagesPerClient, next + messagesPerFrame);
+      socket.send(benchFrame(producer, next, to));
+      next = to;
+    }
+    if (next > turnFrom) onSent(next - turnFrom);
+    if (socket.readyState !== WebSocket.OPEN) throw closedEarly(socket);
+    if (ratePerSecond > 0) await sleep(1);
+    else if (socket.bufferedAmount > HIGH_WATER_BYTES) await taken(socket);
+    else await new Promise(setImmediate);
+  }
+}
+
+/** Waits until the kernel has taken what the socket holds. */
+function taken(socket: WebSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // An empty ping is the smallest frame whose callback tells that all before it was handed over.
+    socket.ping(undefined, undefined, (error) => (error ? reject(closedEarly(socket)) : resolve()));
+  });
+}
+
+function closedEarly(socket: WebSocket): SluiceError {
+  return new SluiceError('internal', `The server closed a WebSocket during the load (state ${socket.readyState})`);
+}
+
+async function closeSocket(socket: WebSocket): Promise<void> {
+  const closed = once(socket, 'close');
+  socket.close(1000);
+  await closed;
+}

@@ -1,0 +1,90 @@
+/**
+ * The Worker in workerd, through Miniflare: bundled by wrangler, so that it is what `wrangler deploy` would upload,
+ * and without wrangler's own dev server, which records every frame of a hibernatable socket (about 1 ms each).
+ */
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
+import { SluiceError } from '../src/errors.ts';
+import { REPOSITORY } from './repository.ts';
+
+export interface LocalWorker {
+  /** Where it listens, as in `http://127.0.0.1:41234`. */
+  url: URL;
+  stop(): Promise<void>;
+}
+
+export interface LocalWorkerOptions {
+  /** Variables and secrets of the Worker. */
+  bindings: Record<string, string>;
+  /** Default: a free one. */
+  port?: number;
+}
+
+/** Bundles the Worker and starts it on loopback. Its Durable Objects keep nothing after `stop`. */
+export async function startWorker({ bindings, port = 0 }: LocalWorkerOptions): Promise<LocalWorker> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-worker-'));
+  try {
+    await bundle(folder);
+    const miniflare = new Miniflare(
+      convertV4MiniflareOptions({
+        name: 'sluice',
+        modulesRoot: folder,
+        modules: [{ type: 'ESModule', path: join(folder, 'index.js') }],
+        compatibilityDate: '2026-10-15',
+        compatibilityFlags: ['nodejs_compat'],
+        durableObjects: {
+          SHARD: { className: 'Shard', useSQLite: true },
+          BENCH_OBJECT: { className: 'BenchObject', useSQLite: true },
+          LOAD_OBJECT: { className: 'LoadObject', useSQLite: true },
+        },
+        bindings,
+        // Without it, Miniflare asks the internet where it is, and says so when there is none.
+        cf: false,
+        host: '127.0.0.1',
+        port,
+        log: new Log(LogLevel.ERROR),
+      }),
+    );
+    const url = await miniflare.ready;
+    return {
+      url,
+      async stop() {
+        await miniflare.dispose();
+        await rm(folder, { recursive: true, force: true });
+      },
+    };
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function bundle(folder: string): Promise<void> {
+  const wrangler = join(dirname(createRequire(import.meta.url).resolve('wrangler/package.json')), 'bin/wrangler.js');
+  const child = spawn(process.execPath, [wrangler, 'deploy', '--dry-run', '--outdir', folder], {
+    cwd: REPOSITORY,
+    env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true', NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // Its own process group: Ctrl-C is ours to handle.
+    detached: true,
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8');
+    stream.on('data', (text: string) => {
+      output = (output + text).slice(-4_000);
+    });
+  }
+  const exitCode = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  if (exitCode !== 0 || !(await readdir(folder)).includes('index.js')) {
+    throw new SluiceError('internal', `Could not bundle the Worker: ${output.trim().split('\n').slice(-5).join(' ')}`);
+  }
+}

@@ -1,0 +1,228 @@
+/** Runs the variants of the suite `ingest`, wherever it is: what differs between the CLI and the Worker comes in as ports. */
+
+import { sql } from 'drizzle-orm';
+import type { Connection, Database } from '../database/connection.ts';
+import type { ConnectionSlot } from '../database/connection-slot.ts';
+import type { IntakeStats } from '../ingest/intake.ts';
+import { LatencyHistogram } from '../ingest/latency-histogram.ts';
+import type { MessageBatch } from '../ingest/message-batch.ts';
+import { SluiceError } from '../errors.ts';
+import { copyStatement, encodeCopyText } from '../writers/copy.ts';
+import type { WriterMode } from '../writers/mode.ts';
+import { auditTable } from './audit.ts';
+import { type BenchSinkSpec, benchSink, benchTableName, createBenchTable, dropBenchTable } from './bench-sink.ts';
+import { COPY_FLOOR, INSERT_FLOOR, INSERT_FLOOR_ROWS, INTAKE_FLOOR, type IngestParameters, sinkOptionsOf } from './ingest-suite.ts';
+import { benchPayload, benchProducer } from './payload.ts';
+import type { RepResult } from './result.ts';
+import type { SuiteHost, Variant } from './suite.ts';
+
+/** Which shards a run talks to. It travels to the Worker, and from there into the shards' names. */
+export interface BenchTarget {
+  /** Names the run; part of every producer's name. */
+  run: string;
+  /** Null: the shards only count frames. */
+  spec: BenchSinkSpec | null;
+  driver: string;
+  shards: number;
+}
+
+/** What the load generator is to do. */
+export interface LoadOrder {
+  target: BenchTarget;
+  clients: number;
+  messagesPerClient: number;
+  messagesPerFrame: number;
+  /** Messages per second of all clients together; 0: as fast as they are taken. */
+  ratePerSecond: number;
+}
+
+export interface LoadReport {
+  /** When the first frame was sent, by the ports' clock. */
+  firstFrameAtMs: number;
+  /** Messages that were answered with an error frame. */
+  refused: number;
+  /** p99 delay of the generator's event loop; null where it cannot be measured. */
+  loopDelayP99Ms: number | null;
+}
+
+export interface IngestPorts {
+  /** A connection for tables, audits and floors. */
+  slot: ConnectionSlot;
+  /** Opens the sockets, sends everything, and resolves once the shards have received it all. */
+  load(order: LoadOrder, onSent: (messages: number) => void): Promise<LoadReport>;
+  /** Flushes the shards and answers with their figures once everything is committed. */
+  drain(target: BenchTarget): Promise<IntakeStats[]>;
+  /** Milliseconds, with fractions where the platform has them. */
+  now(): number;
+  /** A short random text, for the names of runs. */
+  randomId(): string;
+}
+
+export class IngestHost implements SuiteHost {
+  readonly #ports: IngestPorts;
+  readonly #parameters: IngestParameters;
+
+  constructor(ports: IngestPorts, parameters: IngestParameters) {
+    this.#ports = ports;
+    this.#parameters = parameters;
+  }
+
+  run(variant: Variant, _rep: number, onUnits: (done: number) => void): Promise<RepResult> {
+    switch (variant.name) {
+      case COPY_FLOOR:
+        return this.#copyFloor(onUnits);
+      case INSERT_FLOOR:
+        return this.#insertFloor();
+      case INTAKE_FLOOR:
+        return this.#intakeFloor(onUnits);
+      default:
+        return this.#mode(variant.name as WriterMode, onUnits);
+    }
+  }
+
+  /** Sends a few messages through every mode, so that no measured run pays for code that has never run. */
+  async warmUp(): Promise<void> {
+    const messages = Math.min(this.#parameters.messages, Math.ceil(2_000 / this.#parameters.clients));
+    const host = new IngestHost(this.#ports, { ...this.#parameters, messages, rate: 0 });
+    for (const mode of this.#parameters.modes) await host.#mode(mode, () => {});
+  }
+
+  /** Drops every table of the suite. */
+  async close(): Promise<void> {
+    for (const table of [...this.#parameters.modes, 'floor']) await this.#execute(dropBenchTable(table));
+  }
+
+  async #mode(mode: WriterMode, onUnits: (done: number) => void): Promise<RepResult> {
+    const { clients, messages } = this.#parameters;
+    const spec = this.#spec(mode, mode);
+    await this.#recreate(spec);
+    const order = this.#order(spec);
+    const load = await this.#ports.load(order, onUnits);
+    const shards = await this.#ports.drain(order.target);
+    const elapsedMs = this.#ports.now() - load.firstFrameAtMs;
+
+    const audit = await this.#ports.slot.use(({ db }) =>
+      auditTable(db, { table: spec.table, run: order.target.run, clients, messagesPerClient: messages, refused: load.refused }),
+    );
+    const latency = new LatencyHistogram();
+    for (const shard of shards) latency.merge(shard.latency);
+    return {
+      units: clients * messages,
+      elapsedMs,
+      metrics: {
+        flushes: shards.reduce((sum, { flushes }) => sum + flushes, 0),
+        flushP50Ms: latency.percentile(0.5) ?? null,
+        flushP99Ms: latency.percentile(0.99) ?? null,
+        loopDelayP99Ms: load.loopDelayP99Ms,
+      },
+      audit,
+    };
+  }
+
+  async #intakeFloor(onUnits: (done: number) => void): Promise<RepResult> {
+    const { clients, messages, frame } = this.#parameters;
+    const order = this.#order(null);
+    const load = await this.#ports.load(order, onUnits);
+    const shards = await this.#ports.drain(order.target);
+    const elapsedMs = this.#ports.now() - load.firstFrameAtMs;
+    const frames = clients * Math.ceil(messages / frame);
+    const received = shards.reduce((sum, shard) => sum + shard.received, 0);
+    if (received !== frames) {
+      throw new SluiceError('internal', `The intake floor counted ${received} frames of ${frames} sent`);
+    }
+    return { units: clients * messages, elapsedMs, metrics: { loopDelayP99Ms: load.loopDelayP99Ms }, audit: null };
+  }
+
+  async #copyFloor(onUnits: (done: number) => void): Promise<RepResult> {
+    const { clients, messages } = this.#parameters;
+    const spec = this.#spec('copy', 'floor');
+    await this.#recreate(spec);
+    const sink = benchSink(spec);
+    const run = this.#ports.randomId();
+    // The rows are made before the clock starts, as a program would have them; encoding them is part of the work.
+    const batches = Array.from({ length: clients }, (_, client) => batchOf(benchProducer(run, client), messages));
+    const startedAtMs = this.#ports.now();
+    let done = 0;
+    await this.#ports.slot.use((connection) =>
+      connection.copyStream(
+        copyStatement(sink),
+        (function* chunks() {
+          for (const batch of batches) {
+            yield* encodeCopyText(sink, batch);
+            done += messages;
+            onUnits(done);
+          }
+        })(),
+      ),
+    );
+    const elapsedMs = this.#ports.now() - startedAtMs;
+    const audit = await this.#ports.slot.use(({ db }) =>
+      auditTable(db, { table: spec.table, run, clients, messagesPerClient: messages, refused: 0 }),
+    );
+    return { units: clients * messages, elapsedMs, metrics: {}, audit };
+  }
+
+  async #insertFloor(): Promise<RepResult> {
+    const spec = this.#spec('naive', 'floor');
+    await this.#recreate(spec);
+    const run = this.#ports.randomId();
+    const producer = benchProducer(run, 0);
+    const { elapsedMs, audit } = await this.#ports.slot.use(async (connection) => {
+      const startedAtMs = this.#ports.now();
+      for (let n = 0; n < INSERT_FLOOR_ROWS; n += 1) {
+        await insertOne(connection, spec, producer, n);
+      }
+      const endedAtMs = this.#ports.now();
+      const audited = await auditTable(connection.db, { table: spec.table, run, clients: 1, messagesPerClient: INSERT_FLOOR_ROWS, refused: 0 });
+      return { elapsedMs: endedAtMs - startedAtMs, audit: audited };
+    });
+    return { units: INSERT_FLOOR_ROWS, elapsedMs, metrics: { flushP50Ms: elapsedMs / INSERT_FLOOR_ROWS }, audit };
+  }
+
+  #spec(mode: WriterMode, table: string): BenchSinkSpec {
+    return { table, column: this.#parameters.column, options: sinkOptionsOf(mode, this.#parameters) };
+  }
+
+  #order(spec: BenchSinkSpec | null): LoadOrder {
+    const { clients, messages, frame, rate, driver, shards } = this.#parameters;
+    return {
+      target: { run: this.#ports.randomId(), spec, driver, shards },
+      clients,
+      messagesPerClient: messages,
+      messagesPerFrame: frame,
+      ratePerSecond: rate,
+    };
+  }
+
+  async #recreate({ table, column }: BenchSinkSpec): Promise<void> {
+    await this.#execute(dropBenchTable(table));
+    await this.#execute(createBenchTable(table, column));
+  }
+
+  #execute(statement: ReturnType<typeof sql.raw>): Promise<unknown> {
+    return this.#ports.slot.use(({ db }: { db: Database }) => db.execute(statement));
+  }
+}
+
+function insertOne({ db }: Connection, { table }: BenchSinkSpec, producer: string, n: number): Promise<unknown> {
+  return db.execute(
+    sql`insert into ${sql.raw(benchTableName(table))} (producer, sequence, payload, received_at) values (${producer}, ${n}, ${benchPayload(producer, n)}, ${new Date().toISOString()})`,
+  );
+}
+
+function batchOf(producer: string, messages: number): MessageBatch {
+  const rows = Array.from({ length: messages }, (_, n) => n);
+  const atMs = Date.now();
+  return {
+    columns: {
+      producers: rows.map(() => producer),
+      sequences: rows,
+      payloads: rows.map((n) => benchPayload(producer, n)),
+      plain: rows.map(() => true),
+      receivedAtMs: rows.map(() => atMs),
+    },
+    from: 0,
+    to: messages,
+    bytes: 0,
+  };
+}

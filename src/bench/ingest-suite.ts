@@ -1,0 +1,131 @@
+/** The suite `ingest`: the same messages from WebSockets into Postgres, five ways. */
+
+import { MAX_CONNECTIONS, MAX_SHARDS } from '../limits.ts';
+import { type OptionsOf, optionTable } from '../option-table.ts';
+import { SINK_OPTIONS, type SinkOptions } from '../sink-options.ts';
+import { WRITER_MODES } from '../writers/mode.ts';
+import { WRITERS } from '../writers/writers.ts';
+import { BENCH_COLUMNS } from './bench-sink.ts';
+import type { Suite, Variant } from './suite.ts';
+
+export const INGEST_PARAMETERS = optionTable({
+  modes: {
+    kind: 'choices',
+    choices: WRITER_MODES,
+    default: WRITER_MODES,
+    description: 'The ways of writing to compare',
+  },
+  clients: { kind: 'integer', min: 1, max: 1_000, default: 10, description: 'WebSockets that send at the same time' },
+  messages: { kind: 'integer', min: 1, max: 10_000_000, default: 10_000, description: 'Messages that each client sends' },
+  frame: { kind: 'integer', min: 1, max: 5_000, default: 1, description: 'Messages in one frame' },
+  batch: {
+    kind: 'integer',
+    min: 1,
+    max: 50_000,
+    default: SINK_OPTIONS.batchRows.default,
+    description: 'Rows of one flush (bulk, unnest, copy)',
+  },
+  linger: {
+    kind: 'integer',
+    min: 0,
+    max: 60_000,
+    default: SINK_OPTIONS.lingerMs.default,
+    description: 'Milliseconds that a batch waits for more (bulk, unnest, copy)',
+  },
+  workers: {
+    kind: 'integer',
+    min: 1,
+    max: MAX_CONNECTIONS,
+    default: SINK_OPTIONS.workers.default,
+    description: 'Connections that share the queue (buffered)',
+  },
+  connections: {
+    kind: 'integer',
+    min: 0,
+    max: MAX_CONNECTIONS,
+    default: 0,
+    description: 'Connections of a shard, each with its producers; 0: 4 for naive, 1 for bulk, unnest and copy',
+  },
+  shards: { kind: 'integer', min: 1, max: MAX_SHARDS, default: 1, description: 'Durable Objects that share the clients' },
+  sockets: {
+    kind: 'choice',
+    choices: SINK_OPTIONS.sockets.choices,
+    default: 'hibernatable',
+    description: 'Kind of sockets in the shard',
+  },
+  rate: {
+    kind: 'integer',
+    min: 0,
+    max: 10_000_000,
+    default: 0,
+    description: 'Messages per second of all clients together, on a fixed schedule; 0: as fast as they are taken',
+  },
+  driver: { kind: 'choice', choices: ['auto', 'tcp', 'neon'], default: 'auto', description: 'Driver of the database' },
+  column: { kind: 'choice', choices: BENCH_COLUMNS, default: 'jsonb', description: 'Type of the payload column' },
+});
+
+export type IngestParameters = OptionsOf<typeof INGEST_PARAMETERS>;
+
+/** The floors, in the order in which they are shown. */
+export const COPY_FLOOR = 'floor: copy';
+export const INSERT_FLOOR = 'floor: insert';
+export const INTAKE_FLOOR = 'floor: intake';
+
+/** Awaited INSERTs that the round-trip floor takes: enough for a median, few enough to be over in a second. */
+export const INSERT_FLOOR_ROWS = 500;
+
+const FLOORS: readonly Variant[] = [
+  { name: COPY_FLOOR, role: 'floor', description: 'the same rows by one COPY from one client, no Worker' },
+  { name: INSERT_FLOOR, role: 'floor', description: `one awaited INSERT after another on one connection (${INSERT_FLOOR_ROWS} rows)` },
+  { name: INTAKE_FLOOR, role: 'floor', description: 'the same frames into a shard that only counts them' },
+];
+
+export const ingestSuite: Suite<typeof INGEST_PARAMETERS> = {
+  name: 'ingest',
+  title: 'WebSocket messages into Postgres',
+  unit: 'messages',
+  parameters: INGEST_PARAMETERS,
+  presets: {
+    // Ends within half a minute, the start of Postgres included.
+    quick: { messages: 1_000 },
+    // System 0's run: 10 clients with 100,000 messages each.
+    full: { clients: 10, messages: 100_000 },
+  },
+  variants: ({ modes }) => [
+    ...WRITER_MODES.filter((mode) => modes.includes(mode)).map(
+      (mode): Variant => ({ name: mode, role: 'measured', description: WRITERS[mode].description }),
+    ),
+    ...FLOORS,
+  ],
+  unitsPerRep: ({ name }, { clients, messages }) => (name === INSERT_FLOOR ? INSERT_FLOOR_ROWS : clients * messages),
+  baseline: 'naive',
+  sharesOf: [
+    { floor: COPY_FLOOR, title: 'of COPY' },
+    { floor: INTAKE_FLOOR, title: 'of intake' },
+  ],
+  columns: [
+    { title: 'flushes', metric: 'flushes', digits: 0 },
+    { title: 'p50 ms', metric: 'flushP50Ms', digits: 1 },
+    { title: 'p99 ms', metric: 'flushP99Ms', digits: 1 },
+    { title: 'loop ms', metric: 'loopDelayP99Ms', digits: 0 },
+  ],
+  notes: ({ rate }) => [
+    'Time runs from the first frame sent to the last row committed. Every message is parsed and checked on its way.',
+    'p50 and p99: how long one flush took. loop: p99 delay of the load generator\'s event loop; a high one means that the generator was busy too.',
+    ...(rate > 0 ? [`The clients sent ${rate} messages/s on a schedule: messages/s cannot be higher than that.`] : []),
+    'Client, Worker and Postgres share one machine where they run on one; a local Worker has one thread for all shards.',
+  ],
+};
+
+/** The options of the sink that a mode is measured with. */
+export function sinkOptionsOf(mode: SinkOptions['writer'], parameters: IngestParameters): Partial<SinkOptions> {
+  return {
+    writer: mode,
+    batchRows: parameters.batch,
+    lingerMs: parameters.linger,
+    workers: parameters.workers,
+    connections: parameters.connections,
+    shards: parameters.shards,
+    sockets: parameters.sockets,
+  };
+}

@@ -1,0 +1,21 @@
+/**
+ * The messages that a bench run sends: telemetry of the usual size (about 95 bytes), each with its producer and its
+ * number, so that the rows can be audited one by one.
+ */
+
+/** The name of a client in a run. The run is part of it, so that rows of another run cannot pass for this one's. */
+export function benchProducer(run: string, client: number): string {
+  return `${run}-${client}`;
+}
+
+/** The message `n` (from 0) of a producer. The figures vary with `n`; the same `n` always gives the same text. */
+export function benchPayload(producer: string, n: number): string {
+  return `{"producer":"${producer}","n":${n},"temperature":${20 + (n % 97) / 10},"humidity":${40 + (n % 31)},"status":"ok"}`;
+}
+
+/** The messages `from` to before `to` of a producer, as one frame. */
+export function benchFrame(producer: string, from: number, to: number): string {
+  let frame = benchPayload(producer, from);
+  for (let n = from + 1; n < to; n += 1) frame += `\n${benchPayload(producer, n)}`;
+  return frame;
+}

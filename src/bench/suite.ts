@@ -1,0 +1,50 @@
+/**
+ * A bench suite as data: what is compared, with which parameters, what each run must prove, and what stands beside
+ * it as a floor. One runner, one result and one report serve every suite, in the CLI and in the Worker.
+ */
+
+import type { OptionsOf, OptionTable } from '../option-table.ts';
+import type { RepResult } from './result.ts';
+
+/** One way of doing the work, or a floor: a figure that shows what is left to gain. */
+export interface Variant {
+  name: string;
+  role: 'measured' | 'floor';
+  /** One line for the report. */
+  description: string;
+}
+
+/** A column of the report's table. */
+export interface ReportColumn {
+  title: string;
+  /** Which figure of a repetition it shows: the median over the repetitions. */
+  metric: string;
+  digits: number;
+}
+
+export interface Suite<Table extends OptionTable = OptionTable> {
+  name: string;
+  /** A sentence for the head of the report. */
+  title: string;
+  /** What is counted per second. */
+  unit: string;
+  parameters: Table;
+  /** Named sets of parameters, as in `--quick`. */
+  presets: Readonly<Record<'quick' | 'full', Partial<OptionsOf<Table>>>>;
+  variants(parameters: OptionsOf<Table>): Variant[];
+  /** How many units one repetition counts, for the progress shown. */
+  unitsPerRep(variant: Variant, parameters: OptionsOf<Table>): number;
+  /** The measured variant that the others are compared with. */
+  baseline: string;
+  /** Floors that measured variants are shown as a share of. */
+  sharesOf: readonly { floor: string; title: string }[];
+  columns: readonly ReportColumn[];
+  /** What the figures do not include, for the foot of the report. */
+  notes(parameters: OptionsOf<Table>): string[];
+}
+
+/** What runs a suite's variants in one place: the CLI's machine, or the Worker. */
+export interface SuiteHost {
+  /** Runs one repetition. It calls `onUnits` now and then with the units done so far. */
+  run(variant: Variant, rep: number, onUnits: (done: number) => void): Promise<RepResult>;
+}

@@ -1,0 +1,66 @@
+/**
+ * When a shard should stop reading its sockets for a moment, and for how long.
+ *
+ * The platform gives a Durable Object no way to leave frames unread: they are delivered as fast as they arrive, the
+ * buffer fills, and meanwhile the answers of Postgres are not even looked for, because a process that always has a
+ * frame at hand never polls its other sockets. What does hold frames back is the object's input gate: while it is
+ * shut, the runtime stops reading, TCP fills up, and the client waits. So a shard shuts its gate for a moment now and
+ * then: for no time at all while a flush is under way, which is enough to let the process look at its other sockets;
+ * and for longer the fuller the buffer is.
+ *
+ * The gate holds back the answers of Postgres too. Therefore a pause only follows a whole round, in which every
+ * socket had its turn and everything that queued up behind the last pause was delivered.
+ */
+
+export interface BrakeOptions {
+  /** Share of the buffer from which on pauses take time. Default: 0.25. */
+  startFill: number;
+  /** Pause at a full buffer. Default: 50. */
+  maxPauseMs: number;
+  /** While a flush is under way, the longest time without a look at other sockets. Default: 10. */
+  reliefMs: number;
+}
+
+export const DEFAULT_BRAKE: BrakeOptions = { startFill: 0.25, maxPauseMs: 50, reliefMs: 10 };
+
+export class Brake {
+  readonly #options: BrakeOptions;
+  #framesThisRound = 0;
+  #lastPauseEndedAtMs = Number.NEGATIVE_INFINITY;
+  #isPausing = false;
+
+  constructor(options: BrakeOptions = DEFAULT_BRAKE) {
+    this.#options = options;
+  }
+
+  /** Counts a frame. True when a round is over, and so a pause may be due. */
+  countFrame(sockets: number): boolean {
+    this.#framesThisRound += 1;
+    return this.#framesThisRound >= sockets && !this.#isPausing;
+  }
+
+  /**
+   * The pause that is due now, in ms, or undefined for none. Call it when a round is over.
+   *
+   * @param fill share of the buffer in use, 0 to 1
+   * @param isWriting whether a flush is under way, which waits for its turn behind the frames
+   */
+  pauseMs(nowMs: number, fill: number, isWriting: boolean): number | undefined {
+    const { startFill, maxPauseMs, reliefMs } = this.#options;
+    // From 1 ms at the start to the longest at a full buffer, by equal factors for equal shares: the fill settles
+    // where as much comes in as goes out, whether a round brings ten messages or ten thousand.
+    if (fill >= startFill) return maxPauseMs ** Math.min(1, (fill - startFill) / (1 - startFill));
+    return isWriting && nowMs - this.#lastPauseEndedAtMs >= reliefMs ? 0 : undefined;
+  }
+
+  /** Call when a pause begins and when it has ended. */
+  began(): void {
+    this.#isPausing = true;
+    this.#framesThisRound = 0;
+  }
+
+  ended(nowMs: number): void {
+    this.#isPausing = false;
+    this.#lastPauseEndedAtMs = nowMs;
+  }
+}

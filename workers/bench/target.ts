@@ -1,0 +1,51 @@
+/** Checks a bench target that came in by a request: it ends in table names, so nothing unexpected may pass. */
+
+import { BENCH_COLUMNS } from '../../src/bench/bench-sink.ts';
+import type { BenchTarget } from '../../src/bench/ingest-host.ts';
+import { SluiceError } from '../../src/errors.ts';
+import { MAX_SHARDS } from '../../src/limits.ts';
+import { assertKnownNames, resolveOptions } from '../../src/option-table.ts';
+import { resolveSinkOptions } from '../../src/sink-options.ts';
+import { encodeShardName } from '../shard-name.ts';
+
+const NAME = /^[a-z0-9]{1,32}$/;
+
+/** @throws SluiceError `invalid_options` */
+export function readBenchTarget(text: string | undefined): BenchTarget {
+  const given = parseObject(text, 'target');
+  assertKnownNames(given, ['run', 'spec', 'driver', 'shards'], 'target');
+  const { run, spec, driver, shards } = given;
+  if (typeof run !== 'string' || !NAME.test(run)) throw wrong('target.run', NAME.source);
+  const options = resolveOptions(
+    {
+      driver: { kind: 'choice', choices: ['auto', 'tcp', 'neon'], default: 'auto', description: '' },
+      shards: { kind: 'integer', min: 1, max: MAX_SHARDS, default: 1, description: '' },
+    },
+    { driver, shards },
+    'target',
+  );
+  if (spec === null) return { run, spec: null, ...options };
+  const { table, column, options: sinkOptions } = spec as Record<string, unknown>;
+  if (typeof table !== 'string' || !NAME.test(table)) throw wrong('target.spec.table', NAME.source);
+  const chosen = BENCH_COLUMNS.find((known) => known === column);
+  if (chosen === undefined) throw wrong('target.spec.column', BENCH_COLUMNS.join(', '));
+  resolveSinkOptions((sinkOptions ?? {}) as Record<string, unknown>, 'target.spec.options');
+  return { run, spec: { table, column: chosen, options: (sinkOptions ?? {}) as object }, ...options };
+}
+
+/** The name of one of a target's shards. */
+export function benchShardName({ run, spec, driver }: BenchTarget, shard: number): string {
+  return encodeShardName({ bench: run, spec, driver, shard });
+}
+
+function parseObject(text: string | undefined, name: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text ?? '');
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+  } catch {}
+  throw wrong(name, 'a JSON object');
+}
+
+function wrong(option: string, allowed: string): SluiceError {
+  return new SluiceError('invalid_options', `Cannot use this ${option}: ${allowed} is allowed`, { details: { option, allowed } });
+}
