@@ -19,6 +19,7 @@ export interface LocalWorker {
 }
 
 export interface LocalWorkerOptions {
+  inspectorPort?: number;
   /** Variables and secrets of the Worker. */
   bindings: Record<string, string>;
   /** Default: a free one. */
@@ -26,7 +27,11 @@ export interface LocalWorkerOptions {
 }
 
 /** Bundles the Worker and starts it on loopback. Its Durable Objects keep nothing after `stop`. */
-export async function startWorker({ bindings, port = 0 }: LocalWorkerOptions): Promise<LocalWorker> {
+export async function startWorker({
+  bindings,
+  port = 0,
+  inspectorPort,
+}: LocalWorkerOptions): Promise<LocalWorker> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-worker-'));
   try {
     await bundle(folder);
@@ -47,6 +52,7 @@ export async function startWorker({ bindings, port = 0 }: LocalWorkerOptions): P
         cf: false,
         host: '127.0.0.1',
         port,
+        ...(inspectorPort ? { inspectorPort } : {}),
         log: new Log(LogLevel.ERROR),
       }),
     );
@@ -65,7 +71,10 @@ export async function startWorker({ bindings, port = 0 }: LocalWorkerOptions): P
 }
 
 async function bundle(folder: string): Promise<void> {
-  const wrangler = join(dirname(createRequire(import.meta.url).resolve('wrangler/package.json')), 'bin/wrangler.js');
+  const wrangler = join(
+    dirname(createRequire(import.meta.url).resolve('wrangler/package.json')),
+    'bin/wrangler.js',
+  );
   const child = spawn(process.execPath, [wrangler, 'deploy', '--dry-run', '--outdir', folder], {
     cwd: REPOSITORY,
     env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true', NO_COLOR: '1' },
@@ -85,6 +94,9 @@ async function bundle(folder: string): Promise<void> {
     child.on('close', resolve);
   });
   if (exitCode !== 0 || !(await readdir(folder)).includes('index.js')) {
-    throw new SluiceError('internal', `Could not bundle the Worker: ${output.trim().split('\n').slice(-5).join(' ')}`);
+    throw new SluiceError(
+      'internal',
+      `Could not bundle the Worker: ${output.trim().split('\n').slice(-5).join(' ')}`,
+    );
   }
 }

@@ -96,7 +96,13 @@ export function toProblem(error: unknown): Problem {
   if (!isSluiceError(error)) {
     // The text of a foreign error may hold an address or a statement; it goes to the log, not to the client.
     const code = 'internal';
-    return { type: 'about:blank', title: 'Internal error', status: 500, code, detail: 'Something failed inside Sluice; see the log' };
+    return {
+      type: 'about:blank',
+      title: 'Internal error',
+      status: 500,
+      code,
+      detail: 'Something failed inside Sluice; see the log',
+    };
   }
   return {
     ...error.details,

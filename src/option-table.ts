@@ -82,7 +82,11 @@ export function resolveOptions<Table extends OptionTable>(
  *
  * @throws SluiceError `invalid_options`
  */
-export function assertKnownNames(given: Readonly<Record<string, unknown>>, known: readonly string[], path = ''): void {
+export function assertKnownNames(
+  given: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+  path = '',
+): void {
   for (const name of Object.keys(given)) {
     if (known.includes(name)) continue;
     const remedy = known.length === 0 ? 'there are none here' : `known are ${known.join(', ')}`;
@@ -100,7 +104,8 @@ function readValue(spec: OptionSpec, value: unknown, named: string, name: string
   switch (spec.kind) {
     case 'integer': {
       const number = typeof value === 'string' && /^-?\d+$/.test(value.trim()) ? Number(value) : value;
-      if (typeof number === 'number' && Number.isInteger(number) && number >= spec.min && number <= spec.max) return number;
+      if (typeof number === 'number' && Number.isInteger(number) && number >= spec.min && number <= spec.max)
+        return number;
       break;
     }
     case 'choice':

@@ -22,7 +22,8 @@ export const SINK_OPTIONS = optionTable({
     kind: 'choice',
     choices: ['hibernatable', 'resident'],
     default: 'hibernatable',
-    description: 'hibernatable: idle connections cost nothing; resident: less work per frame, never hibernates',
+    description:
+      'hibernatable: idle connections cost nothing; resident: less work per frame, never hibernates',
   },
   batchRows: {
     kind: 'integer',
@@ -50,7 +51,8 @@ export const SINK_OPTIONS = optionTable({
     min: 100,
     max: 600_000,
     default: 2_000,
-    description: 'How long after the first buffered message the alarm flushes, whatever became of the linger timer',
+    description:
+      'How long after the first buffered message the alarm flushes, whatever became of the linger timer',
   },
   workers: {
     kind: 'integer',
@@ -94,5 +96,9 @@ export function resolveSinkOptions(given: Readonly<Record<string, unknown>>, pat
   const options = resolveOptions(SINK_OPTIONS, given, path);
   // A buffer that cannot hold one batch would never reach the trigger; a message larger than it could never come in.
   const floor = Math.min(options.batchBytes, options.maxBufferBytes);
-  return { ...options, batchBytes: floor, maxMessageBytes: Math.min(options.maxMessageBytes, options.maxBufferBytes) };
+  return {
+    ...options,
+    batchBytes: floor,
+    maxMessageBytes: Math.min(options.maxMessageBytes, options.maxBufferBytes),
+  };
 }

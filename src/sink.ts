@@ -100,11 +100,15 @@ export function defineSink<Table extends PgTable>(name: string, definition: Sink
     if (source === undefined) continue;
     const column = tableColumns[key];
     if (column === undefined) {
-      throw new SluiceError('invalid_options', `Sink ${name}: the table has no column ${JSON.stringify(key)}, only ${Object.keys(tableColumns).join(', ')}`);
+      throw new SluiceError(
+        'invalid_options',
+        `Sink ${name}: the table has no column ${JSON.stringify(key)}, only ${Object.keys(tableColumns).join(', ')}`,
+      );
     }
     columns.push({ ...source, key, name: column.name, sqlType: column.getSQLType() });
   }
-  if (columns.length === 0) throw new SluiceError('invalid_options', `Sink ${name}: name at least one column to write`);
+  if (columns.length === 0)
+    throw new SluiceError('invalid_options', `Sink ${name}: name at least one column to write`);
   const { schema, name: tableName } = getTableConfig(definition.table);
   return {
     name,

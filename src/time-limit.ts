@@ -9,10 +9,17 @@ import { SluiceError } from './errors.ts';
  * @param doing what took too long, as in "Gave up connecting after 5000 ms"
  * @throws SluiceError `time_limit`
  */
-export async function withTimeLimit<Value>(work: PromiseLike<Value>, limitMs: number, doing: string): Promise<Value> {
+export async function withTimeLimit<Value>(
+  work: PromiseLike<Value>,
+  limitMs: number,
+  doing: string,
+): Promise<Value> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new SluiceError('time_limit', `Gave up ${doing} after ${limitMs} ms`)), limitMs);
+    timer = setTimeout(
+      () => reject(new SluiceError('time_limit', `Gave up ${doing} after ${limitMs} ms`)),
+      limitMs,
+    );
   });
   // Once, and for all uses below: Drizzle's queries are lazy thenables, which run again at every `then`.
   const promise = Promise.resolve(work);

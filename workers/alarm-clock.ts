@@ -5,20 +5,17 @@
  */
 export class AlarmClock {
   readonly #storage: Pick<DurableObjectStorage, 'setAlarm'>;
-  readonly #now: () => number;
   // Not read back from storage at a start: setting it once more costs a row, trusting a stale one costs the promise.
   #armedForMs = Number.NEGATIVE_INFINITY;
 
-  constructor(storage: Pick<DurableObjectStorage, 'setAlarm'>, now: () => number) {
+  constructor(storage: Pick<DurableObjectStorage, 'setAlarm'>) {
     this.#storage = storage;
-    this.#now = now;
   }
 
-  /** Makes sure that the alarm goes off within `delayMs` or a little later. */
-  armWithin(delayMs: number): void {
-    const now = this.#now();
-    if (this.#armedForMs > now) return;
-    this.#armedForMs = now + delayMs;
+  /** Makes sure that the alarm goes off within `delayMs` of now, or a little later. */
+  armWithin(delayMs: number, nowMs: number): void {
+    if (this.#armedForMs > nowMs) return;
+    this.#armedForMs = nowMs + delayMs;
     // The write is part of this turn; a failure of the storage resets the object, nobody needs to wait for it here.
     void this.#storage.setAlarm(this.#armedForMs);
   }

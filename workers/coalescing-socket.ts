@@ -14,7 +14,11 @@ export class CoalescingSocket extends CloudflareSocket {
   #pending: Uint8Array[] = [];
   #callbacks: WriteCallback[] = [];
 
-  override write(data: Uint8Array | string, encodingOrCallback?: BufferEncoding | WriteCallback, callback?: WriteCallback): boolean {
+  override write(
+    data: Uint8Array | string,
+    encodingOrCallback?: BufferEncoding | WriteCallback,
+    callback?: WriteCallback,
+  ): true {
     const encoding = typeof encodingOrCallback === 'string' ? encodingOrCallback : 'utf8';
     const done = typeof encodingOrCallback === 'function' ? encodingOrCallback : callback;
     if (this.#pending.length === 0) queueMicrotask(() => this.#send());
@@ -29,7 +33,7 @@ export class CoalescingSocket extends CloudflareSocket {
     this.#pending = [];
     this.#callbacks = [];
     const joined = parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
-    super.write(joined, (error?: unknown) => {
+    super.write(joined, undefined, (error?: unknown) => {
       for (const callback of callbacks) callback(error);
     });
   }

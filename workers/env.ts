@@ -1,6 +1,5 @@
 /** What the Worker is bound to: the only place where the names of bindings and variables are spelled. */
 
-import { type DatabaseTarget, resolveTarget } from '../src/database/target.ts';
 import type { BenchObject } from './bench/bench-object.ts';
 import type { LoadObject } from './bench/load-object.ts';
 import type { Shard } from './shard.ts';
@@ -23,14 +22,4 @@ export interface Env {
   BENCH_TOKEN?: string;
   /** Options of the sinks by name, as a table or as JSON text; over those in workers/sinks.ts. */
   SINKS?: string | Record<string, Record<string, unknown>>;
-}
-
-/** The database of this deployment. Throws `invalid_options` where none is set. */
-export function databaseTarget(env: Env, driver: string | undefined = env.DRIVER): DatabaseTarget {
-  return resolveTarget({
-    hyperdriveUrl: env.HYPERDRIVE?.connectionString,
-    databaseUrl: env.DATABASE_URL,
-    driver,
-    neonProxy: env.NEON_PROXY,
-  });
 }

@@ -29,7 +29,9 @@ router.route('/', statsRoute);
 router.route('/', benchRoutes);
 
 router.notFound((context) =>
-  problemResponse(new SluiceError('not_found', `There is nothing at ${context.req.path}; GET / lists what there is`)),
+  problemResponse(
+    new SluiceError('not_found', `There is nothing at ${context.req.path}; GET / lists what there is`),
+  ),
 );
 
 router.onError((error) => {

@@ -5,7 +5,6 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import { benchSink } from '../src/bench/bench-sink.ts';
-import { openConnection } from '../src/database/connection.ts';
 import { closeCode, SluiceError } from '../src/errors.ts';
 import { Brake } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
@@ -15,8 +14,8 @@ import { systemTimers } from '../src/ingest/timers.ts';
 import { refusalText } from '../src/protocol/frame.ts';
 import { resolveSinkOptions, type SinkOptions } from '../src/sink-options.ts';
 import { AlarmClock } from './alarm-clock.ts';
-import { CoalescingSocket } from './coalescing-socket.ts';
-import { databaseTarget, type Env } from './env.ts';
+import { connect, databaseTarget } from './database.ts';
+import type { Env } from './env.ts';
 import { decodeShardName, type ShardName } from './shard-name.ts';
 import { findSink } from './sinks.ts';
 
@@ -52,7 +51,7 @@ export class Shard extends DurableObject<Env> {
     super(ctx, env);
     const name = decodeShardName(ctx.id.name ?? '');
     this.#shard = name.shard;
-    this.#alarm = new AlarmClock(ctx.storage, Date.now);
+    this.#alarm = new AlarmClock(ctx.storage);
     const { options, intake } = this.#open(name);
     this.#options = options;
     this.#intake = intake;
@@ -62,12 +61,18 @@ export class Shard extends DurableObject<Env> {
     if ('bench' in name && name.spec === null) {
       return { options: resolveSinkOptions({}), intake: new CountingIntake() };
     }
-    const sink = 'bench' in name ? (name.spec === null ? undefined : benchSink(name.spec)) : findSink(this.env, name.sink);
-    if (sink === undefined) throw new SluiceError('unknown_sink', 'This shard belongs to a sink that is no longer defined');
+    const sink =
+      'bench' in name
+        ? name.spec === null
+          ? undefined
+          : benchSink(name.spec)
+        : findSink(this.env, name.sink);
+    if (sink === undefined)
+      throw new SluiceError('unknown_sink', 'This shard belongs to a sink that is no longer defined');
     const driver = 'bench' in name ? (name.driver ?? undefined) : undefined;
     const intake = new Pipeline({
       sink,
-      openConnection: () => openConnection(databaseTarget(this.env, driver), { socket: ({ ssl }) => new CoalescingSocket(Boolean(ssl)) }),
+      openConnection: () => connect(databaseTarget(this.env, driver)),
       timers: systemTimers,
       random: Math.random,
     });
@@ -111,20 +116,23 @@ export class Shard extends DurableObject<Env> {
 
   // All of it is synchronous, so that frames of a socket cannot overtake each other.
   #receive(socket: WebSocket, frame: string | ArrayBuffer): void {
-    const { accepted, errorFrame, isFull } = this.#intake.receive(this.#producerOf(socket), frame);
-    if (accepted > 0) this.#alarm.armWithin(this.#options.alarmMs);
+    const nowMs = Date.now();
+    const { accepted, errorFrame, isFull } = this.#intake.receive(this.#producerOf(socket), frame, nowMs);
+    if (accepted > 0) this.#alarm.armWithin(this.#options.alarmMs, nowMs);
     if (errorFrame !== undefined) socket.send(errorFrame);
-    if (accepted > 0) this.#pauseIfDue();
+    if (accepted > 0) this.#pauseIfDue(nowMs);
     if (isFull) socket.close(closeCode('buffer_full'), refusalText('buffer_full').slice(0, 120));
   }
 
   // Holds back frames by the input gate (src/ingest/brake.ts says why and when).
-  #pauseIfDue(): void {
+  #pauseIfDue(nowMs: number): void {
     if (!this.#brake.countFrame(this.#sockets)) return;
-    const pauseMs = this.#brake.pauseMs(Date.now(), this.#intake.fill, this.#intake.isWriting);
+    const pauseMs = this.#brake.pauseMs(nowMs, this.#intake.fill, this.#intake.isWriting);
     if (pauseMs === undefined) return;
     this.#brake.began();
-    void this.ctx.blockConcurrencyWhile(() => scheduler.wait(pauseMs)).then(() => this.#brake.ended(Date.now()));
+    void this.ctx
+      .blockConcurrencyWhile(() => scheduler.wait(pauseMs))
+      .then(() => this.#brake.ended(Date.now()));
   }
 
   #producerOf(socket: WebSocket): Producer {
@@ -143,7 +151,7 @@ export class Shard extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     this.#alarm.fired();
     this.#intake.flush();
-    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs);
+    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs, Date.now());
   }
 
   /** RPC: the shard's figures. */

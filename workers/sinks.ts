@@ -1,8 +1,15 @@
 /** The sinks of this Worker. Add yours here: a table, what goes into its columns, and how it is batched. */
 
-import { messages } from '../src/schema/messages.ts';
 import { SluiceError } from '../src/errors.ts';
-import { defineSink, fromPayload, fromProducer, fromReceivedAt, fromSequence, type Sink } from '../src/sink.ts';
+import { messages } from '../src/schema/messages.ts';
+import {
+  defineSink,
+  fromPayload,
+  fromProducer,
+  fromReceivedAt,
+  fromSequence,
+  type Sink,
+} from '../src/sink.ts';
 import type { SinkOptions } from '../src/sink-options.ts';
 import type { Env } from './env.ts';
 
@@ -34,13 +41,20 @@ export function findSink(env: Env, name: string): Sink | undefined {
   const configured = configuredOptions(env);
   for (const known of Object.keys(configured)) {
     if (!Object.hasOwn(SINKS, known)) {
-      throw new SluiceError('invalid_configuration', `The variable SINKS names the sink ${JSON.stringify(known)}; there are ${SINK_NAMES.join(', ')}`);
+      throw new SluiceError(
+        'invalid_configuration',
+        `The variable SINKS names the sink ${JSON.stringify(known)}; there are ${SINK_NAMES.join(', ')}`,
+      );
     }
   }
   try {
     return define((configured[name] ?? {}) as Partial<SinkOptions>);
   } catch (error) {
-    throw new SluiceError('invalid_configuration', `The variable SINKS is wrong: ${error instanceof Error ? error.message : ''}`, { cause: error });
+    throw new SluiceError(
+      'invalid_configuration',
+      `The variable SINKS is wrong: ${error instanceof Error ? error.message : ''}`,
+      { cause: error },
+    );
   }
 }
 
@@ -49,7 +63,11 @@ function configuredOptions({ SINKS: configured }: Env): Record<string, unknown> 
   if (typeof configured !== 'string') return configured;
   try {
     const parsed: unknown = JSON.parse(configured);
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed as Record<string, unknown>;
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed))
+      return parsed as Record<string, unknown>;
   } catch {}
-  throw new SluiceError('invalid_configuration', 'The variable SINKS is not a JSON object of sinks, as in {"messages":{"lingerMs":50}}');
+  throw new SluiceError(
+    'invalid_configuration',
+    'The variable SINKS is not a JSON object of sinks, as in {"messages":{"lingerMs":50}}',
+  );
 }

@@ -52,7 +52,11 @@ export async function generateLoad(
   return { firstFrameAtMs, refused: refusals.count, loopDelayP99Ms: delay.percentile(99) / 1e6 };
 }
 
-async function openSocket(target: LoadTarget, client: number, refusals: { count: number; first: string }): Promise<WebSocket> {
+async function openSocket(
+  target: LoadTarget,
+  client: number,
+  refusals: { count: number; first: string },
+): Promise<WebSocket> {
   const url = target.socketUrl(client);
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
@@ -69,7 +73,11 @@ async function openSocket(target: LoadTarget, client: number, refusals: { count:
   try {
     await once(socket, 'open');
   } catch (error) {
-    throw new SluiceError('internal', `Could not open a WebSocket to ${url.origin}: ${error instanceof Error ? error.message : error}`, { cause: error });
+    throw new SluiceError(
+      'internal',
+      `Could not open a WebSocket to ${url.origin}: ${error instanceof Error ? error.message : error}`,
+      { cause: error },
+    );
   }
   return socket;
 }
@@ -108,7 +116,10 @@ function taken(socket: WebSocket): Promise<void> {
 }
 
 function closedEarly(socket: WebSocket): SluiceError {
-  return new SluiceError('internal', `The server closed a WebSocket during the load (state ${socket.readyState})`);
+  return new SluiceError(
+    'internal',
+    `The server closed a WebSocket during the load (state ${socket.readyState})`,
+  );
 }
 
 async function closeSocket(socket: WebSocket): Promise<void> {

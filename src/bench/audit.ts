@@ -40,9 +40,19 @@ export async function auditTable(db: Database, input: AuditInput): Promise<Audit
 }
 
 /** The arithmetic of the audit: pure, so that it can be shown to fail. */
-export function compareRows(rows: readonly ProducerRow[], { run, clients, messagesPerClient, refused }: AuditInput): Audit {
+export function compareRows(
+  rows: readonly ProducerRow[],
+  { run, clients, messagesPerClient, refused }: AuditInput,
+): Audit {
   const expected = new Set(Array.from({ length: clients }, (_, client) => benchProducer(run, client)));
-  const audit: Audit = { sent: clients * messagesPerClient, refused, found: 0, lost: 0, duplicated: 0, outOfOrder: 0 };
+  const audit: Audit = {
+    sent: clients * messagesPerClient,
+    refused,
+    found: 0,
+    lost: 0,
+    duplicated: 0,
+    outOfOrder: 0,
+  };
   let known = 0;
   for (const row of rows) {
     audit.found += row.rows;

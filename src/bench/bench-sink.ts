@@ -2,7 +2,15 @@
 
 import { sql } from 'drizzle-orm';
 import { bigint, jsonb, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
-import { defineSink, fromPayload, fromProducer, fromReceivedAt, fromSequence, quoteName, type Sink } from '../sink.ts';
+import {
+  defineSink,
+  fromPayload,
+  fromProducer,
+  fromReceivedAt,
+  fromSequence,
+  quoteName,
+  type Sink,
+} from '../sink.ts';
 import type { SinkOptions } from '../sink-options.ts';
 
 /** Every table of the bench begins with this; nothing else is ever created or dropped by it. */

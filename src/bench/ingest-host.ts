@@ -3,15 +3,28 @@
 import { sql } from 'drizzle-orm';
 import type { Connection, Database } from '../database/connection.ts';
 import type { ConnectionSlot } from '../database/connection-slot.ts';
+import { SluiceError } from '../errors.ts';
 import type { IntakeStats } from '../ingest/intake.ts';
 import { LatencyHistogram } from '../ingest/latency-histogram.ts';
 import type { MessageBatch } from '../ingest/message-batch.ts';
-import { SluiceError } from '../errors.ts';
 import { copyStatement, encodeCopyText } from '../writers/copy.ts';
 import type { WriterMode } from '../writers/mode.ts';
 import { auditTable } from './audit.ts';
-import { type BenchSinkSpec, benchSink, benchTableName, createBenchTable, dropBenchTable } from './bench-sink.ts';
-import { COPY_FLOOR, INSERT_FLOOR, INSERT_FLOOR_ROWS, INTAKE_FLOOR, type IngestParameters, sinkOptionsOf } from './ingest-suite.ts';
+import {
+  type BenchSinkSpec,
+  benchSink,
+  benchTableName,
+  createBenchTable,
+  dropBenchTable,
+} from './bench-sink.ts';
+import {
+  COPY_FLOOR,
+  INSERT_FLOOR,
+  INSERT_FLOOR_ROWS,
+  INTAKE_FLOOR,
+  type IngestParameters,
+  sinkOptionsOf,
+} from './ingest-suite.ts';
 import { benchPayload, benchProducer } from './payload.ts';
 import type { RepResult } from './result.ts';
 import type { SuiteHost, Variant } from './suite.ts';
@@ -102,7 +115,13 @@ export class IngestHost implements SuiteHost {
     const elapsedMs = this.#ports.now() - load.firstFrameAtMs;
 
     const audit = await this.#ports.slot.use(({ db }) =>
-      auditTable(db, { table: spec.table, run: order.target.run, clients, messagesPerClient: messages, refused: load.refused }),
+      auditTable(db, {
+        table: spec.table,
+        run: order.target.run,
+        clients,
+        messagesPerClient: messages,
+        refused: load.refused,
+      }),
     );
     const latency = new LatencyHistogram();
     for (const shard of shards) latency.merge(shard.latency);
@@ -130,7 +149,12 @@ export class IngestHost implements SuiteHost {
     if (received !== frames) {
       throw new SluiceError('internal', `The intake floor counted ${received} frames of ${frames} sent`);
     }
-    return { units: clients * messages, elapsedMs, metrics: { loopDelayP99Ms: load.loopDelayP99Ms }, audit: null };
+    return {
+      units: clients * messages,
+      elapsedMs,
+      metrics: { loopDelayP99Ms: load.loopDelayP99Ms },
+      audit: null,
+    };
   }
 
   async #copyFloor(onUnits: (done: number) => void): Promise<RepResult> {
@@ -140,7 +164,9 @@ export class IngestHost implements SuiteHost {
     const sink = benchSink(spec);
     const run = this.#ports.randomId();
     // The rows are made before the clock starts, as a program would have them; encoding them is part of the work.
-    const batches = Array.from({ length: clients }, (_, client) => batchOf(benchProducer(run, client), messages));
+    const batches = Array.from({ length: clients }, (_, client) =>
+      batchOf(benchProducer(run, client), messages),
+    );
     const startedAtMs = this.#ports.now();
     let done = 0;
     await this.#ports.slot.use((connection) =>
@@ -173,10 +199,21 @@ export class IngestHost implements SuiteHost {
         await insertOne(connection, spec, producer, n);
       }
       const endedAtMs = this.#ports.now();
-      const audited = await auditTable(connection.db, { table: spec.table, run, clients: 1, messagesPerClient: INSERT_FLOOR_ROWS, refused: 0 });
+      const audited = await auditTable(connection.db, {
+        table: spec.table,
+        run,
+        clients: 1,
+        messagesPerClient: INSERT_FLOOR_ROWS,
+        refused: 0,
+      });
       return { elapsedMs: endedAtMs - startedAtMs, audit: audited };
     });
-    return { units: INSERT_FLOOR_ROWS, elapsedMs, metrics: { flushP50Ms: elapsedMs / INSERT_FLOOR_ROWS }, audit };
+    return {
+      units: INSERT_FLOOR_ROWS,
+      elapsedMs,
+      metrics: { flushP50Ms: elapsedMs / INSERT_FLOOR_ROWS },
+      audit,
+    };
   }
 
   #spec(mode: WriterMode, table: string): BenchSinkSpec {
@@ -204,7 +241,12 @@ export class IngestHost implements SuiteHost {
   }
 }
 
-function insertOne({ db }: Connection, { table }: BenchSinkSpec, producer: string, n: number): Promise<unknown> {
+function insertOne(
+  { db }: Connection,
+  { table }: BenchSinkSpec,
+  producer: string,
+  n: number,
+): Promise<unknown> {
   return db.execute(
     sql`insert into ${sql.raw(benchTableName(table))} (producer, sequence, payload, received_at) values (${producer}, ${n}, ${benchPayload(producer, n)}, ${new Date().toISOString()})`,
   );

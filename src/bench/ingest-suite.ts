@@ -15,8 +15,20 @@ export const INGEST_PARAMETERS = optionTable({
     default: WRITER_MODES,
     description: 'The ways of writing to compare',
   },
-  clients: { kind: 'integer', min: 1, max: 1_000, default: 10, description: 'WebSockets that send at the same time' },
-  messages: { kind: 'integer', min: 1, max: 10_000_000, default: 10_000, description: 'Messages that each client sends' },
+  clients: {
+    kind: 'integer',
+    min: 1,
+    max: 1_000,
+    default: 10,
+    description: 'WebSockets that send at the same time',
+  },
+  messages: {
+    kind: 'integer',
+    min: 1,
+    max: 10_000_000,
+    default: 10_000,
+    description: 'Messages that each client sends',
+  },
   frame: { kind: 'integer', min: 1, max: 5_000, default: 1, description: 'Messages in one frame' },
   batch: {
     kind: 'integer',
@@ -44,9 +56,16 @@ export const INGEST_PARAMETERS = optionTable({
     min: 0,
     max: MAX_CONNECTIONS,
     default: 0,
-    description: 'Connections of a shard, each with its producers; 0: 4 for naive, 1 for bulk, unnest and copy',
+    description:
+      'Connections of a shard, each with its producers; 0: 4 for naive, 1 for bulk, unnest and copy',
   },
-  shards: { kind: 'integer', min: 1, max: MAX_SHARDS, default: 1, description: 'Durable Objects that share the clients' },
+  shards: {
+    kind: 'integer',
+    min: 1,
+    max: MAX_SHARDS,
+    default: 1,
+    description: 'Durable Objects that share the clients',
+  },
   sockets: {
     kind: 'choice',
     choices: SINK_OPTIONS.sockets.choices,
@@ -58,10 +77,21 @@ export const INGEST_PARAMETERS = optionTable({
     min: 0,
     max: 10_000_000,
     default: 0,
-    description: 'Messages per second of all clients together, on a fixed schedule; 0: as fast as they are taken',
+    description:
+      'Messages per second of all clients together, on a fixed schedule; 0: as fast as they are taken',
   },
-  driver: { kind: 'choice', choices: ['auto', 'tcp', 'neon'], default: 'auto', description: 'Driver of the database' },
-  column: { kind: 'choice', choices: BENCH_COLUMNS, default: 'jsonb', description: 'Type of the payload column' },
+  driver: {
+    kind: 'choice',
+    choices: ['auto', 'tcp', 'neon'],
+    default: 'auto',
+    description: 'Driver of the database',
+  },
+  column: {
+    kind: 'choice',
+    choices: BENCH_COLUMNS,
+    default: 'jsonb',
+    description: 'Type of the payload column',
+  },
 });
 
 export type IngestParameters = OptionsOf<typeof INGEST_PARAMETERS>;
@@ -76,7 +106,11 @@ export const INSERT_FLOOR_ROWS = 500;
 
 const FLOORS: readonly Variant[] = [
   { name: COPY_FLOOR, role: 'floor', description: 'the same rows by one COPY from one client, no Worker' },
-  { name: INSERT_FLOOR, role: 'floor', description: `one awaited INSERT after another on one connection (${INSERT_FLOOR_ROWS} rows)` },
+  {
+    name: INSERT_FLOOR,
+    role: 'floor',
+    description: `one awaited INSERT after another on one connection (${INSERT_FLOOR_ROWS} rows)`,
+  },
   { name: INTAKE_FLOOR, role: 'floor', description: 'the same frames into a shard that only counts them' },
 ];
 
@@ -97,7 +131,8 @@ export const ingestSuite: Suite<typeof INGEST_PARAMETERS> = {
     ),
     ...FLOORS,
   ],
-  unitsPerRep: ({ name }, { clients, messages }) => (name === INSERT_FLOOR ? INSERT_FLOOR_ROWS : clients * messages),
+  unitsPerRep: ({ name }, { clients, messages }) =>
+    name === INSERT_FLOOR ? INSERT_FLOOR_ROWS : clients * messages,
   baseline: 'naive',
   sharesOf: [
     { floor: COPY_FLOOR, title: 'of COPY' },
@@ -111,14 +146,19 @@ export const ingestSuite: Suite<typeof INGEST_PARAMETERS> = {
   ],
   notes: ({ rate }) => [
     'Time runs from the first frame sent to the last row committed. Every message is parsed and checked on its way.',
-    'p50 and p99: how long one flush took. loop: p99 delay of the load generator\'s event loop; a high one means that the generator was busy too.',
-    ...(rate > 0 ? [`The clients sent ${rate} messages/s on a schedule: messages/s cannot be higher than that.`] : []),
+    "p50 and p99: how long one flush took. loop: p99 delay of the load generator's event loop; a high one means that the generator was busy too.",
+    ...(rate > 0
+      ? [`The clients sent ${rate} messages/s on a schedule: messages/s cannot be higher than that.`]
+      : []),
     'Client, Worker and Postgres share one machine where they run on one; a local Worker has one thread for all shards.',
   ],
 };
 
 /** The options of the sink that a mode is measured with. */
-export function sinkOptionsOf(mode: SinkOptions['writer'], parameters: IngestParameters): Partial<SinkOptions> {
+export function sinkOptionsOf(
+  mode: SinkOptions['writer'],
+  parameters: IngestParameters,
+): Partial<SinkOptions> {
   return {
     writer: mode,
     batchRows: parameters.batch,

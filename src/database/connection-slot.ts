@@ -5,11 +5,11 @@
  * idle for long may be dead without notice; so an unused one is closed after a few seconds.
  */
 
+import type { Timers } from '../ingest/timers.ts';
 import { IDLE_CONNECTION_MS, WRITE_TIME_LIMIT_MS } from '../limits.ts';
 import { withTimeLimit } from '../time-limit.ts';
 import type { Connection } from './connection.ts';
 import { sqlState } from './connection.ts';
-import type { Timers } from '../ingest/timers.ts';
 
 export interface ConnectionSlotOptions {
   open: () => Promise<Connection>;

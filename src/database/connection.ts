@@ -8,8 +8,8 @@ import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { errorText, SluiceError } from '../errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../limits.ts';
-import { CopyIn } from './copy-in.ts';
 import { withTimeLimit } from '../time-limit.ts';
+import { CopyIn } from './copy-in.ts';
 import { type DatabaseTarget, describeTarget } from './target.ts';
 
 /** Drizzle, whatever the driver below it. */
@@ -20,7 +20,7 @@ export interface Connection {
   /** False once the server or the network ended the connection; such a connection is of no further use. */
   readonly isOpen: boolean;
   /** Runs a `COPY … FROM STDIN` with data that is ready, in one write, and resolves when the server has taken it. */
-  copy(statement: string, data: Uint8Array): Promise<void>;
+  copy(statement: string, data: readonly Uint8Array[]): Promise<void>;
   /**
    * Runs a `COPY … FROM STDIN` with data that is still being made, and resolves when the server has taken all of it. The chunks are made no faster than
    * the socket takes them, where the platform tells (Node does; sockets on Workers give no backpressure).
@@ -37,7 +37,7 @@ export interface OpenOptions {
   /** How long the server may take to accept the connection. Default: 5,000. */
   timeLimitMs?: number;
   /** Makes the TCP socket of the driver `tcp`. Default: node-postgres's own choice for the platform. */
-  socket?: pg.ClientConfig['stream'];
+  socket?: (config: { ssl?: unknown }) => unknown;
 }
 
 /**
@@ -52,7 +52,10 @@ export async function openConnection(
   const client =
     target.driver === 'neon'
       ? neonClient(target)
-      : new pg.Client({ connectionString: target.url, ...(socket === undefined ? {} : { stream: socket }) });
+      : new pg.Client({
+          connectionString: target.url,
+          ...(socket === undefined ? {} : { stream: socket as NonNullable<pg.ClientConfig['stream']> }),
+        });
   let isOpen = true;
   // Without a listener, the loss of an idle connection would be an uncaught error and end the process.
   client.on('error', () => {
@@ -69,10 +72,14 @@ export async function openConnection(
     await withTimeLimit<unknown>(client.connect(), timeLimitMs, 'connecting');
   } catch (error) {
     close();
-    throw new SluiceError('database_unreachable', `Cannot reach the database ${describeTarget(target)}: ${reasonText(error)}`, {
-      cause: error,
-      details: { sqlState: sqlState(error) },
-    });
+    throw new SluiceError(
+      'database_unreachable',
+      `Cannot reach the database ${describeTarget(target)}: ${reasonText(error)}`,
+      {
+        cause: error,
+        details: { sqlState: sqlState(error) },
+      },
+    );
   }
   const db = client instanceof NeonClient ? drizzleNeon(client) : drizzlePg(client as pg.Client);
   return {
@@ -86,7 +93,9 @@ export async function openConnection(
       await query.finished;
     },
     async copyStream(statement, chunks) {
-      const stream = (client as pg.Client).query(copyFrom(statement, { highWaterMark: COPY_HIGH_WATER_BYTES }));
+      const stream = (client as pg.Client).query(
+        copyFrom(statement, { highWaterMark: COPY_HIGH_WATER_BYTES }),
+      );
       const finished = new Promise<void>((resolve, reject) => {
         stream.on('finish', resolve);
         stream.on('error', reject);
@@ -120,7 +129,12 @@ function neonClient({ url, neonProxy }: DatabaseTarget): NeonClient {
 function reasonText(error: unknown): string {
   // A failed WebSocket of the Neon driver rejects with an event, which has no text of its own.
   if (error instanceof Error) return errorText(error);
-  if (typeof error === 'object' && error !== null && 'message' in error && typeof error.message === 'string') {
+  if (
+    typeof error === 'object' &&
+    error !== null &&
+    'message' in error &&
+    typeof error.message === 'string'
+  ) {
     return error.message;
   }
   return 'the connection could not be opened';
@@ -130,7 +144,8 @@ function reasonText(error: unknown): string {
 export function sqlState(error: unknown): string | undefined {
   let current: unknown = error;
   for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth += 1) {
-    if ('code' in current && typeof current.code === 'string' && /^[0-9A-Z]{5}$/.test(current.code)) return current.code;
+    if ('code' in current && typeof current.code === 'string' && /^[0-9A-Z]{5}$/.test(current.code))
+      return current.code;
     current = 'cause' in current ? current.cause : undefined;
   }
   return undefined;

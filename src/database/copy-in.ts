@@ -12,7 +12,7 @@ import type { Connection as WireConnection } from 'pg';
 /** What a query object is to node-postgres and to Neon's client: they call these as the server's answers arrive. */
 export class CopyIn {
   readonly #statement: string;
-  readonly #data: Uint8Array;
+  readonly #data: readonly Uint8Array[];
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #error: unknown;
   /** Resolves when the server has committed the rows. */
@@ -20,7 +20,7 @@ export class CopyIn {
   // The client wraps the callback of a query with a time limit; without one it would call undefined.
   callback = (): void => {};
 
-  constructor(statement: string, data: Uint8Array) {
+  constructor(statement: string, data: readonly Uint8Array[]) {
     this.#statement = statement;
     this.#data = data;
     this.finished = new Promise((resolve, reject) => {
@@ -66,13 +66,18 @@ const COPY_DATA = 0x64; // d
 const COPY_DONE = 0x63; // c
 
 // PostgreSQL documentation, "Message Formats": a type byte, a length that counts itself, the content.
-function copyMessages(data: Uint8Array): Uint8Array {
-  const message = new Uint8Array(5 + data.length + 5);
+function copyMessages(chunks: readonly Uint8Array[]): Uint8Array {
+  const dataBytes = chunks.reduce((bytes, chunk) => bytes + chunk.length, 0);
+  const message = new Uint8Array(5 + dataBytes + 5);
   const view = new DataView(message.buffer);
   message[0] = COPY_DATA;
-  view.setUint32(1, 4 + data.length);
-  message.set(data, 5);
-  message[5 + data.length] = COPY_DONE;
-  view.setUint32(6 + data.length, 4);
+  view.setUint32(1, 4 + dataBytes);
+  let at = 5;
+  for (const chunk of chunks) {
+    message.set(chunk, at);
+    at += chunk.length;
+  }
+  message[at] = COPY_DONE;
+  view.setUint32(at + 1, 4);
   return message;
 }

@@ -29,16 +29,27 @@ export interface DatabaseSettings {
  *
  * @throws SluiceError `invalid_options` where no address is set, or where it is none.
  */
-export function resolveTarget({ hyperdriveUrl, databaseUrl, driver = 'auto', neonProxy }: DatabaseSettings): DatabaseTarget {
+export function resolveTarget({
+  hyperdriveUrl,
+  databaseUrl,
+  driver = 'auto',
+  neonProxy,
+}: DatabaseSettings): DatabaseTarget {
   if (driver !== 'auto' && driver !== 'tcp' && driver !== 'neon') {
-    throw new SluiceError('invalid_options', `Cannot use ${JSON.stringify(driver)} as the driver: auto, tcp and neon are allowed`);
+    throw new SluiceError(
+      'invalid_options',
+      `Cannot use ${JSON.stringify(driver)} as the driver: auto, tcp and neon are allowed`,
+    );
   }
   if (hyperdriveUrl !== undefined && driver !== 'neon') {
     parseAddress(hyperdriveUrl);
     return { url: hyperdriveUrl, driver: 'tcp' };
   }
   if (databaseUrl === undefined || databaseUrl === '') {
-    throw new SluiceError('invalid_options', 'No database is set: bind Hyperdrive or set DATABASE_URL to postgres://user:password@host:port/database');
+    throw new SluiceError(
+      'invalid_options',
+      'No database is set: bind Hyperdrive or set DATABASE_URL to postgres://user:password@host:port/database',
+    );
   }
   const { hostname } = parseAddress(databaseUrl);
   const chosen = driver === 'auto' ? (isNeonHost(hostname) ? 'neon' : 'tcp') : driver;
@@ -62,7 +73,11 @@ export function describeTarget({ url, driver }: DatabaseTarget): string {
 
 function parseAddress(text: string): URL {
   const address = URL.canParse(text) ? new URL(text) : undefined;
-  if (address !== undefined && /^postgres(ql)?:$/.test(address.protocol) && address.hostname !== '') return address;
+  if (address !== undefined && /^postgres(ql)?:$/.test(address.protocol) && address.hostname !== '')
+    return address;
   // The text itself is not repeated: it may hold a password.
-  throw new SluiceError('invalid_options', 'The database address is not of the form postgres://user:password@host:port/database');
+  throw new SluiceError(
+    'invalid_options',
+    'The database address is not of the form postgres://user:password@host:port/database',
+  );
 }

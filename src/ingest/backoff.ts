@@ -17,7 +17,11 @@ export const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 100, maxMs: 30_000 };
  * @param failures tries that failed in a row, from 1
  * @param random a number from 0 to below 1
  */
-export function backoffMs(failures: number, random: number, options: BackoffOptions = DEFAULT_BACKOFF): number {
+export function backoffMs(
+  failures: number,
+  random: number,
+  options: BackoffOptions = DEFAULT_BACKOFF,
+): number {
   const ceiling = Math.min(options.maxMs, options.baseMs * 2 ** Math.min(failures - 1, 30));
   return Math.round(ceiling * (0.1 + 0.9 * random));
 }

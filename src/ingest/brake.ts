@@ -17,11 +17,11 @@ export interface BrakeOptions {
   startFill: number;
   /** Pause at a full buffer. Default: 50. */
   maxPauseMs: number;
-  /** While a flush is under way, the longest time without a look at other sockets. Default: 10. */
+  /** While a flush is under way, the longest time without a look at other sockets. Default: 15. */
   reliefMs: number;
 }
 
-export const DEFAULT_BRAKE: BrakeOptions = { startFill: 0.25, maxPauseMs: 50, reliefMs: 10 };
+export const DEFAULT_BRAKE: BrakeOptions = { startFill: 0.25, maxPauseMs: 50, reliefMs: 15 };
 
 export class Brake {
   readonly #options: BrakeOptions;

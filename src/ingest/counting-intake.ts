@@ -10,7 +10,7 @@ export class CountingIntake implements Intake {
   readonly fill = 0;
   #frames = 0;
 
-  receive(_producer: Producer, _frame: string | ArrayBuffer): Receipt {
+  receive(_producer: Producer, _frame: string | ArrayBuffer, _nowMs: number): Receipt {
     this.#frames += 1;
     return TAKEN;
   }

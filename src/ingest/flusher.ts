@@ -15,8 +15,11 @@ import type { Timers } from './timers.ts';
 
 export interface FlusherOptions {
   buffer: MessageBuffer;
-  /** Writes one batch; resolves once Postgres has committed it. `worker` counts from 0. */
-  write: (batch: MessageBatch, worker: number) => Promise<void>;
+  /**
+   * Turns a batch into what will be sent, and returns what sends it: that resolves once Postgres has committed the
+   * batch. `worker` counts from 0.
+   */
+  prepare: (batch: MessageBatch, worker: number) => () => Promise<void>;
   /** Waiting rows that trigger a flush. */
   triggerRows: number;
   /** The most rows that one batch holds. */
@@ -33,6 +36,11 @@ export interface FlusherOptions {
   backoff?: BackoffOptions;
   /** Called after each batch that was settled or put back. */
   onProgress?: () => void;
+}
+
+interface PreparedBatch {
+  batch: MessageBatch;
+  write: () => Promise<void>;
 }
 
 export interface FlusherStats {
@@ -61,6 +69,8 @@ export class Flusher {
     lastErrorAtMs: null,
   };
 
+  // With one worker, the batch after the one in flight: ready to be sent the moment that the way is free.
+  #next: PreparedBatch | undefined;
   #cancelTimer: (() => void) | undefined;
   #timerDueAtMs = Number.POSITIVE_INFINITY;
   #retryAtMs = 0;
@@ -89,10 +99,18 @@ export class Flusher {
 
   /** Call after each append: starts what is due, and sets the timer for what is not. */
   notify(): void {
-    // The hot path: while every worker is busy, or while a timer is set and no size is reached, there is nothing to do.
-    if (this.#idleWorkers.length === 0) return;
+    // The hot path: while a timer is set and no size is reached, there is nothing to do.
+    if (this.#idleWorkers.length === 0) {
+      this.#prepareNext();
+      return;
+    }
     const { buffer, triggerRows, batchBytes } = this.#options;
-    if (this.#cancelTimer !== undefined && buffer.waitingRows < triggerRows && buffer.waitingBytes < batchBytes) return;
+    if (
+      this.#cancelTimer !== undefined &&
+      buffer.waitingRows < triggerRows &&
+      buffer.waitingBytes < batchBytes
+    )
+      return;
     this.#pump();
   }
 
@@ -118,9 +136,21 @@ export class Flusher {
       const batch = buffer.take({ maxRows, maxBytes: batchBytes });
       if (batch === undefined) break;
       this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
-      void this.#run(batch, this.#idleWorkers.pop() as number);
+      const worker = this.#idleWorkers.pop() as number;
+      void this.#run({ batch, write: this.#options.prepare(batch, worker) }, worker);
     }
     this.#setTimer();
+  }
+
+  // Only a batch that cannot grow any more is prepared ahead: a partial one may still become a full one.
+  #prepareNext(): void {
+    const { buffer, prepare, workers, maxRows, batchBytes } = this.#options;
+    if (workers > 1 || this.#next !== undefined) return;
+    if (buffer.waitingRows < maxRows && buffer.waitingBytes < batchBytes) return;
+    const batch = buffer.take({ maxRows, maxBytes: batchBytes });
+    if (batch === undefined) return;
+    this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
+    this.#next = { batch, write: prepare(batch, 0) };
   }
 
   #isDue(): boolean {
@@ -140,19 +170,29 @@ export class Flusher {
     return (buffer.oldestWaitingAtMs ?? Number.POSITIVE_INFINITY) + lingerMs;
   }
 
-  async #run(batch: MessageBatch, worker: number): Promise<void> {
-    const { buffer, write, timers, random, backoff = DEFAULT_BACKOFF, onProgress } = this.#options;
+  async #run({ batch, write }: PreparedBatch, worker: number): Promise<void> {
+    const { buffer, timers, random, backoff = DEFAULT_BACKOFF, onProgress } = this.#options;
     const startedAtMs = timers.now();
     try {
-      await write(batch, worker);
+      await write();
       buffer.settle(batch);
       this.#latency.record(timers.now() - startedAtMs);
       this.#stats.flushed += rowsOf(batch);
       this.#stats.flushes += 1;
       this.#stats.failuresInARow = 0;
       this.#retryAtMs = 0;
+      const next = this.#next;
+      if (next !== undefined) {
+        this.#next = undefined;
+        onProgress?.();
+        void this.#run(next, worker);
+        this.#prepareNext();
+        return;
+      }
     } catch (error) {
       buffer.putBack(batch);
+      if (this.#next !== undefined) buffer.putBack(this.#next.batch);
+      this.#next = undefined;
       this.#stats.failures += 1;
       this.#stats.failuresInARow += 1;
       this.#stats.lastError = errorText(error);

@@ -38,8 +38,8 @@ export interface IntakeStats extends FlusherStats {
 }
 
 export interface Intake {
-  /** Takes a frame. Synchronous: handlers interleave at every await, and order must hold. */
-  receive(producer: Producer, frame: string | ArrayBuffer): Receipt;
+  /** Takes a frame that arrived at `nowMs`. Synchronous: handlers interleave at every await, and order must hold. */
+  receive(producer: Producer, frame: string | ArrayBuffer, nowMs: number): Receipt;
   /** True while messages wait for Postgres. */
   readonly isBusy: boolean;
   /** Share of the buffer in use, 0 to 1. */

@@ -65,7 +65,8 @@ export class LatencyHistogram {
   /** Adds what another histogram counted. Buckets that do not exist here are refused: they come over a wire. */
   merge(snapshot: HistogramSnapshot): void {
     for (const [at, index] of snapshot.indexes.entries()) {
-      if (!(index >= 0 && index < BUCKETS)) throw new RangeError(`Cannot merge bucket ${index}: 0 to ${BUCKETS - 1} exist`);
+      if (!(index >= 0 && index < BUCKETS))
+        throw new RangeError(`Cannot merge bucket ${index}: 0 to ${BUCKETS - 1} exist`);
       this.#counts[index] = (this.#counts[index] as number) + (snapshot.counts[at] ?? 0);
     }
     this.#count += snapshot.count;

@@ -2,15 +2,15 @@
 
 import type { Connection } from '../database/connection.ts';
 import { ConnectionSlot } from '../database/connection-slot.ts';
+import { MAX_FRAME_BYTES } from '../limits.ts';
 import { decodeFrame, encodeErrorFrame, type FrameLimits, type RefusalCode } from '../protocol/frame.ts';
 import { shardOf } from '../protocol/producer.ts';
-import { MAX_FRAME_BYTES } from '../limits.ts';
 import type { Sink } from '../sink.ts';
 import { WRITERS } from '../writers/writers.ts';
 import { Flusher, type FlusherStats } from './flusher.ts';
 import type { Intake, IntakeStats, Producer, Receipt } from './intake.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
-import { MemoryBuffer, MESSAGE_OVERHEAD_BYTES, type MessageBuffer } from './message-buffer.ts';
+import { MESSAGE_OVERHEAD_BYTES, MemoryBuffer, type MessageBuffer } from './message-buffer.ts';
 import type { Timers } from './timers.ts';
 
 export interface PipelineOptions {
@@ -30,7 +30,6 @@ interface Lane {
 
 export class Pipeline implements Intake {
   readonly #sink: Sink;
-  readonly #timers: Timers;
   readonly #frameLimits: FrameLimits;
   readonly #lanes: Lane[];
   readonly #refused: Partial<Record<RefusalCode, number>> = {};
@@ -38,7 +37,6 @@ export class Pipeline implements Intake {
 
   constructor({ sink, openConnection, timers, random, onProgress }: PipelineOptions) {
     this.#sink = sink;
-    this.#timers = timers;
     this.#frameLimits = { maxMessageBytes: sink.options.maxMessageBytes, maxFrameBytes: MAX_FRAME_BYTES };
     const writer = WRITERS[sink.options.writer];
     const plan = writer.plan(sink.options);
@@ -46,13 +44,14 @@ export class Pipeline implements Intake {
       const buffer = new MemoryBuffer();
       const workers = Array.from({ length: plan.workersPerLane }, () => ({
         slot: new ConnectionSlot({ open: openConnection, timers }),
-        write: writer.create(sink),
+        prepare: writer.create(sink),
       }));
       const flusher = new Flusher({
         buffer,
-        write: (batch, index) => {
-          const { slot, write } = workers[index] as (typeof workers)[number];
-          return slot.use((connection) => write(connection, batch));
+        prepare: (batch, index) => {
+          const { slot, prepare } = workers[index] as (typeof workers)[number];
+          const write = prepare(batch);
+          return () => slot.use(write);
         },
         triggerRows: plan.triggerRows,
         maxRows: plan.maxRows,
@@ -67,7 +66,7 @@ export class Pipeline implements Intake {
     });
   }
 
-  receive(producer: Producer, frame: string | ArrayBuffer): Receipt {
+  receive(producer: Producer, frame: string | ArrayBuffer, nowMs: number): Receipt {
     const { payloads, plain, refusals, refusedCount } = decodeFrame(frame, this.#frameLimits);
     for (const { code } of refusals) this.#countRefused(code, 1);
     // Refusals beyond those spelled out are counted under the last reason given, so that the sums hold.
@@ -76,7 +75,11 @@ export class Pipeline implements Intake {
 
     if (payloads.length > 0 && !this.#hasRoomFor(payloads)) {
       this.#countRefused('buffer_full', payloads.length);
-      const errorFrame = encodeErrorFrame([{ line: 0, code: 'buffer_full' }], refusedCount + payloads.length, this.#frameLimits);
+      const errorFrame = encodeErrorFrame(
+        [{ line: 0, code: 'buffer_full' }],
+        refusedCount + payloads.length,
+        this.#frameLimits,
+      );
       return { accepted: 0, errorFrame, isFull: true };
     }
     if (payloads.length > 0) {
@@ -86,13 +89,14 @@ export class Pipeline implements Intake {
         firstSequence: producer.nextSequence,
         payloads,
         plain,
-        receivedAtMs: this.#timers.now(),
+        receivedAtMs: nowMs,
       });
       producer.nextSequence += payloads.length;
       this.#received += payloads.length;
       lane.flusher.notify();
     }
-    const errorFrame = refusedCount === 0 ? undefined : encodeErrorFrame(refusals, refusedCount, this.#frameLimits);
+    const errorFrame =
+      refusedCount === 0 ? undefined : encodeErrorFrame(refusals, refusedCount, this.#frameLimits);
     return { accepted: payloads.length, errorFrame, isFull: false };
   }
 
@@ -118,7 +122,14 @@ export class Pipeline implements Intake {
 
   stats(): IntakeStats {
     const latency = new LatencyHistogram();
-    const sums: FlusherStats = { flushed: 0, flushes: 0, failures: 0, failuresInARow: 0, lastError: null, lastErrorAtMs: null };
+    const sums: FlusherStats = {
+      flushed: 0,
+      flushes: 0,
+      failures: 0,
+      failuresInARow: 0,
+      lastError: null,
+      lastErrorAtMs: null,
+    };
     for (const { flusher } of this.#lanes) {
       const { stats } = flusher;
       latency.merge(flusher.latency.snapshot());

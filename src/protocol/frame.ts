@@ -81,7 +81,10 @@ const NEWLINE = '\n';
  * Splits a frame into messages and checks each of them. Bad messages never harm the good ones beside them.
  * Blank lines are skipped, so that a trailing newline is no message.
  */
-export function decodeFrame(frame: string | ArrayBuffer, limits: FrameLimits = DEFAULT_FRAME_LIMITS): DecodedFrame {
+export function decodeFrame(
+  frame: string | ArrayBuffer,
+  limits: FrameLimits = DEFAULT_FRAME_LIMITS,
+): DecodedFrame {
   if (typeof frame !== 'string') return refusedWhole('binary_frame');
   if (!utf8BytesAtMost(frame, 0, frame.length, limits.maxFrameBytes)) return refusedWhole('frame_too_large');
 

@@ -1,13 +1,13 @@
-import { type SQL, sql } from 'drizzle-orm';
+import { SQL, sql } from 'drizzle-orm';
 import type { Database } from '../database/connection.ts';
 import type { MessageBatch } from '../ingest/message-batch.ts';
 import { MAX_STATEMENT_PARAMETERS } from '../limits.ts';
-import type { Sink } from '../sink.ts';
+import type { Sink, SinkColumn } from '../sink.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /**
- * Multi-row VALUES. Drizzle builds an object for each cell of `values(rows)`, which takes it below 40,000 rows/s; so
- * the statement is built once per number of rows, with placeholders, and only the values are filled in.
+ * Multi-row VALUES. Drizzle makes several objects for each cell of `values(rows)`, which takes it below 40,000 rows/s;
+ * so its statement is built once per number of rows, and only the parameters change.
  */
 export const bulk: Writer = {
   mode: 'bulk',
@@ -15,62 +15,67 @@ export const bulk: Writer = {
   plan: batchPlan,
   create(sink) {
     const maxRows = Math.floor(MAX_STATEMENT_PARAMETERS / sink.columns.length);
-    const statements = new StatementCache(sink);
-    return async function insertValues({ db }, batch) {
-      if (batch.to - batch.from <= maxRows) {
-        await statements.execute(db, batch.from, batch.to, batch);
-        return;
+    const insertText = insertTexts(sink);
+    return function prepareValues(batch) {
+      const statements: { rows: number; parameters: (string | null)[] }[] = [];
+      for (let from = batch.from; from < batch.to; from += maxRows) {
+        const to = Math.min(batch.to, from + maxRows);
+        statements.push({ rows: to - from, parameters: parametersOf(sink.columns, batch, from, to) });
       }
-      // A batch that needs several statements is one transaction all the same: it is in, or it is not.
-      await db.transaction(async (transaction) => {
-        for (let from = batch.from; from < batch.to; from += maxRows) {
-          await statements.execute(transaction, from, Math.min(batch.to, from + maxRows), batch);
-        }
-      });
+      return async function insertValues({ db }) {
+        const insertAll = async (database: Database): Promise<void> => {
+          for (const { rows, parameters } of statements) {
+            await database.execute(new Statement(insertText(database, rows), parameters));
+          }
+        };
+        // A batch that needs several statements is one transaction all the same: it is in, or it is not.
+        if (statements.length === 1) await insertAll(db);
+        else await db.transaction((transaction) => insertAll(transaction as unknown as Database));
+      };
     };
   },
 };
 
-/** The statement of the last number of rows. Under load all batches are full, so one is enough. */
-class StatementCache {
-  readonly #sink: Sink;
-  #rows = 0;
-  #db: Database | undefined;
-  #statement: ReturnType<typeof buildInsert> | undefined;
-  #names: string[] = [];
-
-  constructor(sink: Sink) {
-    this.#sink = sink;
+function parametersOf(
+  columns: readonly SinkColumn[],
+  batch: MessageBatch,
+  from: number,
+  to: number,
+): (string | null)[] {
+  const parameters: (string | null)[] = [];
+  for (let row = from; row < to; row += 1) {
+    for (const column of columns) parameters.push(column.text(batch.columns, row));
   }
-
-  async execute(db: Database, from: number, to: number, { columns }: MessageBatch): Promise<void> {
-    const rows = to - from;
-    if (this.#statement === undefined || this.#rows !== rows || this.#db !== db) {
-      this.#names = placeholderNames(rows * this.#sink.columns.length);
-      this.#statement = buildInsert(db, this.#sink, rows, this.#names);
-      this.#rows = rows;
-      this.#db = db;
-    }
-    const values: Record<string, string | null> = {};
-    let next = 0;
-    for (let row = from; row < to; row += 1) {
-      for (const column of this.#sink.columns) values[this.#names[next++] as string] = column.text(columns, row);
-    }
-    await this.#statement.execute(values);
-  }
+  return parameters;
 }
 
-function placeholderNames(count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `p${index}`);
+/** Remembers the statement of the last number of rows: under load all batches are full, so one is enough. */
+function insertTexts({ table, columns }: Sink): (db: Database, rows: number) => string {
+  let lastRows = 0;
+  let lastText = '';
+  return function insertText(db, rows) {
+    if (rows !== lastRows) {
+      const row: Record<string, SQL> = {};
+      for (const column of columns) row[column.key] = sql`${''}`;
+      lastText = db.insert(table).values(new Array(rows).fill(row)).toSQL().sql;
+      lastRows = rows;
+    }
+    return lastText;
+  };
 }
 
-function buildInsert(db: Database, { table, columns }: Sink, rows: number, names: readonly string[]) {
-  let next = 0;
-  const values = Array.from({ length: rows }, () => {
-    const row: Record<string, SQL> = {};
-    for (const column of columns) row[column.key] = sql`${sql.placeholder(names[next++] as string)}`;
-    return row;
-  });
-  // An empty name keeps the statement unnamed on the server: named ones are session state, which a pooler may not keep.
-  return db.insert(table).values(values).prepare('');
+/** A statement whose text is known already, as something that Drizzle executes. */
+class Statement extends SQL {
+  readonly #text: string;
+  readonly #parameters: (string | null)[];
+
+  constructor(text: string, parameters: (string | null)[]) {
+    super([]);
+    this.#text = text;
+    this.#parameters = parameters;
+  }
+
+  override toQuery(): ReturnType<SQL['toQuery']> {
+    return { sql: this.#text, params: this.#parameters };
+  }
 }

@@ -10,8 +10,11 @@ export const copy: Writer = {
   plan: (options) => ({ ...batchPlan(options), maxRows: MAX_COPY_ROWS }),
   create(sink) {
     const statement = copyStatement(sink);
-    return function copyRows(connection, batch) {
-      return connection.copy(statement, joinChunks([...encodeCopyText(sink, batch)]));
+    return function prepareCopy(batch) {
+      const data = [...encodeCopyText(sink, batch)];
+      return function copyRows(connection) {
+        return connection.copy(statement, data);
+      };
     };
   },
 };
@@ -60,14 +63,4 @@ const ESCAPES: Record<string, string> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n'
 // A backslash would begin an escape, a tab end the field, a line break end the row. Nothing else is special to COPY.
 function escapeField(text: string): string {
   return text.replaceAll(/[\\\t\n\r]/g, (character) => ESCAPES[character] as string);
-}
-
-function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
-  const joined = new Uint8Array(chunks.reduce((bytes, chunk) => bytes + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, at);
-    at += chunk.length;
-  }
-  return joined;
 }

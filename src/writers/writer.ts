@@ -6,8 +6,11 @@ import type { Sink } from '../sink.ts';
 import type { SinkOptions } from '../sink-options.ts';
 import type { WriterMode } from './mode.ts';
 
-/** Writes a batch on a connection. Resolves once Postgres has committed all of it; rejects when nothing of it is in. */
-export type WriteBatch = (connection: Connection, batch: MessageBatch) => Promise<void>;
+/** Writes one batch on a connection. Resolves once Postgres has committed all of it. */
+export type Write = (connection: Connection) => Promise<void>;
+
+/** Turns a batch into what will be sent: the work that can be done while Postgres is busy with the batch before. */
+export type PrepareWrite = (batch: MessageBatch) => Write;
 
 /** How a shard drives a writer. */
 export interface WritePlan {
@@ -27,8 +30,8 @@ export interface Writer {
   /** One line for tables and help texts. */
   description: string;
   plan(options: SinkOptions): WritePlan;
-  /** Prepares what can be prepared once. Each connection gets its own, so state in it is safe. */
-  create(sink: Sink): WriteBatch;
+  /** Makes what is needed once. Each connection gets its own, so state in it is safe. */
+  create(sink: Sink): PrepareWrite;
 }
 
 /** The plan of the writers that send batches: one lane unless the sink asks for more connections. */

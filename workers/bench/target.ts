@@ -47,5 +47,7 @@ function parseObject(text: string | undefined, name: string): Record<string, unk
 }
 
 function wrong(option: string, allowed: string): SluiceError {
-  return new SluiceError('invalid_options', `Cannot use this ${option}: ${allowed} is allowed`, { details: { option, allowed } });
+  return new SluiceError('invalid_options', `Cannot use this ${option}: ${allowed} is allowed`, {
+    details: { option, allowed },
+  });
 }

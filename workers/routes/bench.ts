@@ -27,7 +27,12 @@ benchRoutes.get('/bench/ws', (context) => {
   assertKnownNames(query, ['target', 'producer']);
   const target = readBenchTarget(query.target);
   const producer = producerOf(query.producer);
-  return upgrade(context.req.raw, context.env, benchShardName(target, shardOf(producer, target.shards)), producer);
+  return upgrade(
+    context.req.raw,
+    context.env,
+    benchShardName(target, shardOf(producer, target.shards)),
+    producer,
+  );
 });
 
 benchRoutes.post('/bench/drain', async (context) => {
@@ -46,5 +51,7 @@ benchRoutes.get('/bench/stats', async (context) => {
 
 function shardsOf(env: Env, target: ReturnType<typeof readBenchTarget>) {
   if (target.shards < 1) throw new SluiceError('invalid_options', 'A target has at least one shard');
-  return Array.from({ length: target.shards }, (_, shard) => env.SHARD.getByName(benchShardName(target, shard)));
+  return Array.from({ length: target.shards }, (_, shard) =>
+    env.SHARD.getByName(benchShardName(target, shard)),
+  );
 }

@@ -2,11 +2,11 @@
 
 import { sql } from 'drizzle-orm';
 import { Hono } from 'hono';
-import { openConnection } from '../../src/database/connection.ts';
 import { describeTarget } from '../../src/database/target.ts';
 import { SluiceError } from '../../src/errors.ts';
 import { withTimeLimit } from '../../src/time-limit.ts';
-import { databaseTarget, type Env } from '../env.ts';
+import { connect, databaseTarget } from '../database.ts';
+import type { Env } from '../env.ts';
 
 /** How long the database may take to answer before it counts as unreachable. Health checks give up after 5 s or so. */
 const HEALTH_TIME_LIMIT_MS = 3_000;
@@ -17,11 +17,13 @@ healthRoute.get('/health', async (context) => {
   const target = databaseTarget(context.env);
   const startedAtMs = Date.now();
   // A connection of its own: one of another request could not be used here, and a shard's would say nothing of new ones.
-  const connection = await openConnection(target, { timeLimitMs: HEALTH_TIME_LIMIT_MS });
+  const connection = await connect(target, HEALTH_TIME_LIMIT_MS);
   try {
     await withTimeLimit(connection.db.execute(sql`select 1`), HEALTH_TIME_LIMIT_MS, 'asking the database');
   } catch (error) {
-    throw new SluiceError('database_unreachable', `The database ${describeTarget(target)} does not answer`, { cause: error });
+    throw new SluiceError('database_unreachable', `The database ${describeTarget(target)} does not answer`, {
+      cause: error,
+    });
   } finally {
     connection.close();
   }

@@ -15,9 +15,13 @@ socketRoute.get('/ws/:sink', (context) => {
   const { sink: sinkName } = context.req.param();
   const sink = findSink(context.env, sinkName);
   if (sink === undefined) {
-    throw new SluiceError('unknown_sink', `There is no sink ${JSON.stringify(sinkName)}: there are ${SINK_NAMES.join(', ')}`, {
-      details: { sinks: SINK_NAMES },
-    });
+    throw new SluiceError(
+      'unknown_sink',
+      `There is no sink ${JSON.stringify(sinkName)}: there are ${SINK_NAMES.join(', ')}`,
+      {
+        details: { sinks: SINK_NAMES },
+      },
+    );
   }
   const { producer } = context.req.query();
   assertKnownNames(context.req.query(), ['producer']);
@@ -36,7 +40,10 @@ export function producerOf(given: string | undefined): string {
 /** Passes an upgrade on to a shard. Junk is refused here, before it costs a Durable Object request. */
 export function upgrade(request: Request, env: Env, shardName: string, producer: string): Promise<Response> {
   if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
-    throw new SluiceError('upgrade_required', 'This address takes WebSockets: send the request with the header "Upgrade: websocket"');
+    throw new SluiceError(
+      'upgrade_required',
+      'This address takes WebSockets: send the request with the header "Upgrade: websocket"',
+    );
   }
   const headers = new Headers(request.headers);
   headers.set(PRODUCER_HEADER, producer);

@@ -18,7 +18,10 @@ statsRoute.get('/stats', async (context) => {
     (asked === undefined ? SINK_NAMES : [asked]).map(async (name) => {
       const sink = findSink(context.env, name);
       if (sink === undefined) {
-        throw new SluiceError('unknown_sink', `There is no sink ${JSON.stringify(name)}: there are ${SINK_NAMES.join(', ')}`);
+        throw new SluiceError(
+          'unknown_sink',
+          `There is no sink ${JSON.stringify(name)}: there are ${SINK_NAMES.join(', ')}`,
+        );
       }
       const shards = await Promise.all(
         Array.from({ length: sink.options.shards }, (_, shard) =>

@@ -1,0 +1,25 @@
+/** One real Postgres for a whole test run, on a free port and with a data directory of its own. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { migrateDatabase } from '../../local/migrate.ts';
+import { startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    databaseUrl: string;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
+  const postgres = await startEmbeddedPostgres({ dataDirectory: join(folder, 'data'), port: 0 });
+  await migrateDatabase(postgres.url);
+  project.provide('databaseUrl', postgres.url);
+  return async () => {
+    await postgres.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+}
