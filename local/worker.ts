@@ -4,7 +4,7 @@
  */
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -19,7 +19,6 @@ export interface LocalWorker {
 }
 
 export interface LocalWorkerOptions {
-  inspectorPort?: number;
   /** Variables and secrets of the Worker. */
   bindings: Record<string, string>;
   /** Default: a free one. */
@@ -27,20 +26,17 @@ export interface LocalWorkerOptions {
 }
 
 /** Bundles the Worker and starts it on loopback. Its Durable Objects keep nothing after `stop`. */
-export async function startWorker({
-  bindings,
-  port = 0,
-  inspectorPort,
-}: LocalWorkerOptions): Promise<LocalWorker> {
+export async function startWorker({ bindings, port = 0 }: LocalWorkerOptions): Promise<LocalWorker> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-worker-'));
   try {
     await bundle(folder);
+    const signalsBefore = SIGNALS.map((signal) => process.listeners(signal));
     const miniflare = new Miniflare(
       convertV4MiniflareOptions({
         name: 'sluice',
         modulesRoot: folder,
         modules: [{ type: 'ESModule', path: join(folder, 'index.js') }],
-        compatibilityDate: '2026-10-15',
+        compatibilityDate: await compatibilityDate(),
         compatibilityFlags: ['nodejs_compat'],
         durableObjects: {
           SHARD: { className: 'Shard', useSQLite: true },
@@ -52,11 +48,11 @@ export async function startWorker({
         cf: false,
         host: '127.0.0.1',
         port,
-        ...(inspectorPort ? { inspectorPort } : {}),
         log: new Log(LogLevel.ERROR),
       }),
     );
     const url = await miniflare.ready;
+    giveSignalsBack(signalsBefore);
     return {
       url,
       async stop() {
@@ -68,6 +64,26 @@ export async function startWorker({
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+// Miniflare ends the process on a signal, at once and with everything else still running. Who starts a Worker here
+// stops it too, after the tables are dropped and the reports are written.
+function giveSignalsBack(before: NodeJS.SignalsListener[][]): void {
+  for (const [index, signal] of SIGNALS.entries()) {
+    for (const listener of process.listeners(signal)) {
+      if (before[index]?.includes(listener) === false) process.removeListener(signal, listener);
+    }
+  }
+}
+
+/** The date that wrangler.toml names, so that it is written in one place. */
+async function compatibilityDate(): Promise<string> {
+  const text = await readFile(join(REPOSITORY, 'wrangler.toml'), 'utf8');
+  const date = /^compatibility_date = "(.+)"$/m.exec(text)?.[1];
+  if (date === undefined) throw new SluiceError('internal', 'wrangler.toml names no compatibility_date');
+  return date;
 }
 
 async function bundle(folder: string): Promise<void> {

@@ -24,7 +24,7 @@ export interface RunOptions<Table extends OptionTable> {
   host: SuiteHost;
   /** Milliseconds since 1970. */
   now: () => number;
-  /** Ends the run after the repetition under way; what is complete is reported as `aborted`. */
+  /** Ends the run at once; the repetitions that are complete are reported, as `aborted`. */
   signal?: AbortSignal;
   onProgress?: (progress: BenchProgress) => void;
   /** Facts for the report that the runner cannot know. */
@@ -48,7 +48,11 @@ export async function runSuite<Table extends OptionTable>(options: RunOptions<Ta
       const total = suite.unitsPerRep(variant, parameters);
       const at = { variant: variant.name, rep, reps, total };
       onProgress?.({ ...at, done: 0 });
-      const result = await host.run(variant, rep, (done) => onProgress?.({ ...at, done }));
+      const result = await unlessAborted(
+        host.run(variant, rep, (done) => onProgress?.({ ...at, done })),
+        signal,
+      );
+      if (result === undefined) break;
       const perSecond = (result.units / result.elapsedMs) * 1000;
       order += 1;
       results.get(variant.name)?.push({ ...result, perSecond, order });
@@ -71,6 +75,26 @@ export async function runSuite<Table extends OptionTable>(options: RunOptions<Ta
     variants: summaries,
     notes: suite.notes(parameters),
   };
+}
+
+/** The value, or undefined when the signal came first; the work is then left to its host to end. */
+async function unlessAborted<Value>(
+  work: Promise<Value>,
+  signal: AbortSignal | undefined,
+): Promise<Value | undefined> {
+  if (signal === undefined) return work;
+  let stop = (): void => {};
+  const aborted = new Promise<undefined>((resolve) => {
+    stop = () => resolve(undefined);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  // What was cut off may still fail; that is no news.
+  work.catch(() => {});
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
 
 function summarise({ name, role, description }: Variant, reps: VariantResult['reps']): VariantResult[] {

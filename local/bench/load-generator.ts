@@ -8,12 +8,6 @@ import type { LoadOrder, LoadReport } from '../../src/bench/ingest-host.ts';
 import { benchFrame, benchProducer } from '../../src/bench/payload.ts';
 import { SluiceError } from '../../src/errors.ts';
 
-export interface LoadTarget {
-  /** The address of a client's WebSocket. */
-  socketUrl(client: number): URL;
-  headers?: Record<string, string>;
-}
-
 /** How long the sockets may take to open, and to close after the last frame. */
 const HANDSHAKE_TIME_LIMIT_MS = 30_000;
 /** Bytes that a socket may hold unsent before its client waits for the kernel to take them. */
@@ -27,12 +21,12 @@ const TURN_FRAMES = 64;
  */
 export async function generateLoad(
   order: LoadOrder,
-  target: LoadTarget,
+  socketUrl: (client: number) => URL,
   onSent: (messages: number) => void = () => {},
 ): Promise<LoadReport> {
-  const refusals = { count: 0, first: '' };
+  const refusals = { count: 0 };
   const sockets = await Promise.all(
-    Array.from({ length: order.clients }, (_, client) => openSocket(target, client, refusals)),
+    Array.from({ length: order.clients }, (_, client) => openSocket(socketUrl(client), refusals)),
   );
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
@@ -52,17 +46,11 @@ export async function generateLoad(
   return { firstFrameAtMs, refused: refusals.count, loopDelayP99Ms: delay.percentile(99) / 1e6 };
 }
 
-async function openSocket(
-  target: LoadTarget,
-  client: number,
-  refusals: { count: number; first: string },
-): Promise<WebSocket> {
-  const url = target.socketUrl(client);
+async function openSocket(url: URL, refusals: { count: number }): Promise<WebSocket> {
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
     skipUTF8Validation: true,
     handshakeTimeout: HANDSHAKE_TIME_LIMIT_MS,
-    headers: target.headers ?? {},
     // Masking protects proxies from scripts in a browser; here it would only cost the generator time.
     generateMask: (mask) => mask.fill(0),
   });

@@ -1,0 +1,46 @@
+/** The suite `ingest` from the command line: sockets from this process, the Worker over HTTP. */
+
+import { randomBytes } from 'node:crypto';
+import type { BenchTarget, IngestPorts } from '../../src/bench/ingest-host.ts';
+import { benchProducer } from '../../src/bench/payload.ts';
+import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
+import { SluiceError } from '../../src/errors.ts';
+import type { IntakeStats } from '../../src/ingest/intake.ts';
+import { generateLoad } from './load-generator.ts';
+
+export function localIngestPorts(workerUrl: URL, slot: ConnectionSlot): IngestPorts {
+  return {
+    slot,
+    load: (order, onSent) =>
+      generateLoad(
+        order,
+        (client) => socketUrl(workerUrl, order.target, benchProducer(order.target.run, client)),
+        onSent,
+      ),
+    async drain(target) {
+      const url = withTarget(new URL('/bench/drain', workerUrl), target);
+      const response = await fetch(url, { method: 'POST' });
+      if (!response.ok) {
+        throw new SluiceError(
+          'internal',
+          `The Worker could not drain its shards: ${response.status} ${(await response.text()).slice(0, 200)}`,
+        );
+      }
+      return (await response.json()) as IntakeStats[];
+    },
+    now: () => performance.now(),
+    randomId: () => randomBytes(4).toString('hex'),
+  };
+}
+
+function socketUrl(workerUrl: URL, target: BenchTarget, producer: string): URL {
+  const url = withTarget(new URL('/bench/ws', workerUrl), target);
+  url.protocol = 'ws:';
+  url.searchParams.set('producer', producer);
+  return url;
+}
+
+function withTarget(url: URL, target: BenchTarget): URL {
+  url.searchParams.set('target', JSON.stringify(target));
+  return url;
+}

@@ -1,0 +1,59 @@
+/** The command line: `npm run bench`, `npm run dev`, `npm run migrate`. */
+
+import { Command, CommanderError, Option } from 'commander';
+import { SUITES } from '../../src/bench/suites.ts';
+import { errorText, isSluiceError } from '../../src/errors.ts';
+import { allowedText, type OptionSpec } from '../../src/option-table.ts';
+import { bench } from './bench.ts';
+import { dev } from './dev.ts';
+import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { migrate } from './migrate.ts';
+
+const program = new Command('sluice')
+  .description('WebSocket messages in, Postgres rows out')
+  .exitOverride()
+  .configureOutput({ outputError: () => {} });
+
+const benchCommand = program
+  .command('bench')
+  .description('Compare the ways of writing, on an embedded Postgres or on DATABASE_URL')
+  .argument('[suite]', `what to measure: ${Object.keys(SUITES).join(', ')}`, 'ingest')
+  .option('--reps <n>', 'repetitions of each mode, interleaved (default 3)')
+  .option('--quick', 'a run that ends within half a minute')
+  .option('--full', 'the run of the reference table: 10 clients with 100,000 messages each')
+  .option('--out <folder>', 'where the JSON and Markdown reports go', 'results')
+  .action(bench);
+for (const [name, spec] of Object.entries(SUITES.ingest.parameters))
+  benchCommand.addOption(optionOf(name, spec));
+
+program
+  .command('dev')
+  .description('Start Postgres, migrate it, and run wrangler dev')
+  .option('--port <n>', 'port of the Worker', '8787')
+  .action(dev);
+
+program.command('migrate').description('Bring the tables of DATABASE_URL up to date').action(migrate);
+
+function optionOf(name: string, spec: OptionSpec): Option {
+  const value = { integer: '<n>', choice: '<word>', choices: '<words>', switch: '' }[spec.kind];
+  const standard = Array.isArray(spec.default) ? 'all' : String(spec.default);
+  return new Option(
+    `--${name} ${value}`.trim(),
+    `${spec.description} (${allowedText(spec).replace(' is allowed', '')}; default ${standard})`,
+  );
+}
+
+try {
+  process.exitCode = EXIT.good;
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Help is no error; everything else is a wrong option, told in one line.
+    if (error.exitCode !== 0) process.stderr.write(`sluice: ${error.message.replace(/^error: /, '')}\n`);
+    process.exitCode = error.exitCode === 0 ? EXIT.good : EXIT.wrongOptions;
+  } else {
+    process.stderr.write(`sluice: ${isSluiceError(error) ? error.message : errorText(error)}\n`);
+    if (!isSluiceError(error) && process.env.SLUICE_DEBUG !== undefined) console.error(error);
+    process.exitCode = exitCodeOf(error);
+  }
+}

@@ -1,0 +1,10 @@
+/** `npm run migrate`. */
+
+import { describeTarget, resolveTarget } from '../../src/database/target.ts';
+import { migrateDatabase } from '../migrate.ts';
+
+export async function migrate(): Promise<void> {
+  const target = resolveTarget({ databaseUrl: process.env.DATABASE_URL, driver: 'tcp' });
+  await migrateDatabase(target.url);
+  process.stdout.write(`The tables of ${describeTarget(target)} are up to date\n`);
+}
