@@ -1,9 +1,15 @@
 /** The database that a local command uses: DATABASE_URL where it is set, else the embedded Postgres. */
 
+import os from 'node:os';
 import { isNeonHost, resolveTarget } from '../src/database/target.ts';
 import type { Cleanup } from './cli/cleanup.ts';
 import { startNeonTunnel } from './neon-tunnel.ts';
 import { startDevelopmentPostgres } from './postgres/development.ts';
+
+function hostCpu(): string {
+  const cpus = os.cpus();
+  return `${cpus.length} × ${cpus[0]?.model.trim() ?? 'unknown processor'}`;
+}
 
 export interface LocalDatabase {
   /** Direct address, for this machine. */
@@ -31,7 +37,11 @@ export async function openLocalDatabase(
     url = postgres.url;
   }
   const target = resolveTarget({ databaseUrl: url, driver });
-  const bindings: Record<string, string> = { DATABASE_URL: url, DRIVER: driver };
+  const bindings: Record<string, string> = {
+    DATABASE_URL: url,
+    DRIVER: driver,
+    RUNS_ON: `local workerd on ${hostCpu()}`,
+  };
   let neonProxy: string | undefined;
   const address = new URL(url);
   if (target.driver === 'neon' && !isNeonHost(address.hostname)) {

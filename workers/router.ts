@@ -1,8 +1,9 @@
 /** Path to handler, and the one place where an error becomes an answer. */
 
 import { Hono } from 'hono';
-import { errorText, isSluiceError, SluiceError, toProblem } from '../src/errors.ts';
+import { errorText, isSluiceError, SluiceError } from '../src/errors.ts';
 import type { Env } from './env.ts';
+import { problemResponse } from './problem.ts';
 import { benchRoutes } from './routes/bench.ts';
 import { healthRoute } from './routes/health.ts';
 import { socketRoute } from './routes/socket.ts';
@@ -38,13 +39,3 @@ router.onError((error) => {
   if (!isSluiceError(error)) console.error(JSON.stringify({ level: 'error', message: errorText(error) }));
   return problemResponse(error);
 });
-
-/** An error as `application/problem+json` (RFC 9457). */
-export function problemResponse(error: unknown): Response {
-  const problem = toProblem(error);
-  const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
-  if (problem.code === 'upgrade_required') headers.upgrade = 'websocket';
-  if (problem.code === 'unauthorized') headers['www-authenticate'] = 'Bearer';
-  if (problem.code === 'bench_running') headers['retry-after'] = '10';
-  return new Response(`${JSON.stringify(problem)}\n`, { status: problem.status, headers });
-}

@@ -7,6 +7,7 @@ import { allowedText, type OptionSpec } from '../../src/option-table.ts';
 import { bench } from './bench.ts';
 import { dev } from './dev.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { LOAD_PARAMETERS, load } from './load.ts';
 import { migrate } from './migrate.ts';
 
 const program = new Command('sluice')
@@ -31,6 +32,14 @@ program
   .description('Start Postgres, migrate it, and run wrangler dev')
   .option('--port <n>', 'port of the Worker', '8787')
   .action(dev);
+
+const loadCommand = program
+  .command('load')
+  .description('Send numbered messages to a running Worker, and ask for its health meanwhile')
+  .option('--url <address>', 'address of the Worker', 'http://localhost:8787')
+  .option('--sink <name>', 'sink to send to', 'messages')
+  .action(load);
+for (const [name, spec] of Object.entries(LOAD_PARAMETERS)) loadCommand.addOption(optionOf(name, spec));
 
 program.command('migrate').description('Bring the tables of DATABASE_URL up to date').action(migrate);
 

@@ -69,6 +69,10 @@ function headline({ title, suite, state, config }: BenchResult): string {
 function tableOf(result: BenchResult, suite: ReportSuite): Table {
   const baseline = find(result, suite.baseline);
   const shares = suite.sharesOf.filter(({ floor }) => find(result, floor) !== undefined);
+  // A column without a figure says nothing; a Worker, for one, cannot see the delay of its own event loop.
+  const columns = suite.columns.filter(({ metric }) =>
+    result.variants.some(({ summary }) => typeof summary.metrics[metric] === 'number'),
+  );
   const header = [
     '',
     'seconds',
@@ -76,7 +80,7 @@ function tableOf(result: BenchResult, suite: ReportSuite): Table {
     'spread',
     ...(baseline === undefined ? [] : [`vs ${suite.baseline}`]),
     ...shares.map(({ title }) => title),
-    ...suite.columns.map(({ title }) => title),
+    ...columns.map(({ title }) => title),
     'lost',
     'doubled',
     'reordered',
@@ -93,7 +97,7 @@ function tableOf(result: BenchResult, suite: ReportSuite): Table {
         ? []
         : [role === 'floor' ? '' : `${(rate / baseline.summary.perSecond.median).toFixed(1)}×`]),
       ...shares.map(({ floor }) => (role === 'floor' ? '' : shareText(rate, find(result, floor)))),
-      ...suite.columns.map((column) => metricText(variant, column)),
+      ...columns.map((column) => metricText(variant, column)),
       ...auditTexts(variant),
     ];
   });

@@ -137,20 +137,29 @@ export class Flusher {
       if (batch === undefined) break;
       this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
       const worker = this.#idleWorkers.pop() as number;
-      void this.#run({ batch, write: this.#options.prepare(batch, worker) }, worker);
+      void this.#run(this.#prepare(batch, worker), worker);
     }
     this.#setTimer();
   }
 
   // Only a batch that cannot grow any more is prepared ahead: a partial one may still become a full one.
   #prepareNext(): void {
-    const { buffer, prepare, workers, maxRows, batchBytes } = this.#options;
+    const { buffer, workers, maxRows, batchBytes } = this.#options;
     if (workers > 1 || this.#next !== undefined) return;
     if (buffer.waitingRows < maxRows && buffer.waitingBytes < batchBytes) return;
     const batch = buffer.take({ maxRows, maxBytes: batchBytes });
     if (batch === undefined) return;
     this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
-    this.#next = { batch, write: prepare(batch, 0) };
+    this.#next = this.#prepare(batch, 0);
+  }
+
+  // A sink's own code runs in `prepare`. If it throws, the batch's write is what fails, so that the batch is put back.
+  #prepare(batch: MessageBatch, worker: number): PreparedBatch {
+    try {
+      return { batch, write: this.#options.prepare(batch, worker) };
+    } catch (error) {
+      return { batch, write: () => Promise.reject(error) };
+    }
   }
 
   #isDue(): boolean {
@@ -175,30 +184,44 @@ export class Flusher {
     const startedAtMs = timers.now();
     try {
       await write();
-      buffer.settle(batch);
-      this.#latency.record(timers.now() - startedAtMs);
-      this.#stats.flushed += rowsOf(batch);
-      this.#stats.flushes += 1;
-      this.#stats.failuresInARow = 0;
-      this.#retryAtMs = 0;
-      const next = this.#next;
-      if (next !== undefined) {
-        this.#next = undefined;
-        onProgress?.();
-        void this.#run(next, worker);
-        this.#prepareNext();
-        return;
-      }
     } catch (error) {
-      buffer.putBack(batch);
-      if (this.#next !== undefined) buffer.putBack(this.#next.batch);
+      // The younger batch first: what is put back last goes out first.
+      if (this.#next !== undefined) this.#putBack(this.#next.batch);
       this.#next = undefined;
+      this.#putBack(batch);
       this.#stats.failures += 1;
       this.#stats.failuresInARow += 1;
       this.#stats.lastError = errorText(error);
       this.#stats.lastErrorAtMs = timers.now();
       this.#retryAtMs = timers.now() + backoffMs(this.#stats.failuresInARow, random(), backoff);
+      this.#release(worker);
+      return;
     }
+    buffer.settle(batch);
+    this.#latency.record(timers.now() - startedAtMs);
+    this.#stats.flushed += rowsOf(batch);
+    this.#stats.flushes += 1;
+    this.#stats.failuresInARow = 0;
+    this.#retryAtMs = 0;
+    const next = this.#next;
+    if (next === undefined) {
+      this.#release(worker);
+      return;
+    }
+    this.#next = undefined;
+    onProgress?.();
+    void this.#run(next, worker);
+    this.#prepareNext();
+  }
+
+  // What was due once stays due: it does not wait for its age again when the backoff is over.
+  #putBack(batch: MessageBatch): void {
+    this.#options.buffer.putBack(batch);
+    this.#forcedRows += rowsOf(batch);
+  }
+
+  #release(worker: number): void {
+    const { buffer, onProgress } = this.#options;
     this.#idleWorkers.push(worker);
     this.#pump();
     if (buffer.rows === 0) {
@@ -209,13 +232,13 @@ export class Flusher {
 
   // One timer, for the next moment at which something may be due without a new message.
   #setTimer(): void {
-    const { buffer, timers } = this.#options;
-    const dueAtMs =
-      buffer.waitingRows === 0 || this.#idleWorkers.length === 0
-        ? Number.POSITIVE_INFINITY
-        : Math.max(this.#retryAtMs, this.#lingerEndsAtMs());
+    const { buffer, timers, triggerRows, batchBytes } = this.#options;
+    if (buffer.waitingRows === 0 || this.#idleWorkers.length === 0) return;
+    const isDueBySize =
+      this.#forcedRows > 0 || buffer.waitingRows >= triggerRows || buffer.waitingBytes >= batchBytes;
+    const dueAtMs = isDueBySize ? this.#retryAtMs : Math.max(this.#retryAtMs, this.#lingerEndsAtMs());
     // A timer that fires too early only looks and sets the next one; moving it for each message would cost more.
-    if (dueAtMs === Number.POSITIVE_INFINITY || this.#timerDueAtMs <= dueAtMs) return;
+    if (this.#timerDueAtMs <= dueAtMs) return;
     this.#cancelTimer?.();
     this.#timerDueAtMs = dueAtMs;
     this.#cancelTimer = timers.after(Math.max(0, dueAtMs - timers.now()), () => {

@@ -37,7 +37,7 @@ export interface MessageBuffer {
   take(limits: TakeLimits): MessageBatch | undefined;
   /** The batch is committed: forget it. */
   settle(batch: MessageBatch): void;
-  /** The batch was not written: it goes out again before anything that waits. */
+  /** The batch was not written: it goes out again before anything that waits. Of several, put back the youngest first. */
   putBack(batch: MessageBatch): void;
 }
 
@@ -91,6 +91,7 @@ export class MemoryBuffer implements MessageBuffer {
   }
 
   append({ producer, firstSequence, payloads, plain, receivedAtMs }: Arrival): void {
+    if (payloads.length === 0) return;
     let columns = this.#openSegment();
     let bytes = 0;
     for (let index = 0; index < payloads.length; index += 1) {
@@ -123,7 +124,7 @@ export class MemoryBuffer implements MessageBuffer {
   }
 
   putBack(batch: MessageBatch): void {
-    this.#returned.push(batch);
+    this.#returned.unshift(batch);
     this.#waitingRows += batch.to - batch.from;
     this.#waitingBytes += batch.bytes;
   }

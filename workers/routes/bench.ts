@@ -4,10 +4,10 @@
  */
 
 import { Hono } from 'hono';
-import { SluiceError } from '../../src/errors.ts';
 import { assertKnownNames } from '../../src/option-table.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import { assertBenchAccess } from '../bench/access.ts';
+import { shardsOf } from '../bench/ingest-ports.ts';
 import { benchShardName, readBenchTarget } from '../bench/target.ts';
 import type { Env } from '../env.ts';
 import { producerOf, upgrade } from './socket.ts';
@@ -48,10 +48,3 @@ benchRoutes.get('/bench/stats', async (context) => {
   const target = readBenchTarget(query.target);
   return context.json(await Promise.all(shardsOf(context.env, target).map((shard) => shard.stats())));
 });
-
-function shardsOf(env: Env, target: ReturnType<typeof readBenchTarget>) {
-  if (target.shards < 1) throw new SluiceError('invalid_options', 'A target has at least one shard');
-  return Array.from({ length: target.shards }, (_, shard) =>
-    env.SHARD.getByName(benchShardName(target, shard)),
-  );
-}

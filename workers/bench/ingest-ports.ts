@@ -1,0 +1,63 @@
+/** The suite `ingest` inside the Worker: sockets from load objects, figures by RPC. */
+
+import type { BenchTarget, IngestPorts, LoadOrder } from '../../src/bench/ingest-host.ts';
+import { benchProducer } from '../../src/bench/payload.ts';
+import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
+import { shardOf } from '../../src/protocol/producer.ts';
+import type { Env } from '../env.ts';
+import { benchShardName } from './target.ts';
+
+/** How often the figures of the shards are read while a load runs. */
+const PROGRESS_EVERY_MS = 500;
+
+export function workerIngestPorts(env: Env, slot: ConnectionSlot): IngestPorts {
+  return {
+    slot,
+    async load(order, onSent) {
+      const loads = clientsByShard(order).map(([shard, clients]) =>
+        env.LOAD_OBJECT.getByName(`${order.target.run}/${shard}`).run(order, shard, clients),
+      );
+      const reports = await showingProgress(Promise.all(loads), async () => {
+        const figures = await Promise.all(shardsOf(env, order.target).map((stub) => stub.stats()));
+        onSent(figures.reduce((sum, { received }) => sum + received, 0));
+      });
+      return {
+        firstFrameAtMs: Math.min(...reports.map(({ firstFrameAtMs }) => firstFrameAtMs)),
+        refused: reports.reduce((sum, { refused }) => sum + refused, 0),
+        loopDelayP99Ms: null,
+      };
+    },
+    drain: (target) => Promise.all(shardsOf(env, target).map((stub) => stub.drain())),
+    now: Date.now,
+    randomId: () => crypto.randomUUID().slice(0, 8),
+  };
+}
+
+/** The stubs of a target's shards. */
+export function shardsOf(env: Env, target: BenchTarget) {
+  return Array.from({ length: target.shards }, (_, shard) =>
+    env.SHARD.getByName(benchShardName(target, shard)),
+  );
+}
+
+function clientsByShard({ target, clients }: LoadOrder): [shard: number, clients: number[]][] {
+  const byShard = new Map<number, number[]>();
+  for (let client = 0; client < clients; client += 1) {
+    const shard = shardOf(benchProducer(target.run, client), target.shards);
+    byShard.set(shard, [...(byShard.get(shard) ?? []), client]);
+  }
+  return [...byShard];
+}
+
+async function showingProgress<Value>(work: Promise<Value>, show: () => Promise<void>): Promise<Value> {
+  let isDone = false;
+  const finished = work.finally(() => {
+    isDone = true;
+  });
+  finished.catch(() => {});
+  while (!isDone) {
+    await Promise.race([finished, scheduler.wait(PROGRESS_EVERY_MS)]);
+    if (!isDone) await show();
+  }
+  return finished;
+}
