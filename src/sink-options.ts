@@ -30,7 +30,7 @@ export const SINK_OPTIONS = optionTable({
     min: 1,
     max: 50_000,
     default: 5_000,
-    description: 'Rows that trigger a flush, and the most that one statement writes',
+    description: 'Rows that trigger a flush; bulk and unnest write no more in one go, copy takes all that waits',
   },
   batchBytes: {
     kind: 'integer',

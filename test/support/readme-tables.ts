@@ -1,0 +1,43 @@
+/** The README's tables, made from the same data that the code runs on. `test/docs.test.ts` holds the README to them. */
+
+import { INGEST_PARAMETERS } from '../../src/bench/ingest-suite.ts';
+import { allowedText, type OptionSpec, type OptionTable } from '../../src/option-table.ts';
+import { SINK_OPTIONS } from '../../src/sink-options.ts';
+import { WRITER_MODES } from '../../src/writers/mode.ts';
+import { WRITERS } from '../../src/writers/writers.ts';
+
+export function modesTable(): string {
+  return table(
+    ['mode', 'what it does', 'order of a producer'],
+    WRITER_MODES.map((mode) => [`\`${mode}\``, WRITERS[mode].description, mode === 'buffered' ? 'not kept' : 'kept']),
+  );
+}
+
+export function optionsTable(): string {
+  return optionTableText('option', SINK_OPTIONS, '');
+}
+
+export function benchTable(): string {
+  return optionTableText('flag', INGEST_PARAMETERS, '--');
+}
+
+function optionTableText(title: string, options: OptionTable, prefix: string): string {
+  return table(
+    [title, 'default', 'allowed', 'meaning'],
+    Object.entries(options).map(([name, spec]) => [
+      `\`${prefix}${name}\``,
+      defaultText(spec),
+      allowedText(spec).replace(/^(one of|a comma-separated list of|a whole number) ?/, '').replace(' is allowed', '').replace(/^from /, ''),
+      spec.description,
+    ]),
+  );
+}
+
+function defaultText({ default: value }: OptionSpec): string {
+  if (Array.isArray(value)) return 'all';
+  return typeof value === 'number' ? value.toLocaleString('en-US') : String(value);
+}
+
+function table(header: string[], rows: string[][]): string {
+  return [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
+}
