@@ -51,8 +51,12 @@ export async function startWorker({ bindings, port = 0 }: LocalWorkerOptions): P
         log: new Log(LogLevel.ERROR),
       }),
     );
-    const url = await miniflare.ready;
+    // At once, and not when it is ready: a signal meanwhile must not end the process either.
     giveSignalsBack(signalsBefore);
+    const url = await miniflare.ready.catch(async (error: unknown) => {
+      await miniflare.dispose().catch(() => {});
+      throw error;
+    });
     return {
       url,
       async stop() {

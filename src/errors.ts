@@ -60,7 +60,10 @@ export class SluiceError extends Error {
  */
 export function isSluiceError(value: unknown): value is SluiceError {
   return (
-    value instanceof Error && 'code' in value && typeof value.code === 'string' && value.code in ERROR_TABLE
+    value instanceof Error &&
+    'code' in value &&
+    typeof value.code === 'string' &&
+    Object.hasOwn(ERROR_TABLE, value.code)
   );
 }
 

@@ -1,5 +1,6 @@
 /** The options of a sink: how its messages are buffered, batched and written. */
 
+import { MESSAGE_OVERHEAD_BYTES } from './ingest/message-buffer.ts';
 import { DEFAULT_MAX_MESSAGE_BYTES, MAX_CONNECTIONS, MAX_FRAME_BYTES, MAX_SHARDS } from './limits.ts';
 import { type OptionsOf, optionTable, resolveOptions } from './option-table.ts';
 import { WRITER_MODES } from './writers/mode.ts';
@@ -30,7 +31,8 @@ export const SINK_OPTIONS = optionTable({
     min: 1,
     max: 50_000,
     default: 5_000,
-    description: 'Rows that trigger a flush; bulk and unnest write no more in one go, copy takes all that waits',
+    description:
+      'Rows that trigger a flush; bulk and unnest write no more in one go, copy takes all that waits',
   },
   batchBytes: {
     kind: 'integer',
@@ -94,11 +96,11 @@ export type SinkOptions = OptionsOf<typeof SINK_OPTIONS>;
  */
 export function resolveSinkOptions(given: Readonly<Record<string, unknown>>, path = ''): SinkOptions {
   const options = resolveOptions(SINK_OPTIONS, given, path);
-  // A buffer that cannot hold one batch would never reach the trigger; a message larger than it could never come in.
-  const floor = Math.min(options.batchBytes, options.maxBufferBytes);
+  // A trigger near the buffer's limit might never be reached before frames are refused; a message larger than the
+  // buffer could never come in.
   return {
     ...options,
-    batchBytes: floor,
-    maxMessageBytes: Math.min(options.maxMessageBytes, options.maxBufferBytes),
+    batchBytes: Math.min(options.batchBytes, options.maxBufferBytes / 2),
+    maxMessageBytes: Math.min(options.maxMessageBytes, options.maxBufferBytes - MESSAGE_OVERHEAD_BYTES),
   };
 }

@@ -105,7 +105,7 @@ export function defineSink<Table extends PgTable>(name: string, definition: Sink
         `Sink ${name}: the table has no column ${JSON.stringify(key)}, only ${Object.keys(tableColumns).join(', ')}`,
       );
     }
-    columns.push({ ...source, key, name: column.name, sqlType: column.getSQLType() });
+    columns.push({ ...source, key, name: column.name, sqlType: castableType(column.getSQLType()) });
   }
   if (columns.length === 0)
     throw new SluiceError('invalid_options', `Sink ${name}: name at least one column to write`);
@@ -117,6 +117,11 @@ export function defineSink<Table extends PgTable>(name: string, definition: Sink
     columns,
     options: resolveSinkOptions(definition.options ?? {}, name),
   };
+}
+
+// `serial` is a notation of CREATE TABLE and no type that a text can be cast to.
+function castableType(sqlType: string): string {
+  return { serial: 'integer', bigserial: 'bigint', smallserial: 'smallint' }[sqlType] ?? sqlType;
 }
 
 /** A name as SQL writes it, whatever is in it. */

@@ -41,10 +41,13 @@ export class Shard extends DurableObject<Env> {
   readonly #intake: Intake;
   readonly #alarm: AlarmClock;
   readonly #brake = new Brake();
-  #sockets = 0;
+  // Open sockets, as the brake counts them: asking the platform for each frame would cost too much.
+  #sockets: number;
+  readonly #ended = new WeakSet<WebSocket>();
   readonly #startedAtMs = Date.now();
-  // Who is behind a socket. After a hibernation it is read back from the attachment.
-  readonly #producers = new WeakMap<WebSocket, Producer>();
+  // Who is behind a socket; null where it was closed because the buffer was full. After a hibernation it is read back
+  // from the attachment.
+  readonly #producers = new WeakMap<WebSocket, Producer | null>();
   readonly #residentSockets = new Set<WebSocket>();
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -52,6 +55,7 @@ export class Shard extends DurableObject<Env> {
     const name = decodeShardName(ctx.id.name ?? '');
     this.#shard = name.shard;
     this.#alarm = new AlarmClock(ctx.storage);
+    this.#sockets = ctx.getWebSockets().length;
     const { options, intake } = this.#open(name);
     this.#options = options;
     this.#intake = intake;
@@ -99,6 +103,7 @@ export class Shard extends DurableObject<Env> {
     socket.addEventListener('message', (event) => this.#receive(socket, event.data as string | ArrayBuffer));
     const forget = (): void => {
       this.#residentSockets.delete(socket);
+      this.#countEnd(socket);
     };
     socket.addEventListener('close', forget);
     socket.addEventListener('error', forget);
@@ -109,25 +114,44 @@ export class Shard extends DurableObject<Env> {
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
+    this.#countEnd(socket);
     answerClose(socket, code);
   }
 
-  override webSocketError(): void {}
+  override webSocketError(socket: WebSocket): void {
+    this.#countEnd(socket);
+  }
+
+  // A socket may end by an error and a close.
+  #countEnd(socket: WebSocket): void {
+    if (this.#ended.has(socket)) return;
+    this.#ended.add(socket);
+    this.#sockets = Math.max(0, this.#sockets - 1);
+  }
 
   // All of it is synchronous, so that frames of a socket cannot overtake each other.
   #receive(socket: WebSocket, frame: string | ArrayBuffer): void {
+    const producer = this.#producerOf(socket);
+    // Frames that were on their way when the shard closed the socket still arrive. Taking one behind a refused one
+    // would leave a hole that the client cannot know of.
+    if (producer === null) return;
+    // Not so where the client closed: its last frames count, though `readyState` is no longer OPEN when they come.
     const nowMs = Date.now();
-    const { accepted, errorFrame, isFull } = this.#intake.receive(this.#producerOf(socket), frame, nowMs);
+    const { accepted, errorFrame, isFull } = this.#intake.receive(producer, frame, nowMs);
     if (accepted > 0) this.#alarm.armWithin(this.#options.alarmMs, nowMs);
     if (errorFrame !== undefined) socket.send(errorFrame);
     if (accepted > 0) this.#pauseIfDue(nowMs);
-    if (isFull) socket.close(closeCode('buffer_full'), refusalText('buffer_full').slice(0, 120));
+    if (isFull) {
+      this.#producers.set(socket, null);
+      socket.close(closeCode('buffer_full'), refusalText('buffer_full').slice(0, 120));
+    }
   }
 
   // Holds back frames by the input gate (src/ingest/brake.ts says why and when).
   #pauseIfDue(nowMs: number): void {
     if (!this.#brake.countFrame(this.#sockets)) return;
-    const pauseMs = this.#brake.pauseMs(nowMs, this.#intake.fill, this.#intake.isWriting);
+    const { fill, isWriting } = this.#intake;
+    const pauseMs = this.#brake.pauseMs(nowMs, fill, isWriting, this.#intake.quietMs(nowMs));
     if (pauseMs === undefined) return;
     this.#brake.began();
     void this.ctx
@@ -135,7 +159,7 @@ export class Shard extends DurableObject<Env> {
       .then(() => this.#brake.ended(Date.now()));
   }
 
-  #producerOf(socket: WebSocket): Producer {
+  #producerOf(socket: WebSocket): Producer | null {
     const known = this.#producers.get(socket);
     if (known !== undefined) return known;
     const { producer } = socket.deserializeAttachment() as Attachment;

@@ -35,7 +35,9 @@ export class DatabaseWatch {
     const lost = new Promise<never>((_, reject) => this.#askAgain(reject));
     const aborted = new Promise<undefined>((resolve) => {
       // The work sees the signal too, and gets a moment to return what is complete.
-      signal.addEventListener('abort', () => setTimeout(resolve, 1_000, undefined).unref(), { once: true });
+      const stop = (): void => void setTimeout(resolve, 1_000, undefined).unref();
+      if (signal.aborted) stop();
+      else signal.addEventListener('abort', stop, { once: true });
     });
     work.catch(() => {});
     lost.catch(() => {});

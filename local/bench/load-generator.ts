@@ -3,15 +3,18 @@
 import { once } from 'node:events';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WebSocket } from 'ws';
+import { type ClientOptions, WebSocket } from 'ws';
 import type { LoadOrder, LoadReport } from '../../src/bench/ingest-host.ts';
 import { benchFrame, benchProducer } from '../../src/bench/payload.ts';
 import { SluiceError } from '../../src/errors.ts';
 
-/** How long the sockets may take to open, and to close after the last frame. */
+/** How long the sockets may take to open. */
 const HANDSHAKE_TIME_LIMIT_MS = 30_000;
+/** How long they may take to close: a slow writer holds back the frames before the close for minutes. */
+const CLOSE_TIME_LIMIT_MS = 600_000;
 /** Bytes that a socket may hold unsent before its client waits for the kernel to take them. */
 const HIGH_WATER_BYTES = 256 * 1024;
+const CLOSE_CODE = 1000;
 /** Frames that a client sends before the next client has its turn. */
 const TURN_FRAMES = 64;
 
@@ -47,13 +50,16 @@ export async function generateLoad(
 }
 
 async function openSocket(url: URL, refusals: { count: number }): Promise<WebSocket> {
-  const socket = new WebSocket(url, {
+  // The types of ws do not know `closeTimeout` yet.
+  const options: ClientOptions & { closeTimeout: number } = {
     perMessageDeflate: false,
     skipUTF8Validation: true,
     handshakeTimeout: HANDSHAKE_TIME_LIMIT_MS,
+    closeTimeout: CLOSE_TIME_LIMIT_MS,
     // Masking protects proxies from scripts in a browser; here it would only cost the generator time.
     generateMask: (mask) => mask.fill(0),
-  });
+  };
+  const socket = new WebSocket(url, options);
   socket.on('message', (data) => {
     const frame = JSON.parse(String(data)) as { t: string; refused?: number };
     if (frame.t === 'error') refusals.count += frame.refused ?? 0;
@@ -67,6 +73,8 @@ async function openSocket(url: URL, refusals: { count: number }): Promise<WebSoc
       { cause: error },
     );
   }
+  // A server that breaks the protocol ends the socket, which is noticed where it is used; unheard, it would end the process.
+  socket.on('error', () => {});
   return socket;
 }
 
@@ -103,15 +111,17 @@ function taken(socket: WebSocket): Promise<void> {
   });
 }
 
-function closedEarly(socket: WebSocket): SluiceError {
-  return new SluiceError(
-    'internal',
-    `The server closed a WebSocket during the load (state ${socket.readyState})`,
-  );
+function closedEarly(socket: WebSocket, code?: number): SluiceError {
+  const detail = code === undefined ? `state ${socket.readyState}` : `code ${code}`;
+  return new SluiceError('internal', `The server closed a WebSocket during the load (${detail})`);
 }
 
 async function closeSocket(socket: WebSocket): Promise<void> {
-  const closed = once(socket, 'close');
-  socket.close(1000);
-  await closed;
+  // A socket that is closed already has no close to wait for.
+  if (socket.readyState !== WebSocket.OPEN) throw closedEarly(socket);
+  const closed = once(socket, 'close') as Promise<[code: number]>;
+  socket.close(CLOSE_CODE);
+  const [code] = await closed;
+  // Any other code is not the answer to ours: the server closed by itself, with frames still unread perhaps.
+  if (code !== CLOSE_CODE) throw closedEarly(socket, code);
 }

@@ -11,7 +11,7 @@ import { SUITES } from '../../src/bench/suites.ts';
 import { openConnection } from '../../src/database/connection.ts';
 import { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import { type DatabaseTarget, resolveTarget } from '../../src/database/target.ts';
-import { SluiceError } from '../../src/errors.ts';
+import { errorText, SluiceError } from '../../src/errors.ts';
 import { systemTimers } from '../../src/ingest/timers.ts';
 import { resolveOptions } from '../../src/option-table.ts';
 import { DatabaseWatch } from '../bench/database-watch.ts';
@@ -103,6 +103,10 @@ export async function bench(
     process.exitCode = { complete: EXIT.good, invalid: EXIT.auditFailed, aborted: EXIT.interrupted }[
       result.state
     ];
+  } catch (error) {
+    // Ctrl-C in a terminal reaches workerd as well: what fails after it fails because of it.
+    if (!signal.aborted) throw error;
+    throw new SluiceError('aborted', `Stopped: ${errorText(error)}`, { cause: error });
   } finally {
     await cleanup.run();
     release();

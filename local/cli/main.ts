@@ -57,8 +57,10 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
-    // Help is no error; everything else is a wrong option, told in one line.
-    if (error.exitCode !== 0) process.stderr.write(`sluice: ${error.message.replace(/^error: /, '')}\n`);
+    // Help is no error, and was printed; everything else is a wrong option, told in one line.
+    if (error.exitCode !== 0 && error.code !== 'commander.help') {
+      process.stderr.write(`sluice: ${error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')}\n`);
+    }
     process.exitCode = error.exitCode === 0 ? EXIT.good : EXIT.wrongOptions;
   } else {
     process.stderr.write(`sluice: ${isSluiceError(error) ? error.message : errorText(error)}\n`);

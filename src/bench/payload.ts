@@ -1,5 +1,5 @@
 /**
- * The messages that a bench run sends: telemetry of the usual size (about 95 bytes), each with its producer and its
+ * The messages that a bench run sends: telemetry of the usual size (about 80 bytes), each with its producer and its
  * number, so that the rows can be audited one by one.
  */
 

@@ -86,6 +86,8 @@ async function unlessAborted<Value>(
   let stop = (): void => {};
   const aborted = new Promise<undefined>((resolve) => {
     stop = () => resolve(undefined);
+    // A signal that came while the work began tells nobody again.
+    if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
   });
   // What was cut off may still fail; that is no news.

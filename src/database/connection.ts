@@ -140,11 +140,14 @@ function reasonText(error: unknown): string {
   return 'the connection could not be opened';
 }
 
+// Every SQLSTATE of Postgres has a digit; the codes of sockets that are as long (EPIPE) have none.
+const SQL_STATE = /^(?=.*[0-9])[0-9A-Z]{5}$/;
+
 /** The SQLSTATE of a Postgres error, looked for along the causes; undefined where it is no error of the server. */
 export function sqlState(error: unknown): string | undefined {
   let current: unknown = error;
   for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth += 1) {
-    if ('code' in current && typeof current.code === 'string' && /^[0-9A-Z]{5}$/.test(current.code))
+    if ('code' in current && typeof current.code === 'string' && SQL_STATE.test(current.code))
       return current.code;
     current = 'cause' in current ? current.cause : undefined;
   }

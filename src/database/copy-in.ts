@@ -14,7 +14,6 @@ export class CopyIn {
   readonly #statement: string;
   readonly #data: readonly Uint8Array[];
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
-  #error: unknown;
   /** Resolves when the server has committed the rows. */
   readonly finished: Promise<void>;
   // The client wraps the callback of a query with a time limit; without one it would call undefined.
@@ -36,15 +35,14 @@ export class CopyIn {
     connection.stream.write(copyMessages(this.#data));
   }
 
+  // The clients forget a query once they have told it its error: no ReadyForQuery follows here. They do wait for the
+  // server's before they send the next query.
   handleError(error: unknown): void {
-    this.#error ??= error;
-    // A server's error is followed by ReadyForQuery; a lost connection is followed by nothing.
-    if (!isServerError(error)) this.#settle?.reject(error);
+    this.#settle?.reject(error);
   }
 
   handleReadyForQuery(): void {
-    if (this.#error === undefined) this.#settle?.resolve();
-    else this.#settle?.reject(this.#error);
+    this.#settle?.resolve();
   }
 
   handleCommandComplete(): void {}
@@ -56,10 +54,6 @@ export class CopyIn {
   handleEmptyQuery(): void {}
 
   handlePortalSuspended(): void {}
-}
-
-function isServerError(error: unknown): boolean {
-  return error instanceof Error && 'severity' in error;
 }
 
 const COPY_DATA = 0x64; // d

@@ -61,7 +61,8 @@ export function resolveTarget({
 
 /** Hosts of Neon's own cloud, which answer its driver's WebSocket. */
 export function isNeonHost(hostname: string): boolean {
-  return hostname.endsWith('.neon.tech') || hostname.endsWith('.neon.build');
+  const host = hostname.toLowerCase();
+  return host.endsWith('.neon.tech') || host.endsWith('.neon.build');
 }
 
 /** Names a database for messages and logs: driver, user, host, port and name, never the password. */
@@ -73,7 +74,13 @@ export function describeTarget({ url, driver }: DatabaseTarget): string {
 
 function parseAddress(text: string): URL {
   const address = URL.canParse(text) ? new URL(text) : undefined;
-  if (address !== undefined && /^postgres(ql)?:$/.test(address.protocol) && address.hostname !== '')
+  if (
+    address !== undefined &&
+    /^postgres(ql)?:$/.test(address.protocol) &&
+    address.hostname !== '' &&
+    // A password with an unescaped # / or ? ends up in the port and behind it, and would be shown.
+    !/@/.test(address.pathname + address.search + address.hash)
+  )
     return address;
   // The text itself is not repeated: it may hold a password.
   throw new SluiceError(

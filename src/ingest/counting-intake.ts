@@ -15,6 +15,10 @@ export class CountingIntake implements Intake {
     return TAKEN;
   }
 
+  quietMs(): number {
+    return 0;
+  }
+
   flush(): void {}
 
   async drained(): Promise<void> {}

@@ -4,7 +4,7 @@
  */
 
 // Each power of two is split into 16 steps, the largest of which is 1/16 = 6.25 % wide; the middle of a bucket is
-// therefore within about 3.2 % of any value in it. 0.001 ms to 2^27 ms (37 hours) takes 44 powers of two.
+// therefore within about 3.2 % of any value in it. 0.001 ms to 2^27 ms (37 hours) takes 37 powers of two.
 const STEPS_PER_OCTAVE = 16;
 const SMALLEST_MS = 2 ** -10;
 const OCTAVES = 37;

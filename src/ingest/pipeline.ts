@@ -74,13 +74,15 @@ export class Pipeline implements Intake {
     if (unnamed > 0) this.#countRefused(refusals.at(-1)?.code ?? 'invalid_json', unnamed);
 
     if (payloads.length > 0 && !this.#hasRoomFor(payloads)) {
-      this.#countRefused('buffer_full', payloads.length);
+      // A frame that the empty buffer could not hold will never fit: "try again later" would be a lie.
+      const code = bufferBytesOf(payloads) > this.#sink.options.maxBufferBytes ? 'frame_too_large' : 'buffer_full';
+      this.#countRefused(code, payloads.length);
       const errorFrame = encodeErrorFrame(
-        [{ line: 0, code: 'buffer_full' }],
+        [{ line: 0, code }],
         refusedCount + payloads.length,
         this.#frameLimits,
       );
-      return { accepted: 0, errorFrame, isFull: true };
+      return { accepted: 0, errorFrame, isFull: code === 'buffer_full' };
     }
     if (payloads.length > 0) {
       const lane = this.#laneOf(producer.name);
@@ -106,6 +108,14 @@ export class Pipeline implements Intake {
 
   get isWriting(): boolean {
     return this.#lanes.some(({ flusher }) => flusher.isWriting);
+  }
+
+  quietMs(nowMs: number): number {
+    let quietMs = Number.POSITIVE_INFINITY;
+    for (const { flusher } of this.#lanes) {
+      if (flusher.isWriting) quietMs = Math.min(quietMs, flusher.quietMs(nowMs));
+    }
+    return quietMs === Number.POSITIVE_INFINITY ? 0 : quietMs;
   }
 
   get fill(): number {
@@ -163,12 +173,17 @@ export class Pipeline implements Intake {
   }
 
   #hasRoomFor(payloads: readonly string[]): boolean {
-    let bytes = this.#bufferedBytes() + payloads.length * MESSAGE_OVERHEAD_BYTES;
-    for (const payload of payloads) bytes += payload.length;
-    return bytes <= this.#sink.options.maxBufferBytes;
+    return this.#bufferedBytes() + bufferBytesOf(payloads) <= this.#sink.options.maxBufferBytes;
   }
 
   #countRefused(code: RefusalCode, count: number): void {
     this.#refused[code] = (this.#refused[code] ?? 0) + count;
   }
+}
+
+/** What messages count for in the buffer's limit. */
+function bufferBytesOf(payloads: readonly string[]): number {
+  let bytes = payloads.length * MESSAGE_OVERHEAD_BYTES;
+  for (const payload of payloads) bytes += payload.length;
+  return bytes;
 }

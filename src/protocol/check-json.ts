@@ -142,12 +142,13 @@ export function checkJson(text: string, start = 0, end = text.length): number {
 /** Scans a string from its opening quote to behind its closing one. */
 function scanString(text: string, end: number): number {
   let index = position + 1;
-  let expectLow = false;
+  // How the high surrogate before this place was written: 1 as itself, 6 as an escape; 0: there is none.
+  let highLength = 0;
   while (index < end) {
     const code = text.charCodeAt(index);
     if (code === QUOTE) {
       position = index + 1;
-      return expectLow ? JSON_LONE_SURROGATE : JSON_PLAIN;
+      return highLength === 0 ? JSON_PLAIN : JSON_LONE_SURROGATE;
     }
     if (code < SPACE) return code === 0 ? JSON_NUL : JSON_INVALID;
     let unit = code;
@@ -159,11 +160,12 @@ function scanString(text: string, end: number): number {
       if (unit === 0) return JSON_NUL;
       length = text.charCodeAt(index + 1) === 0x75 ? 6 : 2;
     }
-    // Surrogates, written out or escaped: a high one must be followed by a low one, and no low one stands alone.
+    // A high surrogate must be followed by a low one, written in the same way, and no low one stands alone: a half that
+    // is not escaped is no character on its own, and an escaped half beside it is one that Postgres refuses.
     if (unit >= 0xd800 && unit <= 0xdfff) {
-      if (unit >= 0xdc00 !== expectLow) return JSON_LONE_SURROGATE;
-      expectLow = !expectLow;
-    } else if (expectLow) {
+      if ((unit >= 0xdc00 ? length : 0) !== highLength) return JSON_LONE_SURROGATE;
+      highLength = highLength === 0 ? length : 0;
+    } else if (highLength !== 0) {
       return JSON_LONE_SURROGATE;
     }
     index += length;

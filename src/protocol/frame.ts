@@ -77,6 +77,9 @@ const REFUSAL_OF_VERDICT: Record<number, RefusalCode> = {
 
 const NEWLINE = '\n';
 
+// White space as JSON knows it: a line of other blanks, such as a no-break space, is a message that is no JSON.
+const BLANK = /^[ \t\r]*$/;
+
 /**
  * Splits a frame into messages and checks each of them. Bad messages never harm the good ones beside them.
  * Blank lines are skipped, so that a trailing newline is no message.
@@ -120,7 +123,7 @@ function decodeLine(
     // The trim drops the carriage return of a sender that ends its lines with CRLF.
     decoded.payloads.push(frame.slice(start, end).trim());
     decoded.plain.push(false);
-  } else if (verdict !== JSON_INVALID || frame.slice(start, end).trim() !== '') {
+  } else if (verdict !== JSON_INVALID || !BLANK.test(frame.slice(start, end))) {
     refuse(decoded, line, REFUSAL_OF_VERDICT[verdict] ?? 'invalid_json');
   }
 }

@@ -1,8 +1,8 @@
-import { SQL, sql } from 'drizzle-orm';
+import { SQL } from 'drizzle-orm';
 import type { Database } from '../database/connection.ts';
 import type { MessageBatch } from '../ingest/message-batch.ts';
 import { MAX_STATEMENT_PARAMETERS } from '../limits.ts';
-import type { Sink, SinkColumn } from '../sink.ts';
+import { quoteName, type Sink, type SinkColumn } from '../sink.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /**
@@ -25,7 +25,7 @@ export const bulk: Writer = {
       return async function insertValues({ db }) {
         const insertAll = async (database: Database): Promise<void> => {
           for (const { rows, parameters } of statements) {
-            await database.execute(new Statement(insertText(database, rows), parameters));
+            await database.execute(new Statement(insertText(rows), parameters));
           }
         };
         // A batch that needs several statements is one transaction all the same: it is in, or it is not.
@@ -49,15 +49,19 @@ function parametersOf(
   return parameters;
 }
 
-/** Remembers the statement of the last number of rows: under load all batches are full, so one is enough. */
-function insertTexts({ table, columns }: Sink): (db: Database, rows: number) => string {
+/**
+ * The statement for a number of rows. It is not taken from Drizzle, which names the columns in the table's order and
+ * adds those that have a default in the client. Remembers the last one: under load all batches are full, so one is enough.
+ */
+function insertTexts({ quotedTable, columns }: Sink): (rows: number) => string {
+  const head = `insert into ${quotedTable} (${columns.map(({ name }) => quoteName(name)).join(', ')}) values `;
   let lastRows = 0;
   let lastText = '';
-  return function insertText(db, rows) {
+  return function insertText(rows) {
     if (rows !== lastRows) {
-      const row: Record<string, SQL> = {};
-      for (const column of columns) row[column.key] = sql`${''}`;
-      lastText = db.insert(table).values(new Array(rows).fill(row)).toSQL().sql;
+      const rowText = (row: number): string =>
+        `(${columns.map((_, index) => `$${row * columns.length + index + 1}`).join(', ')})`;
+      lastText = head + Array.from({ length: rows }, (_, row) => rowText(row)).join(', ');
       lastRows = rows;
     }
     return lastText;

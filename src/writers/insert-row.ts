@@ -1,15 +1,20 @@
 /** One row by one INSERT, as people write it with Drizzle: what `naive` and `buffered` share. */
 
-import { type SQL, sql } from 'drizzle-orm';
+import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { Sink } from '../sink.ts';
 import type { PrepareWrite } from './writer.ts';
 
 /** Inserts the messages of a batch one after another; the plan of both writers makes that one message. */
 export function insertRows({ table, columns }: Sink): PrepareWrite {
+  // Drizzle would fill in its own defaults for columns left out; here, as with all writers, they are Postgres's.
+  const defaults: Record<string, SQL> = {};
+  for (const [key, { defaultFn, onUpdateFn }] of Object.entries(getTableColumns(table))) {
+    if (defaultFn !== undefined || onUpdateFn !== undefined) defaults[key] = sql`default`;
+  }
   return (batch) =>
     async function insertEachRow({ db }) {
       for (let row = batch.from; row < batch.to; row += 1) {
-        const values: Record<string, SQL> = {};
+        const values: Record<string, SQL> = { ...defaults };
         // A parameter without Drizzle's encoder: the text goes as it is, so JSON is not encoded a second time.
         for (const column of columns) values[column.key] = sql`${column.text(batch.columns, row)}`;
         await db.insert(table).values(values);

@@ -39,13 +39,18 @@ const ARRAY_SQL: Record<
   SinkColumn['shape'],
   (array: SQL | ReturnType<typeof sql.param>, sqlType: string) => SQL
 > = {
-  digits: (array, sqlType) => sql`${array}::${sql.raw(sqlType)}[]`,
+  digits: (array, sqlType) => sql`${array}::${sql.raw(castType(sqlType))}[]`,
   line: (array) => sql`string_to_array(${array}, E'\n')`,
   any: (array) => sql`${array}::text[]`,
 };
 
 function selected({ name, shape, sqlType }: SinkColumn): string {
-  return shape === 'digits' ? quoteName(name) : `${quoteName(name)}::${sqlType}`;
+  return shape === 'digits' ? quoteName(name) : `${quoteName(name)}::${castType(sqlType)}`;
+}
+
+// A cast to varchar(3) cuts a longer text in silence; an assignment of a text refuses it, as all writers should.
+function castType(sqlType: string): string {
+  return /^(var)?char\b/.test(sqlType) ? 'text' : sqlType;
 }
 
 function arrayText(column: SinkColumn, { columns, from, to }: MessageBatch): string {

@@ -9,7 +9,11 @@ import { WRITERS } from '../../src/writers/writers.ts';
 export function modesTable(): string {
   return table(
     ['mode', 'what it does', 'order of a producer'],
-    WRITER_MODES.map((mode) => [`\`${mode}\``, WRITERS[mode].description, mode === 'buffered' ? 'not kept' : 'kept']),
+    WRITER_MODES.map((mode) => [
+      `\`${mode}\``,
+      WRITERS[mode].description,
+      mode === 'buffered' ? 'not kept' : 'kept',
+    ]),
   );
 }
 
@@ -27,7 +31,10 @@ function optionTableText(title: string, options: OptionTable, prefix: string): s
     Object.entries(options).map(([name, spec]) => [
       `\`${prefix}${name}\``,
       defaultText(spec),
-      allowedText(spec).replace(/^(one of|a comma-separated list of|a whole number) ?/, '').replace(' is allowed', '').replace(/^from /, ''),
+      allowedText(spec)
+        .replace(/^(one of|a comma-separated list of|a whole number) ?/, '')
+        .replace(' is allowed', '')
+        .replace(/^from /, ''),
       spec.description,
     ]),
   );

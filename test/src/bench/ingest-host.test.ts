@@ -1,0 +1,321 @@
+import { sql } from 'drizzle-orm';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { benchTableName } from '../../../src/bench/bench-sink.ts';
+import {
+  type BenchTarget,
+  IngestHost,
+  type IngestPorts,
+  type LoadOrder,
+  type LoadReport,
+} from '../../../src/bench/ingest-host.ts';
+import {
+  COPY_FLOOR,
+  INGEST_PARAMETERS,
+  INSERT_FLOOR,
+  INSERT_FLOOR_ROWS,
+  INTAKE_FLOOR,
+  ingestSuite,
+} from '../../../src/bench/ingest-suite.ts';
+import { benchPayload, benchProducer } from '../../../src/bench/payload.ts';
+import { passes } from '../../../src/bench/result.ts';
+import { openConnection } from '../../../src/database/connection.ts';
+import { ConnectionSlot } from '../../../src/database/connection-slot.ts';
+import type { IntakeStats } from '../../../src/ingest/intake.ts';
+import { LatencyHistogram } from '../../../src/ingest/latency-histogram.ts';
+import { systemTimers } from '../../../src/ingest/timers.ts';
+import { resolveOptions } from '../../../src/option-table.ts';
+import { rowsOf } from '../../support/connect.ts';
+import { ownDatabase } from '../../support/own-database.ts';
+
+const database = ownDatabase();
+const slot = new ConnectionSlot({ open: () => openConnection(database.target), timers: systemTimers });
+/** Not the bench's: the first lacks the prefix's end, the second only looks like it to a pattern. */
+const BYSTANDERS = ['sluice_bench', 'sluicexbenchxcopy', 'xsluice_bench_copy'];
+
+interface FakeLoad {
+  /** Messages that never become rows. */
+  drops?: (producer: string, n: number) => boolean;
+  /** Messages that become two rows. */
+  doubles?: (producer: string, n: number) => boolean;
+  refused?: number;
+  /** Frames that the counting shard does not see. */
+  missedFrames?: number;
+  failure?: Error;
+}
+
+/** A Worker of a few lines: what is sent becomes rows at once, but for what the test plants. */
+class FakePorts implements IngestPorts {
+  readonly slot = slot;
+  readonly orders: LoadOrder[] = [];
+  readonly #load: FakeLoad;
+  #frames = 0;
+  #nowMs = 0;
+  #runs = 0;
+
+  constructor(load: FakeLoad = {}) {
+    this.#load = load;
+  }
+
+  async load(order: LoadOrder, onSent: (messages: number) => void): Promise<LoadReport> {
+    const { drops = () => false, doubles = () => false, refused = 0, failure } = this.#load;
+    this.orders.push(order);
+    if (failure !== undefined) throw failure;
+    const { target, clients, messagesPerClient, messagesPerFrame } = order;
+    for (let client = 0; client < clients; client += 1) {
+      const producer = benchProducer(target.run, client);
+      this.#frames += Math.ceil(messagesPerClient / messagesPerFrame);
+      const numbers = Array.from({ length: messagesPerClient }, (_, n) => n)
+        .filter((n) => !drops(producer, n))
+        .flatMap((n) => (doubles(producer, n) ? [n, n] : [n]));
+      if (target.spec !== null) {
+        const rows = numbers.map((n) => sql`(${producer}, ${n}, ${benchPayload(producer, n)}, now())`);
+        await database.connection.db.execute(
+          sql`insert into ${sql.raw(benchTableName(target.spec.table))} (producer, sequence, payload, received_at)
+            values ${sql.join(rows, sql`, `)}`,
+        );
+      }
+      onSent((client + 1) * messagesPerClient);
+    }
+    return { firstFrameAtMs: this.now(), refused, loopDelayP99Ms: 3 };
+  }
+
+  async drain({ shards }: BenchTarget): Promise<IntakeStats[]> {
+    const latency = new LatencyHistogram();
+    latency.record(8);
+    const received = this.#frames - (this.#load.missedFrames ?? 0);
+    this.#frames = 0;
+    return Array.from({ length: shards }, (_, shard) => ({
+      received: shard === 0 ? received : 0,
+      buffered: 0,
+      bufferedBytes: 0,
+      refused: {},
+      flushed: 0,
+      flushes: 2,
+      failures: 0,
+      failuresInARow: 0,
+      lastError: null,
+      lastErrorAtMs: null,
+      latency: latency.snapshot(),
+    }));
+  }
+
+  now(): number {
+    this.#nowMs += 250;
+    return this.#nowMs;
+  }
+
+  randomId(): string {
+    this.#runs += 1;
+    return `r${this.#runs}`;
+  }
+}
+
+const CLEAN = { refused: 0, lost: 0, duplicated: 0, outOfOrder: 0 };
+
+function parameters(given: Record<string, unknown> = {}) {
+  return resolveOptions(INGEST_PARAMETERS, { clients: 3, messages: 40, modes: 'copy', ...given });
+}
+
+function run(
+  name: string,
+  {
+    load,
+    given = {},
+    onUnits = () => {},
+  }: { load?: FakeLoad; given?: object; onUnits?: (done: number) => void } = {},
+) {
+  const ports = new FakePorts(load);
+  const chosen = parameters({ ...given });
+  const variant = ingestSuite.variants(chosen).find((candidate) => candidate.name === name);
+  if (variant === undefined) throw new Error(`there is no variant ${name}`);
+  return new IngestHost(ports, chosen).run(variant, 1, onUnits);
+}
+
+async function rowsIn(table: string): Promise<{ producer: string; n: number }[]> {
+  return rowsOf(
+    database.connection,
+    `select producer, (payload::jsonb->>'n')::int as n from sluice_bench_${table} order by id`,
+  );
+}
+
+beforeEach(async () => {
+  for (const name of BYSTANDERS) await rowsOf(database.connection, `create table ${name} (n integer)`);
+});
+
+afterEach(async () => {
+  // The slot's connection goes before the database does.
+  slot.close();
+  for (const name of await database.tables()) await rowsOf(database.connection, `drop table ${name}`);
+});
+
+describe('a mode', () => {
+  test('whose messages all become rows has a clean audit, and the figures of the ports', async () => {
+    const result = await run('copy', { given: { shards: 2 } });
+    expect(result).toEqual({
+      units: 120,
+      elapsedMs: 250,
+      metrics: {
+        flushes: 4,
+        flushP50Ms: expect.closeTo(8, 0),
+        flushP99Ms: expect.closeTo(8, 0),
+        loopDelayP99Ms: 3,
+      },
+      audit: { ...CLEAN, sent: 120, found: 120 },
+    });
+    expect(await rowsIn('copy')).toHaveLength(120);
+  });
+
+  test('that drops one message is reported as having lost it', async () => {
+    const { audit } = await run('copy', {
+      load: { drops: (producer, n) => producer.endsWith('-1') && n === 39 },
+    });
+    expect(audit).toEqual({ ...CLEAN, sent: 120, found: 119, lost: 1 });
+    expect(audit !== null && passes(audit)).toBe(false);
+  });
+
+  test('that writes one message twice is reported as having doubled it', async () => {
+    const { audit } = await run('copy', {
+      load: { doubles: (producer, n) => producer.endsWith('-0') && n === 0 },
+    });
+    expect(audit).toEqual({ ...CLEAN, sent: 120, found: 121, duplicated: 1 });
+  });
+
+  test('that refuses a message has lost none', async () => {
+    const { audit } = await run('copy', {
+      load: { drops: (producer, n) => producer.endsWith('-1') && n === 3, refused: 1 },
+    });
+    expect(audit).toEqual({ ...CLEAN, sent: 120, refused: 1, found: 119 });
+  });
+
+  test('sends what the parameters say, to a table of its own', async () => {
+    const ports = new FakePorts();
+    const chosen = parameters({
+      modes: 'bulk',
+      frame: 7,
+      rate: 5_000,
+      shards: 2,
+      driver: 'tcp',
+      column: 'text',
+    });
+    await new IngestHost(ports, chosen).run({ name: 'bulk', role: 'measured', description: '' }, 1, () => {});
+    expect(ports.orders).toEqual([
+      {
+        target: {
+          run: 'r1',
+          driver: 'tcp',
+          shards: 2,
+          spec: {
+            table: 'bulk',
+            column: 'text',
+            options: expect.objectContaining({ writer: 'bulk', shards: 2 }),
+          },
+        },
+        clients: 3,
+        messagesPerClient: 40,
+        messagesPerFrame: 7,
+        ratePerSecond: 5_000,
+      },
+    ]);
+    expect(
+      await rowsOf(
+        database.connection,
+        `select data_type from information_schema.columns where table_name = 'sluice_bench_bulk' and column_name = 'payload'`,
+      ),
+    ).toEqual([{ data_type: 'text' }]);
+  });
+
+  test('starts from an empty table at each repetition, under another name of its run', async () => {
+    const ports = new FakePorts();
+    const host = new IngestHost(ports, parameters());
+    for (const rep of [1, 2]) {
+      const { audit } = await host.run({ name: 'copy', role: 'measured', description: '' }, rep, () => {});
+      expect(audit).toEqual({ ...CLEAN, sent: 120, found: 120 });
+    }
+    expect(ports.orders.map(({ target }) => target.run)).toEqual(['r1', 'r2']);
+  });
+
+  test('passes on the progress and the failure of its load', async () => {
+    const done: number[] = [];
+    await run('copy', { onUnits: (units) => done.push(units) });
+    expect(done).toEqual([40, 80, 120]);
+    const failure = new Error('no Worker');
+    await expect(run('copy', { load: { failure } })).rejects.toBe(failure);
+  });
+});
+
+describe.each(['jsonb', 'text'])('the floors with a column of type %s', (column) => {
+  test('of COPY leaves exactly the rows that the clients would send, in order', async () => {
+    const done: number[] = [];
+    const result = await run(COPY_FLOOR, { given: { column }, onUnits: (units) => done.push(units) });
+    expect(result).toEqual({
+      units: 120,
+      elapsedMs: 250,
+      metrics: {},
+      audit: { ...CLEAN, sent: 120, found: 120 },
+    });
+    expect(await rowsIn('floor')).toEqual(
+      [0, 1, 2].flatMap((client) => Array.from({ length: 40 }, (_, n) => ({ producer: `r1-${client}`, n }))),
+    );
+    expect(done).toEqual([40, 80, 120]);
+  });
+
+  test('of INSERT leaves exactly its rows, in order, and tells what one took', async () => {
+    const result = await run(INSERT_FLOOR, { given: { column } });
+    expect(result).toEqual({
+      units: INSERT_FLOOR_ROWS,
+      elapsedMs: 250,
+      metrics: { flushP50Ms: 250 / INSERT_FLOOR_ROWS },
+      audit: { ...CLEAN, sent: INSERT_FLOOR_ROWS, found: INSERT_FLOOR_ROWS },
+    });
+    expect(await rowsIn('floor')).toEqual(
+      Array.from({ length: INSERT_FLOOR_ROWS }, (_, n) => ({ producer: 'r1-0', n })),
+    );
+  });
+});
+
+describe('the floor of the intake', () => {
+  test('counts frames, leaves no table, and has no audit', async () => {
+    const result = await run(INTAKE_FLOOR, { given: { frame: 7 } });
+    expect(result).toEqual({ units: 120, elapsedMs: 250, metrics: { loopDelayP99Ms: 3 }, audit: null });
+    expect(await database.tables()).toEqual(BYSTANDERS.toSorted());
+  });
+
+  test('fails when a frame did not arrive', async () => {
+    await expect(run(INTAKE_FLOOR, { given: { frame: 7 }, load: { missedFrames: 1 } })).rejects.toThrow(
+      'counted 17 frames of 18 sent',
+    );
+  });
+});
+
+test('the warm-up sends a few messages through every mode, without a schedule', async () => {
+  const ports = new FakePorts();
+  await new IngestHost(
+    ports,
+    parameters({ modes: 'copy,bulk', messages: 10_000, clients: 10, rate: 3 }),
+  ).warmUp();
+  expect(
+    ports.orders.map(({ target, messagesPerClient, ratePerSecond }) => [
+      target.spec?.table,
+      messagesPerClient,
+      ratePerSecond,
+    ]),
+  ).toEqual([
+    ['copy', 200, 0],
+    ['bulk', 200, 0],
+  ]);
+});
+
+test('close drops every table of the bench and nothing else', async () => {
+  const chosen = parameters({ modes: 'naive,buffered,bulk,unnest,copy' });
+  const ports = new FakePorts();
+  const host = new IngestHost(ports, chosen);
+  for (const variant of ingestSuite.variants(chosen)) await host.run(variant, 1, () => {});
+  const bench = ['buffered', 'bulk', 'copy', 'floor', 'naive', 'unnest'].map(
+    (name) => `sluice_bench_${name}`,
+  );
+  expect(await database.tables()).toEqual([...bench, ...BYSTANDERS].toSorted());
+  await host.close();
+  expect(await database.tables()).toEqual(BYSTANDERS.toSorted());
+  // It may find nothing to drop: a run can be stopped before its first table.
+  await expect(host.close()).resolves.toBeUndefined();
+});

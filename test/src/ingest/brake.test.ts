@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { Brake } from '../../../src/ingest/brake.ts';
+
+const OPTIONS = { startFill: 0.25, maxPauseMs: 50, reliefMs: 15 };
+
+describe('the pause', () => {
+  const pauseAt = (fill: number, quietMs = 0) => new Brake(OPTIONS).pauseMs(1_000, fill, false, quietMs);
+
+  test('is none below the start, where nothing is being written', () => {
+    expect([pauseAt(0), pauseAt(0.2499)]).toEqual([undefined, undefined]);
+  });
+
+  test('begins with 1 ms at the start, and is the longest at a full buffer and beyond', () => {
+    expect([pauseAt(0.25), pauseAt(1), pauseAt(1.5)]).toEqual([1, 50, 50]);
+  });
+
+  test('grows by equal factors for equal shares', () => {
+    const pauses = [0.25, 0.5, 0.75, 1].map((fill) => pauseAt(fill) as number);
+    const factors = pauses.slice(1).map((pause, index) => pause / (pauses[index] as number));
+    for (const factor of factors) expect(factor).toBeCloseTo(50 ** (1 / 3), 9);
+  });
+
+  test('is as long as Postgres is busy anyway, up to the longest, but only above the start', () => {
+    expect([pauseAt(0.25, 20), pauseAt(0.25, 0.5), pauseAt(0.25, 500)]).toEqual([20, 1, 50]);
+    expect(pauseAt(1, 20)).toBe(50);
+    expect(pauseAt(0.2, 20)).toBeUndefined();
+  });
+
+  test('takes no time at all while a flush is under way, and comes once per relief time', () => {
+    const brake = new Brake(OPTIONS);
+    expect(brake.pauseMs(1_000, 0, true, 0)).toBe(0);
+    brake.began();
+    brake.ended(1_000);
+    expect(brake.pauseMs(1_014, 0, true, 0)).toBeUndefined();
+    expect(brake.pauseMs(1_015, 0, true, 0)).toBe(0);
+    expect(brake.pauseMs(1_015, 0, false, 0)).toBeUndefined();
+  });
+
+  test('for a full buffer does not wait for the relief time', () => {
+    const brake = new Brake(OPTIONS);
+    brake.began();
+    brake.ended(1_000);
+    expect(brake.pauseMs(1_000, 1, true, 0)).toBe(50);
+  });
+});
+
+describe('a round', () => {
+  test('is over once there were as many frames as sockets', () => {
+    const brake = new Brake(OPTIONS);
+    expect([1, 2, 3, 4].map(() => brake.countFrame(3))).toEqual([false, false, true, true]);
+  });
+
+  test('begins anew with a pause, and is not over before the pause is', () => {
+    const brake = new Brake(OPTIONS);
+    brake.countFrame(1);
+    brake.began();
+    expect([brake.countFrame(2), brake.countFrame(2), brake.countFrame(2)]).toEqual([false, false, false]);
+    brake.ended(0);
+    expect(brake.countFrame(2)).toBe(true);
+  });
+});

@@ -1,0 +1,160 @@
+/** The command line as its users run it: a process of its own. */
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll } from 'vitest';
+
+const MAIN = path.resolve(import.meta.dirname, '../../local/cli/main.ts');
+
+export interface Ended {
+  /** As a shell counts it; null for a process that a signal ended. */
+  exitCode: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunningCommand {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** Resolves once a line on stderr matches; rejects when the process ends before. */
+  saidOnStderr(pattern: RegExp): Promise<void>;
+  /** What it has started and what these have started, and all of its process group. */
+  offspring(): Process[];
+}
+
+export interface Process {
+  processId: number;
+  command: string;
+}
+
+export interface CommandLine {
+  /** A folder for reports, gone after the last test. */
+  readonly folder: string;
+  start(args: readonly string[], env?: Record<string, string>): RunningCommand;
+  run(args: readonly string[], env?: Record<string, string>): Promise<Ended>;
+}
+
+/** To be called where tests are collected: what a test leaves running is killed after it. */
+export function commandLine(): CommandLine {
+  let folder = '';
+  const running = new Set<RunningCommand>();
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'sluice-cli-'));
+  });
+  afterEach(() => {
+    for (const { child, offspring } of running) {
+      for (const { processId } of offspring()) kill(processId);
+      kill(child.pid as number);
+    }
+    running.clear();
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  return {
+    get folder() {
+      return folder;
+    },
+    start(args, env = {}) {
+      const command = start(args, env, folder);
+      running.add(command);
+      void command.ended.then(() => running.delete(command));
+      return command;
+    },
+    run(args, env) {
+      return this.start(args, env).ended;
+    },
+  };
+}
+
+function start(args: readonly string[], env: Record<string, string>, cwd: string): RunningCommand {
+  // The variables of whoever runs the tests must not decide where a command goes.
+  const { DATABASE_URL: _url, DRIVER: _driver, ...inherited } = process.env;
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    env: { ...inherited, NO_COLOR: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // Leads a process group of its own, as a command in a terminal does.
+    detached: true,
+  });
+  let stdout = '';
+  let stderr = '';
+  const waiting = new Set<() => void>();
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+    for (const look of waiting) look();
+  });
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }));
+  });
+  return {
+    child,
+    ended,
+    saidOnStderr(pattern) {
+      return new Promise((resolve, reject) => {
+        const look = (): void => {
+          if (stderr.split('\n').some((line) => pattern.test(line))) resolve();
+        };
+        waiting.add(look);
+        look();
+        void ended.then(({ exitCode }) =>
+          reject(new Error(`ended with ${exitCode} before it said ${pattern}: ${stderr}`)),
+        );
+      });
+    },
+    offspring: () => offspringOf(child.pid as number),
+  };
+}
+
+interface Listed extends Process {
+  parent: number;
+  group: number;
+}
+
+/** All processes but those that have ended and wait for their parent to notice. */
+function listProcesses(): Listed[] {
+  return execFileSync('ps', ['-A', '-o', 'pid=,ppid=,pgid=,stat=,command='], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => /^\s*(\d+)\s+(\d+)\s+(\d+)\s+([^Z\s]\S*)\s+(.*)$/.exec(line))
+    .filter((match) => match !== null)
+    .map(([, id, parent, group, , command]) => ({
+      processId: Number(id),
+      parent: Number(parent),
+      group: Number(group),
+      command: command ?? '',
+    }));
+}
+
+function offspringOf(root: number): Process[] {
+  const all = listProcesses();
+  const family = new Set([root]);
+  // Parents do not always come before their children in the list.
+  for (let before = 0; before < family.size; ) {
+    before = family.size;
+    for (const { processId, parent, group } of all) {
+      if (family.has(parent) || group === root) family.add(processId);
+    }
+  }
+  family.delete(root);
+  return all
+    .filter(({ processId }) => family.has(processId))
+    .map(({ processId, command }) => ({ processId, command }));
+}
+
+/** Those of some processes that are still there. */
+export function stillAlive(processes: readonly Process[]): Process[] {
+  const alive = new Set(listProcesses().map(({ processId }) => processId));
+  return processes.filter(({ processId }) => alive.has(processId));
+}
+
+function kill(processId: number): void {
+  try {
+    process.kill(processId, 'SIGKILL');
+  } catch {
+    // Gone already.
+  }
+}

@@ -1,0 +1,322 @@
+import { env, exports } from 'cloudflare:workers';
+import { sql } from 'drizzle-orm';
+import { describe, expect, it } from 'vitest';
+import { shardOf } from '../../src/protocol/producer.ts';
+import {
+  askWith,
+  Client,
+  messagesOf,
+  moveDatabase,
+  openSocket,
+  until,
+  upgradeRequest,
+  useDatabase,
+} from './support.ts';
+
+const query = useDatabase();
+
+/** An answer that is a problem (RFC 9457), or a failed test. */
+async function problemOf(response: Response): Promise<Record<string, unknown> & { detail: string }> {
+  expect(response.headers.get('content-type')).toBe('application/problem+json');
+  const problem = (await response.json()) as Record<string, unknown> & { detail: string };
+  expect(problem).toMatchObject({ type: 'about:blank', status: response.status });
+  expect(problem.title).toEqual(expect.any(String));
+  return problem;
+}
+
+const ask = (path: string): Promise<Response> => exports.default.fetch(`http://sluice${path}`);
+
+describe('GET /ws/:sink', () => {
+  it('opens a socket where all is well: the control of the refusals below', async () => {
+    const response = await exports.default.fetch(upgradeRequest('/ws/messages?producer=route-control'));
+    expect(response.status).toBe(101);
+    await new Client(response).close();
+  });
+
+  it.each([
+    ['with an upgrade', upgradeRequest('/ws/mesages')],
+    ['without an upgrade', new Request('http://sluice/ws/mesages')],
+    ['named like a property that every object has', upgradeRequest('/ws/constructor')],
+  ])('answers an unknown sink with 404 and the sinks there are: %s', async (_, request) => {
+    const response = await exports.default.fetch(request);
+    expect(response.status).toBe(404);
+    const problem = await problemOf(response);
+    expect(problem).toMatchObject({ code: 'unknown_sink', sinks: ['messages'] });
+    expect(problem.detail).toContain('messages');
+  });
+
+  it.each([
+    ['no Upgrade header', {}],
+    ['an upgrade to something else', { Upgrade: 'h2c' }],
+  ])('answers 426 and names the upgrade that it takes: %s', async (_, headers) => {
+    const response = await exports.default.fetch('http://sluice/ws/messages?producer=route-426', { headers });
+    expect(response.status).toBe(426);
+    expect(response.headers.get('upgrade')).toBe('websocket');
+    const problem = await problemOf(response);
+    expect(problem.code).toBe('upgrade_required');
+    expect(problem.detail).toContain('Upgrade: websocket');
+  });
+
+  it('answers a query option that it does not know with 400, the option and those it knows', async () => {
+    const response = await exports.default.fetch(upgradeRequest('/ws/messages?producr=x'));
+    expect(response.status).toBe(400);
+    const problem = await problemOf(response);
+    expect(problem).toMatchObject({ code: 'invalid_options', option: 'producr', allowed: ['producer'] });
+    expect(problem.detail).toContain('producr');
+    expect(problem.detail).toContain('known are producer');
+  });
+
+  it.each([
+    ['a space', 'a%20b'],
+    ['nothing', ''],
+    ['a newline', 'a%0Ab'],
+    ['a letter outside ASCII', '%C3%A9'],
+    ['129 characters', 'a'.repeat(129)],
+  ])('answers a producer of %s with 400 and what is allowed', async (_, producer) => {
+    const response = await exports.default.fetch(upgradeRequest(`/ws/messages?producer=${producer}`));
+    expect(response.status).toBe(400);
+    const problem = await problemOf(response);
+    expect(problem).toMatchObject({ code: 'invalid_options', option: 'producer', maxLength: 128 });
+    expect(problem.allowed).toEqual(expect.any(String));
+    expect(problem.detail).toContain('1 to 128 characters of A-Z a-z 0-9 . _ : @ -');
+  });
+
+  it.each([['a'.repeat(128)], ['AZaz09._:@-']])('takes the producer %s', async (producer) => {
+    const client = await openSocket(`/ws/messages?producer=${producer}`);
+    expect(client.producer).toBe(producer);
+    await client.close();
+  });
+
+  it('answers 500 and says what is wrong where the variable SINKS is', async () => {
+    const wrong: [Partial<typeof env>, string][] = [
+      [{ SINKS: 'lingerMs=5' }, 'JSON object'],
+      [{ SINKS: { mesages: {} } }, 'mesages'],
+      [{ SINKS: { messages: { lingerMs: -1 } } }, 'from 0 to 60000'],
+      [{ SINKS: { messages: { linger: 1 } } }, 'Unknown option messages.linger'],
+    ];
+    for (const [overrides, text] of wrong) {
+      const response = await askWith(overrides, upgradeRequest('/ws/messages?producer=route-sinks'));
+      expect(response.status).toBe(500);
+      const problem = await problemOf(response);
+      expect(problem.code).toBe('invalid_configuration');
+      expect(problem.detail).toContain(text);
+    }
+    const right = await askWith(
+      { SINKS: '{"messages":{"lingerMs":1}}' },
+      upgradeRequest('/ws/messages?producer=route-sinks'),
+    );
+    expect(right.status).toBe(101);
+    await new Client(right).close();
+  });
+});
+
+describe('an unknown path', () => {
+  it.each([['/nothing'], ['/ws'], ['/ws/messages/more'], ['/health/more']])(
+    'is answered with 404 and the path: %s',
+    async (path) => {
+      const response = await ask(path);
+      expect(response.status).toBe(404);
+      const problem = await problemOf(response);
+      expect(problem.code).toBe('not_found');
+      expect(problem.detail).toContain(path);
+    },
+  );
+
+  it('differs from /, which lists what there is', async () => {
+    const response = await ask('/');
+    expect(response.status).toBe(200);
+    const text = await response.text();
+    for (const path of ['/ws/:sink', '/health', '/stats', '/bench']) expect(text).toContain(path);
+  });
+});
+
+describe('GET /health', () => {
+  const SECRET = 'top/secret-4711';
+  const address = new URL(env.DATABASE_URL ?? '');
+
+  /** The test's database for a role whose password is found nowhere else. */
+  function addressOf(role: string, password: string): string {
+    const other = new URL(address);
+    other.username = role;
+    other.password = encodeURIComponent(password);
+    return other.href;
+  }
+
+  it('answers 200 with the address of the database, and without its password', async () => {
+    await query(sql`create role sluice_health login password ${sql.raw(`'${SECRET}'`)}`);
+    const response = await askWith({ DATABASE_URL: addressOf('sluice_health', SECRET) }, '/health');
+    expect(response.status).toBe(200);
+    const text = await response.text();
+    expect(JSON.parse(text)).toEqual({
+      status: 'ok',
+      database: {
+        address: `sluice_health@${address.hostname}:${address.port}${address.pathname} (tcp)`,
+        driver: 'tcp',
+        latencyMs: expect.any(Number),
+      },
+    });
+    expect(text).not.toContain(SECRET);
+    expect(text).not.toContain(encodeURIComponent(SECRET));
+  });
+
+  it('answers 503 with the reason where the database refuses the password, and repeats neither', async () => {
+    const response = await askWith({ DATABASE_URL: addressOf('sluice_nobody', SECRET) }, '/health');
+    expect(response.status).toBe(503);
+    const problem = await problemOf(response);
+    expect(problem).toMatchObject({ code: 'database_unreachable', sqlState: '28P01' });
+    expect(problem.detail).toContain('password authentication failed');
+    expect(JSON.stringify(problem)).not.toContain('secret-4711');
+  });
+
+  it('answers 503 with host, port and reason where nobody listens, and without the password', async () => {
+    const response = await askWith({ DATABASE_URL: 'postgres://user:topsecret@127.0.0.1:1/db' }, '/health');
+    expect(response.status).toBe(503);
+    const problem = await problemOf(response);
+    expect(problem).toMatchObject({ code: 'database_unreachable', title: 'Database unreachable' });
+    const prefix = 'Cannot reach the database user@127.0.0.1:1/db (tcp): ';
+    expect(problem.detail.slice(0, prefix.length)).toBe(prefix);
+    expect(problem.detail.slice(prefix.length)).toMatch(/connect|refused/i);
+    expect(JSON.stringify(problem)).not.toContain('topsecret');
+  });
+
+  it.each([
+    ['no address', ''],
+    ['an address of something else', 'mysql://user:topsecret@127.0.0.1/db'],
+    ['a text that is no address', 'topsecret'],
+  ])('says what a database address looks like where there is %s, and does not repeat it', async (_, url) => {
+    const problem = await problemOf(await askWith({ DATABASE_URL: url }, '/health'));
+    expect(problem.detail).toContain('postgres://user:password@host:port/database');
+    expect(JSON.stringify(problem)).not.toContain('topsecret');
+  });
+});
+
+describe('GET /stats', () => {
+  interface Stats {
+    sinks: Record<string, { options: Record<string, unknown>; shards: Record<string, number>[] }>;
+  }
+
+  async function shardsOf(shards: number): Promise<Record<string, number>[]> {
+    const response = await askWith({ SINKS: { messages: { shards } } }, '/stats');
+    expect(response.status).toBe(200);
+    return ((await response.json()) as Stats).sinks.messages?.shards ?? [];
+  }
+
+  const sum = (shards: Record<string, number>[], figure: string): number =>
+    shards.reduce((total, shard) => total + (shard[figure] as number), 0);
+
+  it('shows the options of a sink and the figures of each of its shards', async () => {
+    const response = await ask('/stats');
+    expect(response.status).toBe(200);
+    const { sinks } = (await response.json()) as Stats;
+    expect(Object.keys(sinks)).toEqual(['messages']);
+    expect(sinks.messages?.options).toMatchObject({ writer: 'copy', shards: 1, lingerMs: 100 });
+    expect(sinks.messages?.shards).toEqual([
+      {
+        shard: 0,
+        sockets: expect.any(Number),
+        received: expect.any(Number),
+        buffered: expect.any(Number),
+        bufferedBytes: expect.any(Number),
+        refused: expect.any(Object),
+        flushed: expect.any(Number),
+        flushes: expect.any(Number),
+        failures: 0,
+        failuresInARow: 0,
+        lastError: null,
+        lastErrorAt: null,
+        flushLatencyMs: expect.objectContaining({}),
+        since: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      },
+    ]);
+  });
+
+  it('counts every message and every socket once, over the shards of a sink', async () => {
+    const producers = Array.from({ length: 6 }, (_, index) => `stats-${index}`);
+    const byShard = Map.groupBy(producers, (producer) => shardOf(producer, 2));
+    expect([...byShard.keys()].sort(), 'the producers reach both shards').toEqual([0, 1]);
+
+    const before = await shardsOf(2);
+    expect(before).toHaveLength(2);
+    const clients = await Promise.all(
+      producers.map(
+        async (producer) =>
+          new Client(
+            await askWith(
+              { SINKS: { messages: { shards: 2 } } },
+              upgradeRequest(`/ws/messages?producer=${producer}`),
+            ),
+          ),
+      ),
+    );
+    for (const client of clients) client.send('{"n": 1}\n{"n": 2}\nno json\n{"n": 3}');
+    const after = await until(async () => {
+      const shards = await shardsOf(2);
+      expect(sum(shards, 'flushed') - sum(before, 'flushed')).toBe(18);
+      return shards;
+    });
+
+    expect(sum(after, 'received') - sum(before, 'received')).toBe(18);
+    expect(sum(after, 'sockets') - sum(before, 'sockets')).toBe(6);
+    after.forEach((shard, index) => {
+      const here = byShard.get(index)?.length ?? 0;
+      const earlier = before[index] as Record<string, number>;
+      expect((shard.received as number) - (earlier.received as number)).toBe(3 * here);
+      expect((shard.sockets as number) - (earlier.sockets as number)).toBe(here);
+      const refused = (figures: unknown): number => (figures as { invalid_json?: number }).invalid_json ?? 0;
+      expect(refused(shard.refused) - refused(earlier.refused)).toBe(here);
+      expect(shard.received).toBe((shard.flushed as number) + (shard.buffered as number));
+      expect(shard.flushes).toBeGreaterThan(0);
+      expect(shard.flushLatencyMs).toEqual({ p50: expect.any(Number), p99: expect.any(Number) });
+    });
+    for (const client of clients) await client.close();
+    await until(async () => expect(sum(await shardsOf(2), 'sockets')).toBe(sum(before, 'sockets')));
+  });
+
+  it('shows one sink by name, and answers 404 for one that does not exist and 400 for an unknown option', async () => {
+    const one = await ask('/stats?sink=messages');
+    expect(one.status).toBe(200);
+    expect(Object.keys(((await one.json()) as Stats).sinks)).toEqual(['messages']);
+
+    const unknown = await ask('/stats?sink=mesages');
+    expect(unknown.status).toBe(404);
+    expect((await problemOf(unknown)).detail).toContain('there are messages');
+
+    const wrong = await ask('/stats?sinks=messages');
+    expect(wrong.status).toBe(400);
+    expect(await problemOf(wrong)).toMatchObject({ option: 'sinks', allowed: ['sink'] });
+  });
+
+  it('names the last error with host and reason but no password, and keeps it after recovery', async () => {
+    const stub = env.SHARD.getByName('messages/0');
+    // A shard that has a connection would go on using it.
+    await until(async () => expect((await stub.stats()).buffered).toBe(0));
+    await stub.drain();
+    const client = await openSocket('/ws/messages?producer=stats-outage');
+    await moveDatabase(stub, 'postgres://user:topsecret@127.0.0.1:1/db');
+    await query(
+      sql`select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and query like 'copy "messages"%'`,
+    );
+    client.send('{"n": 1}');
+    const broken = await until(async () => {
+      const text = await (await ask('/stats')).text();
+      expect(text).toContain('Cannot reach the database');
+      return text;
+    });
+    expect(broken).toContain('user@127.0.0.1:1/db');
+    expect(broken).not.toContain('topsecret');
+    const [down] = (JSON.parse(broken) as Stats).sinks.messages?.shards ?? [];
+    expect(down?.failures).toBeGreaterThan(0);
+    expect(down?.failuresInARow).toBeGreaterThan(0);
+    expect(down?.lastErrorAt).toMatch(/^\d{4}-\d\d-\d\dT/);
+    expect(down?.buffered).toBe(1);
+    expect(await messagesOf(query, 'stats-outage')).toEqual([]);
+
+    await moveDatabase(stub, env.DATABASE_URL);
+    await stub.drain();
+    const [up] = ((await (await ask('/stats')).json()) as Stats).sinks.messages?.shards ?? [];
+    expect(up).toMatchObject({ buffered: 0, failuresInARow: 0, failures: expect.any(Number) });
+    expect(up?.lastError).toContain('Cannot reach the database');
+    expect((await messagesOf(query, 'stats-outage')).map(({ payload }) => payload)).toEqual(['{"n": 1}']);
+    await client.close();
+  });
+});

@@ -1,0 +1,210 @@
+/** What the tests inside workerd share: sockets that remember what came, shards with options of their own, and the database. */
+
+import { runInDurableObject } from 'cloudflare:test';
+import { env, exports } from 'cloudflare:workers';
+import { type SQL, sql } from 'drizzle-orm';
+import { afterAll, beforeAll, vi } from 'vitest';
+import {
+  type BenchColumn,
+  type BenchSinkSpec,
+  benchTableName,
+  createBenchTable,
+} from '../../src/bench/bench-sink.ts';
+import type { Connection } from '../../src/database/connection.ts';
+import type { SinkOptions } from '../../src/sink-options.ts';
+import { connect, databaseTarget } from '../../workers/database.ts';
+import type { Env } from '../../workers/env.ts';
+import { router } from '../../workers/router.ts';
+import { PRODUCER_HEADER, type Shard, type ShardStats } from '../../workers/shard.ts';
+import { encodeShardName } from '../../workers/shard-name.ts';
+import './environment.ts';
+
+/** Polls until `check` no longer throws; its last error if it never does. */
+export function until<Value>(check: () => Value | Promise<Value>): Promise<Value> {
+  return vi.waitFor(check, { timeout: 30_000, interval: 20 });
+}
+
+/** How a client's socket ended. */
+export interface SocketEnd {
+  code: number;
+  reason: string;
+  wasClean: boolean;
+}
+
+/** A client's end of a socket. */
+export class Client {
+  readonly #socket: WebSocket;
+  /** The producer that the answer of the upgrade named. */
+  readonly producer: string | null;
+  /** All frames that came, oldest first. */
+  readonly frames: string[] = [];
+  readonly closed: Promise<SocketEnd>;
+  isClosed = false;
+
+  constructor(response: Response) {
+    if (response.webSocket === null) throw new Error(`No socket in an answer of status ${response.status}`);
+    this.#socket = response.webSocket;
+    this.producer = response.headers.get(PRODUCER_HEADER);
+    this.#socket.addEventListener('message', (event) => {
+      this.frames.push(String(event.data));
+    });
+    this.closed = new Promise((resolve) => {
+      this.#socket.addEventListener('close', ({ code, reason, wasClean }) => {
+        this.isClosed = true;
+        resolve({ code, reason, wasClean });
+      });
+    });
+    this.#socket.accept();
+  }
+
+  send(frame: string | ArrayBuffer): void {
+    this.#socket.send(frame);
+  }
+
+  /** Closes the socket, and resolves once the other side has answered. */
+  close(code?: number): Promise<SocketEnd> {
+    this.#socket.close(code);
+    return this.closed;
+  }
+
+  /** The frame at `index`, as soon as it is there. */
+  frame(index: number): Promise<ErrorFrame> {
+    return until(() => {
+      const frame = this.frames[index];
+      if (frame === undefined)
+        throw new Error(`Frame ${index} has not come; there are ${this.frames.length}`);
+      return JSON.parse(frame) as ErrorFrame;
+    });
+  }
+}
+
+export interface ErrorFrame {
+  t: string;
+  refused: number;
+  errors: { line: number; code: string; message: string }[];
+}
+
+/** The request for a WebSocket at a path. */
+export function upgradeRequest(path: string): Request {
+  return new Request(`http://sluice${path}`, { headers: { Upgrade: 'websocket' } });
+}
+
+/** Opens a socket through the Worker's door. */
+export async function openSocket(path: string): Promise<Client> {
+  return new Client(await exports.default.fetch(upgradeRequest(path)));
+}
+
+/** Asks the router as if the Worker had been deployed with other variables. */
+export async function askWith(overrides: Partial<Env>, request: Request | string): Promise<Response> {
+  return router.fetch(typeof request === 'string' ? new Request(`http://sluice${request}`) : request, {
+    ...env,
+    ...overrides,
+  });
+}
+
+type ShardStub = DurableObjectStub<Shard>;
+
+/** Lets a running shard find its database elsewhere, as in an outage. */
+export function moveDatabase(stub: ShardStub, url: string | undefined): Promise<void> {
+  return runInDurableObject(stub, (instance) => {
+    const held = instance as unknown as { env: Env };
+    const { DATABASE_URL: _, ...others } = held.env;
+    held.env = url === undefined ? others : { ...others, DATABASE_URL: url };
+  });
+}
+
+/** When the alarm of a shard is due; null when none is set. */
+export function alarmOf(stub: ShardStub): Promise<number | null> {
+  return runInDurableObject(stub, (_, state) => state.storage.getAlarm());
+}
+
+export interface Row {
+  producer: string;
+  sequence: bigint;
+  payload: string;
+}
+
+let tables = 0;
+
+/** A shard with options and a table of its own. */
+export class TestShard {
+  readonly spec: BenchSinkSpec;
+  readonly stub: ShardStub;
+  readonly #query: Query;
+
+  /** The table is not created. */
+  constructor(query: Query, options: Partial<SinkOptions>, column: BenchColumn = 'text') {
+    tables += 1;
+    // Test files share the database, and each counts from the beginning.
+    const table = `${crypto.randomUUID().slice(0, 8)}_${tables}`;
+    this.spec = { table, column, options };
+    this.stub = env.SHARD.getByName(
+      encodeShardName({ bench: 'test', spec: this.spec, driver: 'tcp', shard: 0 }),
+    );
+    this.#query = query;
+  }
+
+  async createTable(): Promise<this> {
+    await this.#query(createBenchTable(this.spec.table, this.spec.column));
+    return this;
+  }
+
+  async connect(producer: string): Promise<Client> {
+    const headers = { Upgrade: 'websocket', [PRODUCER_HEADER]: producer };
+    return new Client(await this.stub.fetch('http://shard/', { headers }));
+  }
+
+  /** All rows of the table in the order of writing. */
+  async rows(): Promise<Row[]> {
+    const rows = await this.#query<{ producer: string; sequence: string; payload: string }>(
+      sql`select producer, sequence::text, payload::text from ${sql.raw(benchTableName(this.spec.table))} order by id`,
+    );
+    return rows.map((row) => ({ ...row, sequence: BigInt(row.sequence) }));
+  }
+
+  /** The payloads of all rows in the order of writing. */
+  async payloads(): Promise<string[]> {
+    return (await this.rows()).map(({ payload }) => payload);
+  }
+
+  stats(): Promise<ShardStats> {
+    return this.stub.stats() as Promise<ShardStats>;
+  }
+
+  /** The figures, as soon as that many messages have been received. */
+  received(messages: number): Promise<ShardStats> {
+    return until(async () => {
+      const stats = await this.stats();
+      if (stats.received < messages) throw new Error(`Received ${stats.received} of ${messages}`);
+      return stats;
+    });
+  }
+}
+
+export type Query = <Result = Record<string, unknown>>(statement: SQL) => Promise<Result[]>;
+
+/** A connection for the tests of a file: call it at the top of the file. */
+export function useDatabase(): Query {
+  let connection: Connection | undefined;
+  beforeAll(async () => {
+    connection = await connect(databaseTarget(env));
+  });
+  afterAll(() => connection?.close());
+  return async <Result>(statement: SQL) => {
+    if (connection === undefined) throw new Error('The database can be asked once the tests have begun');
+    return ((await connection.db.execute(statement)) as unknown as { rows: Result[] }).rows;
+  };
+}
+
+/** The rows of a producer in the table `messages`, in the order of writing. */
+export async function messagesOf(query: Query, producer: string): Promise<Row[]> {
+  const rows = await query<{ producer: string; sequence: string; payload: string }>(
+    sql`select producer, sequence::text, payload::text from messages where producer = ${producer} order by id`,
+  );
+  return rows.map((row) => ({ ...row, sequence: BigInt(row.sequence) }));
+}
+
+/** True when each is larger than the one before it. */
+export function isIncreasing(sequences: readonly bigint[]): boolean {
+  return sequences.every((sequence, index) => index === 0 || sequence > (sequences[index - 1] as bigint));
+}
