@@ -135,6 +135,8 @@ export function errorText(error: unknown): string {
 }
 
 function ownText(value: unknown): string {
+  // Drizzle's text is the statement with its parameters, which are users' data; what went wrong is in the cause.
+  if (value instanceof Error && 'query' in value && 'params' in value && value.cause !== undefined) return '';
   // A refused connection to a name with several addresses is an AggregateError with an empty message.
   if (value instanceof AggregateError && value.errors.length > 0) return ownText(value.errors[0]);
   if (value instanceof Error) return value.message === '' ? value.name : value.message;

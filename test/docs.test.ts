@@ -13,11 +13,15 @@ const protocol = read('PROTOCOL.md');
 
 describe('README.md', () => {
   test('lists the ways of writing as they are', () => expect(readme).toContain(modesTable()));
-  test('lists every option of a sink with its default and bounds', () => expect(readme).toContain(optionsTable()));
-  test('lists every flag of the bench with its default and bounds', () => expect(readme).toContain(benchTable()));
+  test('lists every option of a sink with its default and bounds', () =>
+    expect(readme).toContain(optionsTable()));
+  test('lists every flag of the bench with its default and bounds', () =>
+    expect(readme).toContain(benchTable()));
 
   test('shows the custom sink that the compiler checks', () => {
-    const shown = read('test/examples/custom-sink.ts').replace("'../../src/index.ts'", "'../src/index.ts'").trim();
+    const shown = read('test/examples/custom-sink.ts')
+      .replace("'../../src/index.ts'", "'../src/index.ts'")
+      .trim();
     expect(readme).toContain(shown);
   });
 
@@ -26,7 +30,8 @@ describe('README.md', () => {
     const named = [...readme.matchAll(/npm run ([a-z]+)/g)].map(([, name]) => name as string);
     expect(named.length).toBeGreaterThan(3);
     for (const name of named) expect(Object.keys(scripts)).toContain(name);
-    for (const [, path] of readme.matchAll(/\]\(([\w./-]+)\)/g)) expect(existsSync(join(REPOSITORY, path as string))).toBe(true);
+    for (const [, path] of readme.matchAll(/\]\(([\w./-]+)\)/g))
+      expect(existsSync(join(REPOSITORY, path as string))).toBe(true);
   });
 
   test('quotes the reference run as its report has it', () => {
@@ -56,7 +61,10 @@ describe('PROTOCOL.md', () => {
 });
 
 describe('package.json', () => {
-  const { dependencies, devDependencies } = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
+  const { dependencies, devDependencies } = JSON.parse(read('package.json')) as Record<
+    string,
+    Record<string, string>
+  >;
 
   test('pins exact versions', () => {
     const versions = Object.values({ ...dependencies, ...devDependencies });
@@ -65,9 +73,13 @@ describe('package.json', () => {
   });
 
   test('installs one workerd and one Miniflare', () => {
-    const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, { version: string }> };
+    const { packages } = JSON.parse(read('package-lock.json')) as {
+      packages: Record<string, { version: string }>;
+    };
     for (const name of ['workerd', 'miniflare', 'wrangler', 'vitest']) {
-      expect(Object.keys(packages).filter((path) => path.endsWith(`node_modules/${name}`))).toEqual([`node_modules/${name}`]);
+      expect(Object.keys(packages).filter((path) => path.endsWith(`node_modules/${name}`))).toEqual([
+        `node_modules/${name}`,
+      ]);
     }
   });
 });

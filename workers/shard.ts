@@ -8,8 +8,9 @@ import { benchSink } from '../src/bench/bench-sink.ts';
 import { closeCode, SluiceError } from '../src/errors.ts';
 import { Brake } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
-import { type Intake, type IntakeStats, type Producer, startProducer } from '../src/ingest/intake.ts';
+import type { Intake, IntakeStats, Producer } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
+import { Producers } from '../src/ingest/producers.ts';
 import { systemTimers } from '../src/ingest/timers.ts';
 import { refusalText } from '../src/protocol/frame.ts';
 import { resolveSinkOptions, type SinkOptions } from '../src/sink-options.ts';
@@ -45,6 +46,7 @@ export class Shard extends DurableObject<Env> {
   #sockets: number;
   readonly #ended = new WeakSet<WebSocket>();
   readonly #startedAtMs = Date.now();
+  readonly #known = new Producers();
   // Who is behind a socket; null where it was closed because the buffer was full. After a hibernation it is read back
   // from the attachment.
   readonly #producers = new WeakMap<WebSocket, Producer | null>();
@@ -88,7 +90,7 @@ export class Shard extends DurableObject<Env> {
     const producer = request.headers.get(PRODUCER_HEADER) ?? crypto.randomUUID();
     const { 0: client, 1: server } = new WebSocketPair();
     this.#sockets += 1;
-    this.#producers.set(server, startProducer(producer, Date.now()));
+    this.#producers.set(server, this.#known.connect(producer, Date.now()));
     if (this.#options.sockets === 'resident') this.#acceptResident(server);
     else {
       this.ctx.acceptWebSocket(server);
@@ -163,7 +165,7 @@ export class Shard extends DurableObject<Env> {
     const known = this.#producers.get(socket);
     if (known !== undefined) return known;
     const { producer } = socket.deserializeAttachment() as Attachment;
-    const woken = startProducer(producer, Date.now());
+    const woken = this.#known.connect(producer, Date.now());
     this.#producers.set(socket, woken);
     return woken;
   }

@@ -75,7 +75,8 @@ export class Pipeline implements Intake {
 
     if (payloads.length > 0 && !this.#hasRoomFor(payloads)) {
       // A frame that the empty buffer could not hold will never fit: "try again later" would be a lie.
-      const code = bufferBytesOf(payloads) > this.#sink.options.maxBufferBytes ? 'frame_too_large' : 'buffer_full';
+      const code =
+        bufferBytesOf(payloads) > this.#sink.options.maxBufferBytes ? 'frame_too_large' : 'buffer_full';
       this.#countRefused(code, payloads.length);
       const errorFrame = encodeErrorFrame(
         [{ line: 0, code }],

@@ -19,9 +19,9 @@ describe('resolveSinkOptions', () => {
     }
   });
 
-  test('a batch is never larger than the buffer, or its size would never be reached', () => {
+  test('a batch is at most half of the buffer, or frames might be refused before its size is reached', () => {
     const small = { maxBufferBytes: 65_536 };
-    expect(resolveSinkOptions({ ...small, batchBytes: 65_537 }).batchBytes).toBe(65_536);
+    expect(resolveSinkOptions({ ...small, batchBytes: 32_769 }).batchBytes).toBe(32_768);
     expect(resolveSinkOptions({ ...small, batchBytes: 2_048 }).batchBytes).toBe(2_048);
   });
 
