@@ -8,6 +8,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { SluiceError } from '../src/errors.ts';
 import { REPOSITORY } from './repository.ts';
@@ -114,9 +115,19 @@ async function bundle(folder: string): Promise<void> {
     child.on('close', resolve);
   });
   if (exitCode !== 0 || !(await readdir(folder)).includes('index.js')) {
-    throw new SluiceError(
-      'internal',
-      `Could not bundle the Worker: ${output.trim().split('\n').slice(-5).join(' ')}`,
-    );
+    throw new SluiceError('internal', `Could not bundle the Worker: ${reasonOf(output)}`);
   }
+}
+
+/** The last error that wrangler told, on one line; it ends its output with where its log is, which says nothing. */
+function reasonOf(output: string): string {
+  const lines = stripVTControlCharacters(output)
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.includes('Logs were written to'));
+  const error = lines.findLastIndex((line) => line.includes('[ERROR]'));
+  return lines
+    .slice(error === -1 ? -5 : error)
+    .slice(0, 5)
+    .join(' ');
 }

@@ -1,18 +1,31 @@
 /**
- * The TCP socket that node-postgres gets in a Durable Object: all that is written in one turn goes out as one write.
+ * The TCP socket that node-postgres gets in a Durable Object.
  *
- * node-postgres writes a query as five messages and so five times. A write to a socket is finished by an event of its
- * own, which queues behind the frames of every WebSocket; the next write has to wait for it. Under a flood of frames
- * a flush then waits for its turn six times instead of once.
+ * It writes once per turn. node-postgres writes a query as five messages and so five times; a write is finished by an
+ * event of its own, which queues behind the frames of every WebSocket, and the next write has to wait for it. Under a
+ * flood of frames a flush then waits for its turn six times instead of once.
+ *
+ * And it reads only while an answer is awaited. A pending read belongs to the moment at which it began: one that was
+ * pending before the input gate shut is not delivered until it opens, so a shard could not write with its gate shut
+ * (shard.ts, `#holdFrames`). Postgres only speaks when it is asked; what it says by itself (a notice, the end of the
+ * connection) is heard with the next answer.
  */
 
 import { CloudflareSocket } from 'pg-cloudflare';
+import { AnswerTracker } from '../src/database/answer-tracker.ts';
 
 type WriteCallback = (error?: unknown) => void;
+
+/** What CloudflareSocket keeps for itself, and a reader of its own needs. */
+interface Internals {
+  _cfReader: ReadableStreamDefaultReader<Uint8Array>;
+}
 
 export class CoalescingSocket extends CloudflareSocket {
   #pending: Uint8Array[] = [];
   #callbacks: WriteCallback[] = [];
+  readonly #answers = new AnswerTracker();
+  #wakeReader: (() => void) | undefined;
 
   override write(
     data: Uint8Array | string,
@@ -36,5 +49,22 @@ export class CoalescingSocket extends CloudflareSocket {
     super.write(joined, undefined, (error?: unknown) => {
       for (const callback of callbacks) callback(error);
     });
+    this.#answers.asked();
+    this.#wakeReader?.();
+  }
+
+  override async _listen(): Promise<void> {
+    for (;;) {
+      if (!this.#answers.isAwaited) {
+        await new Promise<void>((resolve) => {
+          this.#wakeReader = resolve;
+        });
+        this.#wakeReader = undefined;
+      }
+      const { done, value } = await (this as unknown as Internals)._cfReader.read();
+      if (done) return;
+      this.#answers.received(value);
+      this.emit('data', Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+    }
   }
 }

@@ -5,6 +5,7 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import { benchSink } from '../src/bench/bench-sink.ts';
+import type { DatabaseTarget } from '../src/database/target.ts';
 import { closeCode, SluiceError } from '../src/errors.ts';
 import { Brake } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
@@ -35,6 +36,9 @@ export interface ShardStats extends IntakeStats {
 interface Attachment {
   producer: string;
 }
+
+/** How long a write may keep the gate shut. Everything else that the shard is asked waits as long. */
+const MAX_HOLD_MS = 1_000;
 
 export class Shard extends DurableObject<Env> {
   readonly #shard: number;
@@ -76,11 +80,13 @@ export class Shard extends DurableObject<Env> {
     if (sink === undefined)
       throw new SluiceError('unknown_sink', 'This shard belongs to a sink that is no longer defined');
     const driver = 'bench' in name ? (name.driver ?? undefined) : undefined;
+    const target = (): DatabaseTarget => databaseTarget(this.env, driver);
     const intake = new Pipeline({
       sink,
-      openConnection: () => connect(databaseTarget(this.env, driver)),
+      openConnection: () => connect(target()),
       timers: systemTimers,
       random: Math.random,
+      holdFrames: (work) => (target().driver === 'tcp' ? this.#holdFrames(work) : work()),
     });
     return { options: sink.options, intake };
   }
@@ -153,12 +159,26 @@ export class Shard extends DurableObject<Env> {
   #pauseIfDue(nowMs: number): void {
     if (!this.#brake.countFrame(this.#sockets)) return;
     const { fill, isWriting } = this.#intake;
-    const pauseMs = this.#brake.pauseMs(nowMs, fill, isWriting, this.#intake.quietMs(nowMs));
+    const pauseMs = this.#brake.pauseMs(nowMs, fill, isWriting);
     if (pauseMs === undefined) return;
     this.#brake.began();
     void this.ctx
       .blockConcurrencyWhile(() => scheduler.wait(pauseMs))
       .then(() => this.#brake.ended(Date.now()));
+  }
+
+  /**
+   * Writes with the gate shut: Postgres has the processor for itself and its answers wait behind nothing, while TCP
+   * slows the senders down. It needs a socket whose reads all begin within the work (coalescing-socket.ts): a read that
+   * was pending before the gate shut is not delivered until it opens. A write that takes longer goes on with it open.
+   */
+  async #holdFrames(work: () => Promise<void>): Promise<void> {
+    let outcome = Promise.resolve();
+    await this.ctx.blockConcurrencyWhile(async () => {
+      outcome = work();
+      await Promise.race([outcome.catch(() => {}), scheduler.wait(MAX_HOLD_MS)]);
+    });
+    return outcome;
   }
 
   #producerOf(socket: WebSocket): Producer | null {

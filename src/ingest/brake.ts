@@ -44,16 +44,12 @@ export class Brake {
    *
    * @param fill share of the buffer in use, 0 to 1
    * @param isWriting whether a flush is under way, which waits for its turn behind the frames
-   * @param quietMs how long Postgres will be busy with what it has: a pause of that length costs it nothing
    */
-  pauseMs(nowMs: number, fill: number, isWriting: boolean, quietMs: number): number | undefined {
+  pauseMs(nowMs: number, fill: number, isWriting: boolean): number | undefined {
     const { startFill, maxPauseMs, reliefMs } = this.#options;
     // From 1 ms at the start to the longest at a full buffer, by equal factors for equal shares: the fill settles
     // where as much comes in as goes out, whether a round brings ten messages or ten thousand.
-    if (fill >= startFill) {
-      const pauseMs = maxPauseMs ** Math.min(1, (fill - startFill) / (1 - startFill));
-      return Math.max(pauseMs, Math.min(quietMs, maxPauseMs));
-    }
+    if (fill >= startFill) return maxPauseMs ** Math.min(1, (fill - startFill) / (1 - startFill));
     return isWriting && nowMs - this.#lastPauseEndedAtMs >= reliefMs ? 0 : undefined;
   }
 

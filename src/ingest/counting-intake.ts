@@ -15,10 +15,6 @@ export class CountingIntake implements Intake {
     return TAKEN;
   }
 
-  quietMs(): number {
-    return 0;
-  }
-
   flush(): void {}
 
   async drained(): Promise<void> {}

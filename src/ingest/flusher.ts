@@ -38,9 +38,6 @@ export interface FlusherOptions {
   onProgress?: () => void;
 }
 
-/** Over how many batches the usual duration of a write is averaged. */
-const RECENT_WRITES = 4;
-
 interface PreparedBatch {
   batch: MessageBatch;
   write: () => Promise<void>;
@@ -77,8 +74,6 @@ export class Flusher {
   #cancelTimer: (() => void) | undefined;
   #timerDueAtMs = Number.POSITIVE_INFINITY;
   #retryAtMs = 0;
-  #writeStartedAtMs = 0;
-  #usualWriteMs = 0;
   /** Messages that a `flush` wants out whatever their age. */
   #forcedRows = 0;
   readonly #emptyWaiters: (() => void)[] = [];
@@ -100,16 +95,6 @@ export class Flusher {
   /** True while a batch is on its way to Postgres. */
   get isWriting(): boolean {
     return this.#idleWorkers.length < this.#options.workers;
-  }
-
-  /**
-   * For how many ms the batch in flight will probably still be written: two thirds of what batches took lately, so
-   * that a wait of that length rarely lasts longer than the write. 0 with several workers: one of them is always about
-   * to be done.
-   */
-  quietMs(nowMs: number): number {
-    if (!this.isWriting || this.#options.workers > 1) return 0;
-    return Math.max(0, this.#writeStartedAtMs + (this.#usualWriteMs * 2) / 3 - nowMs);
   }
 
   /** Call after each append: starts what is due, and sets the timer for what is not. */
@@ -197,7 +182,6 @@ export class Flusher {
   async #run({ batch, write }: PreparedBatch, worker: number): Promise<void> {
     const { buffer, timers, random, backoff = DEFAULT_BACKOFF, onProgress } = this.#options;
     const startedAtMs = timers.now();
-    this.#writeStartedAtMs = startedAtMs;
     try {
       await write();
     } catch (error) {
@@ -214,9 +198,7 @@ export class Flusher {
       return;
     }
     buffer.settle(batch);
-    const writeMs = timers.now() - startedAtMs;
-    this.#latency.record(writeMs);
-    this.#usualWriteMs += (writeMs - this.#usualWriteMs) / RECENT_WRITES;
+    this.#latency.record(timers.now() - startedAtMs);
     this.#stats.flushed += rowsOf(batch);
     this.#stats.flushes += 1;
     this.#stats.failuresInARow = 0;

@@ -46,8 +46,6 @@ export interface Intake {
   readonly fill: number;
   /** True while a batch is on its way to Postgres. */
   readonly isWriting: boolean;
-  /** For how many ms Postgres will probably be busy with what it has. 0 where nothing is on its way. */
-  quietMs(nowMs: number): number;
   /** Tries to flush everything now, whatever its age and whatever failed before. */
   flush(): void;
   /** Resolves when nothing is buffered any more. */

@@ -21,7 +21,12 @@ export interface PipelineOptions {
   random: () => number;
   /** Called after each batch that was written or failed. */
   onProgress?: () => void;
+  /** Does some work while no frames are delivered. Used for the writes of a shard whose buffer fills up. */
+  holdFrames?: (work: () => Promise<void>) => Promise<void>;
 }
+
+/** Share of the buffer from which on writes hold the frames back. */
+const HOLD_FILL = 0.25;
 
 interface Lane {
   buffer: MessageBuffer;
@@ -35,11 +40,13 @@ export class Pipeline implements Intake {
   readonly #refused: Partial<Record<RefusalCode, number>> = {};
   #received = 0;
 
-  constructor({ sink, openConnection, timers, random, onProgress }: PipelineOptions) {
+  constructor({ sink, openConnection, timers, random, onProgress, holdFrames }: PipelineOptions) {
     this.#sink = sink;
     this.#frameLimits = { maxMessageBytes: sink.options.maxMessageBytes, maxFrameBytes: MAX_FRAME_BYTES };
     const writer = WRITERS[sink.options.writer];
     const plan = writer.plan(sink.options);
+    // While one write holds the frames back, no other can make progress; so only a shard with a single connection may.
+    const mayHold = holdFrames !== undefined && plan.lanes === 1 && plan.workersPerLane === 1;
     this.#lanes = Array.from({ length: plan.lanes }, () => {
       const buffer = new MemoryBuffer();
       const workers = Array.from({ length: plan.workersPerLane }, () => ({
@@ -51,7 +58,8 @@ export class Pipeline implements Intake {
         prepare: (batch, index) => {
           const { slot, prepare } = workers[index] as (typeof workers)[number];
           const write = prepare(batch);
-          return () => slot.use(write);
+          const send = (): Promise<void> => slot.use(write);
+          return () => (mayHold && this.fill >= HOLD_FILL ? holdFrames(send) : send());
         },
         triggerRows: plan.triggerRows,
         maxRows: plan.maxRows,
@@ -109,14 +117,6 @@ export class Pipeline implements Intake {
 
   get isWriting(): boolean {
     return this.#lanes.some(({ flusher }) => flusher.isWriting);
-  }
-
-  quietMs(nowMs: number): number {
-    let quietMs = Number.POSITIVE_INFINITY;
-    for (const { flusher } of this.#lanes) {
-      if (flusher.isWriting) quietMs = Math.min(quietMs, flusher.quietMs(nowMs));
-    }
-    return quietMs === Number.POSITIVE_INFINITY ? 0 : quietMs;
   }
 
   get fill(): number {

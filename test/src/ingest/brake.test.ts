@@ -4,7 +4,7 @@ import { Brake } from '../../../src/ingest/brake.ts';
 const OPTIONS = { startFill: 0.25, maxPauseMs: 50, reliefMs: 15 };
 
 describe('the pause', () => {
-  const pauseAt = (fill: number, quietMs = 0) => new Brake(OPTIONS).pauseMs(1_000, fill, false, quietMs);
+  const pauseAt = (fill: number) => new Brake(OPTIONS).pauseMs(1_000, fill, false);
 
   test('is none below the start, where nothing is being written', () => {
     expect([pauseAt(0), pauseAt(0.2499)]).toEqual([undefined, undefined]);
@@ -20,27 +20,21 @@ describe('the pause', () => {
     for (const factor of factors) expect(factor).toBeCloseTo(50 ** (1 / 3), 9);
   });
 
-  test('is as long as Postgres is busy anyway, up to the longest, but only above the start', () => {
-    expect([pauseAt(0.25, 20), pauseAt(0.25, 0.5), pauseAt(0.25, 500)]).toEqual([20, 1, 50]);
-    expect(pauseAt(1, 20)).toBe(50);
-    expect(pauseAt(0.2, 20)).toBeUndefined();
-  });
-
   test('takes no time at all while a flush is under way, and comes once per relief time', () => {
     const brake = new Brake(OPTIONS);
-    expect(brake.pauseMs(1_000, 0, true, 0)).toBe(0);
+    expect(brake.pauseMs(1_000, 0, true)).toBe(0);
     brake.began();
     brake.ended(1_000);
-    expect(brake.pauseMs(1_014, 0, true, 0)).toBeUndefined();
-    expect(brake.pauseMs(1_015, 0, true, 0)).toBe(0);
-    expect(brake.pauseMs(1_015, 0, false, 0)).toBeUndefined();
+    expect(brake.pauseMs(1_014, 0, true)).toBeUndefined();
+    expect(brake.pauseMs(1_015, 0, true)).toBe(0);
+    expect(brake.pauseMs(1_015, 0, false)).toBeUndefined();
   });
 
   test('for a full buffer does not wait for the relief time', () => {
     const brake = new Brake(OPTIONS);
     brake.began();
     brake.ended(1_000);
-    expect(brake.pauseMs(1_000, 1, true, 0)).toBe(50);
+    expect(brake.pauseMs(1_000, 1, true)).toBe(50);
   });
 });
 
