@@ -5,9 +5,8 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import { benchSink } from '../src/bench/bench-sink.ts';
-import type { DatabaseTarget } from '../src/database/target.ts';
 import { closeCode, SluiceError } from '../src/errors.ts';
-import { Brake } from '../src/ingest/brake.ts';
+import { BRAKE_BEHIND_HOLDS, Brake, DEFAULT_BRAKE } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import type { Intake, IntakeStats, Producer } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
@@ -37,15 +36,12 @@ interface Attachment {
   producer: string;
 }
 
-/** How long a write may keep the gate shut. Everything else that the shard is asked waits as long. */
-const MAX_HOLD_MS = 1_000;
-
 export class Shard extends DurableObject<Env> {
   readonly #shard: number;
   readonly #options: SinkOptions;
   readonly #intake: Intake;
   readonly #alarm: AlarmClock;
-  readonly #brake = new Brake();
+  readonly #brake: Brake;
   // Open sockets, as the brake counts them: asking the platform for each frame would cost too much.
   #sockets: number;
   readonly #ended = new WeakSet<WebSocket>();
@@ -62,14 +58,15 @@ export class Shard extends DurableObject<Env> {
     this.#shard = name.shard;
     this.#alarm = new AlarmClock(ctx.storage);
     this.#sockets = ctx.getWebSockets().length;
-    const { options, intake } = this.#open(name);
+    const { options, intake, brake } = this.#open(name);
+    this.#brake = brake;
     this.#options = options;
     this.#intake = intake;
   }
 
-  #open(name: ShardName): { options: SinkOptions; intake: Intake } {
+  #open(name: ShardName): { options: SinkOptions; intake: Intake; brake: Brake } {
     if ('bench' in name && name.spec === null) {
-      return { options: resolveSinkOptions({}), intake: new CountingIntake() };
+      return { options: resolveSinkOptions({}), intake: new CountingIntake(), brake: new Brake() };
     }
     const sink =
       'bench' in name
@@ -80,15 +77,26 @@ export class Shard extends DurableObject<Env> {
     if (sink === undefined)
       throw new SluiceError('unknown_sink', 'This shard belongs to a sink that is no longer defined');
     const driver = 'bench' in name ? (name.driver ?? undefined) : undefined;
-    const target = (): DatabaseTarget => databaseTarget(this.env, driver);
+    const canHold = this.#canHoldFrames(driver);
     const intake = new Pipeline({
       sink,
-      openConnection: () => connect(target()),
+      openConnection: () => connect(databaseTarget(this.env, driver)),
       timers: systemTimers,
       random: Math.random,
-      holdFrames: (work) => (target().driver === 'tcp' ? this.#holdFrames(work) : work()),
+      ...(canHold ? { holdFrames: (work) => this.ctx.blockConcurrencyWhile(work) } : {}),
     });
-    return { options: sink.options, intake };
+    return { options: sink.options, intake, brake: new Brake(canHold ? BRAKE_BEHIND_HOLDS : DEFAULT_BRAKE) };
+  }
+
+  // With the gate shut, answers of Postgres only arrive on a socket whose reads begin within that time. That is so for
+  // coalescing-socket.ts, and not for the WebSocket of Neon's driver.
+  #canHoldFrames(driver: string | undefined): boolean {
+    try {
+      return databaseTarget(this.env, driver).driver === 'tcp';
+    } catch {
+      // Without a database there is nothing to write; each try will say so.
+      return false;
+    }
   }
 
   /** Takes a socket's upgrade. The Worker has checked everything about the request. */
@@ -165,20 +173,6 @@ export class Shard extends DurableObject<Env> {
     void this.ctx
       .blockConcurrencyWhile(() => scheduler.wait(pauseMs))
       .then(() => this.#brake.ended(Date.now()));
-  }
-
-  /**
-   * Writes with the gate shut: Postgres has the processor for itself and its answers wait behind nothing, while TCP
-   * slows the senders down. It needs a socket whose reads all begin within the work (coalescing-socket.ts): a read that
-   * was pending before the gate shut is not delivered until it opens. A write that takes longer goes on with it open.
-   */
-  async #holdFrames(work: () => Promise<void>): Promise<void> {
-    let outcome = Promise.resolve();
-    await this.ctx.blockConcurrencyWhile(async () => {
-      outcome = work();
-      await Promise.race([outcome.catch(() => {}), scheduler.wait(MAX_HOLD_MS)]);
-    });
-    return outcome;
   }
 
   #producerOf(socket: WebSocket): Producer | null {

@@ -23,6 +23,12 @@ export interface BrakeOptions {
 
 export const DEFAULT_BRAKE: BrakeOptions = { startFill: 0.25, maxPauseMs: 50, reliefMs: 15 };
 
+/**
+ * For a shard that holds its frames back while it writes (frame-hold.ts): that takes effect first, and the pauses only
+ * where there is nothing to hold them back for, because the database is away.
+ */
+export const BRAKE_BEHIND_HOLDS: BrakeOptions = { ...DEFAULT_BRAKE, startFill: 0.5 };
+
 export class Brake {
   readonly #options: BrakeOptions;
   #framesThisRound = 0;

@@ -8,6 +8,7 @@ import { shardOf } from '../protocol/producer.ts';
 import type { Sink } from '../sink.ts';
 import { WRITERS } from '../writers/writers.ts';
 import { Flusher, type FlusherStats } from './flusher.ts';
+import { FrameHold } from './frame-hold.ts';
 import type { Intake, IntakeStats, Producer, Receipt } from './intake.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 import { MESSAGE_OVERHEAD_BYTES, MemoryBuffer, type MessageBuffer } from './message-buffer.ts';
@@ -24,9 +25,6 @@ export interface PipelineOptions {
   /** Does some work while no frames are delivered. Used for the writes of a shard whose buffer fills up. */
   holdFrames?: (work: () => Promise<void>) => Promise<void>;
 }
-
-/** Share of the buffer from which on writes hold the frames back. */
-const HOLD_FILL = 0.25;
 
 interface Lane {
   buffer: MessageBuffer;
@@ -45,8 +43,8 @@ export class Pipeline implements Intake {
     this.#frameLimits = { maxMessageBytes: sink.options.maxMessageBytes, maxFrameBytes: MAX_FRAME_BYTES };
     const writer = WRITERS[sink.options.writer];
     const plan = writer.plan(sink.options);
-    // While one write holds the frames back, no other can make progress; so only a shard with a single connection may.
-    const mayHold = holdFrames !== undefined && plan.lanes === 1 && plan.workersPerLane === 1;
+    const hold =
+      holdFrames === undefined ? undefined : new FrameHold({ holdFrames, fill: () => this.fill, timers });
     this.#lanes = Array.from({ length: plan.lanes }, () => {
       const buffer = new MemoryBuffer();
       const workers = Array.from({ length: plan.workersPerLane }, () => ({
@@ -59,7 +57,7 @@ export class Pipeline implements Intake {
           const { slot, prepare } = workers[index] as (typeof workers)[number];
           const write = prepare(batch);
           const send = (): Promise<void> => slot.use(write);
-          return () => (mayHold && this.fill >= HOLD_FILL ? holdFrames(send) : send());
+          return () => (hold === undefined ? send() : hold.run(send));
         },
         triggerRows: plan.triggerRows,
         maxRows: plan.maxRows,
