@@ -3,7 +3,13 @@
 import type { Connection } from '../database/connection.ts';
 import { ConnectionSlot } from '../database/connection-slot.ts';
 import { MAX_FRAME_BYTES } from '../limits.ts';
-import { decodeFrame, encodeErrorFrame, type FrameLimits, type RefusalCode } from '../protocol/frame.ts';
+import {
+  type DecodedFrame,
+  decodeFrame,
+  encodeErrorFrame,
+  type FrameLimits,
+  type RefusalCode,
+} from '../protocol/frame.ts';
 import { shardOf } from '../protocol/producer.ts';
 import type { Sink } from '../sink.ts';
 import { WRITERS } from '../writers/writers.ts';
@@ -73,27 +79,13 @@ export class Pipeline implements Intake {
   }
 
   receive(producer: Producer, frame: string | ArrayBuffer, nowMs: number): Receipt {
-    const { payloads, plain, refusals, refusedCount } = decodeFrame(frame, this.#frameLimits);
-    for (const { code } of refusals) this.#countRefused(code, 1);
-    // Refusals beyond those spelled out are counted under the last reason given, so that the sums hold.
-    const unnamed = refusedCount - refusals.length;
-    if (unnamed > 0) this.#countRefused(refusals.at(-1)?.code ?? 'invalid_json', unnamed);
-
-    if (payloads.length > 0 && !this.#hasRoomFor(payloads)) {
-      // A frame that the empty buffer could not hold will never fit: "try again later" would be a lie.
-      const code =
-        bufferBytesOf(payloads) > this.#sink.options.maxBufferBytes ? 'frame_too_large' : 'buffer_full';
-      this.#countRefused(code, payloads.length);
-      const errorFrame = encodeErrorFrame(
-        [{ line: 0, code }],
-        refusedCount + payloads.length,
-        this.#frameLimits,
-      );
-      return { accepted: 0, errorFrame, isFull: code === 'buffer_full' };
-    }
+    const decoded = decodeFrame(frame, this.#frameLimits);
+    const { payloads, plain, refusedCount } = decoded;
+    if (refusedCount > 0) this.#countRefusals(decoded);
     if (payloads.length > 0) {
-      const lane = this.#laneOf(producer.name);
-      lane.buffer.append({
+      if (!this.#hasRoomFor(payloads)) return this.#refuseFrame(payloads, refusedCount);
+      const { buffer, flusher } = this.#laneOf(producer.name);
+      buffer.append({
         producer: producer.name,
         firstSequence: producer.nextSequence,
         payloads,
@@ -102,11 +94,31 @@ export class Pipeline implements Intake {
       });
       producer.nextSequence += payloads.length;
       this.#received += payloads.length;
-      lane.flusher.notify();
+      flusher.notify();
     }
     const errorFrame =
-      refusedCount === 0 ? undefined : encodeErrorFrame(refusals, refusedCount, this.#frameLimits);
+      refusedCount === 0 ? undefined : encodeErrorFrame(decoded.refusals, refusedCount, this.#frameLimits);
     return { accepted: payloads.length, errorFrame, isFull: false };
+  }
+
+  #countRefusals({ refusals, refusedCount }: DecodedFrame): void {
+    for (const { code } of refusals) this.#countRefused(code, 1);
+    // Refusals beyond those spelled out are counted under the last reason given, so that the sums hold.
+    const unnamed = refusedCount - refusals.length;
+    if (unnamed > 0) this.#countRefused(refusals.at(-1)?.code ?? 'invalid_json', unnamed);
+  }
+
+  #refuseFrame(payloads: readonly string[], refusedCount: number): Receipt {
+    // A frame that the empty buffer could not hold will never fit: "try again later" would be a lie.
+    const isFull = bufferBytesOf(payloads) <= this.#sink.options.maxBufferBytes;
+    const code = isFull ? 'buffer_full' : 'frame_too_large';
+    this.#countRefused(code, payloads.length);
+    const errorFrame = encodeErrorFrame(
+      [{ line: 0, code }],
+      refusedCount + payloads.length,
+      this.#frameLimits,
+    );
+    return { accepted: 0, errorFrame, isFull };
   }
 
   get isBusy(): boolean {
