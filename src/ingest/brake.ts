@@ -17,11 +17,11 @@ export interface BrakeOptions {
   startFill: number;
   /** Pause at a full buffer. Default: 50. */
   maxPauseMs: number;
-  /** While a flush is under way, the longest time without a look at other sockets. Default: 15. */
+  /** While a flush is under way, the longest time without a look at other sockets. Default: 25. */
   reliefMs: number;
 }
 
-export const DEFAULT_BRAKE: BrakeOptions = { startFill: 0.25, maxPauseMs: 50, reliefMs: 15 };
+export const DEFAULT_BRAKE: BrakeOptions = { startFill: 0.25, maxPauseMs: 50, reliefMs: 25 };
 
 /**
  * For a shard that holds its frames back while it writes (frame-hold.ts): that takes effect first, and the pauses only
