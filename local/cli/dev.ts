@@ -80,6 +80,10 @@ function runWrangler(args: string[]): Promise<number> {
       WRANGLER_SEND_METRICS: 'false',
       // wrangler would record every frame of a hibernatable socket for its local log view, at about 1 ms each.
       X_LOCAL_OBSERVABILITY: 'false',
+      // wrangler's debugger proxy attaches to workerd, whose tracing of asynchronous work then searches a growing list
+      // at every frame: 31,000 frames/s fall to 3,000 within a million, and /health takes seconds. wrangler has no flag
+      // against the proxy; it stays away where it believes a debugger of VS Code to be in charge.
+      VSCODE_INSPECTOR_OPTIONS: process.env.VSCODE_INSPECTOR_OPTIONS ?? '{}',
     },
   });
   const stop = (): void => void child.kill('SIGTERM');
