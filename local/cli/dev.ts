@@ -88,10 +88,14 @@ function runWrangler(args: string[]): Promise<number> {
   });
   const stop = (): void => void child.kill('SIGTERM');
   process.on('SIGTERM', stop);
+  // Only a terminal sends the signal to wrangler too; whoever sends it to this process alone means both.
+  const stopSoon = (): void => void setTimeout(stop, 2_000).unref();
+  process.on('SIGINT', stopSoon);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {
       process.removeListener('SIGTERM', stop);
+      process.removeListener('SIGINT', stopSoon);
       resolve(code ?? (signal === null ? 1 : 0));
     });
   });
