@@ -3,6 +3,13 @@
  * not moved for each message; and an alarm that is overdue counts as not armed, because one that got lost would
  * otherwise never be set again.
  */
+
+/**
+ * How long an alarm may be late before it counts as lost. Under load one that has gone off waits for its turn behind
+ * the frames; setting it anew just then would cancel it.
+ */
+const GRACE_MS = 1_000;
+
 export class AlarmClock {
   readonly #storage: Pick<DurableObjectStorage, 'setAlarm'>;
   // Not read back from storage at a start: setting it once more costs a row, trusting a stale one costs the promise.
@@ -14,7 +21,7 @@ export class AlarmClock {
 
   /** Makes sure that the alarm goes off within `delayMs` of now, or a little later. */
   armWithin(delayMs: number, nowMs: number): void {
-    if (this.#armedForMs > nowMs) return;
+    if (this.#armedForMs + GRACE_MS > nowMs) return;
     this.#armedForMs = nowMs + delayMs;
     // The write is part of this turn; a failure of the storage resets the object, nobody needs to wait for it here.
     void this.#storage.setAlarm(this.#armedForMs);

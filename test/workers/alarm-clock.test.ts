@@ -24,14 +24,14 @@ describe('the alarm clock', () => {
     expect(set).toEqual([10_500]);
   });
 
-  it('arms anew from the moment on at which the alarm is due, because one that has not gone off may be lost', () => {
+  it('arms anew when the alarm is a second late, because one that has not gone off by then may be lost', () => {
     const { set, storage } = rememberingStorage();
     const clock = new AlarmClock(storage);
     clock.armWithin(500, 10_000);
-    clock.armWithin(500, 10_499);
-    expect(set, 'not yet due').toEqual([10_500]);
-    clock.armWithin(500, 10_500);
-    expect(set, 'due').toEqual([10_500, 11_000]);
+    clock.armWithin(500, 11_499);
+    expect(set, 'on its way').toEqual([10_500]);
+    clock.armWithin(500, 11_500);
+    expect(set, 'late').toEqual([10_500, 12_000]);
   });
 
   it('arms anew once the alarm has gone off', () => {

@@ -83,7 +83,8 @@ describe('the alarm', () => {
     await shard.received(1);
     expect(setAlarm).toHaveBeenCalledTimes(1);
     const sentAtMs = Date.now();
-    await until(() => expect(Date.now()).toBeGreaterThan(sentAtMs + 100));
+    // Late by more than the grace of alarm-clock.ts: only then does it count as lost.
+    await until(() => expect(Date.now()).toBeGreaterThan(sentAtMs + 1_100));
     client.send('2');
     client.send('3');
     await shard.received(3);
