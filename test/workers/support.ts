@@ -11,6 +11,7 @@ import {
   createBenchTable,
 } from '../../src/bench/bench-sink.ts';
 import type { Connection } from '../../src/database/connection.ts';
+import type { Driver } from '../../src/database/target.ts';
 import type { SinkOptions } from '../../src/sink-options.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import type { Env } from '../../workers/env.ts';
@@ -133,14 +134,17 @@ export class TestShard {
   readonly #query: Query;
 
   /** The table is not created. */
-  constructor(query: Query, options: Partial<SinkOptions>, column: BenchColumn = 'text') {
+  constructor(
+    query: Query,
+    options: Partial<SinkOptions>,
+    column: BenchColumn = 'text',
+    driver: Driver = 'tcp',
+  ) {
     tables += 1;
     // Test files share the database, and each counts from the beginning.
     const table = `${crypto.randomUUID().slice(0, 8)}_${tables}`;
     this.spec = { table, column, options };
-    this.stub = env.SHARD.getByName(
-      encodeShardName({ bench: 'test', spec: this.spec, driver: 'tcp', shard: 0 }),
-    );
+    this.stub = env.SHARD.getByName(encodeShardName({ bench: 'test', spec: this.spec, driver, shard: 0 }));
     this.#query = query;
   }
 
