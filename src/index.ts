@@ -53,6 +53,7 @@ export {
   fromProducer,
   fromReceivedAt,
   fromSequence,
+  messageSources,
   type Sink,
   type SinkColumn,
   type SinkDefinition,

@@ -80,6 +80,14 @@ export const fromReceivedAt: ColumnSource = {
   text: (columns, row) => timestampText(columns.receivedAtMs[row] as number),
 };
 
+/** What goes into a table of the columns that `messages` has. */
+export const messageSources = {
+  producer: fromProducer,
+  sequence: fromSequence,
+  payload: fromPayload,
+  receivedAt: fromReceivedAt,
+} satisfies Record<string, ColumnSource>;
+
 /**
  * A value computed from a message, as the text that Postgres reads it from; null for NULL. It runs once per row on
  * the write path, so it should be quick, and it must not throw: validate at the producer.

@@ -2,14 +2,7 @@
 
 import { SluiceError } from '../src/errors.ts';
 import { messages } from '../src/schema/messages.ts';
-import {
-  defineSink,
-  fromPayload,
-  fromProducer,
-  fromReceivedAt,
-  fromSequence,
-  type Sink,
-} from '../src/sink.ts';
+import { defineSink, messageSources, type Sink } from '../src/sink.ts';
 import type { SinkOptions } from '../src/sink-options.ts';
 import type { Env } from './env.ts';
 
@@ -17,12 +10,7 @@ const SINKS: Record<string, (options: Partial<SinkOptions>) => Sink> = {
   messages: (options) =>
     defineSink('messages', {
       table: messages,
-      columns: {
-        producer: fromProducer,
-        sequence: fromSequence,
-        payload: fromPayload,
-        receivedAt: fromReceivedAt,
-      },
+      columns: messageSources,
       options,
     }),
 };

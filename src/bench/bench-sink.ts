@@ -2,15 +2,7 @@
 
 import { sql } from 'drizzle-orm';
 import { bigint, jsonb, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
-import {
-  defineSink,
-  fromPayload,
-  fromProducer,
-  fromReceivedAt,
-  fromSequence,
-  quoteName,
-  type Sink,
-} from '../sink.ts';
+import { defineSink, messageSources, quoteName, type Sink } from '../sink.ts';
 import type { SinkOptions } from '../sink-options.ts';
 
 /** Every table of the bench begins with this; nothing else is ever created or dropped by it. */
@@ -39,12 +31,7 @@ export function benchSink({ table, column, options }: BenchSinkSpec): Sink {
   });
   return defineSink('bench', {
     table: drizzleTable,
-    columns: {
-      producer: fromProducer,
-      sequence: fromSequence,
-      payload: fromPayload,
-      receivedAt: fromReceivedAt,
-    },
+    columns: messageSources,
     options,
   });
 }

@@ -1,5 +1,6 @@
 /** An intake that only counts: the floor of the bench, which shows what the sockets alone can take. */
 
+import { emptyFlusherStats } from './flusher.ts';
 import type { Intake, IntakeStats, Producer, Receipt } from './intake.ts';
 
 const TAKEN: Receipt = { accepted: 0, errorFrame: undefined, isFull: false };
@@ -26,12 +27,7 @@ export class CountingIntake implements Intake {
       buffered: 0,
       bufferedBytes: 0,
       refused: {},
-      flushed: 0,
-      flushes: 0,
-      failures: 0,
-      failuresInARow: 0,
-      lastError: null,
-      lastErrorAtMs: null,
+      ...emptyFlusherStats(),
       latency: { count: 0, maxMs: 0, indexes: [], counts: [] },
     };
   }

@@ -56,18 +56,16 @@ export interface FlusherStats {
   lastErrorAtMs: number | null;
 }
 
+/** The figures before anything was flushed. */
+export function emptyFlusherStats(): FlusherStats {
+  return { flushed: 0, flushes: 0, failures: 0, failuresInARow: 0, lastError: null, lastErrorAtMs: null };
+}
+
 export class Flusher {
   readonly #options: FlusherOptions;
   readonly #idleWorkers: number[];
   readonly #latency = new LatencyHistogram();
-  readonly #stats: FlusherStats = {
-    flushed: 0,
-    flushes: 0,
-    failures: 0,
-    failuresInARow: 0,
-    lastError: null,
-    lastErrorAtMs: null,
-  };
+  readonly #stats = emptyFlusherStats();
 
   // With one worker, the batch after the one in flight: ready to be sent the moment that the way is free.
   #next: PreparedBatch | undefined;

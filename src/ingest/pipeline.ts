@@ -13,7 +13,7 @@ import {
 import { shardOf } from '../protocol/producer.ts';
 import type { Sink } from '../sink.ts';
 import { WRITERS } from '../writers/writers.ts';
-import { Flusher, type FlusherStats } from './flusher.ts';
+import { emptyFlusherStats, Flusher } from './flusher.ts';
 import { FrameHold } from './frame-hold.ts';
 import type { Intake, IntakeStats, Producer, Receipt } from './intake.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
@@ -143,14 +143,7 @@ export class Pipeline implements Intake {
 
   stats(): IntakeStats {
     const latency = new LatencyHistogram();
-    const sums: FlusherStats = {
-      flushed: 0,
-      flushes: 0,
-      failures: 0,
-      failuresInARow: 0,
-      lastError: null,
-      lastErrorAtMs: null,
-    };
+    const sums = emptyFlusherStats();
     for (const { flusher } of this.#lanes) {
       const { stats } = flusher;
       latency.merge(flusher.latency.snapshot());
