@@ -6,9 +6,13 @@
 
 const ERROR_TABLE = {
   invalid_options: { status: 400, closeCode: 1008 },
+  unsupported_subprotocol: { status: 400, closeCode: 1002 },
   unauthorized: { status: 401, closeCode: 1008 },
   bench_disabled: { status: 403, closeCode: 1008 },
+  admin_disabled: { status: 403, closeCode: 1008 },
   unknown_sink: { status: 404, closeCode: 1008 },
+  unknown_shard: { status: 404, closeCode: 1008 },
+  unknown_dead_letter: { status: 404, closeCode: 1008 },
   not_found: { status: 404, closeCode: 1008 },
   bench_running: { status: 409, closeCode: 1013 },
   upgrade_required: { status: 426, closeCode: 1002 },
@@ -28,6 +32,35 @@ const ERROR_TABLE = {
   number_out_of_range: { status: 400, closeCode: 1007 },
   nesting_too_deep: { status: 400, closeCode: 1007 },
   buffer_full: { status: 503, closeCode: 1013 },
+
+  // How `sluice.v1` refuses frames and ends sockets (PROTOCOL.md, "nack" and "Close codes").
+  invalid_frame: { status: 400, closeCode: 4400 },
+  unknown_type: { status: 400, closeCode: 4400 },
+  invalid_hello: { status: 400, closeCode: 4400 },
+  hello_required: { status: 401, closeCode: 4401 },
+  fenced: { status: 403, closeCode: 4403 },
+  hello_timeout: { status: 408, closeCode: 4408 },
+  replaced: { status: 409, closeCode: 4409 },
+  over_credit: { status: 429, closeCode: 4429 },
+  shard_failed: { status: 500, closeCode: 4500 },
+  shard_unavailable: { status: 503, closeCode: 4503 },
+  slow_reader: { status: 503, closeCode: 4504 },
+  too_many_errors: { status: 429, closeCode: 1008 },
+  dead_letter: { status: 422, closeCode: 4400 },
+
+  // What stops or pauses a shard's flushes (src/ingest/flusher.ts, src/outbox).
+  checkpoint_behind: { status: 503, closeCode: 4503 },
+  checkpoint_ahead: { status: 503, closeCode: 4503 },
+  checkpoint_missing: { status: 503, closeCode: 4503 },
+  dead_letters_full: { status: 503, closeCode: 4503 },
+  sink_failed: { status: 500, closeCode: 4500 },
+
+  // What the client library throws (src/client).
+  ring_full: { status: 503, closeCode: 4400 },
+  client_closed: { status: 503, closeCode: 1000 },
+  message_dropped: { status: 503, closeCode: 4400 },
+  message_refused: { status: 400, closeCode: 4400 },
+  connection_lost: { status: 503, closeCode: 1006 },
 
   // Outcomes of a bench run (the CLI turns them into its exit codes).
   audit_failed: { status: 500, closeCode: 1011 },

@@ -1,0 +1,17 @@
+/**
+ * What the outbox needs of an SQLite database: a Durable Object's own, or Node's. All of it is synchronous, so that a
+ * step of several statements is one step; only durability is waited for.
+ */
+
+export type SqliteValue = string | number | null;
+
+export interface Sqlite {
+  /** Runs one statement and returns its rows. At most 100 bindings: that is what a Durable Object takes. */
+  run<Row = Record<string, SqliteValue>>(statement: string, ...bindings: SqliteValue[]): Row[];
+  /** Runs `step`; if it throws, everything that it wrote is undone. */
+  transaction<Result>(step: () => Result): Result;
+  /** Resolves once everything written so far would survive the end of the process. */
+  sync(): Promise<void>;
+  /** Rows written so far, as Cloudflare counts and bills them: inserts, updates and deletes, indexes included. */
+  readonly rowsWritten: number;
+}

@@ -1,0 +1,31 @@
+/** A Durable Object's SQLite storage behind the interface of the outbox. */
+
+import type { Sqlite, SqliteValue } from '../src/outbox/sqlite.ts';
+
+export class DurableObjectSqlite implements Sqlite {
+  readonly #storage: DurableObjectStorage;
+  #rowsWritten = 0;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+  }
+
+  get rowsWritten(): number {
+    return this.#rowsWritten;
+  }
+
+  run<Row>(statement: string, ...bindings: SqliteValue[]): Row[] {
+    const cursor = this.#storage.sql.exec(statement, ...bindings);
+    const rows = cursor.toArray() as Row[];
+    this.#rowsWritten += cursor.rowsWritten;
+    return rows;
+  }
+
+  transaction<Result>(step: () => Result): Result {
+    return this.#storage.transactionSync(step);
+  }
+
+  sync(): Promise<void> {
+    return this.#storage.sync();
+  }
+}
