@@ -26,10 +26,10 @@ export {
   toProblem,
 } from './errors.ts';
 // The way of a message.
-export type { Intake, IntakeStats, Producer, Receipt } from './ingest/intake.ts';
-export { startProducer } from './ingest/intake.ts';
+export type { Intake, IntakeStats } from './ingest/intake.ts';
 export type { Message, MessageBatch, MessageColumns } from './ingest/message-batch.ts';
 export { Pipeline, type PipelineOptions } from './ingest/pipeline.ts';
+export { type Producer, startProducer } from './ingest/producer.ts';
 export { systemTimers, type Timers } from './ingest/timers.ts';
 // The wire.
 export { checkJson } from './protocol/check-json.ts';

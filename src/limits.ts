@@ -45,3 +45,73 @@ export const WRITE_TIME_LIMIT_MS = 30_000;
 
 /** How long an unused connection stays open. An open socket keeps a Durable Object and a Neon compute awake. */
 export const IDLE_CONNECTION_MS = 5_000;
+
+/** Messages in one frame of `sluice.v1`: as many as 1 MiB holds of the usual size. */
+export const MAX_FRAME_MESSAGES = 10_000;
+
+/** Length of the sentence in a nack. */
+export const MAX_NACK_TEXT_LENGTH = 300;
+
+/** How long a socket of `sluice.v1` may stay without its hello. */
+export const HELLO_TIME_LIMIT_MS = 5_000;
+
+/**
+ * Bytes sent to a client before it is asked whether it reads, and bytes that it may leave unconfirmed. A Durable
+ * Object cannot see what a socket still holds: `bufferedAmount` is not implemented in workerd.
+ */
+export const PING_AFTER_BYTES = 64 * 1024;
+export const MAX_UNCONFIRMED_BYTES = 256 * 1024;
+
+/** What all clients of a shard together may have on their way; each gets its share within the bounds below. */
+export const SHARD_WINDOW_BYTES = 4 * 1024 * 1024;
+export const SHARD_WINDOW_MESSAGES = 65_536;
+export const MAX_CREDIT_BYTES = 512 * 1024;
+export const MAX_CREDIT_MESSAGES = 8_192;
+export const MIN_CREDIT_BYTES = 8 * 1024;
+export const MIN_CREDIT_MESSAGES = 64;
+
+/** Nacks of `over_credit` that a socket gets before it is closed. */
+export const MAX_OVER_CREDIT = 3;
+
+/** Frames that cannot be read, of one socket, before it is closed. */
+export const MAX_BAD_FRAMES = 100;
+
+/** Error frames that a raw socket gets in bytes, and how fast they are forgiven, before it is closed. */
+export const MAX_ERROR_BYTES = 1024 * 1024;
+export const ERROR_BYTES_FORGIVEN_PER_SECOND = 16 * 1024;
+
+/**
+ * A group of messages becomes one row of the outbox when it has so much text. A Durable Object's row holds 2 MB; one
+ * more frame of 1 MiB may join before it is looked at, and a character takes up to 3 bytes.
+ */
+export const GROUP_CHARACTERS = 256 * 1024;
+export const GROUP_ROWS = 10_000;
+
+/** Producers whose state a shard keeps in its storage; the ones that were not seen for longest are forgotten first. */
+export const MAX_KNOWN_PRODUCERS = 100_000;
+
+/** Producers that may have a session, or messages in the outbox, at the same time. At about 300 bytes each: 20 MB. */
+export const MAX_ACTIVE_PRODUCERS = 65_536;
+
+/** How long settled groups may stay in the outbox while it is busy. Each trim writes a row for each active producer. */
+export const TRIM_INTERVAL_MS = 1_000;
+export const TRIM_BYTES = 4 * 1024 * 1024;
+
+/** Length of the reason that a dead letter is kept with; the same as an error's text has at most. */
+export const MAX_DEAD_LETTER_REASON_LENGTH = 500;
+
+/** Characters of a payload that a listing of dead letters shows. */
+export const DEAD_LETTER_EXCERPT_CHARACTERS = 200;
+
+/** Dead letters in one page of a listing. */
+export const MAX_LISTED_DEAD_LETTERS = 100;
+
+/** Dead letters, and bytes of their payloads, that one step takes out to be written again: all of them are in memory then. */
+export const MAX_TAKEN_DEAD_LETTERS = 1_000;
+export const MAX_TAKEN_DEAD_LETTER_BYTES = 8 * 1024 * 1024;
+
+/** Largest body of a request to `/admin`. It may hold one edited message, whose quotes JSON writes as two characters. */
+export const MAX_ADMIN_BODY_BYTES = 1024 * 1024;
+
+/** How long a shard may take to write what it has accepted before a request for it is answered with `time_limit`. */
+export const DRAIN_TIME_LIMIT_MS = 60_000;

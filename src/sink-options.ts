@@ -1,6 +1,6 @@
 /** The options of a sink: how its messages are buffered, batched and written. */
 
-import { MESSAGE_OVERHEAD_BYTES } from './ingest/message-buffer.ts';
+import { MESSAGE_OVERHEAD_BYTES } from './ingest/message-batch.ts';
 import { DEFAULT_MAX_MESSAGE_BYTES, MAX_CONNECTIONS, MAX_FRAME_BYTES, MAX_SHARDS } from './limits.ts';
 import { type OptionsOf, optionTable, resolveOptions } from './option-table.ts';
 import { WRITER_MODES } from './writers/mode.ts';
@@ -71,12 +71,57 @@ export const SINK_OPTIONS = optionTable({
     description:
       "Connections of a shard, each with the producers assigned to it, so that a producer's order holds; 0: 4 for naive, 1 for the others",
   },
+  durability: {
+    kind: 'choice',
+    choices: ['outbox', 'memory'],
+    default: 'outbox',
+    description:
+      "outbox: messages wait in the shard's storage and are written exactly once; memory: they wait in memory only, nothing is billed for storage",
+  },
+  groupMs: {
+    kind: 'integer',
+    min: 0,
+    max: 1_000,
+    default: 2,
+    description: 'How long messages are gathered before they become one row of the outbox, and are acked',
+  },
   maxBufferBytes: {
     kind: 'integer',
     min: 64 * 1024,
     max: 64 * 1024 * 1024,
     default: 32 * 1024 * 1024,
-    description: 'Buffered bytes of a shard at which further messages are refused',
+    description:
+      'Buffered bytes of a shard in memory; beyond them messages wait in the outbox only, or are refused where there is none',
+  },
+  maxOutboxBytes: {
+    kind: 'integer',
+    min: 64 * 1024,
+    max: 8 * 1024 * 1024 * 1024,
+    default: 1024 * 1024 * 1024,
+    description:
+      'Text in the outbox of a shard at which further messages are refused; the credit shrinks before',
+  },
+  maxOutboxRows: {
+    kind: 'integer',
+    min: 1_000,
+    max: 100_000_000,
+    default: 10_000_000,
+    description: 'Messages in the outbox of a shard at which further ones are refused',
+  },
+  maxDeadLetters: {
+    kind: 'integer',
+    min: 1,
+    max: 1_000_000,
+    default: 10_000,
+    description:
+      'Dead letters of a shard at which it pauses: nothing is written before some were retried or dropped',
+  },
+  maxDeadLetterBytes: {
+    kind: 'integer',
+    min: 64 * 1024,
+    max: 1024 * 1024 * 1024,
+    default: 64 * 1024 * 1024,
+    description: 'Text of dead letters at which the same happens',
   },
   maxMessageBytes: {
     kind: 'integer',

@@ -3,10 +3,11 @@
  * buffering and writing.
  */
 
-import { getTableColumns } from 'drizzle-orm';
+import { getTableColumns, getTableName } from 'drizzle-orm';
 import { getTableConfig, type PgColumn, type PgTable } from 'drizzle-orm/pg-core';
 import { SluiceError } from './errors.ts';
 import { type Message, type MessageColumns, messageAt } from './ingest/message-batch.ts';
+import { checkpoints } from './schema/checkpoints.ts';
 import { resolveSinkOptions, type SinkOptions } from './sink-options.ts';
 
 /**
@@ -44,6 +45,8 @@ export interface Sink {
   quotedTable: string;
   columns: readonly SinkColumn[];
   options: SinkOptions;
+  /** The table that counts its batches. */
+  checkpointTable: string;
 }
 
 export interface SinkDefinition<Table extends PgTable> {
@@ -51,6 +54,8 @@ export interface SinkDefinition<Table extends PgTable> {
   /** The columns that are written. Columns left out get their default from Postgres. */
   columns: { [Key in keyof Table['_']['columns']]?: ColumnSource };
   options?: Partial<SinkOptions>;
+  /** The table that counts its batches, in the form of `checkpoints`. Default: `sluice_checkpoints`. */
+  checkpointTable?: string;
 }
 
 /** The producer's name. */
@@ -61,7 +66,13 @@ export const fromProducer: ColumnSource = {
   isPlain: () => true,
 };
 
-/** The message's sequence among its producer's. */
+/** The producer's epoch; 0 for raw sockets. */
+export const fromEpoch: ColumnSource = {
+  shape: 'digits',
+  text: (columns, row) => epochText(columns.epochs[row] as number),
+};
+
+/** The message's sequence among its producer's, within an epoch. */
 export const fromSequence: ColumnSource = {
   shape: 'digits',
   text: (columns, row) => sequenceText(columns.sequences[row] as number),
@@ -83,6 +94,7 @@ export const fromReceivedAt: ColumnSource = {
 /** What goes into a table of the columns that `messages` has. */
 export const messageSources = {
   producer: fromProducer,
+  epoch: fromEpoch,
   sequence: fromSequence,
   payload: fromPayload,
   receivedAt: fromReceivedAt,
@@ -124,6 +136,7 @@ export function defineSink<Table extends PgTable>(name: string, definition: Sink
     quotedTable: schema === undefined ? quoteName(tableName) : `${quoteName(schema)}.${quoteName(tableName)}`,
     columns,
     options: resolveSinkOptions(definition.options ?? {}, name),
+    checkpointTable: definition.checkpointTable ?? getTableName(checkpoints),
   };
 }
 
@@ -153,6 +166,18 @@ export function sequenceText(sequence: number): string {
   }
   const low = sequence - high * LOW_SPAN;
   return highText + String(LOW_SPAN + low).slice(1);
+}
+
+let lastEpoch = 0;
+let lastEpochText = '0';
+
+// A frame's messages are all of one epoch, and raw sockets have none but 0.
+function epochText(epoch: number): string {
+  if (epoch !== lastEpoch) {
+    lastEpoch = epoch;
+    lastEpochText = sequenceText(epoch);
+  }
+  return lastEpochText;
 }
 
 let timestampMs = Number.NaN;

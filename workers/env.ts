@@ -20,6 +20,10 @@ export interface Env {
   BENCH?: string;
   /** The bearer token that `/bench` then asks for. */
   BENCH_TOKEN?: string;
+  /** `on` allows `/admin`, which shows messages that Postgres refused and can drop them. */
+  ADMIN?: string;
+  /** The bearer token that `/admin` then asks for. */
+  ADMIN_TOKEN?: string;
   /** Where the Worker runs, for reports; set by the local commands. Unset: on Cloudflare. */
   RUNS_ON?: string;
   /** Options of the sinks by name, as a table or as JSON text; over those in workers/sinks.ts. */

@@ -4,6 +4,7 @@ import { Hono } from 'hono';
 import { errorText, isSluiceError, SluiceError } from '../src/errors.ts';
 import type { Env } from './env.ts';
 import { problemResponse } from './problem.ts';
+import { adminRoutes } from './routes/admin.ts';
 import { benchRoutes } from './routes/bench.ts';
 import { healthRoute } from './routes/health.ts';
 import { socketRoute } from './routes/socket.ts';
@@ -20,6 +21,8 @@ router.get('/', (context) =>
       'GET /health     is the database there?',
       'GET /stats      figures of every shard',
       'GET /bench      compares the ways of writing on this database',
+      'GET /admin/:sink/dead-letters   how many messages Postgres refused, of each shard',
+      '    /admin/:sink/:shard/…       lists, retries and drops them; resumes and drains a shard',
       '',
     ].join('\n'),
   ),
@@ -28,6 +31,7 @@ router.route('/', socketRoute);
 router.route('/', healthRoute);
 router.route('/', statsRoute);
 router.route('/', benchRoutes);
+router.route('/', adminRoutes);
 
 router.notFound((context) =>
   problemResponse(

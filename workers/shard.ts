@@ -5,23 +5,38 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import { benchSink } from '../src/bench/bench-sink.ts';
-import { closeCode, SluiceError } from '../src/errors.ts';
+import { type ErrorCode, errorText, SluiceError } from '../src/errors.ts';
+import { type Failpoints, NO_FAILPOINTS } from '../src/failpoints.ts';
 import { BRAKE_BEHIND_HOLDS, Brake, DEFAULT_BRAKE } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
-import type { Intake, IntakeStats, Producer } from '../src/ingest/intake.ts';
+import type { Intake, IntakeStats, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
-import { Producers } from '../src/ingest/producers.ts';
 import { systemTimers } from '../src/ingest/timers.ts';
-import { refusalText } from '../src/protocol/frame.ts';
+import { MAX_TAKEN_DEAD_LETTERS } from '../src/limits.ts';
+import {
+  type DeadLetter,
+  type DeadLetterIds,
+  type DeadLetterPage,
+  DeadLetters,
+  type DeadLetterTotals,
+  type DroppedDeadLetters,
+} from '../src/outbox/dead-letters.ts';
+import type { RetriedDeadLetters, ShardAdmin, ShardState } from '../src/outbox/shard-admin.ts';
+import { SLUICE_V1 } from '../src/protocol/sluice-v1.ts';
+import type { Sink } from '../src/sink.ts';
 import { resolveSinkOptions, type SinkOptions } from '../src/sink-options.ts';
 import { AlarmClock } from './alarm-clock.ts';
 import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
 import { decodeShardName, type ShardName } from './shard-name.ts';
 import { findSink } from './sinks.ts';
+import { DurableObjectSqlite } from './sqlite.ts';
 
 /** The header by which the Worker tells a shard who connects. */
 export const PRODUCER_HEADER = 'sluice-producer';
+
+/** When clients that are sent away should come back. */
+const DRAIN_RETRY_MS = 3_000;
 
 /** Figures of one shard, as `/stats` shows them. */
 export interface ShardStats extends IntakeStats {
@@ -34,40 +49,61 @@ export interface ShardStats extends IntakeStats {
 /** What a socket keeps through hibernation. */
 interface Attachment {
   producer: string;
+  protocol: 'raw' | typeof SLUICE_V1;
+  memory: SessionMemory | undefined;
 }
 
-export class Shard extends DurableObject<Env> {
+export class Shard extends DurableObject<Env> implements ShardAdmin {
   readonly #shard: number;
   readonly #options: SinkOptions;
   readonly #intake: Intake;
+  /** The intake, where it is more than a counter. */
+  readonly #pipeline: Pipeline | undefined;
+  readonly #deadLetters: DeadLetters | undefined;
+  readonly #failpoints: Failpoints;
   readonly #alarm: AlarmClock;
   readonly #brake: Brake;
   // Open sockets, as the brake counts them: asking the platform for each frame would cost too much.
   #sockets: number;
   readonly #ended = new WeakSet<WebSocket>();
   readonly #startedAtMs = Date.now();
-  readonly #known = new Producers();
-  // Who is behind a socket; null where it was closed because the buffer was full. After a hibernation it is read back
-  // from the attachment.
-  readonly #producers = new WeakMap<WebSocket, Producer | null>();
+  readonly #sessions = new WeakMap<WebSocket, Session>();
   readonly #residentSockets = new Set<WebSocket>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const name = decodeShardName(ctx.id.name ?? '');
     this.#shard = name.shard;
+    this.#failpoints = this.failpoints();
     this.#alarm = new AlarmClock(ctx.storage);
-    this.#sockets = ctx.getWebSockets().length;
-    const { options, intake, brake } = this.#open(name);
-    this.#brake = brake;
-    this.#options = options;
-    this.#intake = intake;
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
+    const sockets = ctx.getWebSockets();
+    this.#sockets = sockets.length;
+    if ('bench' in name && name.spec === null) {
+      this.#options = resolveSinkOptions({});
+      this.#intake = new CountingIntake();
+      this.#brake = new Brake();
+    } else {
+      const sink = this.#sinkOf(name);
+      const { maxDeadLetters, maxDeadLetterBytes } = sink.options;
+      const sqlite = new DurableObjectSqlite(ctx.storage);
+      this.#options = sink.options;
+      this.#deadLetters = new DeadLetters({ sqlite, maxRows: maxDeadLetters, maxBytes: maxDeadLetterBytes });
+      this.#pipeline = this.#openPipeline(name, sink, sqlite, this.#deadLetters);
+      this.#intake = this.#pipeline;
+      this.#brake = new Brake(this.#canHoldFrames(name) ? BRAKE_BEHIND_HOLDS : DEFAULT_BRAKE);
+    }
+    // Woken up, or started anew with messages of its life before: they are flushed whatever becomes of this event.
+    for (const socket of sockets) this.#openSession(socket, socket.deserializeAttachment() as Attachment);
+    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs, Date.now());
   }
 
-  #open(name: ShardName): { options: SinkOptions; intake: Intake; brake: Brake } {
-    if ('bench' in name && name.spec === null) {
-      return { options: resolveSinkOptions({}), intake: new CountingIntake(), brake: new Brake() };
-    }
+  /** Where tests make things fail; overridden by theirs. */
+  protected failpoints(): Failpoints {
+    return NO_FAILPOINTS;
+  }
+
+  #sinkOf(name: ShardName): Sink {
     const sink =
       'bench' in name
         ? name.spec === null
@@ -76,23 +112,40 @@ export class Shard extends DurableObject<Env> {
         : findSink(this.env, name.sink);
     if (sink === undefined)
       throw new SluiceError('unknown_sink', 'This shard belongs to a sink that is no longer defined');
-    const driver = 'bench' in name ? (name.driver ?? undefined) : undefined;
-    const canHold = this.#canHoldFrames(driver);
-    const intake = new Pipeline({
+    return sink;
+  }
+
+  #openPipeline(
+    name: ShardName,
+    sink: Sink,
+    sqlite: DurableObjectSqlite,
+    deadLetters: DeadLetters,
+  ): Pipeline {
+    return new Pipeline({
       sink,
-      openConnection: () => connect(databaseTarget(this.env, driver)),
+      shard: 'bench' in name ? `${name.bench}/${name.shard}` : String(name.shard),
+      openConnection: () => connect(databaseTarget(this.env, driverOf(name))),
       timers: systemTimers,
       random: Math.random,
-      ...(canHold ? { holdFrames: (work) => this.ctx.blockConcurrencyWhile(work) } : {}),
+      sqlite,
+      deadLetters,
+      failpoints: this.#failpoints,
+      // Memory and storage differ from here on. A new start reads what is stored; clients send the rest again.
+      onStorageFailure: (error) => {
+        console.error(JSON.stringify({ level: 'error', message: `The outbox failed: ${errorText(error)}` }));
+        this.ctx.abort('The outbox could not be written');
+      },
+      ...(this.#canHoldFrames(name)
+        ? { holdFrames: (work: () => Promise<void>) => this.ctx.blockConcurrencyWhile(work) }
+        : {}),
     });
-    return { options: sink.options, intake, brake: new Brake(canHold ? BRAKE_BEHIND_HOLDS : DEFAULT_BRAKE) };
   }
 
   // With the gate shut, answers of Postgres only arrive on a socket whose reads begin within that time. That is so for
   // coalescing-socket.ts, and not for the WebSocket of Neon's driver.
-  #canHoldFrames(driver: string | undefined): boolean {
+  #canHoldFrames(name: ShardName): boolean {
     try {
-      return databaseTarget(this.env, driver).driver === 'tcp';
+      return databaseTarget(this.env, driverOf(name)).driver === 'tcp';
     } catch {
       // Without a database there is nothing to write; each try will say so.
       return false;
@@ -102,15 +155,19 @@ export class Shard extends DurableObject<Env> {
   /** Takes a socket's upgrade. The Worker has checked everything about the request. */
   override async fetch(request: Request): Promise<Response> {
     const producer = request.headers.get(PRODUCER_HEADER) ?? crypto.randomUUID();
+    const protocol = offersV1(request) ? SLUICE_V1 : 'raw';
     const { 0: client, 1: server } = new WebSocketPair();
     this.#sockets += 1;
-    this.#producers.set(server, this.#known.connect(producer, Date.now()));
+    const attachment: Attachment = { producer, protocol, memory: undefined };
     if (this.#options.sockets === 'resident') this.#acceptResident(server);
     else {
       this.ctx.acceptWebSocket(server);
-      server.serializeAttachment({ producer } satisfies Attachment);
+      server.serializeAttachment(attachment);
     }
-    return new Response(null, { status: 101, webSocket: client, headers: { [PRODUCER_HEADER]: producer } });
+    this.#openSession(server, attachment);
+    const headers: Record<string, string> = { [PRODUCER_HEADER]: producer };
+    if (protocol === SLUICE_V1) headers['sec-websocket-protocol'] = SLUICE_V1;
+    return new Response(null, { status: 101, webSocket: client, headers });
   }
 
   #acceptResident(socket: WebSocket): void {
@@ -123,6 +180,20 @@ export class Shard extends DurableObject<Env> {
     };
     socket.addEventListener('close', forget);
     socket.addEventListener('error', forget);
+  }
+
+  #openSession(socket: WebSocket, { producer, protocol, memory }: Attachment): void {
+    const session = this.#intake.openSession(peerOf(socket), {
+      producer,
+      protocol,
+      nowMs: Date.now(),
+      memory,
+      onRemember: (remembered) => {
+        if (this.#residentSockets.has(socket)) return;
+        socket.serializeAttachment({ producer, protocol, memory: remembered } satisfies Attachment);
+      },
+    });
+    this.#sessions.set(socket, session);
   }
 
   override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {
@@ -143,24 +214,16 @@ export class Shard extends DurableObject<Env> {
     if (this.#ended.has(socket)) return;
     this.#ended.add(socket);
     this.#sockets = Math.max(0, this.#sockets - 1);
+    this.#sessions.get(socket)?.end();
   }
 
   // All of it is synchronous, so that frames of a socket cannot overtake each other.
   #receive(socket: WebSocket, frame: string | ArrayBuffer): void {
-    const producer = this.#producerOf(socket);
-    // Frames that were on their way when the shard closed the socket still arrive. Taking one behind a refused one
-    // would leave a hole that the client cannot know of.
-    if (producer === null) return;
-    // Not so where the client closed: its last frames count, though `readyState` is no longer OPEN when they come.
     const nowMs = Date.now();
-    const { accepted, errorFrame, isFull } = this.#intake.receive(producer, frame, nowMs);
-    if (accepted > 0) this.#alarm.armWithin(this.#options.alarmMs, nowMs);
-    if (errorFrame !== undefined) socket.send(errorFrame);
-    if (accepted > 0) this.#pauseIfDue(nowMs);
-    if (isFull) {
-      this.#producers.set(socket, null);
-      socket.close(closeCode('buffer_full'), refusalText('buffer_full').slice(0, 120));
-    }
+    // Where the client closed, its last frames count, though `readyState` is no longer OPEN when they come.
+    this.#sessions.get(socket)?.receive(frame, nowMs);
+    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs, nowMs);
+    this.#pauseIfDue(nowMs);
   }
 
   // Holds back frames by the input gate (src/ingest/brake.ts says why and when).
@@ -175,23 +238,22 @@ export class Shard extends DurableObject<Env> {
       .then(() => this.#brake.ended(Date.now()));
   }
 
-  #producerOf(socket: WebSocket): Producer | null {
-    const known = this.#producers.get(socket);
-    if (known !== undefined) return known;
-    const { producer } = socket.deserializeAttachment() as Attachment;
-    const woken = this.#known.connect(producer, Date.now());
-    this.#producers.set(socket, woken);
-    return woken;
-  }
-
   /**
    * The promise that what is buffered gets flushed whatever became of the timers. It never throws: the platform
    * drops an alarm for good after six failed tries.
    */
   override async alarm(): Promise<void> {
     this.#alarm.fired();
-    this.#intake.flush();
-    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs, Date.now());
+    // Armed first: whatever stops this handler, another one follows. A stopped shard waits for an operator.
+    if (this.#intake.isBusy && this.#pipeline?.state !== 'stopped') {
+      this.#alarm.armWithin(this.#options.alarmMs, Date.now());
+    }
+    try {
+      this.#failpoints.hit('in_alarm');
+      this.#intake.flush();
+    } catch (error) {
+      console.error(JSON.stringify({ level: 'error', message: `An alarm failed: ${errorText(error)}` }));
+    }
   }
 
   /** RPC: the shard's figures. */
@@ -204,12 +266,125 @@ export class Shard extends DurableObject<Env> {
     };
   }
 
-  /** RPC: flushes now, and answers with the figures once everything is committed. */
+  /** RPC: flushes now, and answers with the figures once everything is settled. */
   async drain(): Promise<ShardStats> {
     this.#intake.flush();
     await this.#intake.drained();
     return this.stats();
   }
+
+  /** RPC: deletes everything that this shard ever stored. For shards of a bench run, which nobody asks again. */
+  async wipe(): Promise<void> {
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+  }
+
+  // RPC: what operators ask (src/outbox/shard-admin.ts).
+
+  async deadLetterTotals(): Promise<DeadLetterTotals> {
+    return this.#letters.totals;
+  }
+
+  async listDeadLetters({ after, limit }: { after: number; limit: number }): Promise<DeadLetterPage> {
+    return this.#letters.list({ afterId: after, limit });
+  }
+
+  async readDeadLetter(id: number): Promise<DeadLetter | null> {
+    return this.#letters.read(id);
+  }
+
+  async retryDeadLetters({
+    ids,
+    payload,
+  }: {
+    ids: DeadLetterIds;
+    payload?: string;
+  }): Promise<RetriedDeadLetters> {
+    const pipeline = this.#pipeline as Pipeline;
+    const { rows, bytes } = pipeline.free;
+    // Out of the dead letters and into the outbox, in one step.
+    const { letters, missing, remaining } = this.#letters.take(ids, { maxRows: rows, maxBytes: bytes });
+    const edited = payload === undefined ? letters : letters.map((letter) => ({ ...letter, payload }));
+    pipeline.retry(edited, Date.now());
+    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs, Date.now());
+    const isFull = remaining > 0 && letters.length < MAX_TAKEN_DEAD_LETTERS && rows <= letters.length;
+    return { retried: letters.length, missing, remaining, isFull };
+  }
+
+  async dropDeadLetters({ ids }: { ids: DeadLetterIds }): Promise<DroppedDeadLetters> {
+    const dropped = this.#letters.drop(ids);
+    // There is room again for what the shard may have paused for.
+    if (this.#pipeline?.state === 'paused') this.#pipeline.flush();
+    return dropped;
+  }
+
+  async resume(): Promise<ShardState> {
+    await this.#pipeline?.resume();
+    await this.#pipeline?.tried();
+    return this.#state();
+  }
+
+  async drainShard({ closeSockets }: { closeSockets: boolean }): Promise<ShardState> {
+    if (closeSockets) this.#closeSockets();
+    this.#intake.flush();
+    await this.#pipeline?.settledOrPaused();
+    return this.#state();
+  }
+
+  #closeSockets(): void {
+    this.#pipeline?.drainSessions(DRAIN_RETRY_MS);
+    for (const socket of [...this.ctx.getWebSockets(), ...this.#residentSockets]) {
+      const session = this.#sessions.get(socket);
+      if (session?.protocol !== 'raw') continue;
+      session.end();
+      peerOf(socket).close(1001, 'The shard is draining: connect again');
+    }
+  }
+
+  #state(): ShardState {
+    const { state, lastError, lastErrorCode, buffered } = this.#intake.stats();
+    const isPaused = state === 'paused' || state === 'stopped';
+    return {
+      isPaused,
+      code: isPaused ? (lastErrorCode as ErrorCode | null) : null,
+      message: isPaused ? lastError : null,
+      buffered,
+      sockets: this.stats().sockets,
+      deadLetters: this.#letters.totals,
+    };
+  }
+
+  get #letters(): DeadLetters {
+    if (this.#deadLetters === undefined) {
+      throw new SluiceError('not_found', 'A shard that only counts frames has no dead letters');
+    }
+    return this.#deadLetters;
+  }
+}
+
+function driverOf(name: ShardName): string | undefined {
+  return 'bench' in name ? (name.driver ?? undefined) : undefined;
+}
+
+function offersV1(request: Request): boolean {
+  const offered = request.headers.get('sec-websocket-protocol') ?? '';
+  return offered.split(',').some((protocol) => protocol.trim() === SLUICE_V1);
+}
+
+// A socket that the client has just lost cannot be written to any more; its close event follows.
+function peerOf(socket: WebSocket): Peer {
+  return {
+    send(frame) {
+      try {
+        socket.send(frame);
+      } catch {}
+    },
+    close(code, reason) {
+      try {
+        socket.close(code, reason);
+      } catch {}
+    },
+  };
 }
 
 /** Answers a client's close. Without it the client waits for its own time limit; codes that only describe are not sent. */

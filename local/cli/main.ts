@@ -1,14 +1,16 @@
-/** The command line: `npm run bench`, `npm run dev`, `npm run migrate`. */
+/** The command line: one command for each script of package.json that runs it. */
 
 import { Command, CommanderError, Option } from 'commander';
 import { SUITES } from '../../src/bench/suites.ts';
 import { errorText, isSluiceError } from '../../src/errors.ts';
 import { allowedText, type OptionSpec } from '../../src/option-table.ts';
 import { bench } from './bench.ts';
+import { defineDeadLetters } from './dead-letters.ts';
 import { dev } from './dev.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { LOAD_PARAMETERS, load } from './load.ts';
 import { migrate } from './migrate.ts';
+import { defineShard } from './shard.ts';
 
 const program = new Command('sluice')
   .description('WebSocket messages in, Postgres rows out')
@@ -42,6 +44,9 @@ const loadCommand = program
 for (const [name, spec] of Object.entries(LOAD_PARAMETERS)) loadCommand.addOption(optionOf(name, spec));
 
 program.command('migrate').description('Bring the tables of DATABASE_URL up to date').action(migrate);
+
+defineDeadLetters(program);
+defineShard(program);
 
 function optionOf(name: string, spec: OptionSpec): Option {
   const value = { integer: '<n>', choice: '<word>', choices: '<words>', switch: '' }[spec.kind];

@@ -14,6 +14,7 @@ import {
   type BenchSinkSpec,
   benchSink,
   benchTableName,
+  createBenchCheckpoints,
   createBenchTable,
   dropBenchTable,
 } from './bench-sink.ts';
@@ -102,7 +103,9 @@ export class IngestHost implements SuiteHost {
 
   /** Drops every table of the suite. */
   async close(): Promise<void> {
-    for (const table of [...this.#parameters.modes, 'floor']) await this.#execute(dropBenchTable(table));
+    for (const table of [...this.#parameters.modes, 'floor', 'checkpoints']) {
+      await this.#execute(dropBenchTable(table));
+    }
   }
 
   async #mode(mode: WriterMode, onUnits: (done: number) => void): Promise<RepResult> {
@@ -234,6 +237,7 @@ export class IngestHost implements SuiteHost {
   async #recreate({ table, column }: BenchSinkSpec): Promise<void> {
     await this.#execute(dropBenchTable(table));
     await this.#execute(createBenchTable(table, column));
+    await this.#execute(createBenchCheckpoints());
   }
 
   #execute(statement: ReturnType<typeof sql.raw>): Promise<unknown> {
@@ -248,7 +252,7 @@ function insertOne(
   n: number,
 ): Promise<unknown> {
   return db.execute(
-    sql`insert into ${sql.raw(benchTableName(table))} (producer, sequence, payload, received_at) values (${producer}, ${n}, ${benchPayload(producer, n)}, ${new Date().toISOString()})`,
+    sql`insert into ${sql.raw(benchTableName(table))} (producer, epoch, sequence, payload, received_at) values (${producer}, ${0}, ${n}, ${benchPayload(producer, n)}, ${new Date().toISOString()})`,
   );
 }
 
@@ -259,12 +263,14 @@ function batchOf(producer: string, messages: number): MessageBatch {
     columns: {
       producers: rows.map(() => producer),
       sequences: rows,
+      epochs: rows.map(() => 0),
       payloads: rows.map((n) => benchPayload(producer, n)),
       plain: rows.map(() => true),
       receivedAtMs: rows.map(() => atMs),
     },
     from: 0,
     to: messages,
+    position: 0n,
     bytes: 0,
   };
 }

@@ -7,6 +7,9 @@ export interface BackoffOptions {
   maxMs: number;
 }
 
+/** For what somebody has to put right first: asked now and then whether it was. */
+export const PAUSE_BACKOFF: BackoffOptions = { baseMs: 1_000, maxMs: 30_000 };
+
 export const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 100, maxMs: 30_000 };
 
 /**

@@ -1,19 +1,26 @@
 /** An intake that only counts: the floor of the bench, which shows what the sockets alone can take. */
 
 import { emptyFlusherStats } from './flusher.ts';
-import type { Intake, IntakeStats, Producer, Receipt } from './intake.ts';
-
-const TAKEN: Receipt = { accepted: 0, errorFrame: undefined, isFull: false };
+import type { Intake, IntakeStats, Session } from './intake.ts';
 
 export class CountingIntake implements Intake {
   readonly isBusy = false;
   readonly isWriting = false;
   readonly fill = 0;
   #frames = 0;
+  // One session for all sockets: it knows nothing of them.
+  readonly #session: Session = {
+    receive: () => {
+      this.#frames += 1;
+    },
+    end() {},
+    protocol: 'raw',
+    memory: undefined,
+    isWelcome: true,
+  };
 
-  receive(_producer: Producer, _frame: string | ArrayBuffer, _nowMs: number): Receipt {
-    this.#frames += 1;
-    return TAKEN;
+  openSession(): Session {
+    return this.#session;
   }
 
   flush(): void {}
@@ -22,13 +29,25 @@ export class CountingIntake implements Intake {
 
   /** `received` counts frames here: nothing looks into them. */
   stats(): IntakeStats {
-    return {
-      received: this.#frames,
-      buffered: 0,
-      bufferedBytes: 0,
-      refused: {},
-      ...emptyFlusherStats(),
-      latency: { count: 0, maxMs: 0, indexes: [], counts: [] },
-    };
+    return { ...emptyIntakeStats(), received: this.#frames };
   }
+}
+
+/** The figures of an intake that has seen nothing. */
+export function emptyIntakeStats(): IntakeStats {
+  return {
+    ...emptyFlusherStats(),
+    received: 0,
+    recovered: 0,
+    duplicate: 0,
+    buffered: 0,
+    bufferedBytes: 0,
+    outboxBytes: 0,
+    spilled: 0,
+    storageRowsWritten: 0,
+    refused: {},
+    deadLetters: 0,
+    deadLettersFull: false,
+    latency: { count: 0, maxMs: 0, indexes: [], counts: [] },
+  };
 }

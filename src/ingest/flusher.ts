@@ -1,17 +1,39 @@
 /**
  * Moves messages from a buffer to Postgres at its own pace: cuts batches by rows, bytes and age, keeps at most
- * `workers` of them in flight, and tries again with backoff until each is written.
+ * `workers` of them in flight, and tries again with backoff until each is written. A batch that Postgres refuses for
+ * what is in it is split until the messages at fault are found.
  *
- * Maintained invariant: a message taken from the buffer is either settled after its write resolved, or put back
- * after it failed; nothing is dropped here. With one worker, batches are written in the order of their messages.
+ * Maintained invariant: a message taken from the buffer is settled after its write resolved, or condemned after it
+ * was refused alone, or put back; nothing is dropped here. With one worker, batches are written in the order of their
+ * messages.
  */
 
-import { errorText } from '../errors.ts';
-import { type BackoffOptions, backoffMs, DEFAULT_BACKOFF } from './backoff.ts';
+import type { FaultClass } from '../database/fault-class.ts';
+import { type ErrorCode, errorText, isSluiceError, SluiceError } from '../errors.ts';
+import { type BackoffOptions, backoffMs, DEFAULT_BACKOFF, PAUSE_BACKOFF } from './backoff.ts';
+import { isolate } from './isolate.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
-import { type MessageBatch, rowsOf } from './message-batch.ts';
+import { type MessageBatch, rowsOf, sliceBatch } from './message-batch.ts';
 import type { MessageBuffer } from './message-buffer.ts';
 import type { Timers } from './timers.ts';
+
+/**
+ * How a write ended: the batch is committed, or the buffer itself learned that it and perhaps more was settled
+ * elsewhere and has moved on, so that everything taken from it is void.
+ */
+export type WriteEnd = { state: 'committed' } | { state: 'moved'; settledRows: number };
+
+/** `stop`: the shard's view and the database's differ, and only an operator may decide. */
+export type FlushFault = FaultClass | 'stop';
+
+/**
+ * - `running`: writes, or has nothing to write.
+ * - `retrying`: the last try failed, and another follows soon.
+ * - `paused`: Postgres refuses for a reason that somebody has to remove (a missing table, a password, no room for dead
+ *   letters); another try follows now and then.
+ * - `stopped`: nothing is tried before `resume`.
+ */
+export type FlusherState = 'running' | 'retrying' | 'paused' | 'stopped';
 
 export interface FlusherOptions {
   buffer: MessageBuffer;
@@ -19,7 +41,11 @@ export interface FlusherOptions {
    * Turns a batch into what will be sent, and returns what sends it: that resolves once Postgres has committed the
    * batch. `worker` counts from 0.
    */
-  prepare: (batch: MessageBatch, worker: number) => () => Promise<void>;
+  prepare: (batch: MessageBatch, worker: number) => () => Promise<WriteEnd>;
+  /** What kind of failure it was. */
+  classify: (error: unknown) => FlushFault;
+  /** Takes a message that Postgres refused alone; false where there is no room. Missing: it is tried for ever. */
+  condemn?: (message: MessageBatch, error: unknown) => boolean;
   /** Waiting rows that trigger a flush. */
   triggerRows: number;
   /** The most rows that one batch holds. */
@@ -40,12 +66,15 @@ export interface FlusherOptions {
 
 interface PreparedBatch {
   batch: MessageBatch;
-  write: () => Promise<void>;
+  write: () => Promise<WriteEnd>;
 }
 
 export interface FlusherStats {
+  state: FlusherState;
   /** Messages that Postgres has committed. */
-  flushed: number;
+  committed: number;
+  /** Messages that Postgres has refused for their content. */
+  dead: number;
   /** Batches that Postgres has committed. */
   flushes: number;
   /** Tries that failed, in all and since the last one that went well. */
@@ -53,12 +82,23 @@ export interface FlusherStats {
   failuresInARow: number;
   /** The last failure's text and time; kept after recovery, so that a short outage can be seen later. */
   lastError: string | null;
+  lastErrorCode: ErrorCode | null;
   lastErrorAtMs: number | null;
 }
 
 /** The figures before anything was flushed. */
 export function emptyFlusherStats(): FlusherStats {
-  return { flushed: 0, flushes: 0, failures: 0, failuresInARow: 0, lastError: null, lastErrorAtMs: null };
+  return {
+    state: 'running',
+    committed: 0,
+    dead: 0,
+    flushes: 0,
+    failures: 0,
+    failuresInARow: 0,
+    lastError: null,
+    lastErrorCode: null,
+    lastErrorAtMs: null,
+  };
 }
 
 export class Flusher {
@@ -122,6 +162,18 @@ export class Flusher {
     this.#pump();
   }
 
+  /** The same, but a backoff has to end first. */
+  flushSoon(): void {
+    this.#forcedRows = this.#options.buffer.waitingRows;
+    this.#pump();
+  }
+
+  /** Ends a stop or a pause: an operator says that it may go on. */
+  resume(): void {
+    this.#stats.state = 'running';
+    this.flush();
+  }
+
   /** Resolves when everything that is in the buffer now, or comes in until then, is committed. */
   drained(): Promise<void> {
     if (this.#options.buffer.rows === 0) return Promise.resolve();
@@ -162,7 +214,7 @@ export class Flusher {
 
   #isDue(): boolean {
     const { buffer, triggerRows, batchBytes, timers } = this.#options;
-    if (buffer.waitingRows === 0) return false;
+    if (buffer.waitingRows === 0 || this.#stats.state === 'stopped') return false;
     if (this.#retryAtMs > 0 && timers.now() < this.#retryAtMs) return false;
     return (
       this.#forcedRows > 0 ||
@@ -178,29 +230,24 @@ export class Flusher {
   }
 
   async #run({ batch, write }: PreparedBatch, worker: number): Promise<void> {
-    const { buffer, timers, random, backoff = DEFAULT_BACKOFF, onProgress } = this.#options;
+    const { buffer, timers, onProgress } = this.#options;
     const startedAtMs = timers.now();
+    let end: WriteEnd;
     try {
-      await write();
+      end = await write();
     } catch (error) {
-      // The younger batch first: what is put back last goes out first.
-      if (this.#next !== undefined) this.#putBack(this.#next.batch);
-      this.#next = undefined;
-      this.#putBack(batch);
-      this.#stats.failures += 1;
-      this.#stats.failuresInARow += 1;
-      this.#stats.lastError = errorText(error);
-      this.#stats.lastErrorAtMs = timers.now();
-      this.#retryAtMs = timers.now() + backoffMs(this.#stats.failuresInARow, random(), backoff);
-      this.#release(worker);
+      await this.#recover(batch, error, worker);
       return;
     }
-    buffer.settle(batch);
-    this.#latency.record(timers.now() - startedAtMs);
-    this.#stats.flushed += rowsOf(batch);
-    this.#stats.flushes += 1;
-    this.#stats.failuresInARow = 0;
-    this.#retryAtMs = 0;
+    if (end.state === 'committed') {
+      buffer.settle(batch);
+      this.#latency.record(timers.now() - startedAtMs);
+      this.#stats.committed += rowsOf(batch);
+    } else {
+      this.#stats.committed += end.settledRows;
+      this.#next = undefined;
+    }
+    this.#succeeded();
     const next = this.#next;
     if (next === undefined) {
       this.#release(worker);
@@ -210,6 +257,94 @@ export class Flusher {
     onProgress?.();
     void this.#run(next, worker);
     this.#prepareNext();
+  }
+
+  #succeeded(): void {
+    this.#stats.flushes += 1;
+    this.#stats.failuresInARow = 0;
+    this.#stats.state = 'running';
+    this.#retryAtMs = 0;
+  }
+
+  async #recover(batch: MessageBatch, error: unknown, worker: number): Promise<void> {
+    const { classify, condemn } = this.#options;
+    const fault = classify(error);
+    if (fault === 'isolate' && condemn !== undefined) await this.#isolate(batch, error, worker, condemn);
+    else this.#failed(batch, fault, error);
+    this.#release(worker);
+  }
+
+  async #isolate(
+    batch: MessageBatch,
+    error: unknown,
+    worker: number,
+    condemn: NonNullable<FlusherOptions['condemn']>,
+  ): Promise<void> {
+    const { buffer, classify } = this.#options;
+    let hasMoved = false;
+    this.#noteFailure(error);
+    const end = await isolate(batch.from, batch.to, error, {
+      attempt: async (from, to) => {
+        const written = await this.#prepare(sliceBatch(batch, from, to), worker).write();
+        if (written.state === 'committed') return;
+        hasMoved = true;
+        this.#stats.committed += written.settledRows;
+        throw new Error('The rest of the batch is settled elsewhere');
+      },
+      classify: (fault) => {
+        const found = hasMoved ? 'retry' : classify(fault);
+        return found === 'stop' ? 'pause' : found;
+      },
+      settle: (from, to) => {
+        buffer.settle(sliceBatch(batch, from, to));
+        this.#stats.committed += to - from;
+        this.#succeeded();
+      },
+      condemn: (row, fault) => {
+        if (!condemn(sliceBatch(batch, row, row + 1), fault)) return false;
+        this.#stats.dead += 1;
+        return true;
+      },
+    });
+    if (hasMoved) {
+      this.#next = undefined;
+      this.#succeeded();
+    } else if (end.state === 'done') {
+      this.#succeeded();
+    } else {
+      const rest = sliceBatch(batch, end.from, batch.to);
+      if (end.reason === 'dead_letters_full') {
+        this.#failed(
+          rest,
+          'pause',
+          new SluiceError(
+            'dead_letters_full',
+            'There is no room for another dead letter: drop or retry some; until then nothing is written',
+            { cause: end.error },
+          ),
+        );
+      } else this.#failed(rest, classify(end.error), end.error);
+    }
+  }
+
+  #noteFailure(error: unknown): void {
+    this.#stats.failures += 1;
+    this.#stats.lastError = errorText(error);
+    this.#stats.lastErrorCode = isSluiceError(error) ? error.code : 'database_refused';
+    this.#stats.lastErrorAtMs = this.#options.timers.now();
+  }
+
+  #failed(batch: MessageBatch, fault: FlushFault, error: unknown): void {
+    const { timers, random, backoff = DEFAULT_BACKOFF } = this.#options;
+    // The younger batch first: what is put back last goes out first.
+    if (this.#next !== undefined) this.#putBack(this.#next.batch);
+    this.#next = undefined;
+    this.#putBack(batch);
+    this.#noteFailure(error);
+    this.#stats.failuresInARow += 1;
+    this.#stats.state = fault === 'stop' ? 'stopped' : fault === 'pause' ? 'paused' : 'retrying';
+    const waits = fault === 'pause' ? PAUSE_BACKOFF : backoff;
+    this.#retryAtMs = timers.now() + backoffMs(this.#stats.failuresInARow, random(), waits);
   }
 
   // What was due once stays due: it does not wait for its age again when the backoff is over.
@@ -231,7 +366,7 @@ export class Flusher {
   // One timer, for the next moment at which something may be due without a new message.
   #setTimer(): void {
     const { buffer, timers, triggerRows, batchBytes } = this.#options;
-    if (buffer.waitingRows === 0 || this.#idleWorkers.length === 0) return;
+    if (buffer.waitingRows === 0 || this.#idleWorkers.length === 0 || this.#stats.state === 'stopped') return;
     const isDueBySize =
       this.#forcedRows > 0 || buffer.waitingRows >= triggerRows || buffer.waitingBytes >= batchBytes;
     const dueAtMs = isDueBySize ? this.#retryAtMs : Math.max(this.#retryAtMs, this.#lingerEndsAtMs());

@@ -44,13 +44,13 @@ export class FrameHold {
   }
 
   /** Runs one write, at once or when its time has come. */
-  async run(write: () => Promise<void>): Promise<void> {
+  async run<Result>(write: () => Promise<Result>): Promise<Result> {
     while (!this.#mayWrite()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#cancelIdle?.();
     this.#cancelIdle = undefined;
     this.#writes += 1;
     try {
-      await write();
+      return await write();
     } finally {
       this.#writes -= 1;
       this.#afterWrite();

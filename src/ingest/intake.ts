@@ -4,45 +4,83 @@
  */
 
 import type { RefusalCode } from '../protocol/frame.ts';
+import type { AckLevel } from '../protocol/sluice-v1.ts';
 import type { FlusherStats } from './flusher.ts';
 import type { HistogramSnapshot } from './latency-histogram.ts';
 
-/** A producer as its shard knows it. */
-export interface Producer {
-  readonly name: string;
-  /** The sequence that its next message gets. */
-  nextSequence: number;
+/** A socket as a session sees it. */
+export interface Peer {
+  send(frame: string): void;
+  close(code: number, reason: string): void;
 }
 
-/** What became of a frame. */
-export interface Receipt {
-  /** Messages taken. */
-  accepted: number;
-  /** The frame that answers refusals, ready to be sent; undefined where all was taken. */
-  errorFrame: string | undefined;
-  /** True when the buffer had no room: the socket is to be closed. */
-  isFull: boolean;
+/** What a session of `sluice.v1` keeps through a hibernation. */
+export interface SessionMemory {
+  epoch: number;
+  ack: AckLevel;
 }
+
+/** One socket's talk with the shard. */
+export interface Session {
+  readonly protocol: 'raw' | 'sluice.v1';
+  /** Takes a frame that arrived at `nowMs`. Synchronous: handlers interleave at every await, and order must hold. */
+  receive(frame: string | ArrayBuffer, nowMs: number): void;
+  /** The socket is gone. */
+  end(): void;
+  /** What to give to `openSession` after a hibernation; undefined while there is nothing to remember. */
+  readonly memory: SessionMemory | undefined;
+  /** False until a client of `sluice.v1` was welcomed. */
+  readonly isWelcome: boolean;
+}
+
+export interface SessionRequest {
+  producer: string;
+  /** `raw`, or the subprotocol. */
+  protocol: 'raw' | 'sluice.v1';
+  nowMs: number;
+  /** The session was there before the shard fell asleep. */
+  memory?: SessionMemory | undefined;
+  /** Called when `memory` has changed. */
+  onRemember?: ((memory: SessionMemory) => void) | undefined;
+}
+
+/** Reasons why messages were not taken, as counted. */
+export type RefusedReason = RefusalCode | 'gap' | 'over_credit' | 'invalid_frame' | 'unknown_type';
 
 /** Figures of one shard since its object was last started. */
 export interface IntakeStats extends FlusherStats {
-  /** Messages accepted. Always `flushed + buffered`. */
+  /**
+   * Messages that arrived, were found in the outbox at the start, or were retried from the dead letters. Always
+   * `committed + dead + duplicate + refused + buffered`.
+   */
   received: number;
-  /** Messages accepted and not yet committed, and what they count for in the buffer's limit. */
+  /** Of these, the ones that were found in the outbox at the start. */
+  recovered: number;
+  /** Messages that had been taken before, and were only acked again. */
+  duplicate: number;
+  /** Messages accepted and not yet settled, and what they count for in memory. */
   buffered: number;
   bufferedBytes: number;
+  /** Text in the outbox, and the messages of it that are not in memory. */
+  outboxBytes: number;
+  spilled: number;
+  /** Rows written to the shard's storage: what Cloudflare bills. */
+  storageRowsWritten: number;
   /** Messages refused, by reason. */
-  refused: Partial<Record<RefusalCode, number>>;
+  refused: Partial<Record<RefusedReason, number>>;
+  /** Dead letters kept now. */
+  deadLetters: number;
+  /** True where there is no room for further ones. */
+  deadLettersFull: boolean;
   /** How long the batches took to be written. */
   latency: HistogramSnapshot;
 }
 
 export interface Intake {
-  /** Takes a frame that arrived at `nowMs`. Synchronous: handlers interleave at every await, and order must hold. */
-  receive(producer: Producer, frame: string | ArrayBuffer, nowMs: number): Receipt;
+  openSession(peer: Peer, request: SessionRequest): Session;
   /** True while messages wait for Postgres. */
   readonly isBusy: boolean;
-  /** Share of the buffer in use, 0 to 1. */
+  /** How near the intake is to the point where it has to slow the senders down, 0 to 1. */
   readonly fill: number;
   /** True while a batch is on its way to Postgres. */
   readonly isWriting: boolean;
@@ -51,13 +89,4 @@ export interface Intake {
   /** Resolves when nothing is buffered any more. */
   drained(): Promise<void>;
   stats(): IntakeStats;
-}
-
-/**
- * A producer that has just connected. Its sequences begin at the time of day in microseconds: one producer sends
- * less than a million messages a second for hours on end, so they grow over reconnects, hibernation and restarts of
- * the shard without any storage.
- */
-export function startProducer(name: string, nowMs: number): Producer {
-  return { name, nextSequence: nowMs * 1000 };
 }

@@ -1,8 +1,15 @@
-/** From frames to Postgres, for one shard: decode, number, buffer, flush. */
+/** From frames to Postgres, for one shard: decode, number, store, ack, flush. */
 
-import type { Connection } from '../database/connection.ts';
+import { type Connection, sqlState } from '../database/connection.ts';
 import { ConnectionSlot } from '../database/connection-slot.ts';
-import { MAX_FRAME_BYTES } from '../limits.ts';
+import { faultClassOf } from '../database/fault-class.ts';
+import { errorText, isSluiceError, SluiceError } from '../errors.ts';
+import { type Failpoints, NO_FAILPOINTS } from '../failpoints.ts';
+import { GROUP_CHARACTERS, GROUP_ROWS, MAX_FRAME_BYTES } from '../limits.ts';
+import type { DeadLetter, DeadLetters } from '../outbox/dead-letters.ts';
+import { createOutboxTables, lanesInOutbox, OutboxLane } from '../outbox/outbox-lane.ts';
+import { ProducerRegistry } from '../outbox/producer-registry.ts';
+import type { Sqlite } from '../outbox/sqlite.ts';
 import {
   type DecodedFrame,
   decodeFrame,
@@ -11,60 +18,145 @@ import {
   type RefusalCode,
 } from '../protocol/frame.ts';
 import { shardOf } from '../protocol/producer.ts';
+import { type Credit, encodeCredit } from '../protocol/sluice-v1.ts';
 import type { Sink } from '../sink.ts';
+import { type CheckpointKey, startIncarnation, writeOnce } from '../writers/write-once.ts';
+import type { Write } from '../writers/writer.ts';
 import { WRITERS } from '../writers/writers.ts';
-import { emptyFlusherStats, Flusher } from './flusher.ts';
+import { emptyIntakeStats } from './counting-intake.ts';
+import { creditOf, type Room } from './credit.ts';
+import { Flusher, type FlusherState, type FlushFault, type WriteEnd } from './flusher.ts';
 import { FrameHold } from './frame-hold.ts';
-import type { Intake, IntakeStats, Producer, Receipt } from './intake.ts';
+import type { Intake, IntakeStats, Peer, RefusedReason, Session, SessionRequest } from './intake.ts';
+import { type Lane, MemoryLane } from './lane.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
-import { MESSAGE_OVERHEAD_BYTES, MemoryBuffer, type MessageBuffer } from './message-buffer.ts';
+import { MESSAGE_OVERHEAD_BYTES, type MessageBatch, messageAt, rowsOf } from './message-batch.ts';
+import { type Producer, RAW_EPOCH, untrackedProducer } from './producer.ts';
+import { Producers } from './producers.ts';
+import { RawSession } from './raw-session.ts';
 import type { Timers } from './timers.ts';
+import { V1Session } from './v1-session.ts';
 
 export interface PipelineOptions {
   sink: Sink;
+  /** Names the shard among those that write to the same database. Default: `0`. */
+  shard?: string;
   openConnection: () => Promise<Connection>;
   timers: Timers;
   /** A number from 0 to below 1. */
   random: () => number;
+  /** A text that nobody else ever got. Default: a random UUID. */
+  randomId?: () => string;
+  /** The shard's storage. Missing: messages wait in memory only, whatever the sink's `durability`. */
+  sqlite?: Sqlite;
+  /** Where messages go that Postgres refuses for their content. Missing: their batch is tried for ever. */
+  deadLetters?: DeadLetters;
+  failpoints?: Failpoints;
   /** Called after each batch that was written or failed. */
   onProgress?: () => void;
+  /** Called when the storage cannot be written: what is in memory and what is stored differ from then on. */
+  onStorageFailure?: (error: unknown) => void;
   /** Does some work while no frames are delivered. Used for the writes of a shard whose buffer fills up. */
   holdFrames?: (work: () => Promise<void>) => Promise<void>;
 }
 
-interface Lane {
-  buffer: MessageBuffer;
-  flusher: Flusher;
+/** What became of a raw frame. */
+export interface Receipt {
+  /** Messages taken. */
+  accepted: number;
+  /** The frame that answers refusals, ready to be sent; undefined where all was taken. */
+  errorFrame: string | undefined;
+  /** True when there was no room: the socket is to be closed. */
+  isFull: boolean;
 }
 
-export class Pipeline implements Intake {
-  readonly #sink: Sink;
-  readonly #frameLimits: FrameLimits;
-  readonly #lanes: Lane[];
-  readonly #refused: Partial<Record<RefusalCode, number>> = {};
-  #received = 0;
+interface LaneOfShard {
+  lane: Lane;
+  flusher: Flusher;
+  /** Where the lane is durable. */
+  outbox: OutboxLane | undefined;
+  slot: ConnectionSlot;
+}
 
-  constructor({ sink, openConnection, timers, random, onProgress, holdFrames }: PipelineOptions) {
+/** Sessions that had no credit are told of it again once the room has grown to this share of what ends the credit. */
+const CREDIT_RETURNS_AT = 0.75;
+
+export class Pipeline implements Intake {
+  readonly timers: Timers;
+  readonly producers: ProducerRegistry;
+  readonly hasOutbox: boolean;
+  readonly frameLimits: FrameLimits;
+  readonly delivery: 'exactly-once' | 'at-least-once';
+  readonly #sink: Sink;
+  readonly #shard: string;
+  readonly #sqlite: Sqlite | undefined;
+  readonly #deadLetters: DeadLetters | undefined;
+  readonly #failpoints: Failpoints;
+  readonly #onStorageFailure: ((error: unknown) => void) | undefined;
+  readonly #lanes: LaneOfShard[];
+  /** Lanes that producers are assigned to; further ones are only emptied. */
+  readonly #openLanes: number;
+  readonly #rawProducers = new Producers();
+  readonly #sessions = new Map<Producer, V1Session>();
+  readonly #refused: Partial<Record<RefusedReason, number>> = {};
+  #received = 0;
+  #duplicate = 0;
+  #recovered = 0;
+  /** Sessions that get an ack once the group is stored. */
+  readonly #toAck = new Set<V1Session>();
+  #groupSinceMs: number | undefined;
+  #isGroupTimerSet = false;
+  #hasSessionWithoutCredit = false;
+  #progressWaiters: (() => void)[] = [];
+
+  constructor(options: PipelineOptions) {
+    const { sink, openConnection, timers, random, holdFrames, sqlite, onProgress } = options;
     this.#sink = sink;
-    this.#frameLimits = { maxMessageBytes: sink.options.maxMessageBytes, maxFrameBytes: MAX_FRAME_BYTES };
+    this.#shard = options.shard ?? '0';
+    this.timers = timers;
+    this.frameLimits = { maxMessageBytes: sink.options.maxMessageBytes, maxFrameBytes: MAX_FRAME_BYTES };
+    this.hasOutbox = sqlite !== undefined && sink.options.durability === 'outbox';
+    this.#sqlite = sqlite;
+    this.#deadLetters = options.deadLetters;
+    this.#failpoints = options.failpoints ?? NO_FAILPOINTS;
+    this.#onStorageFailure = options.onStorageFailure;
+    this.producers = new ProducerRegistry(this.hasOutbox ? sqlite : undefined);
     const writer = WRITERS[sink.options.writer];
     const plan = writer.plan(sink.options);
+    const isFenced = this.hasOutbox && writer.isExactlyOnce;
+    this.delivery = isFenced ? 'exactly-once' : 'at-least-once';
+    this.#openLanes = plan.lanes;
+    if (this.hasOutbox) createOutboxTables(sqlite as Sqlite);
+    const lanes = this.hasOutbox ? Math.max(plan.lanes, lanesInOutbox(sqlite as Sqlite)) : plan.lanes;
     const hold =
-      holdFrames === undefined ? undefined : new FrameHold({ holdFrames, fill: () => this.fill, timers });
-    this.#lanes = Array.from({ length: plan.lanes }, () => {
-      const buffer = new MemoryBuffer();
+      holdFrames === undefined
+        ? undefined
+        : new FrameHold({ holdFrames, fill: () => this.#memoryFill, timers });
+    this.#lanes = Array.from({ length: lanes }, (_, number) => {
+      const outbox = this.hasOutbox ? this.#openOutboxLane(number, plan.lanes, isFenced, options) : undefined;
+      const lane = outbox ?? new MemoryLane((producer) => this.#onCommitted(producer));
       const workers = Array.from({ length: plan.workersPerLane }, () => ({
         slot: new ConnectionSlot({ open: openConnection, timers }),
         prepare: writer.create(sink),
       }));
       const flusher = new Flusher({
-        buffer,
+        buffer: lane,
         prepare: (batch, index) => {
           const { slot, prepare } = workers[index] as (typeof workers)[number];
-          const write = prepare(batch);
-          const send = (): Promise<void> => slot.use(write);
+          const write = prepareRows(prepare, batch);
+          const send =
+            isFenced && outbox !== undefined
+              ? this.#prepareOnce(outbox, number, batch, write, slot)
+              : async (): Promise<WriteEnd> => {
+                  await slot.use((connection) => write(connection));
+                  return { state: 'committed' };
+                };
           return () => (hold === undefined ? send() : hold.run(send));
         },
+        classify,
+        ...(this.#deadLetters === undefined
+          ? {}
+          : { condemn: (message, error) => this.#condemn(lane, message, error) }),
         triggerRows: plan.triggerRows,
         maxRows: plan.maxRows,
         batchBytes: sink.options.batchBytes,
@@ -72,117 +164,496 @@ export class Pipeline implements Intake {
         workers: plan.workersPerLane,
         timers,
         random,
-        ...(onProgress === undefined ? {} : { onProgress }),
+        onProgress: () => {
+          this.#afterFlush();
+          onProgress?.();
+        },
       });
-      return { buffer, flusher };
+      return { lane, flusher, outbox, slot: (workers[0] as (typeof workers)[number]).slot };
+    });
+    for (const { lane } of this.#lanes) this.#recovered += lane.rows;
+    this.#received = this.#recovered;
+    if (this.#recovered > 0) for (const { flusher } of this.#lanes) flusher.notify();
+  }
+
+  #openOutboxLane(number: number, lanes: number, isFenced: boolean, options: PipelineOptions): OutboxLane {
+    return new OutboxLane({
+      sqlite: options.sqlite as Sqlite,
+      lane: number,
+      producers: this.producers,
+      failpoints: this.#failpoints,
+      maxMemoryBytes: options.sink.options.maxBufferBytes / lanes,
+      isFenced,
+      now: () => options.timers.now(),
+      randomId: options.randomId ?? (() => crypto.randomUUID()),
+      onCommitted: (producer) => this.#onCommitted(producer),
+      hasSession: (producer) => this.#sessions.has(producer),
     });
   }
 
+  get maxMessageBytes(): number {
+    return this.#sink.options.maxMessageBytes;
+  }
+
+  // Sessions.
+
+  openSession(peer: Peer, { producer, protocol, nowMs, memory, onRemember }: SessionRequest): Session {
+    if (protocol === 'raw') return new RawSession(this, peer, this.#rawProducers.connect(producer, nowMs));
+    const session = new V1Session(this, peer, producer, onRemember);
+    if (memory !== undefined) session.wake(memory);
+    return session;
+  }
+
+  /** The session is its producer's one and only. */
+  welcome(producer: Producer, session: V1Session): void {
+    const before = this.#sessions.get(producer);
+    this.#sessions.set(producer, session);
+    if (before !== session) before?.close('replaced', 'Another session of this producer was welcomed');
+  }
+
+  leave(producer: Producer, session: V1Session): void {
+    this.#toAck.delete(session);
+    if (this.#sessions.get(producer) !== session) return;
+    this.#sessions.delete(producer);
+    this.producers.release(producer);
+  }
+
+  /** Acks a session with the group that is being gathered. */
+  ackSoon(session: V1Session): void {
+    this.#toAck.add(session);
+    this.#openGroup(this.timers.now());
+  }
+
+  /** What each session may have on its way. */
+  get credit(): Credit {
+    return creditOf(this.#room(), Math.max(1, this.#sessions.size));
+  }
+
+  #room(): Room {
+    const { maxOutboxBytes, maxOutboxRows, maxBufferBytes } = this.#sink.options;
+    let rows = 0;
+    let bytes = 0;
+    for (const { lane } of this.#lanes) {
+      rows += lane.rows;
+      bytes += this.hasOutbox ? lane.storedBytes : lane.bytes;
+    }
+    return {
+      rows,
+      maxRows: maxOutboxRows,
+      bytes,
+      maxBytes: this.hasOutbox ? maxOutboxBytes : maxBufferBytes,
+    };
+  }
+
+  // Frames.
+
+  /** Takes the frame of a raw socket. */
   receive(producer: Producer, frame: string | ArrayBuffer, nowMs: number): Receipt {
-    const decoded = decodeFrame(frame, this.#frameLimits);
+    const decoded = decodeFrame(frame, this.frameLimits);
     const { payloads, plain, refusedCount } = decoded;
+    this.#received += payloads.length + refusedCount;
     if (refusedCount > 0) this.#countRefusals(decoded);
     if (payloads.length > 0) {
       if (!this.#hasRoomFor(payloads)) return this.#refuseFrame(payloads, refusedCount);
-      const { buffer, flusher } = this.#laneOf(producer.name);
-      buffer.append({
-        producer: producer.name,
-        firstSequence: producer.nextSequence,
-        payloads,
-        plain,
-        receivedAtMs: nowMs,
-      });
+      this.gather(producer, producer.nextSequence, payloads, plain, nowMs);
       producer.nextSequence += payloads.length;
-      this.#received += payloads.length;
-      flusher.notify();
+      this.afterGather(nowMs);
     }
     const errorFrame =
-      refusedCount === 0 ? undefined : encodeErrorFrame(decoded.refusals, refusedCount, this.#frameLimits);
+      refusedCount === 0 ? undefined : encodeErrorFrame(decoded.refusals, refusedCount, this.frameLimits);
     return { accepted: payloads.length, errorFrame, isFull: false };
   }
 
   #countRefusals({ refusals, refusedCount }: DecodedFrame): void {
-    for (const { code } of refusals) this.#countRefused(code, 1);
+    for (const { code } of refusals) this.countRefused(code, 1);
     // Refusals beyond those spelled out are counted under the last reason given, so that the sums hold.
     const unnamed = refusedCount - refusals.length;
-    if (unnamed > 0) this.#countRefused(refusals.at(-1)?.code ?? 'invalid_json', unnamed);
+    if (unnamed > 0) this.countRefused(refusals.at(-1)?.code ?? 'invalid_json', unnamed);
   }
 
   #refuseFrame(payloads: readonly string[], refusedCount: number): Receipt {
     // A frame that the empty buffer could not hold will never fit: "try again later" would be a lie.
-    const isFull = bufferBytesOf(payloads) <= this.#sink.options.maxBufferBytes;
-    const code = isFull ? 'buffer_full' : 'frame_too_large';
-    this.#countRefused(code, payloads.length);
+    const isFull = bufferBytesOf(payloads) <= this.#room().maxBytes;
+    const code: RefusalCode = isFull ? 'buffer_full' : 'frame_too_large';
+    this.countRefused(code, payloads.length);
     const errorFrame = encodeErrorFrame(
       [{ line: 0, code }],
       refusedCount + payloads.length,
-      this.#frameLimits,
+      this.frameLimits,
     );
     return { accepted: 0, errorFrame, isFull };
   }
 
+  /** Adds messages of one producer, with sequences that follow each other; call `afterGather` once a frame is done. */
+  gather(
+    producer: Producer,
+    firstSequence: number,
+    payloads: string[],
+    plain: boolean[],
+    receivedAtMs: number,
+  ): void {
+    const { lane, flusher } = this.#laneOf(producer.name);
+    lane.gather(producer, firstSequence, payloads, plain, receivedAtMs);
+    if (!this.hasOutbox) flusher.notify();
+  }
+
+  /** Starts what is due after a frame's messages were gathered. */
+  afterGather(nowMs: number): void {
+    if (this.hasOutbox) this.#openGroup(nowMs);
+  }
+
+  // Opens a group, or closes it where it has the size or the age: a flood keeps timers from going off, so every frame
+  // looks at the clock.
+  #openGroup(nowMs: number): void {
+    const { groupMs } = this.#sink.options;
+    if (this.#groupSinceMs === undefined) {
+      this.#groupSinceMs = nowMs;
+      if (!this.#isGroupTimerSet) this.#setGroupTimer(groupMs);
+      if (groupMs > 0) return;
+    }
+    if (nowMs - this.#groupSinceMs >= groupMs && groupMs > 0) this.storeGroup();
+    else {
+      for (const { lane } of this.#lanes) {
+        if (lane.gatheredCharacters >= GROUP_CHARACTERS || lane.gatheredRows >= GROUP_ROWS) {
+          this.storeGroup();
+          return;
+        }
+      }
+    }
+  }
+
+  // The timer is not moved for each group: one that is early looks at the clock and waits for the rest.
+  #setGroupTimer(delayMs: number): void {
+    this.#isGroupTimerSet = true;
+    this.timers.after(delayMs, () => {
+      this.#isGroupTimerSet = false;
+      if (this.#groupSinceMs === undefined) return;
+      const restMs = this.#groupSinceMs + this.#sink.options.groupMs - this.timers.now();
+      if (restMs <= 0) this.storeGroup();
+      else this.#setGroupTimer(restMs);
+    });
+  }
+
+  /** Stores what was gathered, and acks it in the same turn: the acks leave when the rows are durable. */
+  storeGroup(): void {
+    if (this.#groupSinceMs === undefined) return;
+    this.#groupSinceMs = undefined;
+    try {
+      if (this.hasOutbox) {
+        this.#failpoints.hit('before_outbox_write');
+        for (const { lane, flusher } of this.#lanes) {
+          if (lane.gatheredRows === 0) continue;
+          lane.store();
+          flusher.notify();
+        }
+        this.#failpoints.hit('after_outbox_write');
+      }
+    } catch (error) {
+      this.#failStorage(error);
+      return;
+    }
+    this.#sendAcks();
+  }
+
+  #failStorage(error: unknown): void {
+    const onStorageFailure = this.#onStorageFailure;
+    if (onStorageFailure === undefined) throw error;
+    onStorageFailure(error);
+  }
+
+  #sendAcks(): void {
+    if (this.#toAck.size === 0) return;
+    const { credit } = this;
+    const creditText = encodeCredit(credit);
+    if (credit.bytes === 0) this.#hasSessionWithoutCredit = true;
+    const sessions = [...this.#toAck];
+    this.#toAck.clear();
+    for (const session of sessions) session.sendAck(credit, creditText);
+  }
+
+  #onCommitted(producer: Producer): void {
+    this.#sessions.get(producer)?.onCommitted();
+  }
+
+  // After a batch: acks that waited for it leave at once, and clients without credit hear of the room.
+  #afterFlush(): void {
+    for (const resolve of this.#progressWaiters.splice(0)) resolve();
+    if (this.#toAck.size > 0) this.storeGroup();
+    if (!this.#hasSessionWithoutCredit) return;
+    const { rows, maxRows, bytes, maxBytes } = this.#room();
+    if (rows > maxRows * CREDIT_RETURNS_AT || bytes > maxBytes * CREDIT_RETURNS_AT) return;
+    this.#hasSessionWithoutCredit = false;
+    const { credit } = this;
+    for (const session of this.#sessions.values()) {
+      if (session.hasNoCredit) session.sendFlow(credit, 'room');
+    }
+  }
+
+  // Counters.
+
+  countReceived(messages: number): void {
+    this.#received += messages;
+  }
+
+  countDuplicate(messages: number): void {
+    this.#duplicate += messages;
+  }
+
+  countRefused(reason: RefusedReason, messages: number): void {
+    this.#refused[reason] = (this.#refused[reason] ?? 0) + messages;
+  }
+
+  /** Why there is no room for messages; undefined where there is. */
+  refusalOf(payloads: readonly string[]): 'buffer_full' | undefined {
+    return this.#hasRoomFor(payloads) ? undefined : 'buffer_full';
+  }
+
+  // Writing.
+
+  #prepareOnce(
+    outbox: OutboxLane,
+    lane: number,
+    batch: MessageBatch,
+    write: Write,
+    slot: ConnectionSlot,
+  ): () => Promise<WriteEnd> {
+    // Postgres must never have what the outbox could still lose: positions would be given a second time.
+    const isDurable = (this.#sqlite as Sqlite).sync();
+    isDurable.catch(() => {});
+    const end = batch.position + BigInt(rowsOf(batch));
+    return async () => {
+      await isDurable;
+      const key = this.#checkpointKey(outbox, lane);
+      const order = { key, fence: outbox.fence, from: batch.position, end };
+      const written = await slot.use((connection) => writeOnce(connection, order, write, this.#failpoints));
+      if (written.state === 'committed') return written;
+      return this.#reconcile(outbox, end, written.position);
+    };
+  }
+
+  #checkpointKey({ incarnation }: OutboxLane, lane: number): CheckpointKey {
+    const { name, checkpointTable } = this.#sink;
+    return { table: checkpointTable, sink: name, shard: this.#shard, lane, incarnation };
+  }
+
+  // The checkpoint was not where this shard knew it. Usually it is at the batch's end: the batch was committed, and the
+  // answer got lost.
+  #reconcile(outbox: OutboxLane, end: bigint, position: bigint | null): WriteEnd {
+    if (position === end) return { state: 'committed' };
+    const { fence, head, tail } = outbox;
+    if (position === null) {
+      throw new SluiceError(
+        'checkpoint_missing',
+        `The database has no checkpoint of this shard, which was at ${fence}: it is another database, or an older state of it. ${RESUME}`,
+      );
+    }
+    if (fence !== null && position < fence) {
+      throw new SluiceError(
+        'checkpoint_behind',
+        `The database is in the past: its checkpoint is at ${position}, and this shard has committed up to ${fence}. Up to ${fence - position} messages are missing there. ${RESUME}`,
+      );
+    }
+    if (position > tail) {
+      throw new SluiceError(
+        'checkpoint_ahead',
+        `The shard's storage is in the past: the database has its messages up to ${position}, and the shard knows of ${tail}. ${RESUME}`,
+      );
+    }
+    const settledRows = outbox.advanceTo(position > head ? position : head);
+    outbox.fenceAt(position);
+    return { state: 'moved', settledRows };
+  }
+
+  #condemn(lane: Lane, message: MessageBatch, error: unknown): boolean {
+    const deadLetters = this.#deadLetters as DeadLetters;
+    const { producer, epoch, sequence, payload, receivedAtMs } = messageAt(message.columns, message.from);
+    const reason = errorText(error);
+    const isKept = deadLetters.add({
+      producer,
+      epoch,
+      sequence,
+      payload,
+      receivedAtMs,
+      failedAtMs: this.timers.now(),
+      sqlState: sqlState(error) ?? null,
+      reason,
+    });
+    if (!isKept) return false;
+    // In the same step of storage: the message is among the dead letters, or still in the outbox.
+    lane.bury(message);
+    const known = epoch === RAW_EPOCH ? undefined : this.producers.find(producer);
+    if (known !== undefined) this.#sessions.get(known)?.sendDead(epoch, sequence, reason);
+    return true;
+  }
+
+  /**
+   * Puts dead letters back into the outbox, with the triple that they had. Behind later messages of their producer:
+   * the order is given up where somebody decides so.
+   */
+  retry(letters: readonly DeadLetter[], nowMs: number): void {
+    for (const { producer: name, epoch, sequence, payload, receivedAtMs } of letters) {
+      const carrier = untrackedProducer(name, epoch, sequence);
+      this.#received += 1;
+      this.gather(carrier, sequence, [payload], [!/[\\\p{Cc}]/u.test(payload)], receivedAtMs);
+    }
+    this.afterGather(nowMs);
+    this.storeGroup();
+  }
+
+  // State.
+
   get isBusy(): boolean {
-    return this.#lanes.some(({ buffer }) => buffer.rows > 0);
+    return this.#lanes.some(({ lane }) => lane.rows > 0);
   }
 
   get isWriting(): boolean {
     return this.#lanes.some(({ flusher }) => flusher.isWriting);
   }
 
+  get state(): FlusherState {
+    return worstState(this.#lanes.map(({ flusher }) => flusher.stats.state));
+  }
+
   get fill(): number {
-    return this.#bufferedBytes() / this.#sink.options.maxBufferBytes;
+    // While the database is away, memory is full and nothing is the matter: the outbox takes the rest.
+    if (!this.hasOutbox || this.state === 'running') return this.#memoryFill;
+    const { rows, maxRows, bytes, maxBytes } = this.#room();
+    return Math.max(rows / maxRows, bytes / maxBytes);
+  }
+
+  get #memoryFill(): number {
+    let bytes = 0;
+    for (const { lane } of this.#lanes) bytes += lane.bytes;
+    return bytes / this.#sink.options.maxBufferBytes;
   }
 
   flush(): void {
+    this.storeGroup();
     for (const { flusher } of this.#lanes) flusher.flush();
+  }
+
+  /** A client asks for a flush: a database that is away is not asked more often for that. */
+  flushSoon(): void {
+    this.storeGroup();
+    for (const { flusher } of this.#lanes) flusher.flushSoon();
+  }
+
+  /** Messages and bytes that there is room for. */
+  get free(): { rows: number; bytes: number } {
+    const { rows, maxRows, bytes, maxBytes } = this.#room();
+    return { rows: Math.max(0, maxRows - rows), bytes: Math.max(0, maxBytes - bytes) };
+  }
+
+  /** Resolves after the next try to write has ended, or at once where none is under way. */
+  async tried(): Promise<void> {
+    if (this.isWriting) await new Promise<void>((resolve) => this.#progressWaiters.push(resolve));
+  }
+
+  /** Resolves when nothing is buffered any more, or when writing has paused or stopped. */
+  async settledOrPaused(): Promise<void> {
+    while (this.isBusy && this.state !== 'paused' && this.state !== 'stopped') {
+      await new Promise<void>((resolve) => this.#progressWaiters.push(resolve));
+    }
   }
 
   async drained(): Promise<void> {
     while (this.isBusy) await Promise.all(this.#lanes.map(({ flusher }) => flusher.drained()));
   }
 
+  /**
+   * An operator lets a stopped or paused shard go on. A lane that stopped because checkpoint and outbox do not fit
+   * begins a new life in Postgres at its head: what is in the outbox will be written, what is missing in the database
+   * stays missing.
+   */
+  async resume(): Promise<void> {
+    for (const [number, { outbox, flusher, slot }] of this.#lanes.entries()) {
+      if (outbox !== undefined && flusher.stats.state === 'stopped') {
+        outbox.startIncarnation();
+        await (this.#sqlite as Sqlite).sync();
+        const key = this.#checkpointKey(outbox, number);
+        outbox.fenceAt(await slot.use((connection) => startIncarnation(connection, key, outbox.head)));
+      }
+      flusher.resume();
+    }
+  }
+
+  /** Tells every session of `sluice.v1` to come back later, and closes it once all that it sent is stored. */
+  drainSessions(retryMs: number): void {
+    this.storeGroup();
+    for (const session of [...this.#sessions.values()]) {
+      session.drain(retryMs);
+      session.close('shard_unavailable', 'The shard is draining: connect again');
+    }
+  }
+
   stats(): IntakeStats {
     const latency = new LatencyHistogram();
-    const sums = emptyFlusherStats();
-    for (const { flusher } of this.#lanes) {
+    const sums = emptyIntakeStats();
+    for (const { lane, flusher } of this.#lanes) {
       const { stats } = flusher;
       latency.merge(flusher.latency.snapshot());
-      sums.flushed += stats.flushed;
+      sums.committed += stats.committed;
+      sums.dead += stats.dead;
       sums.flushes += stats.flushes;
       sums.failures += stats.failures;
       sums.failuresInARow = Math.max(sums.failuresInARow, stats.failuresInARow);
       if (stats.lastErrorAtMs !== null && stats.lastErrorAtMs >= (sums.lastErrorAtMs ?? 0)) {
         sums.lastError = stats.lastError;
+        sums.lastErrorCode = stats.lastErrorCode;
         sums.lastErrorAtMs = stats.lastErrorAtMs;
       }
+      sums.buffered += lane.rows;
+      sums.bufferedBytes += lane.bytes;
+      sums.outboxBytes += lane.storedBytes;
+      sums.spilled += lane.spilledRows;
     }
     return {
       ...sums,
+      state: this.state,
       received: this.#received,
-      buffered: this.#lanes.reduce((rows, { buffer }) => rows + buffer.rows, 0),
-      bufferedBytes: this.#bufferedBytes(),
+      recovered: this.#recovered,
+      duplicate: this.#duplicate,
       refused: { ...this.#refused },
+      storageRowsWritten: this.#sqlite?.rowsWritten ?? 0,
+      deadLetters: this.#deadLetters?.count ?? 0,
+      deadLettersFull: this.#deadLetters?.isFull ?? false,
       latency: latency.snapshot(),
     };
   }
 
-  #laneOf(producer: string): Lane {
-    return this.#lanes[this.#lanes.length === 1 ? 0 : shardOf(producer, this.#lanes.length)] as Lane;
-  }
-
-  #bufferedBytes(): number {
-    let bytes = 0;
-    for (const { buffer } of this.#lanes) bytes += buffer.bytes;
-    return bytes;
+  #laneOf(producer: string): LaneOfShard {
+    return this.#lanes[this.#openLanes === 1 ? 0 : shardOf(producer, this.#openLanes)] as LaneOfShard;
   }
 
   #hasRoomFor(payloads: readonly string[]): boolean {
-    return this.#bufferedBytes() + bufferBytesOf(payloads) <= this.#sink.options.maxBufferBytes;
+    const { rows, maxRows, bytes, maxBytes } = this.#room();
+    return (
+      bytes + bufferBytesOf(payloads) <= maxBytes && (!this.hasOutbox || rows + payloads.length <= maxRows)
+    );
   }
+}
 
-  #countRefused(code: RefusalCode, count: number): void {
-    this.#refused[code] = (this.#refused[code] ?? 0) + count;
+const RESUME = 'Nothing is written before an operator resumes the shard';
+
+// A sink's own code runs here. What it throws is about a row, not about the database.
+function prepareRows(prepare: (batch: MessageBatch) => Write, batch: MessageBatch): Write {
+  try {
+    return prepare(batch);
+  } catch (error) {
+    throw new SluiceError('sink_failed', `The sink's own code failed: ${errorText(error)}`, { cause: error });
   }
+}
+
+const STOPS = new Set(['checkpoint_missing', 'checkpoint_behind', 'checkpoint_ahead']);
+
+function classify(error: unknown): FlushFault {
+  return isSluiceError(error) && STOPS.has(error.code) ? 'stop' : faultClassOf(error);
+}
+
+const STATES: readonly FlusherState[] = ['running', 'retrying', 'paused', 'stopped'];
+
+function worstState(states: readonly FlusherState[]): FlusherState {
+  return STATES[Math.max(0, ...states.map((state) => STATES.indexOf(state)))] as FlusherState;
 }
 
 /** What messages count for in the buffer's limit. */

@@ -1,6 +1,6 @@
 /** The producers that a shard knows, so that no sequence is ever given twice while it lives. */
 
-import { type Producer, startProducer } from './intake.ts';
+import { type Producer, startProducer } from './producer.ts';
 
 /** How many producers are remembered. At about 150 bytes each, this stays below 5 MB. */
 const MAX_PRODUCERS = 32_768;

@@ -145,6 +145,24 @@ function decodeLine(
   }
 }
 
+/**
+ * Looks at one message of a frame.
+ *
+ * @returns `JSON_PLAIN` or `JSON_ESCAPED` where it is good, else why it is refused; an empty line is no JSON.
+ */
+export function judgeMessage(
+  frame: string,
+  start: number,
+  end: number,
+  maxMessageBytes: number,
+): typeof JSON_PLAIN | typeof JSON_ESCAPED | RefusalCode {
+  // The size comes first: a message over the limit is not worth reading.
+  if (!utf8BytesAtMost(frame, start, end, maxMessageBytes)) return 'message_too_large';
+  const verdict = checkJson(frame, start, end);
+  if (verdict === JSON_PLAIN || verdict === JSON_ESCAPED) return verdict;
+  return REFUSAL_OF_VERDICT[verdict] ?? 'invalid_json';
+}
+
 function refuse(decoded: Collected, line: number, code: RefusalCode): void {
   decoded.refusedCount += 1;
   if (decoded.refusals.length < MAX_REFUSALS_PER_ERROR_FRAME) decoded.refusals.push({ line, code });

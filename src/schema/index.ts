@@ -1,2 +1,3 @@
 /** All tables, for drizzle-kit and for the migrations. */
+export { checkpoints } from './checkpoints.ts';
 export { messages } from './messages.ts';

@@ -5,6 +5,7 @@ import type { Writer } from './writer.ts';
 export const buffered: Writer = {
   mode: 'buffered',
   description: 'a queue and several connections, one INSERT per message',
+  isExactlyOnce: false,
   plan: ({ workers }) => ({ lanes: 1, workersPerLane: workers, triggerRows: 1, maxRows: 1, lingerMs: 0 }),
   create: insertRows,
 };

@@ -12,6 +12,7 @@ import { batchPlan, type Writer } from './writer.ts';
 export const bulk: Writer = {
   mode: 'bulk',
   description: 'multi-row VALUES',
+  isExactlyOnce: true,
   plan: batchPlan,
   create(sink) {
     const maxRows = Math.floor(MAX_STATEMENT_PARAMETERS / sink.columns.length);
@@ -22,15 +23,15 @@ export const bulk: Writer = {
         const to = Math.min(batch.to, from + maxRows);
         statements.push({ rows: to - from, parameters: parametersOf(sink.columns, batch, from, to) });
       }
-      return async function insertValues({ db }) {
+      return async function insertValues({ db }, transaction = 'own') {
         const insertAll = async (database: Database): Promise<void> => {
           for (const { rows, parameters } of statements) {
             await database.execute(new Statement(insertText(rows), parameters));
           }
         };
         // A batch that needs several statements is one transaction all the same: it is in, or it is not.
-        if (statements.length === 1) await insertAll(db);
-        else await db.transaction((transaction) => insertAll(transaction as unknown as Database));
+        if (statements.length === 1 || transaction === 'callers') await insertAll(db);
+        else await db.transaction((own) => insertAll(own as unknown as Database));
       };
     };
   },

@@ -11,6 +11,7 @@ const DEFAULT_CONNECTIONS = 4;
 export const naive: Writer = {
   mode: 'naive',
   description: 'one awaited INSERT per message',
+  isExactlyOnce: false,
   plan: ({ connections }) => ({
     lanes: connections === 0 ? DEFAULT_CONNECTIONS : connections,
     workersPerLane: 1,

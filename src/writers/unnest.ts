@@ -10,6 +10,7 @@ import { batchPlan, type Writer } from './writer.ts';
 export const unnest: Writer = {
   mode: 'unnest',
   description: 'one INSERT … SELECT FROM unnest, one array per column',
+  isExactlyOnce: true,
   plan: batchPlan,
   create({ quotedTable, columns }) {
     const names = columns.map(({ name }) => quoteName(name));

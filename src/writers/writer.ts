@@ -6,8 +6,15 @@ import type { Sink } from '../sink.ts';
 import type { SinkOptions } from '../sink-options.ts';
 import type { WriterMode } from './mode.ts';
 
-/** Writes one batch on a connection. Resolves once Postgres has committed all of it. */
-export type Write = (connection: Connection) => Promise<void>;
+/**
+ * Whose transaction the statements of a write are part of. `own` (default): the write commits by itself, all of the
+ * batch or nothing, and resolves once Postgres has committed. `callers`: the caller has begun one on the connection and
+ * ends it; the write neither begins nor ends any, since a COMMIT of its own would end the caller's too early.
+ */
+export type WriteTransaction = 'own' | 'callers';
+
+/** Writes one batch on a connection. Resolves once Postgres has taken all of it. */
+export type Write = (connection: Connection, transaction?: WriteTransaction) => Promise<void>;
 
 /** Turns a batch into what will be sent: the work that can be done while Postgres is busy with the batch before. */
 export type PrepareWrite = (batch: MessageBatch) => Write;
@@ -29,6 +36,11 @@ export interface Writer {
   mode: WriterMode;
   /** One line for tables and help texts. */
   description: string;
+  /**
+   * True where a batch is one transaction, and so can be counted by a checkpoint in it. Row by row it cannot: after a
+   * lost answer or a restart, rows of the batch are written a second time.
+   */
+  isExactlyOnce: boolean;
   plan(options: SinkOptions): WritePlan;
   /** Makes what is needed once. Each connection gets its own, so state in it is safe. */
   create(sink: Sink): PrepareWrite;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MESSAGE_OVERHEAD_BYTES } from '../../src/ingest/message-buffer.ts';
+import { MESSAGE_OVERHEAD_BYTES } from '../../src/ingest/message-batch.ts';
 import { resolveSinkOptions, SINK_OPTIONS } from '../../src/sink-options.ts';
 
 describe('resolveSinkOptions', () => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   defineSink,
+  fromEpoch,
   fromMessage,
   fromPayload,
   fromProducer,
@@ -96,16 +97,18 @@ describe('the sources of a column', () => {
   const columns = {
     producers: ['p', 'q'],
     sequences: [1, 9_007_199_254_740_991],
+    epochs: [0, 1_795_266_606_001],
     payloads: ['{}', '"\\n"'],
     plain: [true, false],
     receivedAtMs: [0, 1_700_000_000_123],
   };
 
   test('give the text of the row that is asked for', () => {
-    const texts = [fromProducer, fromSequence, fromPayload, fromReceivedAt].map((source) =>
+    const texts = [fromProducer, fromEpoch, fromSequence, fromPayload, fromReceivedAt].map((source) =>
       source.text(columns, 1),
     );
-    expect(texts).toEqual(['q', '9007199254740991', '"\\n"', '2023-11-14T22:13:20.123Z']);
+    expect(texts).toEqual(['q', '1795266606001', '9007199254740991', '"\\n"', '2023-11-14T22:13:20.123Z']);
+    expect([0, 1, 0].map((row) => fromEpoch.text(columns, row))).toEqual(['0', '1795266606001', '0']);
     expect(fromReceivedAt.text(columns, 0)).toBe('1970-01-01T00:00:00.000Z');
   });
 
@@ -118,6 +121,7 @@ describe('the sources of a column', () => {
     expect(JSON.parse(source.text(columns, 1) as string)).toEqual({
       producer: 'q',
       sequence: 9_007_199_254_740_991,
+      epoch: 1_795_266_606_001,
       payload: '"\\n"',
       receivedAtMs: 1_700_000_000_123,
     });

@@ -6,7 +6,7 @@
 import { Hono } from 'hono';
 import { assertKnownNames } from '../../src/option-table.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
-import { assertBenchAccess } from '../bench/access.ts';
+import { assertBenchAccess } from '../access.ts';
 import { shardsOf } from '../bench/ingest-ports.ts';
 import { benchShardName, readBenchTarget } from '../bench/target.ts';
 import type { Env } from '../env.ts';

@@ -4,6 +4,7 @@ import { Hono } from 'hono';
 import { SluiceError } from '../../src/errors.ts';
 import { assertKnownNames } from '../../src/option-table.ts';
 import { assertProducerName, shardOf } from '../../src/protocol/producer.ts';
+import { SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import type { Env } from '../env.ts';
 import { PRODUCER_HEADER } from '../shard.ts';
 import { encodeShardName } from '../shard-name.ts';
@@ -45,7 +46,17 @@ export function upgrade(request: Request, env: Env, shardName: string, producer:
       'This address takes WebSockets: send the request with the header "Upgrade: websocket"',
     );
   }
+  assertSubprotocol(request.headers.get('sec-websocket-protocol'));
   const headers = new Headers(request.headers);
   headers.set(PRODUCER_HEADER, producer);
   return env.SHARD.getByName(shardName).fetch(new Request(request, { headers }));
+}
+
+// A client that offers subprotocols expects one of them in the answer, and closes by itself where there is none.
+function assertSubprotocol(offered: string | null): void {
+  if (offered === null || offered.split(',').some((protocol) => protocol.trim() === SLUICE_V1)) return;
+  throw new SluiceError(
+    'unsupported_subprotocol',
+    `Unknown subprotocol ${JSON.stringify(offered.slice(0, 100))}: offer ${SLUICE_V1}, or none for the raw mode`,
+  );
 }

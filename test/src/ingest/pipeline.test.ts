@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { benchSink, createBenchTable } from '../../../src/bench/bench-sink.ts';
 import type { Connection } from '../../../src/database/connection.ts';
 import { startProducer } from '../../../src/ingest/intake.ts';
-import { MESSAGE_OVERHEAD_BYTES } from '../../../src/ingest/message-buffer.ts';
+import { MESSAGE_OVERHEAD_BYTES } from '../../../src/ingest/message-batch.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import type { SinkOptions } from '../../../src/sink-options.ts';
 import { WRITER_MODES } from '../../../src/writers/mode.ts';

@@ -34,6 +34,7 @@ export function batchOf(messages: readonly Partial<Message>[]): MessageBatch {
     columns: {
       producers: messages.map(({ producer = 'p' }) => producer),
       sequences: messages.map(({ sequence }, index) => sequence ?? index),
+      epochs: messages.map(({ epoch = 0 }) => epoch),
       payloads,
       plain: payloads.map((payload) => {
         const verdict = checkJson(payload);
@@ -44,6 +45,7 @@ export function batchOf(messages: readonly Partial<Message>[]): MessageBatch {
     },
     from: 0,
     to: messages.length,
+    position: 0n,
     bytes: 0,
   };
 }
@@ -153,7 +155,7 @@ export function writerContract(driver: Driver): void {
       read: () =>
         rowsOf(
           connection,
-          `select producer, sequence::text, payload::text,
+          `select producer, epoch::text, sequence::text, payload::text,
              to_char(received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at
            from ${benchTableName(table)} order by id`,
         ),
@@ -176,6 +178,7 @@ export function writerContract(driver: Driver): void {
       expect(await read()).toEqual(
         messages.map(({ payload, sequence }) => ({
           producer: 'p',
+          epoch: '0',
           sequence: String(sequence),
           payload,
           at: '2023-11-14T22:13:20.000Z',
@@ -191,17 +194,24 @@ export function writerContract(driver: Driver): void {
       expect(found).toContain('9007199254740993');
     });
 
-    test('keeps the names of producers, whatever they spell, and large sequences and times', async () => {
+    test('keeps the names of producers, whatever they spell, and large epochs, sequences and times', async () => {
       const { sink, read } = await benchTable('text');
       const messages = HARD_PRODUCERS.flatMap((producer) => [
-        { producer, sequence: 0, receivedAtMs: 0 },
-        { producer, sequence: Number.MAX_SAFE_INTEGER, receivedAtMs: 4_102_444_799_999 },
+        { producer, epoch: 0, sequence: 0, receivedAtMs: 0 },
+        { producer, epoch: 1, sequence: 1_795_266_606_000, receivedAtMs: 1 },
+        {
+          producer,
+          epoch: Number.MAX_SAFE_INTEGER,
+          sequence: Number.MAX_SAFE_INTEGER,
+          receivedAtMs: 4_102_444_799_999,
+        },
       ]);
       for (const { producer } of messages) assertProducerName(producer);
       await write(mode, sink, batchOf(messages), connection);
       expect(await read()).toEqual(
-        messages.map(({ producer, sequence, receivedAtMs }) => ({
+        messages.map(({ producer, epoch, sequence, receivedAtMs }) => ({
           producer,
+          epoch: String(epoch),
           sequence: String(sequence),
           payload: '{}',
           at: new Date(receivedAtMs).toISOString(),

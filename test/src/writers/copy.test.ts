@@ -95,6 +95,6 @@ describe('encodeCopyText', () => {
 test('the statement names the table and the columns, quoted', () => {
   const sink = benchSink({ table: 'x"y', column: 'text', options: {} });
   expect(copyStatement(sink)).toBe(
-    'copy "sluice_bench_x""y" ("producer", "sequence", "payload", "received_at") from stdin',
+    'copy "sluice_bench_x""y" ("producer", "epoch", "sequence", "payload", "received_at") from stdin',
   );
 });

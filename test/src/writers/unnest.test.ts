@@ -31,7 +31,7 @@ describe('unnest', () => {
     executed.mockRestore();
     expect(statements).toHaveLength(2);
     expect(statements[1]?.sql).toBe(statements[0]?.sql);
-    expect(statements.map(({ params }) => params.length)).toEqual([4, 4]);
+    expect(statements.map(({ params }) => params.length)).toEqual([5, 5]);
     expect(await rowsOf(connection, sql`select count(*)::int as rows from ${sink.table}`)).toEqual([
       { rows: 1_001 },
     ]);

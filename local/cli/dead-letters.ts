@@ -1,0 +1,226 @@
+/** `npm run dead-letters`: lists, shows, retries and drops the messages that Postgres refused. */
+
+import type { Command } from 'commander';
+import { SluiceError } from '../../src/errors.ts';
+import { MAX_TAKEN_DEAD_LETTERS } from '../../src/limits.ts';
+import type {
+  DeadLetter,
+  DeadLetterExcerpt,
+  DeadLetterTotals,
+  DroppedDeadLetters,
+} from '../../src/outbox/dead-letters.ts';
+import type { RetriedDeadLetters } from '../../src/outbox/shard-admin.ts';
+import {
+  AdminClient,
+  counted,
+  printable,
+  printJson,
+  printTable,
+  type ShardFlags,
+  withShardFlags,
+  withSinkFlags,
+} from './admin-client.ts';
+import { EXIT } from './exit-codes.ts';
+
+/** A letter as the routes show it. */
+type Shown<Letter> = Omit<Letter, 'receivedAtMs' | 'failedAtMs'> & { receivedAt: string; failedAt: string };
+
+interface Page {
+  letters: Shown<DeadLetterExcerpt>[];
+  next: number | null;
+  totals: DeadLetterTotals;
+}
+
+interface Summary {
+  sink: string;
+  count: number;
+  isFull: boolean;
+  shards: (DeadLetterTotals & { shard: number })[];
+}
+
+interface ChoiceFlags extends ShardFlags {
+  all?: true;
+}
+
+/** Adds the command and its subcommands. */
+export function defineDeadLetters(program: Command): void {
+  const command = program
+    .command('dead-letters')
+    .description('List, show, retry and drop the messages that Postgres refused');
+  withSinkFlags(command.command('summary').description('how many each shard has')).action(summary);
+  withShardFlags(command.command('list').description('those of one shard, oldest first'))
+    .option('--after <id>', 'begin behind this one')
+    .option('--limit <n>', 'how many at most (1 to 100; default 50)')
+    .action(list);
+  withShardFlags(command.command('show').description('one, with all of its payload').argument('<id>')).action(
+    show,
+  );
+  withShardFlags(command.command('retry').description('write them again').argument('[ids...]'))
+    .option('--all', 'every one that is there now')
+    .option('--payload <json>', 'what to write instead of the payload; with one id only')
+    .action(retry);
+  withShardFlags(command.command('drop').description('remove them for good').argument('[ids...]'))
+    .option('--all', 'every one there is')
+    .action(drop);
+}
+
+async function summary(flags: Omit<ShardFlags, 'shard'>): Promise<void> {
+  const client = new AdminClient(flags);
+  const answer = await client.get<Summary>('dead-letters');
+  if (flags.json) {
+    printJson(answer);
+    return;
+  }
+  printTable(
+    ['shard', 'letters', 'of', 'bytes', 'of', ''],
+    answer.shards.map(({ shard, count, maxRows, bytes, maxBytes, isFull }) => [
+      String(shard),
+      String(count),
+      String(maxRows),
+      String(bytes),
+      String(maxBytes),
+      isFull ? FULL : '',
+    ]),
+  );
+}
+
+const FULL = 'FULL: the shard has stopped writing until letters are retried or dropped';
+
+async function list({
+  after,
+  limit,
+  ...flags
+}: ShardFlags & { after?: string; limit?: string }): Promise<void> {
+  const client = new AdminClient(flags);
+  const page = await client.get<Page>('dead-letters', {
+    ...(after === undefined ? {} : { after }),
+    ...(limit === undefined ? {} : { limit }),
+  });
+  if (flags.json) {
+    printJson(page);
+    return;
+  }
+  const { count, bytes, isFull } = page.totals;
+  process.stdout.write(
+    `${printable(client.name)}: ${counted(count, 'dead letter')}, ${counted(bytes, 'byte')}${isFull ? `. ${FULL}` : ''}\n`,
+  );
+  if (page.letters.length > 0) {
+    printTable(
+      ['id', 'failed at', 'producer', 'epoch', 'sequence', 'bytes', 'state', 'reason'],
+      page.letters.map((letter) => [
+        String(letter.id),
+        letter.failedAt,
+        letter.producer,
+        String(letter.epoch),
+        String(letter.sequence),
+        String(letter.payloadBytes),
+        letter.sqlState ?? '-',
+        letter.reason,
+      ]),
+    );
+  }
+  if (page.next !== null) process.stdout.write(`There are more: --after ${page.next}\n`);
+}
+
+async function show(id: string, flags: ShardFlags): Promise<void> {
+  const [only] = readIds([id]);
+  const letter = await new AdminClient(flags).get<Shown<DeadLetter>>(`dead-letters/${only}`);
+  if (flags.json) {
+    printJson(letter);
+    return;
+  }
+  const lines = [
+    `id        ${letter.id}`,
+    `producer  ${letter.producer}`,
+    `epoch     ${letter.epoch}`,
+    `sequence  ${letter.sequence}`,
+    `received  ${letter.receivedAt}`,
+    `failed    ${letter.failedAt}`,
+    `state     ${letter.sqlState ?? '-'}`,
+    `reason    ${letter.reason}`,
+    `payload   ${letter.payload}`,
+  ];
+  process.stdout.write(`${lines.map(printable).join('\n')}\n`);
+}
+
+async function retry(
+  given: string[],
+  { all, payload, ...flags }: ChoiceFlags & { payload?: string },
+): Promise<void> {
+  const ids = readChoice(given, all);
+  const client = new AdminClient(flags);
+  if (payload !== undefined && (ids === 'all' || ids.length !== 1))
+    throw new SluiceError('invalid_options', '--payload replaces one message: name one id');
+  const answer = await retryAll(client, payload === undefined ? { ids } : { ids, payload });
+  if (flags.json) printJson(answer);
+  else {
+    process.stdout.write(
+      `${printable(client.name)}: ${counted(answer.retried, 'dead letter')} to be written again\n`,
+    );
+    tellMissing(answer.missing);
+    if (answer.remaining > 0) {
+      const why = answer.isFull
+        ? 'the outbox has no room for more: try again when it has written'
+        : 'try again';
+      process.stdout.write(`${counted(answer.remaining, 'dead letter')} left, ${why}\n`);
+    }
+  }
+  if (answer.missing.length > 0 || answer.remaining > 0) process.exitCode = EXIT.failed;
+}
+
+/** Retries in as many calls as it takes: one call has a bound. */
+async function retryAll(client: AdminClient, body: unknown): Promise<RetriedDeadLetters> {
+  let last = await client.post<RetriedDeadLetters>('dead-letters/retry', body);
+  const { missing } = last;
+  const asked = last.retried + last.remaining;
+  let { retried } = last;
+  // A letter that fails again comes back behind all others, so those that were there at first are through when as many
+  // have been retried: this ends even where all of them fail for ever. What was retried is missing from the second call on.
+  while (retried < asked && last.retried > 0 && !last.isFull) {
+    last = await client.post<RetriedDeadLetters>('dead-letters/retry', body);
+    retried += last.retried;
+  }
+  return { retried, missing, remaining: Math.max(0, asked - retried), isFull: last.isFull };
+}
+
+async function drop(given: string[], { all, ...flags }: ChoiceFlags): Promise<void> {
+  const ids = readChoice(given, all);
+  const client = new AdminClient(flags);
+  const answer = await client.post<DroppedDeadLetters>('dead-letters/drop', { ids });
+  if (flags.json) printJson(answer);
+  else {
+    process.stdout.write(`${printable(client.name)}: ${counted(answer.dropped, 'dead letter')} dropped\n`);
+    tellMissing(answer.missing);
+  }
+  if (answer.missing.length > 0) process.exitCode = EXIT.failed;
+}
+
+function tellMissing(missing: readonly number[]): void {
+  if (missing.length === 0) return;
+  process.stdout.write(
+    `Not there: ${missing.join(', ')} (npm run dead-letters -- list shows those there are)\n`,
+  );
+}
+
+function readChoice(given: readonly string[], all: true | undefined): number[] | 'all' {
+  if (given.length > 0 === (all === true))
+    throw new SluiceError('invalid_options', 'Name the ids of dead letters, or give --all');
+  return all === true ? 'all' : readIds(given);
+}
+
+function readIds(given: readonly string[]): number[] {
+  if (given.length > MAX_TAKEN_DEAD_LETTERS) {
+    throw new SluiceError(
+      'invalid_options',
+      `Cannot use ${given.length} ids: at most ${MAX_TAKEN_DEAD_LETTERS} at a time`,
+    );
+  }
+  return given.map((text) => {
+    const id = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(id) && id > 0) return id;
+    throw new SluiceError(
+      'invalid_options',
+      `Cannot use ${JSON.stringify(text)} as the id of a dead letter: a whole number from 1 is allowed`,
+    );
+  });
+}

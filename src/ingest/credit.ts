@@ -1,0 +1,51 @@
+/** How much the clients of a shard may have on their way. */
+
+import {
+  MAX_CREDIT_BYTES,
+  MAX_CREDIT_MESSAGES,
+  MIN_CREDIT_BYTES,
+  MIN_CREDIT_MESSAGES,
+  SHARD_WINDOW_BYTES,
+  SHARD_WINDOW_MESSAGES,
+} from '../limits.ts';
+import type { Credit } from '../protocol/sluice-v1.ts';
+
+export const NO_CREDIT: Credit = { messages: 0, bytes: 0 };
+
+/** Use and limits of what a shard holds. */
+export interface Room {
+  rows: number;
+  maxRows: number;
+  bytes: number;
+  maxBytes: number;
+}
+
+/**
+ * The share of the limits from which on there is no credit. What is above it is for frames that were on their way when
+ * the credit fell, so that they need not be refused.
+ */
+const CREDIT_ENDS_AT = 0.9;
+
+/**
+ * The credit of each of a shard's sessions: its share of the shard's window, and no more than its share of the room.
+ *
+ * Windows protect the shard's event loop (a flood of frames starves the answers of Postgres), the room protects its
+ * storage. Zero from nine tenths of a limit on.
+ *
+ * @param sessions at least 1
+ */
+export function creditOf({ rows, maxRows, bytes, maxBytes }: Room, sessions: number): Credit {
+  const freeBytes = (maxBytes * CREDIT_ENDS_AT - bytes) / sessions;
+  const freeMessages = (maxRows * CREDIT_ENDS_AT - rows) / sessions;
+  if (freeBytes < 1 || freeMessages < 1) return NO_CREDIT;
+  const windowBytes = clamp(SHARD_WINDOW_BYTES / sessions, MIN_CREDIT_BYTES, MAX_CREDIT_BYTES);
+  const windowMessages = clamp(SHARD_WINDOW_MESSAGES / sessions, MIN_CREDIT_MESSAGES, MAX_CREDIT_MESSAGES);
+  return {
+    messages: Math.floor(Math.min(windowMessages, freeMessages)),
+    bytes: Math.floor(Math.min(windowBytes, freeBytes)),
+  };
+}
+
+function clamp(value: number, min: number, max: number): number {
+  return Math.max(min, Math.min(max, value));
+}

@@ -1,0 +1,56 @@
+/** A client identity with an ordered sequence, as its shard knows it. */
+
+import type { Run } from '../outbox/group.ts';
+
+/** The epoch of raw sockets, whose producers do not number their messages themselves. */
+export const RAW_EPOCH = 0;
+
+export interface Producer {
+  readonly name: string;
+  epoch: number;
+  /** The sequence that its next message has. */
+  nextSequence: number;
+  /** How far it is committed in this epoch: in Postgres, or among the dead letters. */
+  committed: number;
+  /** True where somebody waits for its watermarks: not for raw sockets, and not for messages that are retried. */
+  readonly isTracked: boolean;
+  /** Its messages in the group that is being gathered. */
+  run: Run | undefined;
+  /** Runs of any epoch that are in the outbox and not settled. */
+  pendingRuns: number;
+  /** True where its row in storage is older than what is known here. */
+  isChanged: boolean;
+}
+
+/**
+ * A producer of a raw socket that has just connected. Its sequences begin at the time of day in microseconds: one
+ * producer sends less than a million messages a second for hours on end, so they grow over reconnects, hibernation
+ * and restarts of the shard without any storage.
+ */
+export function startProducer(name: string, nowMs: number): Producer {
+  return untrackedProducer(name, RAW_EPOCH, nowMs * 1000);
+}
+
+/** A producer of an epoch, with the sequence that its next message has. */
+export function createProducer(
+  name: string,
+  epoch: number,
+  nextSequence: number,
+  committed = nextSequence - 1,
+): Producer {
+  return {
+    name,
+    epoch,
+    nextSequence,
+    committed,
+    isTracked: true,
+    run: undefined,
+    pendingRuns: 0,
+    isChanged: false,
+  };
+}
+
+/** A producer whose watermarks nobody waits for. */
+export function untrackedProducer(name: string, epoch: number, nextSequence: number): Producer {
+  return { ...createProducer(name, epoch, nextSequence), isTracked: false };
+}

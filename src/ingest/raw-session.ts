@@ -1,0 +1,63 @@
+/** A raw socket: frames in, error frames out, no acknowledgements (PROTOCOL.md, "Raw mode"). */
+
+import { closeCode } from '../errors.ts';
+import { ERROR_BYTES_FORGIVEN_PER_SECOND, MAX_ERROR_BYTES } from '../limits.ts';
+import { refusalText } from '../protocol/frame.ts';
+import type { Peer, Session } from './intake.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { Producer } from './producer.ts';
+
+export class RawSession implements Session {
+  readonly protocol = 'raw';
+  readonly memory = undefined;
+  readonly isWelcome = true;
+  readonly #pipeline: Pipeline;
+  readonly #peer: Peer;
+  readonly #producer: Producer;
+  #isClosed = false;
+  #errorBytes = 0;
+  #lastErrorAtMs = 0;
+
+  constructor(pipeline: Pipeline, peer: Peer, producer: Producer) {
+    this.#pipeline = pipeline;
+    this.#peer = peer;
+    this.#producer = producer;
+  }
+
+  receive(frame: string | ArrayBuffer, nowMs: number): void {
+    // Frames that were on their way when the shard closed the socket still arrive. Taking one behind a refused one
+    // would leave a hole that the client cannot know of.
+    if (this.#isClosed) return;
+    if (frame === 'ping') {
+      this.#peer.send('pong');
+      return;
+    }
+    const { errorFrame, isFull } = this.#pipeline.receive(this.#producer, frame, nowMs);
+    if (errorFrame === undefined) return;
+    this.#peer.send(errorFrame);
+    if (isFull) this.#close(closeCode('buffer_full'), refusalText('buffer_full'));
+    else this.#countErrorFrame(errorFrame.length, nowMs);
+  }
+
+  // A client that sends nonsense and never reads would fill the shard's memory with answers.
+  #countErrorFrame(bytes: number, nowMs: number): void {
+    const forgiven = ((nowMs - this.#lastErrorAtMs) / 1000) * ERROR_BYTES_FORGIVEN_PER_SECOND;
+    this.#errorBytes = Math.max(0, this.#errorBytes - forgiven) + bytes;
+    this.#lastErrorAtMs = nowMs;
+    if (this.#errorBytes > MAX_ERROR_BYTES) {
+      this.#close(
+        closeCode('too_many_errors'),
+        'Too many refused frames: see the error frames for what is wrong',
+      );
+    }
+  }
+
+  #close(code: number, reason: string): void {
+    this.#isClosed = true;
+    this.#peer.close(code, reason.slice(0, 120));
+  }
+
+  end(): void {
+    this.#isClosed = true;
+  }
+}

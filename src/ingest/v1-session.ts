@@ -1,0 +1,380 @@
+/** One socket that speaks `sluice.v1` (PROTOCOL.md is its law). */
+
+import { closeCode, type ErrorCode } from '../errors.ts';
+import {
+  HELLO_TIME_LIMIT_MS,
+  MAX_BAD_FRAMES,
+  MAX_OVER_CREDIT,
+  MAX_UNCONFIRMED_BYTES,
+  PING_AFTER_BYTES,
+} from '../limits.ts';
+import { refusalText } from '../protocol/frame.ts';
+import {
+  type AckLevel,
+  type BatchHeader,
+  type Credit,
+  encodeAck,
+  encodeCredit,
+  encodeFlow,
+  encodeGap,
+  encodeNack,
+  encodeWelcome,
+  type FlowReason,
+  type Hello,
+  readBatchBody,
+  readClientFrame,
+} from '../protocol/sluice-v1.ts';
+import type { Peer, Session, SessionMemory } from './intake.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { Producer } from './producer.ts';
+
+/** How far beyond the last credit a client may be before its batches are refused: what was on its way. */
+const CREDIT_SLACK = 1.25;
+
+export class V1Session implements Session {
+  readonly protocol = 'sluice.v1';
+  readonly #pipeline: Pipeline;
+  readonly #peer: Peer;
+  readonly #name: string;
+  readonly #onRemember: ((memory: SessionMemory) => void) | undefined;
+  #producer: Producer | undefined;
+  #ack: AckLevel = 'stored';
+  #isClosed = false;
+  #isLeaving = false;
+  #cancelHelloLimit: (() => void) | undefined;
+  #badFrames = 0;
+  #overCredit = 0;
+  /** What the client was last told, and what it sent since the credit fell to nothing. */
+  #credit: Credit | undefined;
+  #lastWindowBytes = 0;
+  #bytesWithoutCredit = 0;
+  #sentBytes = 0;
+  #confirmedBytes = 0;
+  /** Where the ping stood that waits for its pong; at most one is out. */
+  #pingedAtBytes: number | undefined;
+  #pingId = 0;
+
+  constructor(
+    pipeline: Pipeline,
+    peer: Peer,
+    name: string,
+    onRemember: ((memory: SessionMemory) => void) | undefined,
+  ) {
+    this.#pipeline = pipeline;
+    this.#peer = peer;
+    this.#name = name;
+    this.#onRemember = onRemember;
+    this.#cancelHelloLimit = pipeline.timers.after(HELLO_TIME_LIMIT_MS, () =>
+      this.close('hello_timeout', 'No hello came: send {"t":"hello"} first'),
+    );
+  }
+
+  get memory(): SessionMemory | undefined {
+    return this.#producer === undefined ? undefined : { epoch: this.#producer.epoch, ack: this.#ack };
+  }
+
+  get isWelcome(): boolean {
+    return this.#producer !== undefined;
+  }
+
+  get ack(): AckLevel {
+    return this.#ack;
+  }
+
+  /** True while the client believes that it may send nothing. */
+  get hasNoCredit(): boolean {
+    return this.#credit !== undefined && this.#credit.bytes === 0;
+  }
+
+  /** Goes on after a hibernation; the client has noticed nothing. */
+  wake({ epoch, ack }: SessionMemory): void {
+    this.#cancelHelloLimit?.();
+    const producer = this.#pipeline.producers.find(this.#name);
+    if (producer === undefined || producer.epoch !== epoch) {
+      this.close('shard_unavailable', 'The shard has forgotten this producer: connect again');
+      return;
+    }
+    this.#ack = ack;
+    this.#producer = producer;
+    this.#pipeline.welcome(producer, this);
+  }
+
+  receive(frame: string | ArrayBuffer, nowMs: number): void {
+    if (this.#isClosed) return;
+    if (frame === 'ping') {
+      this.#peer.send('pong');
+      return;
+    }
+    const read = readClientFrame(frame);
+    if (this.#producer === undefined && read.t !== 'hello') {
+      this.close('hello_required', 'The first frame has to be {"t":"hello"}');
+      return;
+    }
+    switch (read.t) {
+      case 'batch':
+        this.#takeBatch(this.#producer as Producer, frame as string, read, nowMs);
+        break;
+      case 'hello':
+        this.#takeHello(read, nowMs);
+        break;
+      case 'bad':
+        this.#refuseFrame(read.code, read.message);
+        break;
+      case 'pong':
+        if (read.id === this.#pingId && this.#pingedAtBytes !== undefined) {
+          this.#confirmedBytes = this.#pingedAtBytes;
+          this.#pingedAtBytes = undefined;
+        }
+        break;
+      case 'ping':
+        this.#pipeline.ackSoon(this);
+        this.#pipeline.storeGroup();
+        break;
+      case 'flush':
+        this.#pipeline.flushSoon();
+        break;
+      case 'bye':
+        this.#isLeaving = true;
+        this.#pipeline.ackSoon(this);
+        this.#pipeline.flushSoon();
+        break;
+    }
+  }
+
+  #takeHello({ producer: name, ack, epoch, resume, next }: Hello, nowMs: number): void {
+    const pipeline = this.#pipeline;
+    if (this.#producer !== undefined) {
+      this.#refuseFrame('invalid_frame', 'hello: this session has begun already');
+      return;
+    }
+    if (name !== undefined && name !== this.#name) {
+      this.close(
+        'invalid_hello',
+        `This socket belongs to the producer ${this.#name}, as named in its address`,
+      );
+      return;
+    }
+    if (ack === 'stored' && !pipeline.hasOutbox) {
+      this.close('invalid_hello', 'This sink has no outbox (durability: memory): ack is none or committed');
+      return;
+    }
+    const known = pipeline.producers.find(this.#name);
+    if (known === undefined && pipeline.producers.isFull) {
+      this.close('shard_unavailable', 'The shard has no room for another producer: try again later');
+      return;
+    }
+    const current = known?.epoch ?? 0;
+    let producer: Producer;
+    let isKnown = false;
+    let missing: { from: number; to: number } | undefined;
+    if (resume && epoch === current && known !== undefined) {
+      producer = known;
+      isKnown = true;
+      // What the client was promised and the shard does not have: said, and gone on behind it.
+      if (next !== undefined && next > known.nextSequence) {
+        missing = { from: known.nextSequence, to: next - 1 };
+        producer = pipeline.producers.begin(this.#name, current, next, nowMs);
+      }
+    } else if (epoch !== undefined && epoch <= current) {
+      this.close('fenced', `fenced: the current epoch is ${current}`);
+      return;
+    } else {
+      const first = resume ? (next as number) : 1;
+      producer = pipeline.producers.begin(this.#name, epoch ?? Math.max(current + 1, nowMs), first, nowMs);
+    }
+    this.#cancelHelloLimit?.();
+    this.#ack = ack;
+    this.#producer = producer;
+    // A group that is being gathered may hold messages of the session before: the watermark has to be durable.
+    pipeline.storeGroup();
+    pipeline.welcome(producer, this);
+    this.#onRemember?.({ epoch: producer.epoch, ack });
+    const credit = pipeline.credit;
+    this.#noteCredit(credit);
+    this.#send(
+      encodeWelcome(
+        {
+          producer: this.#name,
+          epoch: producer.epoch,
+          known: isKnown,
+          ack,
+          taken: producer.nextSequence - 1,
+          committed: producer.committed,
+          missing,
+          credit,
+          maxMessageBytes: pipeline.maxMessageBytes,
+          delivery: pipeline.delivery,
+        },
+        pipeline.hasOutbox,
+      ),
+    );
+  }
+
+  #takeBatch(producer: Producer, frame: string, header: BatchHeader, nowMs: number): void {
+    const pipeline = this.#pipeline;
+    const { seq, n } = header;
+    const expected = producer.nextSequence;
+    const last = seq + n - 1;
+    pipeline.countReceived(n);
+    if (seq > expected) {
+      pipeline.countRefused('gap', n);
+      this.#send(encodeGap(expected, seq));
+      return;
+    }
+    if (last < expected) {
+      pipeline.countDuplicate(n);
+      pipeline.ackSoon(this);
+      return;
+    }
+    const skipped = expected - seq;
+    const body = readBatchBody(frame, header, skipped, pipeline.maxMessageBytes);
+    if (body === undefined) {
+      pipeline.countRefused('invalid_frame', n);
+      this.#refuseFrame(
+        'invalid_frame',
+        `batch: n says ${n}, and there are not so many lines below the header`,
+      );
+      return;
+    }
+    pipeline.countDuplicate(skipped);
+    const taken = n - skipped;
+    const refusal = this.#overrun(frame.length) ?? pipeline.refusalOf(body.payloads);
+    if (refusal !== undefined) {
+      pipeline.countRefused(refusal, taken);
+      this.#send(
+        encodeNack(refusal, true, 'Nothing of it was taken: send it again when the credit allows', {
+          from: expected,
+          to: last,
+        }),
+      );
+      this.#countOverCredit(refusal);
+      return;
+    }
+    const { payloads, plain, refused } = body;
+    if (refused.length === 0) pipeline.gather(producer, expected, payloads, plain, nowMs);
+    else {
+      let row = 0;
+      let from = 0;
+      for (const { offset, code } of [...refused, { offset: taken, code: undefined }]) {
+        const rows = offset - from;
+        if (rows > 0) {
+          pipeline.gather(
+            producer,
+            expected + from,
+            payloads.slice(row, row + rows),
+            plain.slice(row, row + rows),
+            nowMs,
+          );
+        }
+        row += rows;
+        from = offset + 1;
+        if (code === undefined) continue;
+        pipeline.countRefused(code, 1);
+        const sequence = expected + offset;
+        this.#send(
+          encodeNack(code, false, refusalText(code, pipeline.frameLimits), { from: sequence, to: sequence }),
+        );
+      }
+    }
+    producer.nextSequence = last + 1;
+    pipeline.ackSoon(this);
+    pipeline.afterGather(nowMs);
+  }
+
+  // A client that was told to send nothing has at most on its way what it was granted before.
+  #overrun(bytes: number): 'over_credit' | undefined {
+    if (!this.hasNoCredit) return undefined;
+    this.#bytesWithoutCredit += bytes;
+    return this.#bytesWithoutCredit > this.#lastWindowBytes * CREDIT_SLACK + this.#pipeline.maxMessageBytes
+      ? 'over_credit'
+      : undefined;
+  }
+
+  #countOverCredit(refusal: string): void {
+    if (refusal !== 'over_credit') return;
+    this.#overCredit += 1;
+    if (this.#overCredit >= MAX_OVER_CREDIT) {
+      this.close('over_credit', 'Far beyond the credit: wait for the flow frame that grants some');
+    }
+  }
+
+  #noteCredit(credit: Credit): void {
+    if (credit.bytes > 0) {
+      this.#lastWindowBytes = Math.max(credit.bytes, this.#lastWindowBytes / 2);
+      this.#bytesWithoutCredit = 0;
+      this.#overCredit = 0;
+    }
+    this.#credit = credit;
+  }
+
+  #refuseFrame(code: ErrorCode, message: string): void {
+    this.#badFrames += 1;
+    this.#send(encodeNack(code, false, message));
+    if (this.#badFrames > MAX_BAD_FRAMES) this.close('invalid_frame', 'Too many frames that cannot be read');
+  }
+
+  /** Acks what the outbox has. Only to be called when everything that was taken is in it. */
+  sendAck(credit: Credit, creditText: string): void {
+    const producer = this.#producer;
+    if (this.#isClosed || producer === undefined) return;
+    this.#noteCredit(credit);
+    const taken = producer.nextSequence - 1;
+    this.#send(encodeAck(taken, producer.committed, creditText, this.#pipeline.hasOutbox));
+    if (!this.#isLeaving) return;
+    const isDone = this.#ack === 'stored' || producer.committed >= taken || producer.pendingRuns === 0;
+    if (!isDone) return;
+    this.#send('{"t":"bye"}');
+    this.#isClosed = true;
+    this.#peer.close(1000, 'bye');
+    this.#pipeline.leave(producer, this);
+  }
+
+  /** The producer's `committed` has moved. */
+  onCommitted(): void {
+    if (this.#ack === 'committed' || this.#isLeaving) this.#pipeline.ackSoon(this);
+  }
+
+  /** A message that was stored is among the dead letters. */
+  sendDead(epoch: number, sequence: number, reason: string): void {
+    if (this.#ack !== 'committed' || this.#producer?.epoch !== epoch) return;
+    this.#send(encodeNack('dead_letter', false, reason, { from: sequence, to: sequence }));
+  }
+
+  sendFlow(credit: Credit, reason: FlowReason): void {
+    if (this.#producer === undefined) return;
+    this.#noteCredit(credit);
+    this.#send(encodeFlow(encodeCredit(credit), reason));
+  }
+
+  /** Tells the client to stop and to come back. The socket is closed by `close`, once all is stored. */
+  drain(retryMs: number): void {
+    this.#send(`{"t":"drain","retryMs":${retryMs}}`);
+  }
+
+  #send(frame: string): void {
+    if (this.#isClosed) return;
+    this.#peer.send(frame);
+    this.#sentBytes += frame.length;
+    const unconfirmed = this.#sentBytes - this.#confirmedBytes;
+    if (unconfirmed > MAX_UNCONFIRMED_BYTES) {
+      this.close('slow_reader', 'Read what the server sends, and answer its pings');
+    } else if (unconfirmed > PING_AFTER_BYTES && this.#pingedAtBytes === undefined) {
+      this.#pingId += 1;
+      this.#pingedAtBytes = this.#sentBytes;
+      this.#peer.send(`{"t":"ping","id":${this.#pingId}}`);
+    }
+  }
+
+  close(code: ErrorCode, reason: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#peer.close(closeCode(code), reason.slice(0, 120));
+    this.end();
+  }
+
+  end(): void {
+    this.#isClosed = true;
+    this.#cancelHelloLimit?.();
+    if (this.#producer !== undefined) this.#pipeline.leave(this.#producer, this);
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * The producers of `sluice.v1`: their epochs and how far each is committed. How far each is stored needs no row of its
+ * own, because the groups of the outbox carry the sequences with the messages; so the two can never differ.
+ */
+
+import { createProducer, type Producer } from '../ingest/producer.ts';
+import { MAX_ACTIVE_PRODUCERS, MAX_KNOWN_PRODUCERS } from '../limits.ts';
+import type { Sqlite } from './sqlite.ts';
+
+interface ProducerRow {
+  epoch: number;
+  committed: number;
+}
+
+// Forgetting is done in lots, since each needs a look at all rows.
+const FORGET_SHARE = 0.1;
+
+export class ProducerRegistry {
+  readonly #sqlite: Sqlite | undefined;
+  readonly #maxKnown: number;
+  // Those with a session, with messages in the outbox, or with news that storage does not have.
+  readonly #active = new Map<string, Producer>();
+  #known: number;
+
+  /** @param sqlite missing: nothing outlives the shard's memory */
+  constructor(sqlite: Sqlite | undefined, maxKnown = MAX_KNOWN_PRODUCERS) {
+    this.#sqlite = sqlite;
+    this.#maxKnown = maxKnown;
+    sqlite?.run(
+      'create table if not exists producers (name text primary key, epoch integer not null, committed integer not null, used_at_ms integer not null) without rowid',
+    );
+    this.#known = sqlite?.run<{ n: number }>('select count(*) as n from producers')[0]?.n ?? 0;
+  }
+
+  /** Producers that memory is spent on. */
+  get active(): number {
+    return this.#active.size;
+  }
+
+  /** True where no further producer can be taken in for now. */
+  get isFull(): boolean {
+    return this.#active.size >= MAX_ACTIVE_PRODUCERS;
+  }
+
+  /** The producer of a name, from memory or storage; undefined where it is not known. */
+  find(name: string): Producer | undefined {
+    const active = this.#active.get(name);
+    if (active !== undefined) return active;
+    const row = this.#sqlite?.run<ProducerRow>(
+      'select epoch, committed from producers where name = ?',
+      name,
+    )[0];
+    if (row === undefined) return undefined;
+    const found = createProducer(name, row.epoch, row.committed + 1, row.committed);
+    this.#active.set(name, found);
+    return found;
+  }
+
+  /** Begins an epoch of a producer, and makes that durable: whoever comes later with a lower one is fenced. */
+  begin(name: string, epoch: number, nextSequence: number, nowMs: number): Producer {
+    const known = this.find(name);
+    const producer = known ?? createProducer(name, epoch, nextSequence);
+    producer.epoch = epoch;
+    producer.nextSequence = nextSequence;
+    producer.committed = nextSequence - 1;
+    producer.run = undefined;
+    this.#active.set(name, producer);
+    this.save([producer], nowMs);
+    return producer;
+  }
+
+  /** Called for each run that is found in the outbox at the start. */
+  recover(name: string, epoch: number, lastSequence: number): Producer {
+    let producer = this.find(name);
+    if (producer === undefined) {
+      producer = createProducer(name, epoch, lastSequence + 1);
+      this.#active.set(name, producer);
+    }
+    if (producer.epoch === epoch) producer.nextSequence = Math.max(producer.nextSequence, lastSequence + 1);
+    producer.pendingRuns += 1;
+    return producer;
+  }
+
+  /** Writes the state of producers, one row each. */
+  save(producers: readonly Producer[], nowMs: number): void {
+    if (producers.length === 0) return;
+    for (const producer of producers) producer.isChanged = false;
+    if (this.#sqlite === undefined) return;
+    this.#sqlite.run(
+      `insert into producers (name, epoch, committed, used_at_ms)
+        select value ->> 0, value ->> 1, value ->> 2, ? from json_each(?) where true
+        on conflict (name) do update set epoch = excluded.epoch, committed = excluded.committed, used_at_ms = excluded.used_at_ms`,
+      nowMs,
+      JSON.stringify(producers.map(({ name, epoch, committed }) => [name, epoch, committed])),
+    );
+    // Too high where a row was replaced: then it is only counted anew a little early.
+    this.#known += producers.length;
+    if (this.#known > this.#maxKnown) this.#forget();
+  }
+
+  /** Frees the memory of a producer that has no session, nothing in the outbox and no news. */
+  release(producer: Producer): void {
+    if (producer.pendingRuns > 0 || producer.run !== undefined) return;
+    if (producer.isChanged && this.#sqlite !== undefined) return;
+    // Without storage, the memory is all that tells a duplicate; it is given up only for room.
+    if (this.#sqlite === undefined && this.#active.size < MAX_ACTIVE_PRODUCERS / 2) return;
+    this.#active.delete(producer.name);
+  }
+
+  #forget(): void {
+    const sqlite = this.#sqlite as Sqlite;
+    this.#known = sqlite.run<{ n: number }>('select count(*) as n from producers')[0]?.n ?? 0;
+    if (this.#known <= this.#maxKnown) return;
+    const surplus = this.#known - this.#maxKnown + Math.ceil(this.#maxKnown * FORGET_SHARE);
+    sqlite.run(
+      'delete from producers where name in (select name from producers order by used_at_ms limit ?)',
+      surplus,
+    );
+    this.#known -= surplus;
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * What an operator may ask of a shard. The routes under `/admin` call it by RPC, so arguments and results are plain
+ * data, and what an operator may get wrong is a result and no error: errors lose their class, and their code may
+ * get lost, on the way between Durable Objects.
+ */
+
+import type { ErrorCode } from '../errors.ts';
+import type {
+  DeadLetter,
+  DeadLetterIds,
+  DeadLetterPage,
+  DeadLetterTotals,
+  DroppedDeadLetters,
+} from './dead-letters.ts';
+
+export interface RetriedDeadLetters {
+  /** Letters that are in the outbox again, to be written. They are no longer among the dead letters. */
+  retried: number;
+  /** Ids that were asked for and that do not exist. */
+  missing: number[];
+  /** Letters that were asked for and are still dead letters, because one call takes no more, or because of `isFull`. */
+  remaining: number;
+  /** True where the outbox had no room for all of them. */
+  isFull: boolean;
+}
+
+/** How a shard's way to Postgres stands. */
+export interface ShardState {
+  /** True where the shard has stopped writing until somebody helps. */
+  isPaused: boolean;
+  /** Why it has stopped; null where it has not. */
+  code: ErrorCode | null;
+  /** The same for people, with the remedy; null where it has not stopped. */
+  message: string | null;
+  /** Messages that were accepted and are neither in Postgres nor among the dead letters. */
+  buffered: number;
+  sockets: number;
+  deadLetters: DeadLetterTotals;
+}
+
+export interface ShardAdmin {
+  deadLetterTotals(): Promise<DeadLetterTotals>;
+  /** The letters with ids above `after`, at most `limit` (100 at the most). */
+  listDeadLetters(page: { after: number; limit: number }): Promise<DeadLetterPage>;
+  /** Null where there is none of that id. */
+  readDeadLetter(id: number): Promise<DeadLetter | null>;
+  /**
+   * Puts letters back into the outbox, oldest first, as many as it has room for and at most `MAX_TAKEN_DEAD_LETTERS`.
+   * One that fails again is a dead letter again, with a new id.
+   *
+   * @param request `payload` replaces that of the one letter in `ids`; it has passed `readEditedPayload`
+   */
+  retryDeadLetters(request: { ids: DeadLetterIds; payload?: string }): Promise<RetriedDeadLetters>;
+  dropDeadLetters(request: { ids: DeadLetterIds }): Promise<DroppedDeadLetters>;
+  /** Lets a shard that has stopped try again, at once, and answers with its state after that try. */
+  resume(): Promise<ShardState>;
+  /**
+   * Writes what was accepted, and answers once all of it is in Postgres or among the dead letters, or as soon as the
+   * shard is paused. With `closeSockets` clients are told to go first (`drain` and 4503; 1001 for raw sockets).
+   */
+  drainShard(request: { closeSockets: boolean }): Promise<ShardState>;
+}

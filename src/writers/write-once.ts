@@ -1,0 +1,235 @@
+/**
+ * Writes a batch exactly once, however often it is tried.
+ *
+ * A lane of a shard numbers its messages by position: 0, 1, 2, ... A row of `sluice_checkpoints` says up to which
+ * position the lane is settled. The transaction that writes the rows of [from, end) first moves that row from `fence`,
+ * where it was last known to be, to `end`. Rows and checkpoint are committed together or not at all: a repetition
+ * after a lost answer finds the checkpoint moved and writes nothing, and so does another instance of the shard.
+ *
+ * Nothing here needs a session: no prepared names, no advisory locks, settings of one transaction only. A pooler may
+ * give every transaction another connection.
+ */
+
+import { and, eq, getTableName, type SQL, sql } from 'drizzle-orm';
+import { type Connection, sqlState } from '../database/connection.ts';
+import { SluiceError } from '../errors.ts';
+import type { Failpoints } from '../failpoints.ts';
+import { WRITE_TIME_LIMIT_MS } from '../limits.ts';
+import { checkpoints, createCheckpoints } from '../schema/checkpoints.ts';
+import { quoteName } from '../sink.ts';
+import { withTimeLimit } from '../time-limit.ts';
+import type { Write } from './writer.ts';
+
+/** Names a checkpoint. None of the texts may hold a NUL character. */
+export interface CheckpointKey {
+  /** The table of checkpoints. Default: `sluice_checkpoints`. */
+  table?: string;
+  /** The sink's name. */
+  sink: string;
+  /** The shard's name. */
+  shard: string;
+  /** The lane's number among those of its shard, from 0. */
+  lane: number;
+  /** Names one life of the shard's outbox; another one counts its positions anew. */
+  incarnation: string;
+}
+
+export interface WriteOnceOrder {
+  key: CheckpointKey;
+  /** The last known position of the checkpoint. Null: it was never written, so it is created. */
+  fence: bigint | null;
+  /** Position of the first message; at least `fence`. What lies between is settled without a row. */
+  from: bigint;
+  /** Position after the last message, where the checkpoint moves to; at least `from`, and above `fence`. */
+  end: bigint;
+}
+
+export type WriteOnceEnd =
+  /** The rows are in, and the checkpoint is at `end`. */
+  | { state: 'committed' }
+  /** The checkpoint was not at `fence`, so nothing was written. Null: there is no such row. */
+  | { state: 'elsewhere'; position: bigint | null };
+
+/**
+ * How long a statement may wait for a lock: that of the checkpoint, which another instance may hold while it writes the
+ * same batch, or that of the sink's table, as during an ALTER TABLE. Then it fails with 55P03, to be tried again.
+ * A third of `WRITE_TIME_LIMIT_MS`: were the connection given up while a statement waits, the server would not notice,
+ * and each further try would leave one more process waiting behind the first.
+ */
+export const LOCK_TIME_LIMIT_MS = 10_000;
+
+/** How long an ended transaction may take to be taken back before its connection is given up instead. */
+const ROLLBACK_TIME_LIMIT_MS = 5_000;
+
+/**
+ * Moves the checkpoint and writes the rows in one transaction. Takes one round trip to begin and move, those of the
+ * write, and one to commit. To be repeated with the same order after any error: whether the rows are in or not, they
+ * are in once in the end.
+ *
+ * The connection is either clean afterwards, outside of any transaction, or closed.
+ *
+ * @param write must leave the transaction alone; it is called with `callers`
+ * @throws SluiceError `internal` for an order that makes no sense, or when `write` has ended the transaction.
+ *   Otherwise what failed: an error of the server (55P03: a lock was not to be had within 10 s) or of the connection
+ */
+export async function writeOnce(
+  connection: Connection,
+  order: WriteOnceOrder,
+  write: Write,
+  failpoints: Failpoints,
+): Promise<WriteOnceEnd> {
+  assertOrder(order);
+  const beginning = [...BEGIN, moveStatement(order)];
+  let isCommitted = false;
+  try {
+    const begun = await runScript(connection, beginning);
+    if (begun.at(-1)?.rowCount !== 1) {
+      // Read within the transaction: the row that was in the way is committed, and no cache answers in its place.
+      const position = await readCheckpoint(connection, order.key);
+      await connection.db.execute(sql.raw('rollback'));
+      return { state: 'elsewhere', position };
+    }
+    await failpoints.pass('after_begin');
+    await write(connection, 'callers');
+    await failpoints.pass('after_rows');
+    const [ended] = await runScript(connection, ['commit']);
+    // A COMMIT of a transaction that has failed is no error to Postgres: it answers ROLLBACK.
+    if (ended?.command !== 'COMMIT') {
+      throw new SluiceError(
+        'internal',
+        `A batch was not committed: COMMIT was answered by ${ended?.command}`,
+      );
+    }
+    isCommitted = true;
+    await failpoints.pass('after_commit');
+    return { state: 'committed' };
+  } catch (error) {
+    if (!isCommitted) await takeBack(connection, error);
+    throw error;
+  }
+}
+
+/** The position of a checkpoint; null where there is no such row. */
+export async function readCheckpoint({ db }: Connection, key: CheckpointKey): Promise<bigint | null> {
+  const table = tableOf(key);
+  const [row] = await db
+    // Hyperdrive answers a SELECT from its cache for a minute unless it calls a volatile function (Cloudflare
+    // documentation, "Query caching").
+    .select({ position: table.position, readAt: sql`clock_timestamp()` })
+    .from(table)
+    .where(isKey(key));
+  return row?.position ?? null;
+}
+
+/**
+ * Creates the checkpoint of a new incarnation at a position: for an operator who lets a shard go on whose outbox and
+ * checkpoint no longer fit together. May be repeated.
+ *
+ * @returns where the checkpoint is now: at `position`, or, where the incarnation was there before, at its own
+ */
+export async function startIncarnation(
+  connection: Connection,
+  key: CheckpointKey,
+  position: bigint,
+): Promise<bigint> {
+  const { sink, shard, lane, incarnation } = key;
+  await connection.db
+    .insert(tableOf(key))
+    .values({ sink, shard, lane, incarnation, position })
+    .onConflictDoNothing();
+  const found = await readCheckpoint(connection, key);
+  if (found === null) throw new SluiceError('internal', 'A checkpoint that was just created is not there');
+  return found;
+}
+
+// The second of two transactions that move a checkpoint has to see what the first has committed. A database's default
+// may be stricter, and then it would get an error (40001) instead.
+// A client that is gone without a word leaves its transaction open, and the checkpoint locked, until the server's TCP
+// notices (two hours by default). The client has given up after WRITE_TIME_LIMIT_MS, so the server may as well.
+const BEGIN = [
+  'begin isolation level read committed',
+  `set local lock_timeout = ${LOCK_TIME_LIMIT_MS}`,
+  `set local idle_in_transaction_session_timeout = ${WRITE_TIME_LIMIT_MS}`,
+];
+
+const TABLES = new Map([[getTableName(checkpoints), checkpoints]]);
+
+function tableOf({ table: name }: CheckpointKey): typeof checkpoints {
+  if (name === undefined) return checkpoints;
+  const known = TABLES.get(name) ?? createCheckpoints(name);
+  TABLES.set(name, known);
+  return known;
+}
+
+/** Moves the checkpoint, or creates it: one row if it was where the order says, otherwise none. */
+function moveStatement({ key, fence, end }: WriteOnceOrder): string {
+  const table = quoteName(getTableName(tableOf(key)));
+  const values = [quoteText(key.sink), quoteText(key.shard), String(key.lane), quoteText(key.incarnation)];
+  if (fence === null) {
+    return `insert into ${table} (sink, shard, lane, incarnation, position) values (${values.join(', ')}, ${end}) on conflict do nothing`;
+  }
+  const [sink, shard, lane, incarnation] = values;
+  return `update ${table} set position = ${end}, updated_at = now() where sink = ${sink} and shard = ${shard} and lane = ${lane} and incarnation = ${incarnation} and position = ${fence}`;
+}
+
+interface StatementResult {
+  command: string;
+  rowCount: number | null;
+}
+
+/**
+ * Runs statements in one message, hence one round trip: several are possible in the simple protocol only, which takes
+ * no parameters. Drizzle hands a text without parameters to both drivers in such a way, and both then answer with a
+ * list of results where there are several.
+ */
+async function runScript({ db }: Connection, statements: readonly string[]): Promise<StatementResult[]> {
+  const answer = (await db.execute(sql.raw(statements.join('; ')))) as unknown;
+  return (Array.isArray(answer) ? answer : [answer]) as StatementResult[];
+}
+
+/** Ends a transaction that failed, so that the connection can be used again; closes the connection where that fails. */
+async function takeBack(connection: Connection, error: unknown): Promise<void> {
+  // Without an error of the server, nobody knows what the connection still waits for. Its end ends the transaction too.
+  if (sqlState(error) === undefined) {
+    connection.close();
+    return;
+  }
+  try {
+    await withTimeLimit(connection.db.execute(sql.raw('rollback')), ROLLBACK_TIME_LIMIT_MS, 'rolling back');
+  } catch {
+    // What failed first is thrown by the caller, and says more.
+    connection.close();
+  }
+}
+
+function isKey(key: CheckpointKey): SQL | undefined {
+  const table = tableOf(key);
+  return and(
+    eq(table.sink, key.sink),
+    eq(table.shard, key.shard),
+    eq(table.lane, key.lane),
+    eq(table.incarnation, key.incarnation),
+  );
+}
+
+// An order whose checkpoint would not move could be carried out twice.
+function assertOrder({ key, fence, from, end }: WriteOnceOrder): void {
+  const isSound =
+    Number.isSafeInteger(key.lane) &&
+    from >= 0n &&
+    from <= end &&
+    (fence === null || (fence <= from && fence < end));
+  if (isSound) return;
+  throw new SluiceError(
+    'internal',
+    `Lane ${key.lane} cannot write the positions ${from} to ${end} from a checkpoint at ${fence}`,
+  );
+}
+
+/** A text as SQL writes it, whatever is in it and however the server is set to read backslashes. */
+function quoteText(text: string): string {
+  // A statement ends at a NUL, and Postgres stores none.
+  if (text.includes('\0'))
+    throw new SluiceError('internal', 'The name of a checkpoint holds a NUL character');
+  return `E'${text.replaceAll(/['\\]/g, '$&$&')}'`;
+}

@@ -1,0 +1,394 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { commandLine, type Ended } from '../../support/command-line.ts';
+
+const cli = commandLine();
+
+interface Asked {
+  method: string | undefined;
+  path: string | undefined;
+  authorization: string | undefined;
+  body: unknown;
+}
+
+interface Answer {
+  status?: number;
+  body: unknown;
+}
+
+let server: Server;
+let url: string;
+let asked: Asked[];
+/** What the Worker answers, in turn. */
+let answers: Answer[];
+
+beforeEach(async () => {
+  asked = [];
+  answers = [];
+  server = createServer((request, response) => {
+    let text = '';
+    request.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    request.on('end', () => {
+      asked.push({
+        method: request.method,
+        path: request.url,
+        authorization: request.headers.authorization,
+        body: text === '' ? undefined : JSON.parse(text),
+      });
+      const { status = 200, body } = answers.shift() ?? { status: 500, body: 'no more answers' };
+      response.writeHead(status);
+      response.end(typeof body === 'string' ? body : JSON.stringify(body));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  url = `http://127.0.0.1:${address.port}`;
+});
+
+afterEach(() => {
+  server.close();
+});
+
+/** Runs a command against the Worker; `env` without a token unless it has one. */
+function run(
+  command: string,
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<Ended> {
+  return cli.run([...command.split(' '), ...args, '--url', url], { SLUICE_ADMIN_TOKEN: '', ...env });
+}
+
+const TOTALS = { count: 1, bytes: 1_039, maxRows: 10_000, maxBytes: 1_000_000, isFull: false };
+const LETTER = {
+  id: 7,
+  producer: 'dev-7f3a',
+  epoch: 1_795_266_606_000,
+  sequence: 9_007_199_254_740_991,
+  receivedAt: '2026-11-21T13:10:07.001Z',
+  failedAt: '2026-11-21T13:10:07.042Z',
+  sqlState: '22P02',
+  reason: 'invalid input syntax for type integer: "x"',
+};
+const EXCERPT = { ...LETTER, excerpt: '{"n":"x"}', payloadBytes: 9 };
+
+describe('dead-letters list', () => {
+  test('asks for the first page of shard 0 and prints a table', async () => {
+    answers = [
+      { body: { letters: [EXCERPT, { ...EXCERPT, id: 8, sqlState: null }], next: 8, totals: TOTALS } },
+    ];
+    const { exitCode, stdout, stderr } = await run('dead-letters list');
+    expect(stderr).toBe('');
+    expect(exitCode).toBe(0);
+    expect(asked).toEqual([
+      {
+        method: 'GET',
+        path: '/admin/messages/0/dead-letters',
+        authorization: undefined,
+        body: undefined,
+      },
+    ]);
+    const lines = stdout.split('\n');
+    expect(lines[0]).toBe('messages, shard 0: 1 dead letter, 1,039 bytes');
+    expect(lines[1]).toMatch(
+      /^id {2}failed at {17}producer {2}epoch {10}sequence {10}bytes {2}state {2}reason$/,
+    );
+    expect(lines[2]).toBe(
+      '7   2026-11-21T13:10:07.042Z  dev-7f3a  1795266606000  9007199254740991  9      22P02  invalid input syntax for type integer: "x"',
+    );
+    expect(lines[3]).toContain('  -      invalid input');
+    expect(lines[4]).toBe('There are more: --after 8');
+  });
+
+  test('asks as it is told, with the token of the variable, and says where no room is left', async () => {
+    answers = [{ body: { letters: [], next: null, totals: { ...TOTALS, count: 0, isFull: true } } }];
+    const args = ['--sink', 'a/b', '--shard', '3', '--after', '9', '--limit', '2'];
+    const { exitCode, stdout } = await run('dead-letters list', args, {
+      SLUICE_ADMIN_TOKEN: 'from-variable',
+    });
+    expect(exitCode).toBe(0);
+    expect(asked).toMatchObject([
+      { path: '/admin/a%2Fb/3/dead-letters?after=9&limit=2', authorization: 'Bearer from-variable' },
+    ]);
+    expect(stdout).toContain('0 dead letters, 1,039 bytes. FULL: the shard has stopped writing');
+    expect(stdout.split('\n')).toHaveLength(2);
+  });
+
+  test('--json prints the answer and nothing else; the flag --token wins', async () => {
+    const page = { letters: [EXCERPT], next: null, totals: TOTALS };
+    answers = [{ body: page }];
+    const { stdout } = await run('dead-letters list', ['--json', '--token', 'from-flag'], {
+      SLUICE_ADMIN_TOKEN: 'from-variable',
+    });
+    expect(JSON.parse(stdout)).toEqual(page);
+    expect(asked).toMatchObject([{ authorization: 'Bearer from-flag' }]);
+  });
+
+  test('nothing that a message holds reaches the terminal as a command', async () => {
+    const evil = '\u001b]0;owned\u0007\u009b2J\n\u202ereversed';
+    const page = { letters: [{ ...EXCERPT, reason: evil, excerpt: evil }], next: null, totals: TOTALS };
+    answers = [{ body: page }, { body: page }, { body: { ...LETTER, payload: evil } }];
+    for (const args of [['list'], ['list', '--json'], ['show', '7']]) {
+      const { stdout } = await run('dead-letters', args);
+      expect(stdout).toContain('\\u001b]0;owned');
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
+      expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+      if (args.includes('--json')) expect(JSON.parse(stdout)).toEqual(page);
+    }
+  });
+});
+
+describe('dead-letters summary', () => {
+  test('prints the shards of the sink', async () => {
+    answers = [
+      {
+        body: {
+          sink: 'messages',
+          count: 1,
+          isFull: true,
+          shards: [
+            { shard: 0, ...TOTALS },
+            { shard: 1, ...TOTALS, count: 10_000, isFull: true },
+          ],
+        },
+      },
+    ];
+    const { exitCode, stdout } = await run('dead-letters summary');
+    expect(exitCode).toBe(0);
+    expect(asked).toMatchObject([{ method: 'GET', path: '/admin/messages/dead-letters' }]);
+    const lines = stdout.split('\n');
+    expect(lines[1]).toBe('0      1        10000  1039   1000000');
+    expect(lines[2]).toMatch(/^1 {6}10000 .* FULL: /);
+  });
+});
+
+describe('dead-letters show', () => {
+  test('prints all of the payload, digit by digit', async () => {
+    const payload = `{"n":9007199254740993,"text":"${'x'.repeat(300)}"}`;
+    answers = [{ body: { ...LETTER, payload } }, { body: { ...LETTER, payload } }];
+    const { exitCode, stdout } = await run('dead-letters show 7');
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(`payload   ${payload}\n`);
+    expect(stdout).toContain('sequence  9007199254740991\n');
+    const json = await run('dead-letters show 7 --json');
+    expect(JSON.parse(json.stdout)).toEqual({ ...LETTER, payload });
+    expect(asked).toMatchObject([
+      { method: 'GET', path: '/admin/messages/0/dead-letters/7' },
+      { method: 'GET', path: '/admin/messages/0/dead-letters/7' },
+    ]);
+  });
+
+  test('of one that is not there exits 1 and says what there is', async () => {
+    answers = [{ status: 404, body: { code: 'unknown_dead_letter', detail: 'There is no dead letter 8' } }];
+    expect(await run('dead-letters show 8')).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: 'sluice: There is no dead letter 8 (npm run dead-letters -- list shows those there are)\n',
+    });
+  });
+});
+
+describe('dead-letters retry', () => {
+  const done = { retried: 1, missing: [], remaining: 0, isFull: false };
+
+  test('of ids, and of one with another payload, passes them on', async () => {
+    answers = [{ body: { ...done, retried: 2 } }, { body: done }];
+    const two = await run('dead-letters retry 7 9');
+    expect(two).toEqual({
+      exitCode: 0,
+      stdout: 'messages, shard 0: 2 dead letters to be written again\n',
+      stderr: '',
+    });
+    const edited = await run('dead-letters retry 7', ['--payload', '{"n":1}']);
+    expect(edited.exitCode).toBe(0);
+    expect(asked).toMatchObject([
+      { method: 'POST', path: '/admin/messages/0/dead-letters/retry', body: { ids: [7, 9] } },
+      { body: { ids: [7], payload: '{"n":1}' } },
+    ]);
+  });
+
+  test('of all goes on until as many are retried as there were, though each fails again', async () => {
+    // Three are there; with each call the ones before are back.
+    answers = Array.from({ length: 5 }, () => ({ body: { ...done, retried: 1, remaining: 2 } }));
+    const { exitCode, stdout } = await run('dead-letters retry --all --json');
+    expect(JSON.parse(stdout)).toEqual({ retried: 3, missing: [], remaining: 0, isFull: false });
+    expect(exitCode).toBe(0);
+    expect(asked.map(({ body }) => body)).toEqual([{ ids: 'all' }, { ids: 'all' }, { ids: 'all' }]);
+  });
+
+  test('stops where the outbox is full, says how many are left, and exits 1', async () => {
+    answers = [
+      { body: { ...done, retried: 5, remaining: 10 } },
+      { body: { ...done, retried: 3, remaining: 7, isFull: true } },
+    ];
+    const { exitCode, stdout } = await run('dead-letters retry --all');
+    expect(stdout).toBe(
+      'messages, shard 0: 8 dead letters to be written again\n7 dead letters left, the outbox has no room for more: try again when it has written\n',
+    );
+    expect(exitCode).toBe(1);
+    expect(asked).toHaveLength(2);
+  });
+
+  test('of ones that are not there says so and exits 1', async () => {
+    answers = [{ body: { ...done, missing: [9, 12] } }];
+    const { exitCode, stdout } = await run('dead-letters retry 7 9 12');
+    expect(stdout).toContain('1 dead letter to be written again\nNot there: 9, 12 (');
+    expect(exitCode).toBe(1);
+  });
+
+  test('of a payload that is refused exits 1 with the reason', async () => {
+    answers = [{ status: 400, body: { code: 'invalid_json', detail: 'The payload would be refused again' } }];
+    expect(await run('dead-letters retry 7 --payload x')).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: 'sluice: The payload would be refused again\n',
+    });
+  });
+});
+
+describe('dead-letters drop', () => {
+  test('passes on ids, and --all', async () => {
+    answers = [{ body: { dropped: 1, missing: [9] } }, { body: { dropped: 2_000, missing: [] } }];
+    const some = await run('dead-letters drop 7 9');
+    expect(some.stdout).toContain('messages, shard 0: 1 dead letter dropped\nNot there: 9 (');
+    expect(some.exitCode).toBe(1);
+    const all = await run('dead-letters drop --all --shard 2');
+    expect(all.stdout).toBe('messages, shard 2: 2,000 dead letters dropped\n');
+    expect(all.exitCode).toBe(0);
+    expect(asked).toMatchObject([
+      { method: 'POST', path: '/admin/messages/0/dead-letters/drop', body: { ids: [7, 9] } },
+      { method: 'POST', path: '/admin/messages/2/dead-letters/drop', body: { ids: 'all' } },
+    ]);
+  });
+});
+
+describe('shard', () => {
+  const state = {
+    isPaused: false,
+    code: null,
+    message: null,
+    buffered: 0,
+    sockets: 1,
+    deadLetters: TOTALS,
+  };
+
+  test('resume exits 0 where the shard writes, and 1 with the reason where it is still stopped', async () => {
+    const stopped = {
+      ...state,
+      isPaused: true,
+      code: 'dead_letters_full',
+      message: 'Drop some',
+      buffered: 3,
+    };
+    answers = [{ body: state }, { body: stopped }, { body: stopped }];
+    expect(await run('shard resume')).toEqual({
+      exitCode: 0,
+      stdout: 'messages, shard 0: writing\n0 messages not written yet, 1 socket, 1 dead letter\n',
+      stderr: '',
+    });
+    const still = await run('shard resume');
+    expect(still.stdout).toContain(
+      'messages, shard 0: stopped (dead_letters_full): Drop some\n3 messages not',
+    );
+    expect(still.exitCode).toBe(1);
+    const json = await run('shard resume --json');
+    expect(JSON.parse(json.stdout)).toEqual(stopped);
+    expect(json.exitCode).toBe(1);
+    expect(asked[0]).toMatchObject({ method: 'POST', path: '/admin/messages/0/resume', body: {} });
+  });
+
+  test('drain says whether sockets are to be closed, and exits 1 where something is left', async () => {
+    answers = [{ body: state }, { body: { ...state, buffered: 1 } }];
+    expect((await run('shard drain --sink messages --shard 1')).exitCode).toBe(0);
+    expect((await run('shard drain --close-sockets')).exitCode).toBe(1);
+    expect(asked).toMatchObject([
+      { method: 'POST', path: '/admin/messages/1/drain', body: { closeSockets: false } },
+      { method: 'POST', path: '/admin/messages/0/drain', body: { closeSockets: true } },
+    ]);
+  });
+});
+
+describe('wrong options end with one line on stderr, exit 2, and nothing asked', () => {
+  test.each([
+    { args: ['dead-letters', 'retry'], says: /Name the ids of dead letters, or give --all/ },
+    { args: ['dead-letters', 'drop', '7', '--all'], says: /Name the ids of dead letters, or give --all/ },
+    {
+      args: ['dead-letters', 'drop', '7', 'x'],
+      says: /"x" as the id of a dead letter: a whole number from 1/,
+    },
+    { args: ['dead-letters', 'drop', '9007199254740993'], says: /as the id of a dead letter/ },
+    { args: ['dead-letters', 'show'], says: /missing required argument 'id'/ },
+    { args: ['dead-letters', 'retry', '7', '8', '--payload', '1'], says: /--payload replaces one message/ },
+    { args: ['dead-letters', 'retry', '--all', '--payload', '1'], says: /--payload replaces one message/ },
+    {
+      args: ['dead-letters', 'list', '--shard', '256'],
+      says: /"256" for shard: a whole number from 0 to 255/,
+    },
+    { args: ['dead-letters', 'lsit'], says: /unknown command 'lsit'/ },
+    { args: ['shard', 'resume', '--json', '--nonsense'], says: /unknown option '--nonsense'/ },
+  ])('$args', async ({ args: [command = '', ...args], says }) => {
+    const { exitCode, stdout, stderr } = await run(command, args);
+    expect(stderr.trimEnd().split('\n')).toEqual([expect.stringMatching(says)]);
+    expect(stdout).toBe('');
+    expect(exitCode).toBe(2);
+    expect(asked).toEqual([]);
+  });
+
+  test('a wrong address or token is not repeated', async () => {
+    const runs = [
+      ['shard', 'resume', '--url', 'http://someone:topsecret@127.0.0.1:1'],
+      ['shard', 'resume', '--url', url, '--token', 'topsecret\nX-Other: 1'],
+      ['shard', 'resume', '--url', url, '--token', 'topsecret…'],
+    ];
+    for (const args of runs) {
+      const { exitCode, stdout, stderr } = await cli.run(args);
+      expect(exitCode).toBe(2);
+      expect(stderr).toMatch(/^sluice: .*--(url|token).*\n$/);
+      expect(stdout + stderr).not.toContain('topsecret');
+    }
+    expect(asked).toEqual([]);
+  });
+});
+
+describe('a Worker that does not help', () => {
+  test.each([
+    [401, 'unauthorized', /\(set SLUICE_ADMIN_TOKEN, or give --token\)$/, 1],
+    [403, 'admin_disabled', /\(npm run dev does so for a local Worker\)$/, 1],
+    [400, 'invalid_options', /what it says$/, 2],
+    [404, 'unknown_shard', /what it says$/, 1],
+    [503, 'database_unreachable', /what it says$/, 4],
+    [418, 'a_code_of_the_future', /what it says$/, 1],
+  ])('and answers %i %s', async (status, code, says, exit) => {
+    answers = [{ status, body: { code, detail: 'what it says' } }];
+    const { exitCode, stdout, stderr } = await run('dead-letters list', ['--token', 'topsecret']);
+    expect(stdout).toBe('');
+    expect(stderr.trimEnd()).toMatch(says);
+    expect(stderr).not.toContain('topsecret');
+    expect(exitCode).toBe(exit);
+  });
+
+  test.each([
+    [200, '<html>'],
+    [502, '{}'],
+  ])('because it is none: status %i, %j', async (status, body) => {
+    answers = [{ status, body }];
+    const { exitCode, stdout, stderr } = await run('dead-letters list');
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
+    expect(stderr).toBe(
+      `sluice: What answers at ${url} is no Sluice Worker (status ${status}): is --url right?\n`,
+    );
+  });
+
+  test('because nothing is there', async () => {
+    server.close();
+    await once(server, 'close');
+    const { exitCode, stderr } = await run('dead-letters list');
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(
+      /^sluice: Nothing answers at http:.*ECONNREFUSED.*is the Worker running\? \(npm run dev\)\n$/,
+    );
+  });
+});

@@ -1,0 +1,261 @@
+/** What dead letters do on any SQLite: run on Node's, and on that of a real Durable Object. Synchronous, as both are. */
+
+import { expect } from 'vitest';
+import { MAX_LISTED_DEAD_LETTERS, MAX_TAKEN_DEAD_LETTERS } from '../../src/limits.ts';
+import {
+  DEAD_LETTER_OVERHEAD_BYTES,
+  DeadLetters,
+  type NewDeadLetter,
+} from '../../src/outbox/dead-letters.ts';
+import type { Sqlite } from '../../src/outbox/sqlite.ts';
+
+/** Bounds that no case reaches unless it sets its own. */
+export const WIDE = { maxRows: 100_000, maxBytes: 1024 * 1024 * 1024 };
+
+/** A letter whose fields all differ from their neighbours'. */
+export function letter(changes: Partial<NewDeadLetter> = {}): NewDeadLetter {
+  return {
+    producer: 'dev-7f3a',
+    epoch: 1_795_266_606_000,
+    sequence: 17,
+    receivedAtMs: 1_795_266_607_001,
+    failedAtMs: 1_795_266_607_042,
+    sqlState: '22P02',
+    reason: 'invalid input syntax for type integer: "x"',
+    payload: '{"celsius":"x"}',
+    ...changes,
+  };
+}
+
+function addMany(letters: DeadLetters, count: number, changes: Partial<NewDeadLetter> = {}): void {
+  for (let index = 1; index <= count; index += 1)
+    expect(letters.add(letter({ sequence: index, payload: String(index), ...changes }))).toBe(true);
+}
+
+const idsOf = (letters: readonly { id: number }[]): number[] => letters.map(({ id }) => id);
+
+/** Throws to have a transaction undone. */
+class Undo extends Error {}
+
+function undone(sqlite: Sqlite, step: () => void): void {
+  expect(() =>
+    sqlite.transaction(() => {
+      step();
+      throw new Undo();
+    }),
+  ).toThrow(Undo);
+}
+
+export const DEAD_LETTER_CASES: { name: string; run: (sqlite: Sqlite) => void }[] = [
+  {
+    name: 'a letter is read back as it was given, and outlives the object',
+    run(sqlite) {
+      const given = [
+        letter(),
+        letter({ sqlState: null, epoch: 0, sequence: Number.MAX_SAFE_INTEGER }),
+        letter({ payload: '"\u{1f600} é \\u00e9"', reason: '' }),
+      ];
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      for (const each of given) expect(letters.add(each)).toBe(true);
+      const again = new DeadLetters({ sqlite, ...WIDE });
+      for (const [index, each] of given.entries()) {
+        expect(letters.read(index + 1)).toEqual({ id: index + 1, ...each });
+        expect(again.read(index + 1)).toEqual({ id: index + 1, ...each });
+      }
+      expect(letters.read(4)).toBeNull();
+      expect(again.totals).toEqual(letters.totals);
+    },
+  },
+  {
+    name: 'bytes are those of UTF-8, and the same when they are counted anew',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      letters.add(letter({ payload: '"é€\u{1f600}"' }));
+      letters.add(letter({ payload: '12' }));
+      const bytes = 2 + 2 + 3 + 4 + 2 + 2 * DEAD_LETTER_OVERHEAD_BYTES;
+      expect(letters.totals).toEqual({ count: 2, bytes, ...WIDE, isFull: false });
+      expect(new DeadLetters({ sqlite, ...WIDE }).totals).toEqual(letters.totals);
+      letters.drop([1]);
+      expect(letters.bytes).toBe(2 + DEAD_LETTER_OVERHEAD_BYTES);
+      letters.drop('all');
+      expect(letters.totals).toEqual({ count: 0, bytes: 0, ...WIDE, isFull: false });
+      expect(new DeadLetters({ sqlite, ...WIDE }).totals).toEqual(letters.totals);
+    },
+  },
+  {
+    name: 'at the bound of rows nothing more is written, until there is room again',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, maxRows: 2, maxBytes: WIDE.maxBytes });
+      addMany(letters, 2);
+      expect(letters.isFull).toBe(true);
+      const before = sqlite.rowsWritten;
+      expect(letters.add(letter())).toBe(false);
+      expect(sqlite.rowsWritten).toBe(before);
+      expect(letters.count).toBe(2);
+      expect(new DeadLetters({ sqlite, maxRows: 2, maxBytes: WIDE.maxBytes }).isFull).toBe(true);
+      letters.take([1]);
+      expect(letters.isFull).toBe(false);
+      expect(letters.add(letter())).toBe(true);
+      expect(letters.isFull).toBe(true);
+    },
+  },
+  {
+    name: 'at the bound of bytes nothing more is written; the letter that reaches it is kept, however large',
+    run(sqlite) {
+      const maxBytes = 3 * DEAD_LETTER_OVERHEAD_BYTES;
+      const letters = new DeadLetters({ sqlite, maxRows: WIDE.maxRows, maxBytes });
+      addMany(letters, 2);
+      expect(letters.isFull).toBe(false);
+      expect(letters.add(letter({ payload: `"${'x'.repeat(2 * maxBytes)}"` }))).toBe(true);
+      expect(letters.isFull).toBe(true);
+      expect(letters.add(letter())).toBe(false);
+      expect(letters.count).toBe(3);
+      letters.drop([3]);
+      expect(letters.isFull).toBe(false);
+    },
+  },
+  {
+    name: 'a listing goes through all letters page by page, oldest first',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      expect(letters.list()).toEqual({ letters: [], next: null, totals: letters.totals });
+      addMany(letters, MAX_LISTED_DEAD_LETTERS + 3);
+      letters.drop([2]);
+      const first = letters.list({ limit: 2 });
+      expect(idsOf(first.letters)).toEqual([1, 3]);
+      expect(first.next).toBe(3);
+      expect(idsOf(letters.list({ afterId: 3, limit: 2 }).letters)).toEqual([4, 5]);
+      const long = letters.list({ limit: 10 * MAX_LISTED_DEAD_LETTERS });
+      expect(long.letters).toHaveLength(MAX_LISTED_DEAD_LETTERS);
+      const last = letters.list({ afterId: long.next as number });
+      expect(idsOf(last.letters)).toEqual([MAX_LISTED_DEAD_LETTERS + 2, MAX_LISTED_DEAD_LETTERS + 3]);
+      expect(last.next).toBeNull();
+      // A page that ends with the last letter has no next one.
+      expect(letters.list({ afterId: MAX_LISTED_DEAD_LETTERS + 1, limit: 2 }).next).toBeNull();
+    },
+  },
+  {
+    name: 'a listing shows the first 200 characters of a payload and its whole length',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      const payload = `"${'\u{1f600}'.repeat(300)}"`;
+      letters.add(letter({ payload }));
+      letters.add(letter({ payload: '1' }));
+      const { payload: _, ...rest } = letter();
+      expect(letters.list().letters).toEqual([
+        { id: 1, ...rest, excerpt: `"${'\u{1f600}'.repeat(199)}`, payloadBytes: 1_202 },
+        { id: 2, ...rest, excerpt: '1', payloadBytes: 1 },
+      ]);
+      expect(letters.read(1)?.payload).toBe(payload);
+    },
+  },
+  {
+    name: 'what is taken is handed out once, oldest first, with what is missing',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      addMany(letters, 5);
+      const taken = letters.take([4, 99, 2, 4, 99]);
+      expect(taken).toEqual({
+        letters: [2, 4].map((id) => ({ id, ...letter({ sequence: id, payload: String(id) }) })),
+        missing: [99],
+        remaining: 0,
+      });
+      expect(letters.take([4, 2])).toEqual({ letters: [], missing: [4, 2], remaining: 0 });
+      expect(idsOf(letters.list().letters)).toEqual([1, 3, 5]);
+      expect(idsOf(letters.take('all').letters)).toEqual([1, 3, 5]);
+      expect(letters.take('all')).toEqual({ letters: [], missing: [], remaining: 0 });
+      expect(letters.totals).toMatchObject({ count: 0, bytes: 0 });
+    },
+  },
+  {
+    name: 'taking keeps to its bounds, tells what remains, and lets none overtake an older one',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      for (const payload of ['1234', '123456', '12', '1']) letters.add(letter({ payload }));
+      expect(letters.take('all', { maxBytes: 3 })).toEqual({ letters: [], missing: [], remaining: 4 });
+      expect(letters.take('all', { maxRows: 0 })).toMatchObject({ letters: [], remaining: 4 });
+      const byBytes = letters.take([3, 2, 1, 7], { maxBytes: 9 });
+      expect(idsOf(byBytes.letters)).toEqual([1]);
+      expect(byBytes).toMatchObject({ missing: [7], remaining: 2 });
+      const byRows = letters.take('all', { maxRows: 2 });
+      expect(idsOf(byRows.letters)).toEqual([2, 3]);
+      expect(byRows.remaining).toBe(1);
+      expect(letters.count).toBe(1);
+    },
+  },
+  {
+    name: 'no call takes more than 1,000 letters or 8 MiB, whatever it is asked',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      addMany(letters, MAX_TAKEN_DEAD_LETTERS + 2);
+      const many = letters.take('all', { maxRows: 1_000_000 });
+      expect(many.letters).toHaveLength(MAX_TAKEN_DEAD_LETTERS);
+      expect(many.remaining).toBe(2);
+      letters.drop('all');
+      const payload = `"${'x'.repeat(1024 * 1024 - 2)}"`;
+      for (let index = 0; index < 9; index += 1) letters.add(letter({ payload }));
+      const large = letters.take('all', { maxBytes: 1024 * 1024 * 1024 });
+      expect(large.letters).toHaveLength(8);
+      expect(large.remaining).toBe(1);
+      const ids = Array.from({ length: MAX_TAKEN_DEAD_LETTERS + 1 }, (_, index) => index + 1);
+      expect(() => letters.take(ids)).toThrow(/at most 1000/);
+      expect(() => letters.drop(ids)).toThrow(/at most 1000/);
+      expect(letters.take(ids.slice(1)).missing).toContain(MAX_TAKEN_DEAD_LETTERS);
+    },
+  },
+  {
+    name: 'what is dropped is gone, and others stay',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      addMany(letters, 4);
+      expect(letters.drop([2, 2, 9])).toEqual({ dropped: 1, missing: [9] });
+      expect(letters.drop([])).toEqual({ dropped: 0, missing: [] });
+      expect(idsOf(letters.list().letters)).toEqual([1, 3, 4]);
+      expect(letters.drop('all')).toEqual({ dropped: 3, missing: [] });
+      expect(letters.list().letters).toEqual([]);
+      expect(letters.drop('all')).toEqual({ dropped: 0, missing: [] });
+    },
+  },
+  {
+    name: 'an id is never given twice, not even when the last letter is gone',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      addMany(letters, 3);
+      letters.drop([3]);
+      letters.add(letter());
+      letters.drop('all');
+      const again = new DeadLetters({ sqlite, ...WIDE });
+      again.add(letter());
+      expect(idsOf(again.list().letters)).toEqual([5]);
+    },
+  },
+  {
+    name: 'after an undone transaction the count is right again once it was counted anew',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      addMany(letters, 3);
+      const before = letters.totals;
+      for (const step of [
+        () => void letters.add(letter()),
+        () => void letters.take([1, 2]),
+        () => void letters.drop('all'),
+      ]) {
+        undone(sqlite, step);
+        expect(letters.totals).not.toEqual(before);
+        letters.recount();
+        expect(letters.totals).toEqual(before);
+        expect(idsOf(letters.list().letters)).toEqual([1, 2, 3]);
+      }
+    },
+  },
+  {
+    name: 'a reason is cut to 500 characters, and never within one',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      letters.add(letter({ reason: 'r'.repeat(500) }));
+      letters.add(letter({ reason: `${'r'.repeat(499)}\u{1f600}` }));
+      expect(letters.read(1)?.reason).toBe('r'.repeat(500));
+      expect(letters.read(2)?.reason).toBe(`${'r'.repeat(499)}\ufffd`);
+    },
+  },
+];

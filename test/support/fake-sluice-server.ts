@@ -1,0 +1,596 @@
+/**
+ * The server's side of `sluice.v1` (PROTOCOL.md) in memory, with a knob for every fault that a client has to stand.
+ * Time is the test's. It notes what a client does against the protocol in `violations`.
+ */
+
+import type { WebSocketLike } from '../../src/client/sluice-client.ts';
+import type { Timers } from '../../src/ingest/timers.ts';
+
+export interface Credit {
+  messages: number;
+  bytes: number;
+}
+
+export interface Limits {
+  frameBytes: number;
+  messageBytes: number;
+  frameMessages: number;
+}
+
+/** A message that the server has for good. */
+export interface KeptMessage {
+  producer: string;
+  epoch: number;
+  sequence: number;
+  text: string;
+}
+
+type Level = 'none' | 'stored' | 'committed';
+type Listener = (event: { data?: unknown; code?: number; reason?: string }) => void;
+
+interface Message {
+  sequence: number;
+  text: string;
+  bytes: number;
+  isRefused: boolean;
+}
+
+interface Producer {
+  name: string;
+  epoch: number;
+  /** How far memory, outbox and Postgres reach; the first is lost in a restart. */
+  taken: number;
+  stored: number;
+  committed: number;
+  /** Messages beyond `stored`, and beyond `committed`. */
+  unstored: Message[];
+  uncommitted: Message[];
+}
+
+interface Session {
+  socket: FakeSocket;
+  producer: Producer;
+  level: Level;
+  isGoodbyeAsked: boolean;
+  /** The most that was ever granted to this session. */
+  granted: Credit;
+}
+
+export interface FakeServerOptions {
+  /** Default: true. Without one, messages wait in memory until they are committed. */
+  outbox?: boolean;
+  /** One way. Default: 1. */
+  latencyMs?: number;
+  /** From taking a message to having it in the outbox. Default: 2. */
+  storeMs?: number;
+  /** From there to Postgres. Default: 10. */
+  commitMs?: number;
+  credit?: Credit;
+  limits?: Partial<Limits>;
+}
+
+export class FakeSluiceServer {
+  readonly timers: Timers;
+  readonly hasOutbox: boolean;
+  latencyMs: number;
+  storeMs: number;
+  commitMs: number;
+  credit: Credit;
+  limits: Limits;
+
+  /** Knobs. */
+  /** Upgrades fail. */
+  isDown = false;
+  /** Nothing gets through in either direction, and nobody is told: a half-open connection. */
+  isSilent = false;
+  /** Frames to a client that get lost, though the connection lives. */
+  loses: (frame: string) => boolean = () => false;
+  /** Batches that vanish on their way. */
+  vanishing = 0;
+  /** Batches that are put off with `buffer_full`. */
+  puttingOff = 0;
+  /** Why a message is refused. */
+  refusal: (text: string) => string | undefined = () => undefined;
+  /** Messages that Postgres refuses. */
+  isPoison: (text: string) => boolean = () => false;
+  /** The subprotocol that upgrades are answered with. */
+  subprotocol = 'sluice.v1';
+  /** No hello is answered. */
+  isDeafToHello = false;
+  /** Takes a message again that it has taken: what no server may do. */
+  takesTwice = false;
+  /** Acks what it has not stored: what no server may do. */
+  acksTooEarly = false;
+
+  /** What happened. */
+  /** Every frame that arrived, in order. */
+  readonly received: string[] = [];
+  /** Every URL that was opened. */
+  readonly opened: string[] = [];
+  readonly sockets: FakeSocket[] = [];
+  /** What is in the outbox or was, or in Postgres where there is no outbox. Restarts keep it. */
+  readonly kept: KeptMessage[] = [];
+  readonly committed: KeptMessage[] = [];
+  readonly deadLetters: KeptMessage[] = [];
+  readonly violations: string[] = [];
+
+  #producers = new Map<string, Producer>();
+  readonly #sessions = new Map<FakeSocket, Session>();
+
+  constructor(timers: Timers, options: FakeServerOptions = {}) {
+    this.timers = timers;
+    this.hasOutbox = options.outbox ?? true;
+    this.latencyMs = options.latencyMs ?? 1;
+    this.storeMs = options.storeMs ?? 2;
+    this.commitMs = options.commitMs ?? 10;
+    this.credit = options.credit ?? { messages: 8_192, bytes: 512 * 1024 };
+    this.limits = {
+      frameBytes: 1024 * 1024,
+      messageBytes: 64 * 1024,
+      frameMessages: 10_000,
+      ...options.limits,
+    };
+  }
+
+  /** What a client takes as its `openSocket`. */
+  readonly open = (url: string, protocol: string): WebSocketLike => {
+    this.opened.push(url);
+    const socket = new FakeSocket(this, new URL(url).searchParams.get('producer') ?? 'assigned');
+    if (protocol !== 'sluice.v1') this.violations.push(`subprotocol ${protocol}`);
+    this.sockets.push(socket);
+    this.timers.after(this.latencyMs, () => {
+      if (this.isSilent) return;
+      if (this.isDown) socket.end(1006, '');
+      else socket.begin(this.subprotocol);
+    });
+    return socket;
+  };
+
+  /** The sockets that are open. */
+  get openSockets(): FakeSocket[] {
+    return this.sockets.filter(({ isOpen }) => isOpen);
+  }
+
+  /** The frames of a type that arrived; batches with their messages. */
+  framesOf(type: string): string[] {
+    return this.received.filter((frame) => frame.startsWith(`{"t":"${type}"`));
+  }
+
+  /** Cuts every connection, in the middle of whatever is on its way. */
+  cut(code = 1006, reason = ''): void {
+    for (const socket of this.openSockets) socket.end(code, reason);
+    this.#sessions.clear();
+  }
+
+  /** A crash. What was not stored is lost; with `forget`, so is the memory of every producer. */
+  restart({ forget = false } = {}): void {
+    this.cut();
+    if (forget || !this.hasOutbox) this.#producers.clear();
+    for (const producer of this.#producers.values()) {
+      producer.taken = producer.stored;
+      producer.unstored = [];
+    }
+  }
+
+  /** A storage that went back in time: the last messages that were stored are gone. */
+  rollBack(messages: number): void {
+    this.cut();
+    for (const producer of this.#producers.values()) {
+      const stored = producer.stored - messages;
+      producer.taken = stored;
+      producer.stored = stored;
+      producer.committed = Math.min(producer.committed, stored);
+      producer.unstored = [];
+      producer.uncommitted = producer.uncommitted.filter(({ sequence }) => sequence <= stored);
+      for (const list of [this.kept, this.committed]) {
+        list.splice(0, list.length, ...list.filter(({ sequence }) => sequence <= stored));
+      }
+    }
+  }
+
+  /** Another client has moved the producer on. */
+  setProducer(name: string, epoch: number, stored: number): void {
+    this.#producers.set(name, {
+      name,
+      epoch,
+      taken: stored,
+      stored,
+      committed: stored,
+      unstored: [],
+      uncommitted: [],
+    });
+  }
+
+  /** Sends a frame to every client. */
+  send(frame: Record<string, unknown>): void {
+    for (const { socket } of this.#sessions.values()) this.#say(socket, frame);
+  }
+
+  /** Changes the credit and says so. */
+  flow(credit: Credit, reason: 'outbox_full' | 'memory_full' | 'room'): void {
+    this.#setCredit(credit);
+    this.send({ t: 'flow', credit, reason });
+  }
+
+  /** Changes the credit without a word; the next ack carries it. */
+  changeCredit(credit: Credit): void {
+    this.#setCredit(credit);
+  }
+
+  drain(retryMs: number): void {
+    this.send({ t: 'drain', retryMs });
+    this.timers.after(this.storeMs + 1, () => this.cut(4503));
+  }
+
+  /** A frame has arrived. */
+  hear(socket: FakeSocket, frame: string): void {
+    this.received.push(frame);
+    if (Buffer.byteLength(frame) > this.limits.frameBytes) {
+      this.violations.push(`a frame of ${Buffer.byteLength(frame)} bytes`);
+    }
+    if (frame === 'ping') {
+      this.#tell(socket, 'pong');
+      return;
+    }
+    const newline = frame.indexOf('\n');
+    const header = JSON.parse(newline === -1 ? frame : frame.slice(0, newline)) as Record<string, unknown>;
+    const session = this.#sessions.get(socket);
+    if (session === undefined) {
+      if (header.t !== 'hello') this.violations.push(`${String(header.t)} before the hello`);
+      else if (!this.isDeafToHello) this.#hello(socket, header);
+      return;
+    }
+    if (session.isGoodbyeAsked && header.t !== 'pong' && header.t !== 'ping') {
+      this.violations.push(`${String(header.t)} after the goodbye`);
+    }
+    switch (header.t) {
+      case 'batch':
+        this.#batch(
+          session,
+          header as { seq: number; n: number },
+          newline === -1 ? '' : frame.slice(newline + 1),
+        );
+        break;
+      case 'ping':
+        this.#ack(session);
+        break;
+      case 'pong':
+        break;
+      case 'flush':
+        this.#commit(session.producer);
+        break;
+      case 'bye':
+        session.isGoodbyeAsked = true;
+        this.#commit(session.producer);
+        this.#sayBye(session);
+        break;
+      default:
+        this.violations.push(`a frame of type ${String(header.t)}`);
+    }
+  }
+
+  /** The client has closed. */
+  forgetSocket(socket: FakeSocket): void {
+    this.#sessions.delete(socket);
+  }
+
+  #setCredit(credit: Credit): void {
+    this.credit = credit;
+    for (const { granted } of this.#sessions.values()) {
+      granted.messages = Math.max(granted.messages, credit.messages);
+      granted.bytes = Math.max(granted.bytes, credit.bytes);
+    }
+  }
+
+  #hello(socket: FakeSocket, header: Record<string, unknown>): void {
+    const name = socket.producer;
+    const level = header.ack as Level;
+    const epoch = header.epoch as number | undefined;
+    const next = header.next as number;
+    const known = this.#producers.get(name);
+    let producer = known;
+    let missing: { from: number; to: number } | undefined;
+    const refusal = this.#refusalOf(known, level, epoch, header.resume === true);
+    if (refusal !== undefined) {
+      this.#close(socket, refusal.code, refusal.reason);
+      return;
+    }
+    if (epoch === undefined) {
+      producer = this.#begin(name, Math.max(this.timers.now(), (known?.epoch ?? 0) + 1), 0);
+    } else if (header.resume !== true) {
+      producer = this.#begin(name, epoch, 0);
+    } else if (known?.epoch !== epoch) {
+      producer = this.#begin(name, epoch, next - 1);
+    } else if (next > known.stored + 1) {
+      missing = { from: known.stored + 1, to: next - 1 };
+      producer = this.#begin(name, epoch, next - 1);
+    }
+    producer = producer as Producer;
+    for (const older of [...this.#sessions.values()]) {
+      if (older.producer.name === name) this.#close(older.socket, 4409, '');
+    }
+    this.#sessions.set(socket, {
+      socket,
+      producer,
+      level,
+      isGoodbyeAsked: false,
+      granted: { ...this.credit },
+    });
+    this.#say(socket, {
+      t: 'welcome',
+      producer: name,
+      epoch: producer.epoch,
+      known: epoch !== undefined && known?.epoch === epoch,
+      ack: level,
+      ...this.#reached(producer),
+      missing,
+      credit: this.credit,
+      limits: this.limits,
+      delivery: this.hasOutbox ? 'exactly-once' : 'at-least-once',
+    });
+  }
+
+  #refusalOf(
+    known: Producer | undefined,
+    level: Level,
+    epoch: number | undefined,
+    isResumed: boolean,
+  ): { code: number; reason: string } | undefined {
+    if (level === 'stored' && !this.hasOutbox) return { code: 4400, reason: 'There is no outbox' };
+    if (known === undefined || epoch === undefined) return undefined;
+    const isUsed = isResumed ? known.epoch > epoch : known.epoch >= epoch;
+    return isUsed ? { code: 4403, reason: `The epoch is ${known.epoch}` } : undefined;
+  }
+
+  #begin(name: string, epoch: number, reached: number): Producer {
+    this.setProducer(name, epoch, reached);
+    return this.#producers.get(name) as Producer;
+  }
+
+  #reached({ taken, stored, committed }: Producer): Record<string, number> {
+    if (!this.hasOutbox) return { taken, committed };
+    return { stored: this.acksTooEarly ? taken : stored, committed };
+  }
+
+  #batch(session: Session, { seq, n }: { seq: number; n: number }, body: string): void {
+    const { producer, socket } = session;
+    const lines = body.split('\n');
+    if (lines.length === n + 1 && lines.at(-1) === '') lines.pop();
+    if (lines.length !== n) {
+      this.violations.push(`a batch of ${lines.length} lines that says ${n}`);
+      return;
+    }
+    if (n > this.limits.frameMessages) this.violations.push(`a batch of ${n} messages`);
+    if (this.vanishing > 0) {
+      this.vanishing -= 1;
+      return;
+    }
+    const last = seq + n - 1;
+    if (seq > producer.taken + 1) {
+      this.#say(socket, { t: 'gap', expected: producer.taken + 1, got: seq });
+      return;
+    }
+    if (this.puttingOff > 0) {
+      this.puttingOff -= 1;
+      this.#say(socket, {
+        t: 'nack',
+        from: Math.max(seq, producer.taken + 1),
+        to: last,
+        code: 'buffer_full',
+        temporary: true,
+        message: '',
+      });
+      return;
+    }
+    if (this.takesTwice && seq <= producer.taken) this.#keep(producer, lines, seq);
+    if (last <= producer.taken) {
+      this.#ack(session);
+      return;
+    }
+    const fresh = lines.slice(producer.taken + 1 - seq).map((text, index): Message => {
+      const bytes = Buffer.byteLength(text) + 1;
+      return { sequence: producer.taken + 1 + index, text, bytes, isRefused: false };
+    });
+    this.#checkCredit(session, fresh);
+    for (const message of fresh) {
+      const { sequence, text, bytes } = message;
+      const code = bytes - 1 > this.limits.messageBytes ? 'message_too_large' : this.refusal(text);
+      if (code === undefined) continue;
+      message.isRefused = true;
+      this.#say(socket, { t: 'nack', from: sequence, to: sequence, code, temporary: false, message: 'no' });
+    }
+    producer.taken = last;
+    producer.unstored.push(...fresh);
+    if (this.acksTooEarly) this.#ackAll(producer);
+    this.timers.after(this.storeMs, () => this.#store(producer));
+  }
+
+  #checkCredit({ producer, granted }: Session, fresh: readonly Message[]): void {
+    const held = producer.unstored.length;
+    const messages = held + fresh.length;
+    const bytes = [...producer.unstored, ...fresh].reduce((sum, message) => sum + message.bytes, 0);
+    if (messages <= granted.messages && bytes <= granted.bytes) return;
+    if (held === 0 && fresh.length === 1) return;
+    this.violations.push(`${messages} messages of ${bytes} bytes beyond the credit`);
+  }
+
+  #keep(producer: Producer, lines: readonly string[], seq: number): void {
+    for (const [index, text] of lines.entries()) {
+      this.kept.push({ producer: producer.name, epoch: producer.epoch, sequence: seq + index, text });
+    }
+  }
+
+  /** Whether a producer's state was replaced or forgotten meanwhile. */
+  #isGone(producer: Producer): boolean {
+    return this.#producers.get(producer.name) !== producer;
+  }
+
+  #store(producer: Producer): void {
+    if (this.#isGone(producer) || producer.unstored.length === 0) return;
+    const messages = producer.unstored;
+    producer.unstored = [];
+    producer.stored = producer.taken;
+    const good = messages.filter(({ isRefused }) => !isRefused);
+    if (this.hasOutbox) this.#note(this.kept, producer, good);
+    producer.uncommitted.push(...good);
+    this.#ackAll(producer);
+    this.timers.after(this.commitMs, () => this.#commit(producer));
+  }
+
+  #commit(producer: Producer): void {
+    if (this.#isGone(producer) || producer.committed === producer.stored) return;
+    const messages = producer.uncommitted;
+    producer.uncommitted = [];
+    producer.committed = producer.stored;
+    const poison = messages.filter(({ text }) => this.isPoison(text));
+    const good = messages.filter(({ text }) => !this.isPoison(text));
+    if (!this.hasOutbox) this.#note(this.kept, producer, good);
+    this.#note(this.committed, producer, good);
+    this.#note(this.deadLetters, producer, poison);
+    for (const session of this.#sessionsOf(producer)) {
+      if (session.level !== 'committed') continue;
+      for (const { sequence } of poison) {
+        this.#say(session.socket, {
+          t: 'nack',
+          from: sequence,
+          to: sequence,
+          code: 'dead_letter',
+          temporary: false,
+          message: 'no',
+        });
+      }
+      this.#ack(session);
+    }
+    for (const session of this.#sessionsOf(producer)) this.#sayBye(session);
+  }
+
+  #note(list: KeptMessage[], { name, epoch }: Producer, messages: readonly Message[]): void {
+    for (const { sequence, text } of messages) list.push({ producer: name, epoch, sequence, text });
+  }
+
+  #sessionsOf(producer: Producer): Session[] {
+    return [...this.#sessions.values()].filter((session) => session.producer === producer);
+  }
+
+  #ackAll(producer: Producer): void {
+    for (const session of this.#sessionsOf(producer)) {
+      this.#ack(session);
+      this.#sayBye(session);
+    }
+  }
+
+  #ack({ socket, producer }: Session): void {
+    this.#say(socket, { t: 'ack', ...this.#reached(producer), credit: this.credit });
+  }
+
+  #sayBye(session: Session): void {
+    const { producer, level, socket, isGoodbyeAsked } = session;
+    if (!isGoodbyeAsked) return;
+    const reached = level === 'stored' ? producer.stored : producer.committed;
+    if (reached < producer.taken) {
+      this.timers.after(this.storeMs, () => this.#commit(producer));
+      return;
+    }
+    this.#ack(session);
+    this.#say(socket, { t: 'bye' });
+    this.#close(socket, 1000, '');
+  }
+
+  #close(socket: FakeSocket, code: number, reason: string): void {
+    this.#sessions.delete(socket);
+    socket.endLater(code, reason);
+  }
+
+  #say(socket: FakeSocket, frame: Record<string, unknown>): void {
+    this.#tell(socket, JSON.stringify(frame));
+  }
+
+  #tell(socket: FakeSocket, frame: string): void {
+    if (!this.loses(frame)) socket.deliver(frame);
+  }
+}
+
+/** The client's end of a connection to the fake server. Frames keep their order, whatever the latency does. */
+export class FakeSocket implements WebSocketLike {
+  readonly producer: string;
+  protocol = '';
+  bufferedAmount = 0;
+  isOpen = false;
+  /** Why `send` throws. */
+  failure: Error | undefined;
+  readonly closedWith: (number | undefined)[] = [];
+
+  readonly #server: FakeSluiceServer;
+  readonly #listeners = new Map<string, Listener[]>();
+  #isOver = false;
+  #toServerMs = 0;
+  #toClientMs = 0;
+
+  constructor(server: FakeSluiceServer, producer: string) {
+    this.#server = server;
+    this.producer = producer;
+  }
+
+  addEventListener(type: string, listener: Listener): void {
+    this.#listeners.set(type, [...(this.#listeners.get(type) ?? []), listener]);
+  }
+
+  send(text: string): void {
+    if (this.failure !== undefined) throw this.failure;
+    if (!this.isOpen) return;
+    this.#toServerMs = this.#later(this.#toServerMs, () => {
+      if (this.isOpen && !this.#server.isSilent) this.#server.hear(this, text);
+    });
+  }
+
+  close(code?: number, reason = ''): void {
+    this.closedWith.push(code);
+    if (this.#isOver) return;
+    this.#server.forgetSocket(this);
+    if (!this.#server.isSilent) this.endLater(code ?? 1005, reason);
+  }
+
+  /** The upgrade was answered. */
+  begin(protocol: string): void {
+    if (this.#isOver) return;
+    this.protocol = protocol;
+    this.isOpen = true;
+    this.#fire('open', {});
+  }
+
+  /** A frame from the server. */
+  deliver(frame: string): void {
+    this.#toClientMs = this.#later(this.#toClientMs, () => {
+      if (this.isOpen && !this.#server.isSilent) this.#fire('message', { data: frame });
+    });
+  }
+
+  end(code: number, reason: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.isOpen = false;
+    if (code === 1006) this.fail();
+    this.#fire('close', { code, reason });
+  }
+
+  /** Ends behind the frames that are on their way. */
+  endLater(code: number, reason: string): void {
+    this.#toClientMs = this.#later(this.#toClientMs, () => this.end(code, reason));
+  }
+
+  /** An error event, as before a close that was not clean. */
+  fail(): void {
+    this.#fire('error', {});
+  }
+
+  #later(notBeforeMs: number, act: () => void): number {
+    const { timers, latencyMs } = this.#server;
+    const atMs = Math.max(timers.now() + latencyMs, notBeforeMs);
+    timers.after(atMs - timers.now(), act);
+    return atMs;
+  }
+
+  #fire(type: string, event: { data?: unknown; code?: number; reason?: string }): void {
+    for (const listener of this.#listeners.get(type) ?? []) listener(event);
+  }
+}

@@ -1,0 +1,60 @@
+/** Who may use what is off by default: nobody unless a variable says so, and only with the token where one is set. */
+
+import { type ErrorCode, SluiceError } from '../src/errors.ts';
+import type { Env } from './env.ts';
+
+/** A door of the Worker that a variable opens and a secret guards. */
+interface Door {
+  variable: 'BENCH' | 'ADMIN';
+  token: 'BENCH_TOKEN' | 'ADMIN_TOKEN';
+  code: ErrorCode;
+  /** Said where it is closed, before the remedy. */
+  closed: string;
+}
+
+const BENCH_DOOR: Door = {
+  variable: 'BENCH',
+  token: 'BENCH_TOKEN',
+  code: 'bench_disabled',
+  closed: 'The bench is off: it writes to the database and costs money',
+};
+
+const ADMIN_DOOR: Door = {
+  variable: 'ADMIN',
+  token: 'ADMIN_TOKEN',
+  code: 'admin_disabled',
+  closed: 'The admin routes are off: they show messages and can drop them',
+};
+
+/** @throws SluiceError `bench_disabled` or `unauthorized` */
+export function assertBenchAccess(env: Env, authorization: string | undefined): Promise<void> {
+  return assertAccess(BENCH_DOOR, env, authorization);
+}
+
+/** @throws SluiceError `admin_disabled` or `unauthorized` */
+export function assertAdminAccess(env: Env, authorization: string | undefined): Promise<void> {
+  return assertAccess(ADMIN_DOOR, env, authorization);
+}
+
+async function assertAccess(door: Door, env: Env, authorization: string | undefined): Promise<void> {
+  if (env[door.variable] !== 'on') {
+    throw new SluiceError(
+      door.code,
+      `${door.closed}. Set the variable ${door.variable} to "on" to allow this`,
+    );
+  }
+  const token = env[door.token];
+  if (token === undefined || token === '') return;
+  const given = /^Bearer +(.*)$/i.exec(authorization ?? '')?.[1] ?? '';
+  if (await isSame(given, token)) return;
+  throw new SluiceError('unauthorized', `A token is asked for: send "Authorization: Bearer <${door.token}>"`);
+}
+
+// Comparing digests takes the same time for every token, so the time says nothing about how much of it was right.
+async function isSame(left: string, right: string): Promise<boolean> {
+  const encoder = new TextEncoder();
+  const digests = await Promise.all(
+    [left, right].map((text) => crypto.subtle.digest('SHA-256', encoder.encode(text))),
+  );
+  return crypto.subtle.timingSafeEqual(digests[0] as ArrayBuffer, digests[1] as ArrayBuffer);
+}

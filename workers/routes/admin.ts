@@ -1,0 +1,238 @@
+/**
+ * `/admin`: what an operator may ask of a shard. Its dead letters can be listed, read, retried and dropped; a shard that
+ * has stopped can be resumed, and one that is about to be restarted drained.
+ */
+
+import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { SluiceError } from '../../src/errors.ts';
+import {
+  DRAIN_TIME_LIMIT_MS,
+  MAX_ADMIN_BODY_BYTES,
+  MAX_LISTED_DEAD_LETTERS,
+  MAX_TAKEN_DEAD_LETTERS,
+} from '../../src/limits.ts';
+import { assertKnownNames, optionTable, resolveOptions } from '../../src/option-table.ts';
+import type { DeadLetterIds } from '../../src/outbox/dead-letters.ts';
+import { readEditedPayload } from '../../src/outbox/edited-payload.ts';
+import type { ShardAdmin } from '../../src/outbox/shard-admin.ts';
+import type { Sink } from '../../src/sink.ts';
+import { withTimeLimit } from '../../src/time-limit.ts';
+import { assertAdminAccess } from '../access.ts';
+import type { Env } from '../env.ts';
+import { encodeShardName } from '../shard-name.ts';
+import { findSink, SINK_NAMES } from '../sinks.ts';
+
+const PAGE_PARAMETERS = optionTable({
+  after: {
+    kind: 'integer',
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    default: 0,
+    description: 'The last id of the page before',
+  },
+  limit: {
+    kind: 'integer',
+    min: 1,
+    max: MAX_LISTED_DEAD_LETTERS,
+    default: 50,
+    description: 'Letters in a page',
+  },
+});
+
+const DRAIN_PARAMETERS = optionTable({
+  closeSockets: { kind: 'switch', default: false, description: 'Close the sockets before' },
+});
+
+export const adminRoutes = new Hono<{ Bindings: Env }>();
+
+adminRoutes.use('/admin/*', async (context, next) => {
+  await assertAdminAccess(context.env, context.req.header('authorization'));
+  // The answers hold users' messages.
+  context.header('cache-control', 'no-store');
+  await next();
+});
+
+adminRoutes.use(
+  '/admin/*',
+  bodyLimit({
+    maxSize: MAX_ADMIN_BODY_BYTES,
+    onError: () => {
+      throw new SluiceError(
+        'invalid_options',
+        `The body is larger than ${MAX_ADMIN_BODY_BYTES} bytes: name fewer ids`,
+        { details: { maxBytes: MAX_ADMIN_BODY_BYTES } },
+      );
+    },
+  }),
+);
+
+adminRoutes.get('/admin/:sink/dead-letters', async (context) => {
+  assertKnownNames(context.req.query(), []);
+  const { sink: name } = context.req.param();
+  const { options } = sinkOf(context.env, name);
+  const shards = await Promise.all(
+    Array.from({ length: options.shards }, async (_, shard) => {
+      const { count, bytes, maxRows, maxBytes, isFull } = await shardOf(
+        context.env,
+        name,
+        shard,
+      ).deadLetterTotals();
+      return { shard, count, bytes, maxRows, maxBytes, isFull };
+    }),
+  );
+  return context.json({
+    sink: name,
+    count: shards.reduce((sum, { count }) => sum + count, 0),
+    isFull: shards.some(({ isFull }) => isFull),
+    shards,
+  });
+});
+
+adminRoutes.get('/admin/:sink/:shard/dead-letters', async (context) => {
+  const { shard } = askedShard(context.env, context.req.param());
+  const { letters, next, totals } = await shard.listDeadLetters(
+    resolveOptions(PAGE_PARAMETERS, context.req.query()),
+  );
+  return context.json({ letters: letters.map(presentLetter), next, totals });
+});
+
+adminRoutes.get('/admin/:sink/:shard/dead-letters/:id{[0-9]+}', async (context) => {
+  const { id } = context.req.param();
+  const { shard } = askedShard(context.env, context.req.param());
+  assertKnownNames(context.req.query(), []);
+  const letter = Number.isSafeInteger(Number(id)) ? await shard.readDeadLetter(Number(id)) : null;
+  if (letter === null) {
+    throw new SluiceError(
+      'unknown_dead_letter',
+      `There is no dead letter ${id} in this shard: it was retried or dropped, or never was`,
+    );
+  }
+  return context.json(presentLetter(letter));
+});
+
+adminRoutes.post('/admin/:sink/:shard/dead-letters/retry', async (context) => {
+  const { shard, sink } = askedShard(context.env, context.req.param());
+  const body = await readBody(context.req, ['ids', 'payload']);
+  const ids = readIds(body.ids);
+  if (body.payload === undefined) return context.json(await shard.retryDeadLetters({ ids }));
+  if (typeof body.payload !== 'string') {
+    throw invalid(
+      'payload',
+      'the text of a message is allowed, as in {"ids":[7],"payload":"{\\"celsius\\":21}"}',
+    );
+  }
+  if (ids === 'all' || ids.length !== 1) throw invalid('payload', 'it replaces one message, so name one id');
+  const payload = readEditedPayload(body.payload, sink.options.maxMessageBytes);
+  return context.json(await shard.retryDeadLetters({ ids, payload }));
+});
+
+adminRoutes.post('/admin/:sink/:shard/dead-letters/drop', async (context) => {
+  const { shard } = askedShard(context.env, context.req.param());
+  const body = await readBody(context.req, ['ids']);
+  return context.json(await shard.dropDeadLetters({ ids: readIds(body.ids) }));
+});
+
+adminRoutes.post('/admin/:sink/:shard/resume', async (context) => {
+  const { shard } = askedShard(context.env, context.req.param());
+  await readBody(context.req, []);
+  return context.json(await shard.resume());
+});
+
+adminRoutes.post('/admin/:sink/:shard/drain', async (context) => {
+  const { shard } = askedShard(context.env, context.req.param());
+  const body = await readBody(context.req, Object.keys(DRAIN_PARAMETERS));
+  const request = resolveOptions(DRAIN_PARAMETERS, body);
+  return context.json(
+    await withTimeLimit(shard.drainShard(request), DRAIN_TIME_LIMIT_MS, 'waiting for the shard to drain'),
+  );
+});
+
+function sinkOf(env: Env, name: string): Sink {
+  const sink = findSink(env, name);
+  if (sink !== undefined) return sink;
+  throw new SluiceError(
+    'unknown_sink',
+    `There is no sink ${JSON.stringify(name)}: there are ${SINK_NAMES.join(', ')}`,
+    { details: { sinks: SINK_NAMES } },
+  );
+}
+
+function shardOf(env: Env, sink: string, shard: number): ShardAdmin {
+  // The platform's type of a stub wraps every result in what RPC may add to it, none of which plain data has.
+  return env.SHARD.getByName(encodeShardName({ sink, shard })) as unknown as ShardAdmin;
+}
+
+/** The shard of a path. One that the sink does not have would be created by asking for it. */
+function askedShard(
+  env: Env,
+  { sink: name, shard: number }: { sink: string; shard: string },
+): { sink: Sink; shard: ShardAdmin } {
+  const sink = sinkOf(env, name);
+  const { shards } = sink.options;
+  // Written in one way only: 00 would be another name of shard 0.
+  if (!/^(0|[1-9]\d*)$/.test(number) || Number(number) >= shards) {
+    throw new SluiceError(
+      'unknown_shard',
+      `The sink ${name} has no shard ${JSON.stringify(number)}: it has ${shards}, counted from 0`,
+      { details: { shards } },
+    );
+  }
+  return { sink, shard: shardOf(env, name, Number(number)) };
+}
+
+interface Body {
+  header(name: string): string | undefined;
+  text(): Promise<string>;
+}
+
+/** The object that a body holds; an empty body is an empty object. */
+async function readBody(body: Body, known: readonly string[]): Promise<Record<string, unknown>> {
+  // A page of any other site can make a browser send text to a Worker on this machine, but not what it declares as JSON.
+  const type = body.header('content-type')?.split(';')[0]?.trim().toLowerCase();
+  const wrongType = invalid('content-type', 'application/json is allowed');
+  if (type !== undefined && type !== 'application/json') throw wrongType;
+  const text = await body.text();
+  if (text === '') return {};
+  if (type === undefined) throw wrongType;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw new SluiceError('invalid_options', 'The body is not valid JSON', { cause: error });
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw new SluiceError('invalid_options', 'The body is not a JSON object, as in {"ids":[1,2]}');
+  assertKnownNames(parsed as Record<string, unknown>, known);
+  return parsed as Record<string, unknown>;
+}
+
+function readIds(value: unknown): DeadLetterIds {
+  if (value === 'all') return 'all';
+  const isList =
+    Array.isArray(value) &&
+    value.length > 0 &&
+    value.length <= MAX_TAKEN_DEAD_LETTERS &&
+    value.every((id) => Number.isSafeInteger(id) && id > 0);
+  if (isList) return [...new Set<number>(value)];
+  throw invalid('ids', `1 to ${MAX_TAKEN_DEAD_LETTERS} ids are allowed, as in [1,2], or "all"`);
+}
+
+function invalid(option: string, allowed: string): SluiceError {
+  return new SluiceError('invalid_options', `Cannot use this ${option}: ${allowed}`, {
+    details: { option, allowed },
+  });
+}
+
+/** A letter for people: times as ISO text. */
+function presentLetter<Letter extends { receivedAtMs: number; failedAtMs: number }>({
+  receivedAtMs,
+  failedAtMs,
+  ...letter
+}: Letter) {
+  return {
+    ...letter,
+    receivedAt: new Date(receivedAtMs).toISOString(),
+    failedAt: new Date(failedAtMs).toISOString(),
+  };
+}
