@@ -9,7 +9,12 @@ export default defineConfig({
       {
         test: {
           name: 'node',
-          include: ['test/src/**/*.test.ts', 'test/local/**/*.test.ts', 'test/*.test.ts'],
+          include: [
+            'test/src/**/*.test.ts',
+            'test/local/**/*.test.ts',
+            'test/faults/**/*.test.ts',
+            'test/*.test.ts',
+          ],
           globalSetup: ['test/support/postgres.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,

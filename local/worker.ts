@@ -11,11 +11,14 @@ import { dirname, join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { SluiceError } from '../src/errors.ts';
+import { childrenNamed } from './child-processes.ts';
 import { REPOSITORY } from './repository.ts';
 
 export interface LocalWorker {
-  /** Where it listens, as in `http://127.0.0.1:41234`. */
+  /** Where it listens, as in `http://127.0.0.1:41234`. A restart keeps it. */
   url: URL;
+  /** Process id of workerd, which is another one after a restart; undefined where the system does not tell. */
+  processId(): Promise<number | undefined>;
   stop(): Promise<void>;
 }
 
@@ -24,21 +27,31 @@ export interface LocalWorkerOptions {
   bindings: Record<string, string>;
   /** Default: a free one. */
   port?: number;
+  /** The Worker's entry script, relative to the checkout. Default: the one that wrangler.toml names. */
+  main?: string;
+  /** Compatibility flags besides the usual ones. */
+  flags?: string[];
+  /** Told what the Worker writes to its console. Default: it goes to ours. */
+  onLog?: (message: string) => void;
+  /** Called when workerd was restarted after it had ended by itself or was killed. Its storage is as it was. */
+  onRestart?: () => void;
 }
 
 /** Bundles the Worker and starts it on loopback. Its Durable Objects keep nothing after `stop`. */
-export async function startWorker({ bindings, port = 0 }: LocalWorkerOptions): Promise<LocalWorker> {
+export async function startWorker(options: LocalWorkerOptions): Promise<LocalWorker> {
+  const { bindings, port = 0, main, flags = [], onLog, onRestart = () => {} } = options;
   const folder = await mkdtemp(join(tmpdir(), 'sluice-worker-'));
   try {
-    await bundle(folder);
+    const script = await bundle(folder, main);
     const signalsBefore = SIGNALS.map((signal) => process.listeners(signal));
+    const othersBefore = await childrenNamed('workerd');
     const miniflare = new Miniflare(
       convertV4MiniflareOptions({
         name: 'sluice',
         modulesRoot: folder,
-        modules: [{ type: 'ESModule', path: join(folder, 'index.js') }],
+        modules: [{ type: 'ESModule', path: join(folder, script) }],
         compatibilityDate: await compatibilityDate(),
-        compatibilityFlags: ['nodejs_compat'],
+        compatibilityFlags: ['nodejs_compat', ...flags],
         durableObjects: {
           SHARD: { className: 'Shard', useSQLite: true },
           BENCH_OBJECT: { className: 'BenchObject', useSQLite: true },
@@ -49,7 +62,9 @@ export async function startWorker({ bindings, port = 0 }: LocalWorkerOptions): P
         cf: false,
         host: '127.0.0.1',
         port,
-        log: new Log(LogLevel.ERROR),
+        log: new Log(onLog === undefined ? LogLevel.ERROR : LogLevel.NONE),
+        ...(onLog === undefined ? {} : { handleStructuredLogs: ({ message }) => onLog(message) }),
+        unsafeHandleRuntimeRestart: onRestart,
       }),
     );
     // At once, and not when it is ready: a signal meanwhile must not end the process either.
@@ -60,6 +75,10 @@ export async function startWorker({ bindings, port = 0 }: LocalWorkerOptions): P
     });
     return {
       url,
+      async processId() {
+        const ours = (await childrenNamed('workerd')).filter((id) => !othersBefore.includes(id));
+        return ours.length === 1 ? ours[0] : undefined;
+      },
       async stop() {
         await miniflare.dispose();
         await rm(folder, { recursive: true, force: true });
@@ -91,12 +110,14 @@ async function compatibilityDate(): Promise<string> {
   return date;
 }
 
-async function bundle(folder: string): Promise<void> {
+/** @returns the name of the script in the folder */
+async function bundle(folder: string, main: string | undefined): Promise<string> {
   const wrangler = join(
     dirname(createRequire(import.meta.url).resolve('wrangler/package.json')),
     'bin/wrangler.js',
   );
-  const child = spawn(process.execPath, [wrangler, 'deploy', '--dry-run', '--outdir', folder], {
+  const entry = main === undefined ? [] : [main];
+  const child = spawn(process.execPath, [wrangler, 'deploy', ...entry, '--dry-run', '--outdir', folder], {
     cwd: REPOSITORY,
     env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true', NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -114,9 +135,12 @@ async function bundle(folder: string): Promise<void> {
     child.on('error', reject);
     child.on('close', resolve);
   });
-  if (exitCode !== 0 || !(await readdir(folder)).includes('index.js')) {
+  // Named after the entry script.
+  const script = (await readdir(folder)).find((file) => file.endsWith('.js'));
+  if (exitCode !== 0 || script === undefined) {
     throw new SluiceError('internal', `Could not bundle the Worker: ${reasonOf(output)}`);
   }
+  return script;
 }
 
 /** The last error that wrangler told, on one line; it ends its output with where its log is, which says nothing. */

@@ -49,7 +49,7 @@ describe('PROTOCOL.md', () => {
   });
 
   test('gives every error its status', () => {
-    const section = protocol.slice(protocol.indexOf('## Errors over HTTP'));
+    const section = protocol.slice(protocol.indexOf('# Errors over HTTP'));
     const rows = [...section.matchAll(/^\| (`[^|]+`) \| (\d{3})/gm)];
     expect(rows.length).toBeGreaterThan(8);
     for (const [, codes, status] of rows) {

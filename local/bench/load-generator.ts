@@ -5,8 +5,11 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { LoadOrder, LoadReport } from '../../src/bench/ingest-host.ts';
-import { benchFrame, benchProducer } from '../../src/bench/payload.ts';
+import { benchFrame, benchHeader, benchPayloads, benchProducer } from '../../src/bench/payload.ts';
+import { type AckLevel, SluiceClient, type WebSocketLike } from '../../src/client/sluice-client.ts';
 import { SluiceError } from '../../src/errors.ts';
+import { LatencyHistogram } from '../../src/ingest/latency-histogram.ts';
+import { MAX_FRAME_BYTES } from '../../src/limits.ts';
 
 /** How long the sockets may take to open. */
 const HANDSHAKE_TIME_LIMIT_MS = 30_000;
@@ -27,6 +30,7 @@ export async function generateLoad(
   socketUrl: (client: number) => URL,
   onSent: (messages: number) => void = () => {},
 ): Promise<LoadReport> {
+  if (order.ack !== 'raw') return generateAckedLoad(order, order.ack, socketUrl, onSent);
   const refusals = { count: 0 };
   const sockets = await Promise.all(
     Array.from({ length: order.clients }, (_, client) => openSocket(socketUrl(client), refusals)),
@@ -46,20 +50,160 @@ export async function generateLoad(
   );
   await Promise.all(sockets.map(closeSocket));
   delay.disable();
-  return { firstFrameAtMs, refused: refusals.count, loopDelayP99Ms: delay.percentile(99) / 1e6 };
+  return {
+    firstFrameAtMs,
+    refused: refusals.count,
+    loopDelayP99Ms: delay.percentile(99) / 1e6,
+    ackLatency: null,
+  };
 }
 
-async function openSocket(url: URL, refusals: { count: number }): Promise<WebSocket> {
-  // The types of ws do not know `closeTimeout` yet.
-  const options: ClientOptions & { closeTimeout: number } = {
-    perMessageDeflate: false,
-    skipUTF8Validation: true,
-    handshakeTimeout: HANDSHAKE_TIME_LIMIT_MS,
-    closeTimeout: CLOSE_TIME_LIMIT_MS,
-    // Masking protects proxies from scripts in a browser; here it would only cost the generator time.
-    generateMask: (mask) => mask.fill(0),
+/** Messages that a client keeps in memory until they are acked: enough for a full window and the next turn. */
+const RING_MESSAGES = 30_000;
+
+/** The same with the client library, which keeps what is not acked, respects the credit and waits for the last ack. */
+async function generateAckedLoad(
+  order: LoadOrder,
+  ack: AckLevel,
+  socketUrl: (client: number) => URL,
+  onSent: (messages: number) => void,
+): Promise<LoadReport> {
+  const clients = await Promise.all(
+    Array.from({ length: order.clients }, (_, client) => connect(order, ack, socketUrl(client))),
+  );
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  const latency = new LatencyHistogram();
+  const firstFrameAtMs = performance.now();
+  let sent = 0;
+  await Promise.all(
+    clients.map((client, index) =>
+      sendAcked(client, order, index, firstFrameAtMs, latency, (messages) => {
+        sent += messages;
+        onSent(sent);
+      }),
+    ),
+  );
+  const reports = await Promise.all(
+    clients.map((client) => client.close({ timeLimitMs: CLOSE_TIME_LIMIT_MS })),
+  );
+  delay.disable();
+  const unacked = reports.reduce((sum, report) => sum + report.unacked, 0);
+  if (unacked > 0) throw new SluiceError('internal', `${unacked} messages were never acknowledged`);
+  return {
+    firstFrameAtMs,
+    refused: reports.reduce((sum, { refused }) => sum + refused, 0),
+    loopDelayP99Ms: delay.percentile(99) / 1e6,
+    ackLatency: ack === 'none' ? null : latency.snapshot(),
   };
-  const socket = new WebSocket(url, options);
+}
+
+function connect({ messagesPerFrame }: LoadOrder, ack: AckLevel, url: URL): Promise<SluiceClient> {
+  return new Promise((resolve, reject) => {
+    const client: SluiceClient = new SluiceClient({
+      url,
+      producer: url.searchParams.get('producer') as string,
+      ack,
+      batchMessages: messagesPerFrame,
+      batchBytes: MAX_FRAME_BYTES,
+      lingerMs: 0,
+      ringMessages: Math.max(RING_MESSAGES, messagesPerFrame * 4),
+      ringBytes: 64 * 1024 * 1024,
+      openSocket: openCorkedSocket,
+      onEvent: (event) => {
+        if (event.type === 'connected') resolve(client);
+        if (event.type === 'failed' || event.type === 'fenced' || event.type === 'replaced') {
+          reject(new SluiceError('internal', `A client of the load ended: ${event.message}`));
+        }
+        // The bench measures one connection; one that is made anew would hide what broke the first.
+        if (event.type === 'disconnected') {
+          reject(
+            new SluiceError(
+              'internal',
+              `Could not open a WebSocket to ${url.origin}: ${event.reason} (${event.code})`,
+            ),
+          );
+        }
+      },
+    });
+  });
+}
+
+async function sendAcked(
+  client: SluiceClient,
+  { target, messagesPerClient, messagesPerFrame, ratePerSecond, clients }: LoadOrder,
+  index: number,
+  startMs: number,
+  latency: LatencyHistogram,
+  onSent: (messages: number) => void,
+): Promise<void> {
+  const producer = benchProducer(target.run, index);
+  const perMs = ratePerSecond / clients / 1000;
+  const turnMessages = Math.min(TURN_FRAMES * messagesPerFrame, RING_MESSAGES / 4);
+  let failed = 0;
+  for (let next = 0; next < messagesPerClient; ) {
+    let to = Math.min(messagesPerClient, next + Math.max(messagesPerFrame, turnMessages));
+    if (ratePerSecond > 0) {
+      const due = Math.floor((performance.now() - startMs) * perMs) + 1;
+      to = Math.min(to, Math.max(next, Math.ceil(due / messagesPerFrame) * messagesPerFrame));
+    }
+    if (to > next) {
+      const sentAtMs = performance.now();
+      void client.sendBatch(benchPayloads(producer, next, to)).then(
+        () => latency.record(performance.now() - sentAtMs),
+        () => {
+          failed += 1;
+        },
+      );
+      onSent(to - next);
+      next = to;
+    }
+    await client.ready();
+    if (ratePerSecond > 0) await sleep(1);
+    else await new Promise(setImmediate);
+  }
+  await client.flush();
+  if (failed > 0) throw new SluiceError('internal', `${failed} batches were refused or given up`);
+}
+
+/** A socket of `ws` that hands what is sent in one turn to the kernel at once (`holdWrites` says why). */
+function openCorkedSocket(url: string, protocol: string): WebSocketLike {
+  const socket = new WebSocket(url, protocol, SOCKET_OPTIONS);
+  let flush: (() => void) | undefined;
+  return {
+    get bufferedAmount() {
+      return socket.bufferedAmount;
+    },
+    get protocol() {
+      return socket.protocol;
+    },
+    send(text) {
+      if (flush === undefined) {
+        flush = holdWrites(socket);
+        setImmediate(() => {
+          flush?.();
+          flush = undefined;
+        });
+      }
+      socket.send(text);
+    },
+    close: (code, reason) => socket.close(code, reason),
+    addEventListener: (type, listener) => socket.addEventListener(type as 'message', listener as never),
+  };
+}
+
+// The types of ws do not know `closeTimeout` yet.
+const SOCKET_OPTIONS: ClientOptions & { closeTimeout: number } = {
+  perMessageDeflate: false,
+  skipUTF8Validation: true,
+  handshakeTimeout: HANDSHAKE_TIME_LIMIT_MS,
+  closeTimeout: CLOSE_TIME_LIMIT_MS,
+  // Masking protects proxies from scripts in a browser; here it would only cost the generator time.
+  generateMask: (mask) => mask.fill(0),
+};
+
+async function openSocket(url: URL, refusals: { count: number }): Promise<WebSocket> {
+  const socket = new WebSocket(url, SOCKET_OPTIONS);
   socket.on('message', (data) => {
     const frame = JSON.parse(String(data)) as { t: string; refused?: number };
     if (frame.t === 'error') refusals.count += frame.refused ?? 0;
@@ -80,7 +224,7 @@ async function openSocket(url: URL, refusals: { count: number }): Promise<WebSoc
 
 async function sendAll(
   socket: WebSocket,
-  { target, messagesPerClient, messagesPerFrame, ratePerSecond }: LoadOrder,
+  { target, messagesPerClient, messagesPerFrame, ratePerSecond, withHeaders }: LoadOrder,
   client: number,
   { startMs, perClientPerMs }: { startMs: number; perClientPerMs: number },
   onSent: (messages: number) => void,
@@ -93,7 +237,8 @@ async function sendAll(
     for (let frame = 0; frame < TURN_FRAMES && next < messagesPerClient; frame += 1) {
       if (ratePerSecond > 0 && next > (performance.now() - startMs) * perClientPerMs) break;
       const to = Math.min(messagesPerClient, next + messagesPerFrame);
-      socket.send(benchFrame(producer, next, to));
+      const frameText = benchFrame(producer, next, to);
+      socket.send(withHeaders ? benchHeader(next, to) + frameText : frameText);
       next = to;
     }
     flush();

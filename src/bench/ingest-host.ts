@@ -5,10 +5,9 @@ import type { Connection, Database } from '../database/connection.ts';
 import type { ConnectionSlot } from '../database/connection-slot.ts';
 import { SluiceError } from '../errors.ts';
 import type { IntakeStats } from '../ingest/intake.ts';
-import { LatencyHistogram } from '../ingest/latency-histogram.ts';
+import { type HistogramSnapshot, LatencyHistogram } from '../ingest/latency-histogram.ts';
 import type { MessageBatch } from '../ingest/message-batch.ts';
 import { copyStatement, encodeCopyText } from '../writers/copy.ts';
-import type { WriterMode } from '../writers/mode.ts';
 import { auditTable } from './audit.ts';
 import {
   type BenchSinkSpec,
@@ -19,11 +18,14 @@ import {
   dropBenchTable,
 } from './bench-sink.ts';
 import {
+  type BenchAck,
   COPY_FLOOR,
   INSERT_FLOOR,
   INSERT_FLOOR_ROWS,
   INTAKE_FLOOR,
   type IngestParameters,
+  type IngestVariant,
+  ingestVariantOf,
   sinkOptionsOf,
 } from './ingest-suite.ts';
 import { benchPayload, benchProducer } from './payload.ts';
@@ -48,6 +50,10 @@ export interface LoadOrder {
   messagesPerFrame: number;
   /** Messages per second of all clients together; 0: as fast as they are taken. */
   ratePerSecond: number;
+  /** What the clients wait for. `raw`: they speak no protocol and wait for nothing. */
+  ack: BenchAck;
+  /** Raw sockets send the header lines of `sluice.v1` too, into a shard that only counts: the same frames. */
+  withHeaders: boolean;
 }
 
 export interface LoadReport {
@@ -57,6 +63,8 @@ export interface LoadReport {
   refused: number;
   /** p99 delay of the generator's event loop; null where it cannot be measured. */
   loopDelayP99Ms: number | null;
+  /** How long the clients waited for their acks; null where they wait for none. */
+  ackLatency: HistogramSnapshot | null;
 }
 
 export interface IngestPorts {
@@ -90,7 +98,7 @@ export class IngestHost implements SuiteHost {
       case INTAKE_FLOOR:
         return this.#intakeFloor(onUnits);
       default:
-        return this.#mode(variant.name as WriterMode, onUnits);
+        return this.#measure(ingestVariantOf(variant), onUnits);
     }
   }
 
@@ -98,7 +106,9 @@ export class IngestHost implements SuiteHost {
   async warmUp(): Promise<void> {
     const messages = Math.min(this.#parameters.messages, Math.ceil(2_000 / this.#parameters.clients));
     const host = new IngestHost(this.#ports, { ...this.#parameters, messages, rate: 0 });
-    for (const mode of this.#parameters.modes) await host.#mode(mode, () => {});
+    const [ack = 'stored'] = this.#parameters.acks;
+    const [durability = 'outbox'] = this.#parameters.durability;
+    for (const mode of this.#parameters.modes) await host.#measure({ mode, ack, durability }, () => {});
   }
 
   /** Drops every table of the suite. */
@@ -108,11 +118,11 @@ export class IngestHost implements SuiteHost {
     }
   }
 
-  async #mode(mode: WriterMode, onUnits: (done: number) => void): Promise<RepResult> {
+  async #measure(variant: IngestVariant, onUnits: (done: number) => void): Promise<RepResult> {
     const { clients, messages } = this.#parameters;
-    const spec = this.#spec(mode, mode);
+    const spec = this.#spec(variant, variant.mode);
     await this.#recreate(spec);
-    const order = this.#order(spec);
+    const order = this.#order(spec, variant.ack);
     const load = await this.#ports.load(order, onUnits);
     const shards = await this.#ports.drain(order.target);
     const elapsedMs = this.#ports.now() - load.firstFrameAtMs;
@@ -128,10 +138,17 @@ export class IngestHost implements SuiteHost {
     );
     const latency = new LatencyHistogram();
     for (const shard of shards) latency.merge(shard.latency);
+    const ackLatency = new LatencyHistogram();
+    if (load.ackLatency !== null) ackLatency.merge(load.ackLatency);
+    const storageRows = shards.reduce((sum, { storageRowsWritten }) => sum + storageRowsWritten, 0);
     return {
       units: clients * messages,
       elapsedMs,
       metrics: {
+        ackP50Ms: ackLatency.percentile(0.5) ?? null,
+        ackP99Ms: ackLatency.percentile(0.99) ?? null,
+        storageRowsPerMillion:
+          variant.durability === 'outbox' ? (storageRows / (clients * messages)) * 1_000_000 : null,
         flushes: shards.reduce((sum, { flushes }) => sum + flushes, 0),
         flushP50Ms: latency.percentile(0.5) ?? null,
         flushP99Ms: latency.percentile(0.99) ?? null,
@@ -143,7 +160,7 @@ export class IngestHost implements SuiteHost {
 
   async #intakeFloor(onUnits: (done: number) => void): Promise<RepResult> {
     const { clients, messages, frame } = this.#parameters;
-    const order = this.#order(null);
+    const order = this.#order(null, 'raw');
     const load = await this.#ports.load(order, onUnits);
     const shards = await this.#ports.drain(order.target);
     const elapsedMs = this.#ports.now() - load.firstFrameAtMs;
@@ -162,7 +179,7 @@ export class IngestHost implements SuiteHost {
 
   async #copyFloor(onUnits: (done: number) => void): Promise<RepResult> {
     const { clients, messages } = this.#parameters;
-    const spec = this.#spec('copy', 'floor');
+    const spec = this.#spec({ mode: 'copy', durability: 'memory' }, 'floor');
     await this.#recreate(spec);
     const sink = benchSink(spec);
     const run = this.#ports.randomId();
@@ -192,7 +209,7 @@ export class IngestHost implements SuiteHost {
   }
 
   async #insertFloor(): Promise<RepResult> {
-    const spec = this.#spec('naive', 'floor');
+    const spec = this.#spec({ mode: 'naive', durability: 'memory' }, 'floor');
     await this.#recreate(spec);
     const run = this.#ports.randomId();
     const producer = benchProducer(run, 0);
@@ -219,18 +236,20 @@ export class IngestHost implements SuiteHost {
     };
   }
 
-  #spec(mode: WriterMode, table: string): BenchSinkSpec {
-    return { table, column: this.#parameters.column, options: sinkOptionsOf(mode, this.#parameters) };
+  #spec(variant: Pick<IngestVariant, 'mode' | 'durability'>, table: string): BenchSinkSpec {
+    return { table, column: this.#parameters.column, options: sinkOptionsOf(variant, this.#parameters) };
   }
 
-  #order(spec: BenchSinkSpec | null): LoadOrder {
-    const { clients, messages, frame, rate, driver, shards } = this.#parameters;
+  #order(spec: BenchSinkSpec | null, ack: BenchAck): LoadOrder {
+    const { clients, messages, frame, rate, driver, shards, acks } = this.#parameters;
     return {
       target: { run: this.#ports.randomId(), spec, driver, shards },
       clients,
       messagesPerClient: messages,
       messagesPerFrame: frame,
       ratePerSecond: rate,
+      ack,
+      withHeaders: spec === null && acks[0] !== 'raw',
     };
   }
 

@@ -2,11 +2,16 @@
 
 import { MAX_CONNECTIONS, MAX_SHARDS } from '../limits.ts';
 import { type OptionsOf, optionTable } from '../option-table.ts';
+import { ACK_LEVELS } from '../protocol/sluice-v1.ts';
 import { SINK_OPTIONS, type SinkOptions } from '../sink-options.ts';
-import { WRITER_MODES } from '../writers/mode.ts';
+import { WRITER_MODES, type WriterMode } from '../writers/mode.ts';
 import { WRITERS } from '../writers/writers.ts';
 import { BENCH_COLUMNS } from './bench-sink.ts';
 import type { Suite, Variant } from './suite.ts';
+
+/** What a client of the bench may wait for. */
+export const BENCH_ACKS = ['raw', ...ACK_LEVELS] as const;
+export type BenchAck = (typeof BENCH_ACKS)[number];
 
 export const INGEST_PARAMETERS = optionTable({
   modes: {
@@ -14,6 +19,18 @@ export const INGEST_PARAMETERS = optionTable({
     choices: WRITER_MODES,
     default: WRITER_MODES,
     description: 'The ways of writing to compare',
+  },
+  acks: {
+    kind: 'choices',
+    choices: BENCH_ACKS,
+    default: ['stored'],
+    description: 'What the clients wait for: a level of sluice.v1, or raw sockets, which wait for nothing',
+  },
+  durability: {
+    kind: 'choices',
+    choices: SINK_OPTIONS.durability.choices,
+    default: ['outbox'],
+    description: "Where messages wait: in the shard's storage, or in its memory",
   },
   clients: {
     kind: 'integer',
@@ -125,12 +142,7 @@ export const ingestSuite: Suite<typeof INGEST_PARAMETERS> = {
     // System 0's run: 10 clients with 100,000 messages each.
     full: { clients: 10, messages: 100_000 },
   },
-  variants: ({ modes }) => [
-    ...WRITER_MODES.filter((mode) => modes.includes(mode)).map(
-      (mode): Variant => ({ name: mode, role: 'measured', description: WRITERS[mode].description }),
-    ),
-    ...FLOORS,
-  ],
+  variants: (parameters) => [...measuredVariants(parameters), ...FLOORS],
   unitsPerRep: ({ name }, { clients, messages }) =>
     name === INSERT_FLOOR ? INSERT_FLOOR_ROWS : clients * messages,
   baseline: 'naive',
@@ -138,7 +150,11 @@ export const ingestSuite: Suite<typeof INGEST_PARAMETERS> = {
     { floor: COPY_FLOOR, title: 'of COPY' },
     { floor: INTAKE_FLOOR, title: 'of intake' },
   ],
+  labels: ['ack', 'durability', 'delivery'],
   columns: [
+    { title: 'ack p50 ms', metric: 'ackP50Ms', digits: 1 },
+    { title: 'ack p99 ms', metric: 'ackP99Ms', digits: 1 },
+    { title: 'stored rows/M', metric: 'storageRowsPerMillion', digits: 0 },
     { title: 'flushes', metric: 'flushes', digits: 0 },
     { title: 'p50 ms', metric: 'flushP50Ms', digits: 1 },
     { title: 'p99 ms', metric: 'flushP99Ms', digits: 1 },
@@ -146,6 +162,7 @@ export const ingestSuite: Suite<typeof INGEST_PARAMETERS> = {
   ],
   notes: ({ rate }) => [
     'Time runs from the first frame sent to the last row committed. Every message is parsed and checked on its way.',
+    'ack: from the call that sends to the ack. stored rows/M: rows that the shard wrote to its own storage for a million messages; Cloudflare bills them.',
     "p50 and p99: how long one flush took. loop: p99 delay of the load generator's event loop; a high one means that the generator was busy too.",
     ...(rate > 0
       ? [`The clients sent ${rate} messages/s on a schedule: messages/s cannot be higher than that.`]
@@ -154,13 +171,48 @@ export const ingestSuite: Suite<typeof INGEST_PARAMETERS> = {
   ],
 };
 
-/** The options of the sink that a mode is measured with. */
+/** What a measured variant is, told by its labels. */
+export interface IngestVariant {
+  mode: WriterMode;
+  ack: BenchAck;
+  durability: SinkOptions['durability'];
+}
+
+// Each way of writing with each level on each kind of durability that has it. The first of these has the plain name.
+function measuredVariants({ modes, acks, durability: durabilities }: IngestParameters): Variant[] {
+  const variants: Variant[] = [];
+  for (const mode of WRITER_MODES) {
+    if (!modes.includes(mode)) continue;
+    let isFirst = true;
+    for (const durability of durabilities) {
+      for (const ack of acks) {
+        // Without an outbox nothing is ever stored.
+        if (ack === 'stored' && durability === 'memory') continue;
+        const { description, isExactlyOnce } = WRITERS[mode];
+        const delivery = isExactlyOnce && durability === 'outbox' ? 'exactly once' : 'at least once';
+        const name = isFirst ? mode : `${mode} ${ack} ${durability}`;
+        variants.push({ name, role: 'measured', description, labels: { ack, durability, delivery } });
+        isFirst = false;
+      }
+    }
+  }
+  return variants;
+}
+
+/** Reads a measured variant back. */
+export function ingestVariantOf({ name, labels }: Variant): IngestVariant {
+  const { ack, durability } = labels as { ack: BenchAck; durability: SinkOptions['durability'] };
+  return { mode: name.split(' ')[0] as WriterMode, ack, durability };
+}
+
+/** The options of the sink that a variant is measured with. */
 export function sinkOptionsOf(
-  mode: SinkOptions['writer'],
+  { mode, durability }: Pick<IngestVariant, 'mode' | 'durability'>,
   parameters: IngestParameters,
 ): Partial<SinkOptions> {
   return {
     writer: mode,
+    durability,
     batchRows: parameters.batch,
     lingerMs: parameters.linger,
     workers: parameters.workers,

@@ -19,3 +19,15 @@ export function benchFrame(producer: string, from: number, to: number): string {
   for (let n = from + 1; n < to; n += 1) frame += `\n${benchPayload(producer, n)}`;
   return frame;
 }
+
+/** The messages `from` to before `to` of a producer, one text each. */
+export function benchPayloads(producer: string, from: number, to: number): string[] {
+  const payloads: string[] = [];
+  for (let n = from; n < to; n += 1) payloads.push(benchPayload(producer, n));
+  return payloads;
+}
+
+/** The header line that such a frame has in `sluice.v1`, where sequences begin at 1. */
+export function benchHeader(from: number, to: number): string {
+  return `{"t":"batch","seq":${from + 1},"n":${to - from}}\n`;
+}

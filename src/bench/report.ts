@@ -4,7 +4,7 @@ import { type BenchResult, passes, type VariantResult } from './result.ts';
 import { relativeSpread } from './statistics.ts';
 import type { ReportColumn, Suite } from './suite.ts';
 
-type ReportSuite = Pick<Suite, 'columns' | 'baseline' | 'sharesOf'>;
+type ReportSuite = Pick<Suite, 'columns' | 'baseline' | 'sharesOf' | 'labels'>;
 
 interface Table {
   header: string[];
@@ -73,8 +73,10 @@ function tableOf(result: BenchResult, suite: ReportSuite): Table {
   const columns = suite.columns.filter(({ metric }) =>
     result.variants.some(({ summary }) => typeof summary.metrics[metric] === 'number'),
   );
+  const { labels = [] } = suite;
   const header = [
     '',
+    ...labels,
     'seconds',
     `${result.unit}/s`,
     'spread',
@@ -90,6 +92,7 @@ function tableOf(result: BenchResult, suite: ReportSuite): Table {
     const rate = summary.perSecond.median;
     return [
       variant.name,
+      ...labels.map((label) => variant.labels?.[label] ?? ''),
       (summary.elapsedMs.median / 1000).toFixed(2),
       group(Math.round(rate)),
       `±${Math.round(relativeSpread(summary.perSecond) * 100)}%`,

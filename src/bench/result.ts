@@ -30,6 +30,8 @@ export interface VariantResult {
   name: string;
   role: 'measured' | 'floor';
   description: string;
+  /** What else tells it from the others: column titles and texts. */
+  labels?: Readonly<Record<string, string>>;
   reps: (RepResult & { perSecond: number; order: number })[];
   summary: {
     perSecond: Spread;

@@ -99,7 +99,7 @@ async function unlessAborted<Value>(
   }
 }
 
-function summarise({ name, role, description }: Variant, reps: VariantResult['reps']): VariantResult[] {
+function summarise(variant: Variant, reps: VariantResult['reps']): VariantResult[] {
   if (reps.length === 0) return [];
   const metrics: Record<string, number | null> = {};
   for (const metric of new Set(reps.flatMap((rep) => Object.keys(rep.metrics)))) {
@@ -112,5 +112,5 @@ function summarise({ name, role, description }: Variant, reps: VariantResult['re
     metrics,
     audit: sumAudits(reps.map(({ audit }) => audit)),
   };
-  return [{ name, role, description, reps, summary }];
+  return [{ ...variant, reps, summary }];
 }

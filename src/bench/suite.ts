@@ -12,6 +12,8 @@ export interface Variant {
   role: 'measured' | 'floor';
   /** One line for the report. */
   description: string;
+  /** What else tells it from the others, by the titles in the suite's `labels`. */
+  labels?: Readonly<Record<string, string>>;
 }
 
 /** A column of the report's table. */
@@ -34,6 +36,8 @@ export interface Suite<Table extends OptionTable = OptionTable> {
   variants(parameters: OptionsOf<Table>): Variant[];
   /** How many units one repetition counts, for the progress shown. */
   unitsPerRep(variant: Variant, parameters: OptionsOf<Table>): number;
+  /** Titles of the columns that show the variants' labels. */
+  labels?: readonly string[];
   /** The measured variant that the others are compared with. */
   baseline: string;
   /** Floors that measured variants are shown as a share of. */

@@ -1687,7 +1687,8 @@ export class SluiceClient {
         this.#ringMessages += count;
         this.#ringBytes += bytes;
       }
-      this.#sent = this.#acked;
+      // The process before this one may have sent all of it.
+      this.#sent = this.#numbered;
       const restored = this.#numbered - this.#acked;
       if (restored > 0) {
         this.#restoredCount = restored;

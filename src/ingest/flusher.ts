@@ -230,7 +230,7 @@ export class Flusher {
   }
 
   async #run({ batch, write }: PreparedBatch, worker: number): Promise<void> {
-    const { buffer, timers, onProgress } = this.#options;
+    const { buffer, timers } = this.#options;
     const startedAtMs = timers.now();
     let end: WriteEnd;
     try {
@@ -248,13 +248,18 @@ export class Flusher {
       this.#next = undefined;
     }
     this.#succeeded();
+    this.#proceed(worker);
+  }
+
+  // A batch that was prepared ahead was taken from the buffer: nothing may be taken and sent before it.
+  #proceed(worker: number): void {
     const next = this.#next;
     if (next === undefined) {
       this.#release(worker);
       return;
     }
     this.#next = undefined;
-    onProgress?.();
+    this.#options.onProgress?.();
     void this.#run(next, worker);
     this.#prepareNext();
   }
@@ -271,7 +276,7 @@ export class Flusher {
     const fault = classify(error);
     if (fault === 'isolate' && condemn !== undefined) await this.#isolate(batch, error, worker, condemn);
     else this.#failed(batch, fault, error);
-    this.#release(worker);
+    this.#proceed(worker);
   }
 
   async #isolate(

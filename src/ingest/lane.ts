@@ -1,19 +1,14 @@
 /** A queue of a shard with the producers assigned to it: the pipeline fills it, a flusher empties it. */
 
+import type { Chunk } from '../outbox/group.ts';
 import { type MessageBatch, rowsOf } from './message-batch.ts';
 import { MemoryBuffer, type MessageBuffer, type TakeLimits } from './message-buffer.ts';
 import type { Producer } from './producer.ts';
 import { RunLedger } from './run-ledger.ts';
 
 export interface Lane extends MessageBuffer {
-  /** Adds messages with sequences that follow each other. Takes over the arrays. */
-  gather(
-    producer: Producer,
-    firstSequence: number,
-    payloads: string[],
-    plain: boolean[],
-    receivedAtMs: number,
-  ): void;
+  /** Adds messages with sequences that follow each other. */
+  gather(producer: Producer, firstSequence: number, chunk: Chunk, receivedAtMs: number): void;
   /** Makes durable what was gathered, as far as the lane can. */
   store(): void;
   /** The batch is settled without being in Postgres. */
@@ -67,13 +62,7 @@ export class MemoryLane implements Lane {
     return this.#buffer.oldestWaitingAtMs;
   }
 
-  gather(
-    producer: Producer,
-    firstSequence: number,
-    payloads: string[],
-    plain: boolean[],
-    receivedAtMs: number,
-  ): void {
+  gather(producer: Producer, firstSequence: number, { payloads, plain }: Chunk, receivedAtMs: number): void {
     const { name, epoch } = producer;
     this.#buffer.append({ producer: name, epoch, firstSequence, payloads, plain, receivedAtMs });
     this.#tail += payloads.length;

@@ -251,20 +251,19 @@ export class V1Session implements Session {
       return;
     }
     const { payloads, plain, refused } = body;
-    if (refused.length === 0) pipeline.gather(producer, expected, payloads, plain, nowMs);
+    if (refused.length === 0) pipeline.gather(producer, expected, body, nowMs);
     else {
       let row = 0;
       let from = 0;
       for (const { offset, code } of [...refused, { offset: taken, code: undefined }]) {
         const rows = offset - from;
         if (rows > 0) {
-          pipeline.gather(
-            producer,
-            expected + from,
-            payloads.slice(row, row + rows),
-            plain.slice(row, row + rows),
-            nowMs,
-          );
+          const chunk = {
+            payloads: payloads.slice(row, row + rows),
+            plain: plain.slice(row, row + rows),
+            text: undefined,
+          };
+          pipeline.gather(producer, expected + from, chunk, nowMs);
         }
         row += rows;
         from = offset + 1;

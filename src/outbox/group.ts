@@ -6,17 +6,23 @@
 
 import type { Producer } from '../ingest/producer.ts';
 
+/** Messages of one frame, as they came. */
+export interface Chunk {
+  readonly payloads: readonly string[];
+  /** Per payload: true where it has no backslash and no control character. */
+  readonly plain: readonly boolean[];
+  /** The payloads one below the other, where the frame has them so: joining them anew takes longer than all the rest. */
+  readonly text: string | undefined;
+}
+
 /** Messages of one producer with sequences that follow each other. */
 export interface Run {
   readonly producer: Producer;
   readonly epoch: number;
   readonly firstSequence: number;
   readonly receivedAtMs: number;
-  readonly payloads: string[];
-  /** Per payload: true where it has no backslash and no control character. */
-  readonly plain: boolean[];
-  /** True where that holds for all. */
-  isPlain: boolean;
+  readonly chunks: Chunk[];
+  rows: number;
 }
 
 /** A run as it was read back: its producer is a name again. */
@@ -32,6 +38,9 @@ export interface StoredRun {
   isTracked: boolean;
 }
 
+/** Characters that a run adds to its group's row at the most, beside its producer's name and its messages. */
+export const RUN_CHARACTERS = 80;
+
 /** The columns of a group's row that hold messages. */
 export interface EncodedGroup {
   rows: number;
@@ -42,32 +51,39 @@ export interface EncodedGroup {
 /** The runs as the texts of a row. */
 export function encodeGroup(runs: readonly Run[]): EncodedGroup {
   let rows = 0;
-  let runsText = '';
-  let body = '';
+  const runTexts: string[] = [];
+  const texts: string[] = [];
+  let nameBefore: string | undefined;
   for (const run of runs) {
-    const { producer, epoch, firstSequence, payloads, receivedAtMs } = run;
-    const separator = rows === 0 ? '' : ',';
-    const plain = run.isPlain ? '' : run.plain.map((isPlain) => (isPlain ? '1' : '0')).join('');
+    const { producer, epoch, firstSequence, receivedAtMs, chunks } = run;
+    let isPlain = true;
+    for (const { payloads, plain, text } of chunks) {
+      texts.push(text ?? payloads.join('\n'));
+      if (isPlain && plain.includes(false)) isPlain = false;
+    }
+    rows += run.rows;
+    const digits = isPlain ? '' : chunks.map(({ plain }) => digitsOf(plain)).join('');
     const tracked = producer.isTracked ? 1 : 0;
-    runsText += `${separator}[${JSON.stringify(producer.name)},${epoch},${firstSequence},${payloads.length},${receivedAtMs},${tracked},"${plain}"]`;
-    const text = payloads.length === 1 ? (payloads[0] as string) : payloads.join('\n');
-    body = rows === 0 ? text : `${body}\n${text}`;
-    rows += payloads.length;
+    // A frame of which every other message is refused is thousands of runs: they need not all say whose they are.
+    const name = producer.name === nameBefore ? '0' : JSON.stringify(producer.name);
+    nameBefore = producer.name;
+    runTexts.push(`[${name},${epoch},${firstSequence},${run.rows},${receivedAtMs},${tracked},"${digits}"]`);
   }
-  return { rows, runs: `[${runsText}]`, body };
+  return { rows, runs: `[${runTexts.join(',')}]`, body: texts.join('\n') };
+}
+
+function digitsOf(plain: readonly boolean[]): string {
+  return plain.map((isPlain) => (isPlain ? '1' : '0')).join('');
 }
 
 /** The runs of a row, without its messages. */
 export function decodeRuns(runs: string): StoredRun[] {
-  return (JSON.parse(runs) as [string, number, number, number, number, 0 | 1, string][]).map(
-    ([producer, epoch, firstSequence, rows, receivedAtMs, tracked, plain]) => ({
-      producer,
-      epoch,
-      firstSequence,
-      rows,
-      receivedAtMs,
-      plain,
-      isTracked: tracked === 1,
-    }),
+  let producer = '';
+  return (JSON.parse(runs) as [string | 0, number, number, number, number, 0 | 1, string][]).map(
+    ([name, epoch, firstSequence, rows, receivedAtMs, tracked, plain]) => {
+      // 0: that of the run before.
+      if (name !== 0) producer = name;
+      return { producer, epoch, firstSequence, rows, receivedAtMs, plain, isTracked: tracked === 1 };
+    },
   );
 }

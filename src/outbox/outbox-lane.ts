@@ -19,7 +19,7 @@ import { MemoryBuffer, type TakeLimits } from '../ingest/message-buffer.ts';
 import { type Producer, RAW_EPOCH, untrackedProducer } from '../ingest/producer.ts';
 import { RunLedger, type RunMark } from '../ingest/run-ledger.ts';
 import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../limits.ts';
-import { decodeRuns, encodeGroup, type Run } from './group.ts';
+import { type Chunk, decodeRuns, encodeGroup, RUN_CHARACTERS, type Run } from './group.ts';
 import type { ProducerRegistry } from './producer-registry.ts';
 import type { Sqlite } from './sqlite.ts';
 
@@ -148,7 +148,7 @@ export class OutboxLane implements Lane {
         end += BigInt(run.rows);
         if (!run.isTracked) continue;
         const lastSequence = run.firstSequence + run.rows - 1;
-        const producer = producers.recover(run.producer, run.epoch, lastSequence);
+        const producer = producers.recover(run.producer, run.epoch, run.firstSequence, lastSequence);
         if (end <= this.#ledger.head) this.#passRun(producer, run.epoch, lastSequence);
       }
       this.#storedBytes += group.bytes;
@@ -190,8 +190,7 @@ export class OutboxLane implements Lane {
     );
     const settled = this.#loaded < this.#ledger.head ? Number(this.#ledger.head - this.#loaded) : 0;
     this.#spilledRows = Math.max(0, (row?.rows ?? 0) - settled);
-    this.#spilledBytes =
-      this.#spilledRows === 0 ? 0 : (row?.bytes ?? 0) + this.#spilledRows * MESSAGE_OVERHEAD_BYTES;
+    this.#spilledBytes = this.#spilledRows === 0 ? 0 : memoryBytesOf(row?.bytes ?? 0, this.#spilledRows);
     if (this.#spilledRows === 0) this.#loaded = this.#tail;
   }
 
@@ -258,39 +257,21 @@ export class OutboxLane implements Lane {
   }
 
   /** Adds messages to the group that is being gathered. They are not durable before `store`. */
-  gather(
-    producer: Producer,
-    firstSequence: number,
-    payloads: string[],
-    plain: boolean[],
-    receivedAtMs: number,
-  ): void {
-    let run = producer.run;
-    let characters = 0;
-    if (
-      run === undefined ||
-      run.epoch !== producer.epoch ||
-      run.firstSequence + run.payloads.length !== firstSequence
-    ) {
-      run = { producer, epoch: producer.epoch, firstSequence, receivedAtMs, payloads, plain, isPlain: true };
-      producer.run = run;
-      this.#gathered.push(run);
-      for (let index = 0; index < payloads.length; index += 1) {
-        characters += (payloads[index] as string).length;
-        if (plain[index] !== true) run.isPlain = false;
-      }
+  gather(producer: Producer, firstSequence: number, chunk: Chunk, receivedAtMs: number): void {
+    const { payloads, text } = chunk;
+    const { epoch, run } = producer;
+    const rows = payloads.length;
+    if (run === undefined || run.epoch !== epoch || run.firstSequence + run.rows !== firstSequence) {
+      const begun: Run = { producer, epoch, firstSequence, receivedAtMs, chunks: [chunk], rows };
+      producer.run = begun;
+      this.#gathered.push(begun);
+      this.#gatheredCharacters += RUN_CHARACTERS + producer.name.length;
     } else {
-      for (let index = 0; index < payloads.length; index += 1) {
-        const payload = payloads[index] as string;
-        const isPlain = plain[index] as boolean;
-        characters += payload.length;
-        run.payloads.push(payload);
-        run.plain.push(isPlain);
-        if (!isPlain) run.isPlain = false;
-      }
+      run.chunks.push(chunk);
+      run.rows += rows;
     }
-    this.#gatheredRows += payloads.length;
-    this.#gatheredCharacters += characters + payloads.length;
+    this.#gatheredRows += rows;
+    this.#gatheredCharacters += text === undefined ? charactersOf(payloads) : text.length + 1;
   }
 
   /** Writes what was gathered as one row. It is durable once the turn's writes are; acks sent in the same turn wait for that. */
@@ -308,25 +289,36 @@ export class OutboxLane implements Lane {
       runsText,
       body,
     );
-    const textBytes = this.#gatheredCharacters + rows * MESSAGE_OVERHEAD_BYTES;
+    const memoryBytes = memoryBytesOf(bytes, rows);
     this.#gathered = [];
     this.#gatheredRows = 0;
     this.#gatheredCharacters = 0;
     this.#storedBytes += bytes;
     // Memory holds the oldest part: what comes behind messages that are in SQLite only has to wait there too.
-    const fits = this.#spilledRows === 0 && this.bytes + textBytes <= maxMemoryBytes;
+    const fits = this.#spilledRows === 0 && this.bytes + memoryBytes <= maxMemoryBytes;
     let end = this.#tail;
     for (const run of runs) {
-      const { producer, epoch, firstSequence, payloads, plain, receivedAtMs } = run;
+      const { producer, epoch, firstSequence, receivedAtMs, chunks, rows: runRows } = run;
       producer.run = undefined;
       if (producer.isTracked) producer.pendingRuns += 1;
-      end += BigInt(payloads.length);
+      end += BigInt(runRows);
       if (!fits) continue;
-      this.#memory.append({ producer: producer.name, epoch, firstSequence, payloads, plain, receivedAtMs });
+      let sequence = firstSequence;
+      for (const { payloads, plain } of chunks) {
+        this.#memory.append({
+          producer: producer.name,
+          epoch,
+          firstSequence: sequence,
+          payloads,
+          plain,
+          receivedAtMs,
+        });
+        sequence += payloads.length;
+      }
       this.#ledger.push({
         producer,
         epoch,
-        lastSequence: firstSequence + payloads.length - 1,
+        lastSequence: sequence - 1,
         end,
         groupBytes: 0,
       });
@@ -337,7 +329,7 @@ export class OutboxLane implements Lane {
       this.#loaded = end;
     } else {
       this.#spilledRows += rows;
-      this.#spilledBytes += textBytes;
+      this.#spilledBytes += memoryBytes;
     }
   }
 
@@ -345,21 +337,23 @@ export class OutboxLane implements Lane {
     const { maxBytes } = limits;
     let { maxRows } = limits;
     if (this.#memory.waitingBytes < maxBytes && this.#spilledRows > 0) this.#readBack(maxBytes);
-    const recut = this.#recuts[0];
     // A batch whose outcome was never learned is sent again as it was.
+    while (this.#recuts[0] !== undefined && this.#recuts[0] <= this.#takenTo()) this.#recuts.shift();
+    const recut = this.#recuts[0];
     if (recut !== undefined) maxRows = Math.min(maxRows, Number(recut - this.#takenTo()));
     const batch = this.#memory.take({ maxRows, maxBytes });
     if (batch === undefined) return undefined;
     const end = batch.position + BigInt(rowsOf(batch));
-    if (recut !== undefined && end >= recut) this.#recuts.shift();
     if (this.#options.isFenced && !this.#cuts.includes(end)) {
       this.#cuts.push(end);
+      // Smaller batches than before may end in front of ends that are there.
+      this.#cuts.sort((left, right) => Number(left - right));
       this.#saveLane();
     }
     return batch;
   }
 
-  // Where the next batch begins. Only asked for while nothing was put back.
+  // Where the next batch begins.
   #takenTo(): bigint {
     return this.#loaded - BigInt(this.#memory.waitingRows);
   }
@@ -397,7 +391,10 @@ export class OutboxLane implements Lane {
   #passRun(producer: Producer, epoch: number, lastSequence: number): void {
     if (!producer.isTracked) return;
     producer.pendingRuns -= 1;
-    if (epoch !== producer.epoch || lastSequence <= producer.committed) return;
+    if (epoch !== producer.epoch || lastSequence <= producer.committed) {
+      if (!this.#options.hasSession(producer)) this.#options.producers.release(producer);
+      return;
+    }
     producer.committed = lastSequence;
     producer.isChanged = true;
     this.#changed.add(producer);
@@ -425,7 +422,11 @@ export class OutboxLane implements Lane {
       );
     }
     const changed = [...this.#changed];
-    producers.save(changed, now());
+    // One that has begun a new epoch since was written then, and may be another object by now.
+    producers.save(
+      changed.filter(({ isChanged }) => isChanged),
+      now(),
+    );
     this.#saveLane();
     for (const producer of changed) if (!this.#options.hasSession(producer)) producers.release(producer);
     this.#storedBytes -= this.#untrimmedBytes;
@@ -446,22 +447,25 @@ export class OutboxLane implements Lane {
     );
   }
 
-  // Brings the oldest messages that are in SQLite only into memory, about `maxBytes` of them.
+  // Brings the oldest messages that are in SQLite only into memory, about `maxBytes` of what they take there, and
+  // no more than there is room for. Where nothing waits, at least one group, however large.
   #readBack(maxBytes: number): void {
-    const { sqlite, lane } = this.#options;
-    const heads = sqlite.run<{ key: number; bytes: number }>(
-      'select key, bytes from outbox_groups where key >= ? and key < ? order by key limit ?',
+    const { sqlite, lane, maxMemoryBytes } = this.#options;
+    const heads = sqlite.run<{ key: number; rows: number; bytes: number }>(
+      'select key, rows, bytes from outbox_groups where key >= ? and key < ? order by key limit ?',
       this.#keyOf(this.#loaded),
       (lane + 1) * LANE_SPAN,
       READ_BACK_GROUPS,
     );
+    const room = Math.min(maxBytes, maxMemoryBytes - this.bytes);
     let bytes = 0;
-    let last = 0;
+    let last: number | undefined;
     for (const head of heads) {
-      if (bytes > 0 && bytes + head.bytes > maxBytes) break;
-      bytes += head.bytes;
+      bytes += memoryBytesOf(head.bytes, head.rows);
+      if (bytes > room && (last !== undefined || this.#memory.waitingRows > 0)) break;
       last = head.key;
     }
+    if (last === undefined) return;
     const groups = sqlite.run<GroupRow>(
       'select key, rows, bytes, runs, body from outbox_groups where key >= ? and key <= ? order by key',
       this.#keyOf(this.#loaded),
@@ -507,7 +511,7 @@ export class OutboxLane implements Lane {
     this.#loaded = end;
     const loadedRows = rows - settledRows;
     this.#spilledRows -= loadedRows;
-    this.#spilledBytes -= bytes + loadedRows * MESSAGE_OVERHEAD_BYTES;
+    this.#spilledBytes -= memoryBytesOf(bytes, loadedRows);
   }
 
   /**
@@ -520,7 +524,14 @@ export class OutboxLane implements Lane {
   advanceTo(position: bigint): number {
     const { sqlite, lane, producers } = this.#options;
     const head = this.#ledger.head;
-    this.#loaded = position;
+    this.#fence = position;
+    this.#cuts = [];
+    this.#recuts = [];
+    this.#ledger.restart(position);
+    this.#memory = new MemoryBuffer(position);
+    this.#loaded = this.#startOfGroupAt(position);
+    this.#countSpilled();
+    // From here on the lane is at the position, so that whoever hears of a commit finds it sound.
     for (const { start, group } of this.#groups(0n)) {
       if (start >= position) break;
       let end = start;
@@ -532,13 +543,7 @@ export class OutboxLane implements Lane {
         }
       }
       if (end <= position) this.#trimEnd = end;
-      else this.#loaded = start;
     }
-    this.#fence = position;
-    this.#cuts = [];
-    this.#recuts = [];
-    this.#ledger.restart(position);
-    this.#memory = new MemoryBuffer(position);
     this.#trim();
     const [stored] = sqlite.run<{ bytes: number | null }>(
       'select sum(bytes) as bytes from outbox_groups where key >= ? and key < ?',
@@ -546,8 +551,20 @@ export class OutboxLane implements Lane {
       (lane + 1) * LANE_SPAN,
     );
     this.#storedBytes = stored?.bytes ?? 0;
-    this.#countSpilled();
     return Number(position - head);
+  }
+
+  // Where the group begins that a position lies in; the position itself where it is a border.
+  #startOfGroupAt(position: bigint): bigint {
+    const { sqlite, lane } = this.#options;
+    const [group] = sqlite.run<{ key: number; rows: number }>(
+      'select key, rows from outbox_groups where key >= ? and key < ? order by key desc limit 1',
+      lane * LANE_SPAN,
+      this.#keyOf(position),
+    );
+    if (group === undefined) return position;
+    const start = BigInt(group.key - lane * LANE_SPAN);
+    return start + BigInt(group.rows) > position ? start : position;
   }
 
   /** Gives the lane a new life in Postgres, whose checkpoint begins at its head: an operator's way out of a stop. */
@@ -560,5 +577,18 @@ export class OutboxLane implements Lane {
   /** The checkpoint was found, or created, at this position. */
   fenceAt(position: bigint): void {
     this.#fence = position;
+    this.#saveLane();
   }
+}
+
+// As in a text: each with a newline.
+/** What messages count for in memory, by the text of their row, which holds their runs' as well. */
+function memoryBytesOf(bytes: number, rows: number): number {
+  return bytes + rows * MESSAGE_OVERHEAD_BYTES;
+}
+
+function charactersOf(payloads: readonly string[]): number {
+  let characters = payloads.length;
+  for (const payload of payloads) characters += payload.length;
+  return characters;
 }

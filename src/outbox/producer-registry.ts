@@ -15,6 +15,9 @@ interface ProducerRow {
 // Forgetting is done in lots, since each needs a look at all rows.
 const FORGET_SHARE = 0.1;
 
+/** Rows written by one statement. They travel as one text, and a Durable Object takes texts of up to 2 MB. */
+const SAVED_AT_ONCE = 1_000;
+
 export class ProducerRegistry {
   readonly #sqlite: Sqlite | undefined;
   readonly #maxKnown: number;
@@ -69,12 +72,18 @@ export class ProducerRegistry {
     return producer;
   }
 
-  /** Called for each run that is found in the outbox at the start. */
-  recover(name: string, epoch: number, lastSequence: number): Producer {
+  /** Called for each run that is found in the outbox at the start, oldest first. */
+  recover(name: string, epoch: number, firstSequence: number, lastSequence: number): Producer {
     let producer = this.find(name);
     if (producer === undefined) {
-      producer = createProducer(name, epoch, lastSequence + 1);
+      producer = createProducer(name, epoch, firstSequence);
       this.#active.set(name, producer);
+    }
+    if (producer.epoch < epoch) {
+      // Its row was forgotten, and the outbox has messages of several epochs: the highest is the one that counts.
+      producer.epoch = epoch;
+      producer.nextSequence = firstSequence;
+      producer.committed = firstSequence - 1;
     }
     if (producer.epoch === epoch) producer.nextSequence = Math.max(producer.nextSequence, lastSequence + 1);
     producer.pendingRuns += 1;
@@ -85,6 +94,12 @@ export class ProducerRegistry {
   save(producers: readonly Producer[], nowMs: number): void {
     if (producers.length === 0) return;
     for (const producer of producers) producer.isChanged = false;
+    for (let from = 0; from < producers.length; from += SAVED_AT_ONCE) {
+      this.#save(producers.slice(from, from + SAVED_AT_ONCE), nowMs);
+    }
+  }
+
+  #save(producers: readonly Producer[], nowMs: number): void {
     if (this.#sqlite === undefined) return;
     this.#sqlite.run(
       `insert into producers (name, epoch, committed, used_at_ms)
@@ -104,7 +119,8 @@ export class ProducerRegistry {
     if (producer.isChanged && this.#sqlite !== undefined) return;
     // Without storage, the memory is all that tells a duplicate; it is given up only for room.
     if (this.#sqlite === undefined && this.#active.size < MAX_ACTIVE_PRODUCERS / 2) return;
-    this.#active.delete(producer.name);
+    // The name may have been read anew since, and then stands for another object.
+    if (this.#active.get(producer.name) === producer) this.#active.delete(producer.name);
   }
 
   #forget(): void {

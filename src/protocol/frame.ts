@@ -49,6 +49,8 @@ export interface DecodedFrame {
   payloads: string[];
   /** Per payload: true when it has no backslash and no control character, so that no writer must escape it. */
   plain: boolean[];
+  /** The payloads one below the other, where the frame has nothing else. */
+  text: string | undefined;
   /** Every refused message of the frame, spelled out up to `MAX_REFUSALS_PER_ERROR_FRAME`. */
   refusals: readonly Refusal[];
   /** How many messages were refused in all. */
@@ -105,10 +107,11 @@ export function decodeFrame(
     utf8BytesAtMost(frame, 0, frame.length, limits.maxMessageBytes) &&
     checkJson(frame) === JSON_PLAIN
   ) {
-    return { payloads: [frame], plain: [true], refusals: NONE_REFUSED, refusedCount: 0 };
+    return { payloads: [frame], plain: [true], text: frame, refusals: NONE_REFUSED, refusedCount: 0 };
   }
 
-  const decoded: Collected = { payloads: [], plain: [], refusals: [], refusedCount: 0 };
+  const decoded: Collected = { payloads: [], plain: [], text: undefined, refusals: [], refusedCount: 0 };
+  let taken = 0;
   let start = 0;
   for (let line = 1; start <= frame.length; line += 1) {
     let end = frame.indexOf(NEWLINE, start);
@@ -116,6 +119,9 @@ export function decodeFrame(
     decodeLine(frame, start, end, line, limits.maxMessageBytes, decoded);
     start = end + 1;
   }
+  for (const payload of decoded.payloads) taken += payload.length + 1;
+  // Blank lines, blanks around messages and refused ones would make the frame longer than its messages.
+  if (taken === frame.length + 1) decoded.text = frame;
   return decoded;
 }
 
@@ -169,7 +175,7 @@ function refuse(decoded: Collected, line: number, code: RefusalCode): void {
 }
 
 function refusedWhole(code: RefusalCode): DecodedFrame {
-  return { payloads: [], plain: [], refusals: [{ line: 0, code }], refusedCount: 1 };
+  return { payloads: [], plain: [], text: undefined, refusals: [{ line: 0, code }], refusedCount: 1 };
 }
 
 /** The sentence that goes with a refusal: what was wrong and what to do. */

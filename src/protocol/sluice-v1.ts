@@ -47,7 +47,10 @@ export type ClientFrame =
 /** A frame that is none: why, and what to tell the client. */
 export interface BadFrame {
   t: 'bad';
-  code: Extract<ErrorCode, 'invalid_frame' | 'unknown_type' | 'binary_frame' | 'frame_too_large'>;
+  code: Extract<
+    ErrorCode,
+    'invalid_frame' | 'invalid_hello' | 'unknown_type' | 'binary_frame' | 'frame_too_large'
+  >;
   message: string;
 }
 
@@ -75,7 +78,9 @@ function readBatchHeader(frame: string): BatchHeader | undefined {
     at += 1;
     digits += 1;
   }
-  if (digits === 0 || digits > 15 || seq === 0 || !frame.startsWith(BATCH_MIDDLE, at)) return undefined;
+  // JSON knows no number with a zero in front.
+  if (digits === 0 || digits > 15 || frame.charCodeAt(at - digits) === 48) return undefined;
+  if (!frame.startsWith(BATCH_MIDDLE, at)) return undefined;
   at += BATCH_MIDDLE.length;
   let n = 0;
   digits = 0;
@@ -84,7 +89,8 @@ function readBatchHeader(frame: string): BatchHeader | undefined {
     at += 1;
     digits += 1;
   }
-  if (digits === 0 || digits > 5 || n === 0 || n > MAX_FRAME_MESSAGES) return undefined;
+  if (digits === 0 || digits > 5 || frame.charCodeAt(at - digits) === 48 || n > MAX_FRAME_MESSAGES)
+    return undefined;
   if (frame.charCodeAt(at) !== 125 || frame.charCodeAt(at + 1) !== 10) return undefined;
   return { t: 'batch', seq, n, bodyStart: at + 2 };
 }
@@ -119,7 +125,7 @@ function readOther(frame: string): ClientFrame | BadFrame {
     default:
       return bad(
         'unknown_type',
-        `Unknown frame type ${JSON.stringify(header.t)?.slice(0, 40)}: hello, batch, ping, pong, flush and bye are known`,
+        `Unknown frame type ${typeof header.t === 'string' ? JSON.stringify(header.t.slice(0, 40)) : ''}: hello, batch, ping, pong, flush and bye are known`,
       );
   }
 }
@@ -129,6 +135,8 @@ function readBatch({ seq, n }: Record<string, unknown>, newline: number): BatchH
   if (!isWhole(n, 1) || n > MAX_FRAME_MESSAGES) {
     return bad('invalid_frame', `batch: n is a whole number from 1 to ${MAX_FRAME_MESSAGES}`);
   }
+  if (seq > Number.MAX_SAFE_INTEGER - n + 1)
+    return bad('invalid_frame', 'batch: sequences end at 2^53 - 1; begin a new epoch');
   if (newline === -1)
     return bad('invalid_frame', 'batch: the messages follow below the header, one per line');
   return { t: 'batch', seq, n, bodyStart: newline + 1 };
@@ -137,17 +145,17 @@ function readBatch({ seq, n }: Record<string, unknown>, newline: number): BatchH
 function readHello(header: Record<string, unknown>): Hello | BadFrame {
   const { producer, ack = 'stored', epoch, resume = false, next } = header;
   if (producer !== undefined && typeof producer !== 'string')
-    return bad('invalid_frame', 'hello: producer is a text');
+    return bad('invalid_hello', 'hello: producer is a text');
   if (!ACK_LEVELS.includes(ack as AckLevel)) {
-    return bad('invalid_frame', `hello: ack is one of ${ACK_LEVELS.join(', ')}`);
+    return bad('invalid_hello', `hello: ack is one of ${ACK_LEVELS.join(', ')}`);
   }
   if (epoch !== undefined && !isWhole(epoch, 1))
-    return bad('invalid_frame', 'hello: epoch is a whole number from 1');
-  if (typeof resume !== 'boolean') return bad('invalid_frame', 'hello: resume is true or false');
+    return bad('invalid_hello', 'hello: epoch is a whole number from 1');
+  if (typeof resume !== 'boolean') return bad('invalid_hello', 'hello: resume is true or false');
   if (next !== undefined && !isWhole(next, 1))
-    return bad('invalid_frame', 'hello: next is a whole number from 1');
+    return bad('invalid_hello', 'hello: next is a whole number from 1');
   if (resume && (epoch === undefined || next === undefined)) {
-    return bad('invalid_frame', 'hello: to resume, name epoch and next');
+    return bad('invalid_hello', 'hello: to resume, name epoch and next');
   }
   return { t: 'hello', producer, ack: ack as AckLevel, epoch, resume, next };
 }
@@ -166,6 +174,8 @@ export interface BatchBody {
   payloads: string[];
   /** Per payload: true when it has no backslash and no control character. */
   plain: boolean[];
+  /** All of them one below the other, as in the frame; undefined where the frame has something else in between. */
+  text: string | undefined;
   /** The refused ones: how far behind the first line that was not skipped, and why. */
   refused: readonly { offset: number; code: RefusalCode }[];
 }
@@ -190,12 +200,14 @@ export function readBatchBody(
     const newline = frame.indexOf('\n', bodyStart);
     const isOneLine = newline === -1 || newline === frame.length - 1;
     if (isOneLine && judgeMessage(frame, bodyStart, bodyEnd, maxMessageBytes) === JSON_PLAIN) {
-      return { payloads: [frame.slice(bodyStart, bodyEnd)], plain: [true], refused: NOTHING_REFUSED };
+      const text = frame.slice(bodyStart, bodyEnd);
+      return { payloads: [text], plain: [true], text, refused: NOTHING_REFUSED };
     }
   }
   const payloads: string[] = [];
   const plain: boolean[] = [];
   let refused: { offset: number; code: RefusalCode }[] | undefined;
+  let isWhole = skip === 0;
   let start = bodyStart;
   for (let line = 0; line < n; line += 1) {
     // The last line ended before.
@@ -208,9 +220,12 @@ export function readBatchBody(
         payloads.push(frame.slice(start, end));
         plain.push(true);
       } else if (verdict === JSON_ESCAPED) {
-        payloads.push(frame.slice(start, end).trim());
+        const payload = frame.slice(start, end).trim();
+        if (payload.length !== end - start) isWhole = false;
+        payloads.push(payload);
         plain.push(false);
       } else {
+        isWhole = false;
         refused ??= [];
         refused.push({ offset: line - skip, code: verdict });
       }
@@ -218,7 +233,8 @@ export function readBatchBody(
     start = end + 1;
   }
   if (start <= bodyEnd) return undefined;
-  return { payloads, plain, refused: refused ?? NOTHING_REFUSED };
+  const text = isWhole ? frame.slice(bodyStart, bodyEnd) : undefined;
+  return { payloads, plain, text, refused: refused ?? NOTHING_REFUSED };
 }
 
 /** What a welcome says. */

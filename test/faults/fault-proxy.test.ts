@@ -348,6 +348,22 @@ describe('the fault proxy before a plain TCP server', () => {
     await arrived(server.received, 'hello');
   });
 
+  test('a reset during a stall is not noticed until it is over', async () => {
+    const { client, server, proxy } = await connected();
+    proxy.set({ stall: true });
+    let hasClosed = false;
+    const serverClosed = new Promise((resolve) => server.socket.on('close', resolve));
+    server.socket.on('close', () => {
+      hasClosed = true;
+    });
+    client.socket.resetAndDestroy();
+    await client.closed;
+    await elsewhere();
+    expect([hasClosed, proxy.stats.open]).toEqual([false, 1]);
+    proxy.heal();
+    expect(await serverClosed).toBe(true);
+  });
+
   test('refuses new connections, and leaves the others alone', async () => {
     const { client, server, proxy } = await connected();
     proxy.set({ refuse: true });
@@ -386,6 +402,20 @@ describe('the fault proxy before a plain TCP server', () => {
     const counted = direction === 'upstream' ? proxy.stats.upstreamBytes : proxy.stats.downstreamBytes;
     expect([counted, proxy.stats.cuts, proxy.stats.open]).toEqual([bytes, 1, 0]);
     expect('0123456789'.startsWith(to.received())).toBe(true);
+  });
+
+  test('a connection that is reset twice at once counts once', async () => {
+    const timers = new FakeTimers();
+    const { client, proxy } = await connected({ timers });
+    proxy.set({ latencyMs: 100, resetAfterBytes: { direction: 'upstream', bytes: 5 } });
+    client.socket.write('hello');
+    await eventually(() => expect(timers.pending).toBe(1));
+    // The last bytes have been written, and the reset waits until they are on their way.
+    timers.advance(100);
+    proxy.reset();
+    await client.closed;
+    await elsewhere();
+    expect(proxy.stats).toMatchObject({ upstreamBytes: 5, cuts: 1, open: 0 });
   });
 
   test('resets each connection after a random time of its own', async () => {
@@ -498,22 +528,24 @@ describe('the fault proxy before a plain TCP server', () => {
     });
 
     test('comes at every so many occurrences over all connections, and so many times', async () => {
-      const { port, served } = await serve();
+      const { port } = await serve((socket) => socket.on('end', () => socket.end()));
       const proxy = await start(port);
-      proxy.set({
-        cutAfter: { pattern: 'x', direction: 'upstream', when: 'before', occurrences: 3, times: 2 },
-      });
-      const cuts: number[] = [];
-      for (let sent = 1; sent <= 10; sent += 1) {
+      const isCut = async () => {
         const { socket, closed } = await dial(proxy.port);
-        await eventually(() => expect(served).toHaveLength(sent));
         socket.end('x');
-        const cut = closed.then((code) => code === 'ECONNRESET');
-        const server = served[sent - 1] as Served;
-        server.socket.on('end', () => server.socket.end());
-        if (await cut) cuts.push(sent);
+        return (await closed) === 'ECONNRESET';
+      };
+      const fault = { pattern: 'x', direction: 'upstream', when: 'before' } as const;
+      proxy.set({ cutAfter: { ...fault, occurrences: 3, times: 2 } });
+      const cuts: boolean[] = [];
+      for (let sent = 0; sent < 10; sent += 1) cuts.push(await isCut());
+      expect(cuts).toEqual([false, false, true, false, false, true, false, false, false, false]);
+      // A fault that is set anew counts anew.
+      for (let round = 0; round < 2; round += 1) {
+        proxy.set({ cutAfter: { ...fault, occurrences: 2 } });
+        expect(await isCut()).toBe(false);
       }
-      expect(cuts).toEqual([3, 6]);
+      expect(await isCut()).toBe(true);
     });
 
     test('an answer downstream, a rate of nothing and a negative time are refused', async () => {

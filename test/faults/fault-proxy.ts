@@ -47,7 +47,7 @@ export interface Faults {
    */
   dropUpstream: boolean;
   dropDownstream: boolean;
-  /** Nothing moves either way, and nobody is told: a connection that is half open. What was sent arrives in the end. */
+  /** Nothing moves either way, and nobody is told: a half-open connection. Bytes, ends and resets arrive when it is over. */
   stall: boolean;
   /** New connections are reset at once. */
   refuse: boolean;
@@ -276,6 +276,8 @@ class Link {
   #answer: PatternFinder | undefined;
   #isAwaitingAnswer = false;
   #cancelReset: (() => void) | undefined;
+  /** One side was lost, which the other does not hear of during a stall. */
+  #isBroken = false;
   #hasEnded = false;
   /** Nothing is forwarded any more: it has ended, or is about to. */
   isOver = false;
@@ -290,7 +292,8 @@ class Link {
       socket.on('close', (hadError) => {
         open -= 1;
         // A connection that one side resets, or that cannot be opened, is reset on the other side too.
-        if (hadError || open === 0) this.end();
+        this.#isBroken ||= hadError;
+        if (open === 0 || (hadError && !network.faults.stall)) this.end();
       });
     }
     this.refresh(true);
@@ -305,7 +308,8 @@ class Link {
       this.#cancelReset =
         range && timers.after(Math.round(range[0] + (range[1] - range[0]) * random()), () => this.cut());
     }
-    for (const pipe of this.#pipes) pipe.refresh();
+    if (this.#isBroken && !this.network.faults.stall) this.end();
+    else for (const pipe of this.#pipes) pipe.refresh();
   }
 
   awaitAnswer(answer: Pattern | undefined): void {
@@ -352,13 +356,12 @@ class Pipe {
   readonly #direction: Direction;
   readonly #source: Socket;
   readonly #target: Socket;
-  /** What is under way, in its order. Without data: the end. */
+  /** What is under way. Without data: the end. It is forwarded in this order, even where one is due before another. */
   #held: { data: Buffer | undefined; dueAtMs: number }[] = [];
   #heldBytes = 0;
   #cancelTimer: (() => void) | undefined;
   /** When the last byte that was taken leaves a line of the limited rate. */
   #sentAtMs = 0;
-  #lastDueAtMs = 0;
   #forwardedBytes = 0;
   #hasSwallowedEnd = false;
   #finder: { of: CutAfter; finder: PatternFinder } | undefined;
@@ -406,8 +409,7 @@ class Pipe {
       this.#sentAtMs = Math.max(this.#sentAtMs, nowMs) + ((to - from) * 1_000) / bytesPerSecond;
       const jitter = jitterMs === 0 ? 0 : jitterMs * (2 * this.#network.random() - 1);
       const dueAtMs = Math.ceil(this.#sentAtMs + Math.max(0, latencyMs + jitter));
-      this.#lastDueAtMs = Math.max(this.#lastDueAtMs, dueAtMs);
-      this.#held.push({ data: data?.subarray(from, to), dueAtMs: this.#lastDueAtMs });
+      this.#held.push({ data: data?.subarray(from, to), dueAtMs });
       from = to;
     } while (from < total);
     this.#heldBytes += total;
@@ -482,7 +484,6 @@ class Pipe {
     this.#held = [];
     this.#heldBytes = 0;
     this.#sentAtMs = 0;
-    this.#lastDueAtMs = 0;
     for (const { data } of held) this.#hold(data);
     if (this.#hasSwallowedEnd && !this.#isDropping) {
       this.#hasSwallowedEnd = false;

@@ -54,6 +54,8 @@ interface Session {
   isGoodbyeAsked: boolean;
   /** The most that was ever granted to this session. */
   granted: Credit;
+  /** How far the client was told that the server is. */
+  reported: number;
 }
 
 export interface FakeServerOptions {
@@ -113,6 +115,10 @@ export class FakeSluiceServer {
   readonly committed: KeptMessage[] = [];
   readonly deadLetters: KeptMessage[] = [];
   readonly violations: string[] = [];
+  /** Welcomes that said `known: false` to a client that resumed, whether they arrived or not. */
+  unknowns = 0;
+  /** The most that a client had outstanding. */
+  readonly peak: Credit = { messages: 0, bytes: 0 };
 
   #producers = new Map<string, Producer>();
   readonly #sessions = new Map<FakeSocket, Session>();
@@ -201,6 +207,11 @@ export class FakeSluiceServer {
     });
   }
 
+  /** The epoch of a producer. */
+  epochOf(name: string): number {
+    return this.#producers.get(name)?.epoch ?? 0;
+  }
+
   /** Sends a frame to every client. */
   send(frame: Record<string, unknown>): void {
     for (const { socket } of this.#sessions.values()) this.#say(socket, frame);
@@ -236,6 +247,8 @@ export class FakeSluiceServer {
     const header = JSON.parse(newline === -1 ? frame : frame.slice(0, newline)) as Record<string, unknown>;
     const session = this.#sessions.get(socket);
     if (session === undefined) {
+      // Frames that were on their way when the server closed.
+      if (socket.isClosing) return;
       if (header.t !== 'hello') this.violations.push(`${String(header.t)} before the hello`);
       else if (!this.isDeafToHello) this.#hello(socket, header);
       return;
@@ -257,7 +270,7 @@ export class FakeSluiceServer {
       case 'pong':
         break;
       case 'flush':
-        this.#commit(session.producer);
+        this.timers.after(this.storeMs, () => this.#commit(session.producer));
         break;
       case 'bye':
         session.isGoodbyeAsked = true;
@@ -301,6 +314,7 @@ export class FakeSluiceServer {
       producer = this.#begin(name, epoch, 0);
     } else if (known?.epoch !== epoch) {
       producer = this.#begin(name, epoch, next - 1);
+      this.unknowns += 1;
     } else if (next > known.stored + 1) {
       missing = { from: known.stored + 1, to: next - 1 };
       producer = this.#begin(name, epoch, next - 1);
@@ -315,6 +329,7 @@ export class FakeSluiceServer {
       level,
       isGoodbyeAsked: false,
       granted: { ...this.credit },
+      reported: this.hasOutbox ? producer.stored : producer.taken,
     });
     this.#say(socket, {
       t: 'welcome',
@@ -405,12 +420,14 @@ export class FakeSluiceServer {
     this.timers.after(this.storeMs, () => this.#store(producer));
   }
 
-  #checkCredit({ producer, granted }: Session, fresh: readonly Message[]): void {
-    const held = producer.unstored.length;
-    const messages = held + fresh.length;
-    const bytes = [...producer.unstored, ...fresh].reduce((sum, message) => sum + message.bytes, 0);
+  #checkCredit({ producer, granted, reported }: Session, fresh: readonly Message[]): void {
+    const held = producer.unstored.filter(({ sequence }) => sequence > reported);
+    const messages = held.length + fresh.length;
+    const bytes = [...held, ...fresh].reduce((sum, message) => sum + message.bytes, 0);
+    this.peak.messages = Math.max(this.peak.messages, messages);
+    this.peak.bytes = Math.max(this.peak.bytes, bytes);
     if (messages <= granted.messages && bytes <= granted.bytes) return;
-    if (held === 0 && fresh.length === 1) return;
+    if (held.length === 0 && fresh.length === 1) return;
     this.violations.push(`${messages} messages of ${bytes} bytes beyond the credit`);
   }
 
@@ -479,7 +496,9 @@ export class FakeSluiceServer {
     }
   }
 
-  #ack({ socket, producer }: Session): void {
+  #ack(session: Session): void {
+    const { socket, producer } = session;
+    session.reported = this.hasOutbox ? producer.stored : producer.taken;
     this.#say(socket, { t: 'ack', ...this.#reached(producer), credit: this.credit });
   }
 
@@ -498,6 +517,7 @@ export class FakeSluiceServer {
 
   #close(socket: FakeSocket, code: number, reason: string): void {
     this.#sessions.delete(socket);
+    socket.isClosing = true;
     socket.endLater(code, reason);
   }
 
@@ -516,6 +536,8 @@ export class FakeSocket implements WebSocketLike {
   protocol = '';
   bufferedAmount = 0;
   isOpen = false;
+  /** The server has closed it. */
+  isClosing = false;
   /** Why `send` throws. */
   failure: Error | undefined;
   readonly closedWith: (number | undefined)[] = [];
@@ -523,6 +545,8 @@ export class FakeSocket implements WebSocketLike {
   readonly #server: FakeSluiceServer;
   readonly #listeners = new Map<string, Listener[]>();
   #isOver = false;
+  /** The client has closed it. */
+  #isLeft = false;
   #toServerMs = 0;
   #toClientMs = 0;
 
@@ -537,7 +561,7 @@ export class FakeSocket implements WebSocketLike {
 
   send(text: string): void {
     if (this.failure !== undefined) throw this.failure;
-    if (!this.isOpen) return;
+    if (!this.isOpen || this.#isLeft) return;
     this.#toServerMs = this.#later(this.#toServerMs, () => {
       if (this.isOpen && !this.#server.isSilent) this.#server.hear(this, text);
     });
@@ -545,9 +569,14 @@ export class FakeSocket implements WebSocketLike {
 
   close(code?: number, reason = ''): void {
     this.closedWith.push(code);
-    if (this.#isOver) return;
-    this.#server.forgetSocket(this);
-    if (!this.#server.isSilent) this.endLater(code ?? 1005, reason);
+    if (this.#isOver || this.#isLeft) return;
+    this.#isLeft = true;
+    // Behind the frames that are on their way.
+    this.#toServerMs = this.#later(this.#toServerMs, () => {
+      if (this.#server.isSilent) return;
+      this.#server.forgetSocket(this);
+      this.endLater(code ?? 1005, reason);
+    });
   }
 
   /** The upgrade was answered. */

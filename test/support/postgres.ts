@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { migrateDatabase } from '../../local/migrate.ts';
 import { startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
+import { createBenchCheckpoints } from '../../src/bench/bench-sink.ts';
+import { openConnection } from '../../src/database/connection.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -17,6 +19,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
   const postgres = await startEmbeddedPostgres({ dataDirectory: join(folder, 'data'), port: 0 });
   await migrateDatabase(postgres.url);
+  // In a bench its host makes it; here, shards of many test files share it.
+  const connection = await openConnection({ url: postgres.url, driver: 'tcp' });
+  await connection.db.execute(createBenchCheckpoints());
+  connection.close();
   project.provide('databaseUrl', postgres.url);
   return async () => {
     await postgres.stop();

@@ -2,7 +2,8 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { alarmOf, moveDatabase, TestShard, until, useDatabase } from './support.ts';
+import { benchTableName } from '../../src/bench/bench-sink.ts';
+import { alarmOf, isIncreasing, moveDatabase, TestShard, until, useDatabase } from './support.ts';
 
 const query = useDatabase();
 
@@ -20,13 +21,13 @@ describe('the alarm', () => {
     const client = await shard.connect('alarm');
     client.send('1\n2\n3');
     const before = await shard.received(3);
-    expect(before, 'the control: without it, all of it waits').toMatchObject({ buffered: 3, flushed: 0 });
+    expect(before, 'the control: without it, all of it waits').toMatchObject({ buffered: 3, committed: 0 });
     expect(await shard.payloads()).toEqual([]);
 
     expect(await runDurableObjectAlarm(shard.stub)).toBe(true);
     await until(async () => expect(await shard.payloads()).toEqual(['1', '2', '3']));
     await until(async () =>
-      expect(await shard.stats()).toMatchObject({ buffered: 0, flushed: 3, failures: 0 }),
+      expect(await shard.stats()).toMatchObject({ buffered: 0, committed: 3, failures: 0 }),
     );
     await client.close();
   });
@@ -116,6 +117,57 @@ describe('the alarm', () => {
   });
 });
 
+describe('after a restart', () => {
+  it.each([
+    ['outbox', ['1', '2', '3']],
+    ['memory', []],
+  ] as const)(
+    'with durability %s, the alarm alone brings %j of three messages in',
+    async (durability, written) => {
+      const shard = await new TestShard(query, { ...ONLY_BY_ALARM, durability }).createTable();
+      const client = await shard.connect('restarted');
+      client.send('1\n2\n3');
+      await shard.received(3);
+      await until(async () => expect(await shard.inOutbox()).toBe(written.length));
+      await shard.restart();
+      await client.closed;
+      expect(await shard.payloads(), 'the control: nothing was written before').toEqual([]);
+      expect(await runDurableObjectAlarm(shard.stub)).toBe(true);
+      await until(async () =>
+        expect(await shard.stats()).toMatchObject({
+          received: written.length,
+          recovered: written.length,
+          committed: written.length,
+          buffered: 0,
+        }),
+      );
+      expect(await shard.payloads()).toEqual(written);
+    },
+  );
+
+  it('nothing is written twice, though the database was away and the shard came down again and again', async () => {
+    const shard = await new TestShard(query, ONLY_BY_ALARM).createTable();
+    await moveDatabase(shard.stub, UNREACHABLE);
+    const payloads: string[] = [];
+    for (let life = 0; life < 4; life += 1) {
+      const client = await shard.connect('many-lives');
+      payloads.push(`{"life":${life},"n":1}`, `{"life":${life},"n":2}`);
+      client.send(payloads.slice(-2).join('\n'));
+      await until(async () => expect(await shard.inOutbox()).toBe(payloads.length));
+      await runDurableObjectAlarm(shard.stub);
+      await until(async () => expect((await shard.stats()).failures).toBeGreaterThan(0));
+      await shard.restart();
+      await moveDatabase(shard.stub, UNREACHABLE);
+      await client.closed;
+    }
+    expect(await shard.payloads(), 'the control: it was away all the time').toEqual([]);
+    await moveDatabase(shard.stub, env.DATABASE_URL);
+    expect(await shard.stub.drain()).toMatchObject({ recovered: 8, committed: 8, buffered: 0 });
+    expect(await shard.payloads()).toEqual(payloads);
+    expect(isIncreasing((await shard.rows()).map(({ sequence }) => sequence))).toBe(true);
+  });
+});
+
 describe('while the database is away', () => {
   it('the alarm does not throw, keeps everything and sets itself again; the next one after the outage writes it once', async () => {
     // The longest backoff: after twelve failures the next try of its own is 30 s away, so only an alarm can be first.
@@ -131,7 +183,14 @@ describe('while the database is away', () => {
       expect(await alarmOf(shard.stub)).toBeGreaterThan(Date.now());
     }
     const down = await shard.stats();
-    expect(down).toMatchObject({ buffered: 3, flushed: 0, flushes: 0 });
+    expect(down).toMatchObject({
+      state: 'retrying',
+      buffered: 3,
+      committed: 0,
+      dead: 0,
+      flushes: 0,
+      lastErrorCode: 'database_unreachable',
+    });
     expect(down.failuresInARow).toBe(down.failures);
     expect(down.lastError).toContain('user@127.0.0.1:1/db');
     expect(down.lastError).not.toContain('topsecret');
@@ -142,10 +201,15 @@ describe('while the database is away', () => {
     await moveDatabase(shard.stub, env.DATABASE_URL);
     expect(await shard.payloads(), 'the control: nothing is written before the alarm').toEqual([]);
     expect(await runDurableObjectAlarm(shard.stub)).toBe(true);
-    await until(async () => expect(await shard.stats()).toMatchObject({ buffered: 0, flushed: 4 }));
+    await until(async () => expect(await shard.stats()).toMatchObject({ buffered: 0, committed: 4 }));
     expect(await shard.payloads()).toEqual(['1', '2', '3', '4']);
     const up = await shard.stats();
-    expect(up).toMatchObject({ failuresInARow: 0, failures: down.failures, lastError: down.lastError });
+    expect(up).toMatchObject({
+      state: 'running',
+      failuresInARow: 0,
+      failures: down.failures,
+      lastError: down.lastError,
+    });
     await client.close();
   });
 
@@ -163,12 +227,15 @@ describe('while the database is away', () => {
         expect(stats.failures).toBeGreaterThan(0);
         return stats;
       });
-      expect(down).toMatchObject({ buffered: payloads.length, flushed: 0 });
+      // A table is somebody's to create: the shard waits for that, and gives up none of the rows.
+      expect(down).toMatchObject({ state: 'paused', buffered: payloads.length, committed: 0, dead: 0 });
       expect(down.lastError).toMatch(/^relation "sluice_bench_\w+" does not exist$/);
 
       await shard.createTable();
       expect(await runDurableObjectAlarm(shard.stub)).toBe(true);
-      await until(async () => expect(await shard.stats()).toMatchObject({ buffered: 0, flushed: 40 }));
+      await until(async () =>
+        expect(await shard.stats()).toMatchObject({ state: 'running', buffered: 0, committed: 40, dead: 0 }),
+      );
       const written = await shard.payloads();
       if (writer === 'buffered') written.sort((a, b) => payloads.indexOf(a) - payloads.indexOf(b));
       expect(written).toEqual(payloads);
@@ -176,22 +243,29 @@ describe('while the database is away', () => {
     },
   );
 
-  it('a connection that dies unused is replaced: nothing is lost, nothing is written twice', async () => {
-    const shard = await new TestShard(query, { lingerMs: 0 }).createTable();
-    const client = await shard.connect('killed');
-    client.send('1\n2');
-    await shard.received(2);
-    await shard.stub.drain();
-    const killed = await query(
-      sql`select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and query like ${`copy "sluice_bench_${shard.spec.table}"%`}`,
-    );
-    expect(killed, 'the control: there was one').toHaveLength(1);
-    client.send('3\n4');
-    await shard.received(4);
-    await shard.stub.drain();
-    expect(await shard.payloads()).toEqual(['1', '2', '3', '4']);
-    await client.close();
-  });
+  it.each(['outbox', 'memory'] as const)(
+    'a connection that dies unused is replaced: with durability %s nothing is lost, nothing is written twice',
+    async (durability) => {
+      const shard = await new TestShard(query, { lingerMs: 0, durability }).createTable();
+      const table = sql.raw(benchTableName(shard.spec.table));
+      // The rows tell which connection wrote them.
+      await query(sql`alter table ${table} add column pid integer default pg_backend_pid()`);
+      const client = await shard.connect('killed');
+      client.send('1\n2');
+      await shard.received(2);
+      await shard.stub.drain();
+      const killed = await query(
+        sql`select pg_terminate_backend(pid) from pg_stat_activity where pid in (select pid from ${table})`,
+      );
+      expect(killed, 'the control: there was one').toHaveLength(1);
+      client.send('3\n4');
+      await shard.received(4);
+      await shard.stub.drain();
+      expect(await shard.payloads()).toEqual(['1', '2', '3', '4']);
+      expect(await query(sql`select distinct pid from ${table}`)).toHaveLength(2);
+      await client.close();
+    },
+  );
 });
 
 describe('drain()', () => {
@@ -208,7 +282,7 @@ describe('drain()', () => {
     await until(async () => expect((await shard.stats()).failures).toBeGreaterThan(0));
     expect(isDrained, 'the control: the table is missing').toBe(false);
     await shard.createTable();
-    expect(await drained).toMatchObject({ buffered: 0, flushed: 2, received: 2 });
+    expect(await drained).toMatchObject({ buffered: 0, committed: 2, received: 2 });
     expect(await shard.payloads()).toEqual(['1', '2']);
     await client.close();
   });
@@ -224,8 +298,8 @@ describe('drain()', () => {
     await shard.received(2);
     const alsoDrained = shard.stub.drain();
     await shard.createTable();
-    expect((await drained).flushed).toBeGreaterThanOrEqual(1);
-    expect(await alsoDrained).toMatchObject({ buffered: 0, flushed: 2 });
+    expect((await drained).committed).toBeGreaterThanOrEqual(1);
+    expect(await alsoDrained).toMatchObject({ buffered: 0, committed: 2 });
     expect(await shard.payloads()).toEqual(['1', '2']);
     await client.close();
   });

@@ -12,6 +12,7 @@ const query = useDatabase();
 /** A small buffer that nothing flushes until a drain: then it is nearly full, so that writes hold the frames back. */
 const FULL_ENOUGH = { maxBufferBytes: 65_536, lingerMs: 60_000, batchRows: 50_000, alarmMs: 600_000 };
 const MESSAGES = 250;
+const DURABILITIES = ['outbox', 'memory'] as const;
 
 async function fill(options: Partial<SinkOptions>, triggerSql: string | undefined): Promise<TestShard> {
   const shard = new TestShard(query, { ...FULL_ENOUGH, ...options });
@@ -41,7 +42,7 @@ describe('a shard whose buffer is nearly full', () => {
     async (writer) => {
       // Row by row, messages are written as they come; the buffer must be small enough to fill up all the same.
       const shard = await fill({ writer }, undefined);
-      expect((await shard.stub.drain()).flushed).toBe(MESSAGES);
+      expect((await shard.stub.drain()).committed).toBe(MESSAGES);
       const numbers = (await shard.rows()).map(({ payload }) => (JSON.parse(payload) as { n: number }).n);
       expect(numbers.toSorted((left, right) => left - right)).toEqual(
         Array.from({ length: MESSAGES }, (_, n) => n),
@@ -49,20 +50,26 @@ describe('a shard whose buffer is nearly full', () => {
     },
   );
 
-  it('shuts its gate to write; with room in the buffer it does not', async () => {
-    const shard = await fill({ writer: 'copy' }, undefined);
-    const { holds } = await countAndDrain(shard);
-    expect(holds).toBe(1);
-    const roomy = await fill({ writer: 'copy', maxBufferBytes: 33_554_432 }, undefined);
-    expect((await countAndDrain(roomy)).holds, 'the control').toBe(0);
-  });
+  it.each(DURABILITIES)(
+    'shuts its gate to write; with room in the buffer it does not: %s',
+    async (durability) => {
+      const shard = await fill({ writer: 'copy', durability }, undefined);
+      const { holds } = await countAndDrain(shard);
+      expect(holds).toBe(1);
+      const roomy = await fill({ writer: 'copy', durability, maxBufferBytes: 33_554_432 }, undefined);
+      expect((await countAndDrain(roomy)).holds, 'the control').toBe(0);
+    },
+  );
 
-  it('finishes a write that takes longer than a hold, once, with its gate open again', async () => {
-    const shard = await fill({ writer: 'copy' }, 'perform pg_sleep(1.2);');
-    const drained = await shard.stub.drain();
-    expect(drained).toMatchObject({ flushed: MESSAGES, failures: 0, buffered: 0 });
-    expect(await shard.rows()).toHaveLength(MESSAGES);
-  });
+  it.each(DURABILITIES)(
+    'finishes a write that takes longer than a hold, once, with its gate open again: %s',
+    async (durability) => {
+      const shard = await fill({ writer: 'copy', durability }, 'perform pg_sleep(0.7);');
+      const drained = await shard.stub.drain();
+      expect(drained).toMatchObject({ committed: MESSAGES, failures: 0, buffered: 0 });
+      expect(await shard.rows()).toHaveLength(MESSAGES);
+    },
+  );
 });
 
 /** Drains a shard, and counts how often it shuts its gate meanwhile. */

@@ -5,6 +5,8 @@ import { DEFAULT_MAX_MESSAGE_BYTES, MAX_FRAME_BYTES } from '../../src/limits.ts'
 import { isIncreasing, messagesOf, openSocket, TestShard, until, useDatabase } from './support.ts';
 
 const query = useDatabase();
+/** Nothing but an alarm or a drain flushes a shard with these. */
+const ONLY_BY_ALARM = { lingerMs: 60_000, batchRows: 50_000, alarmMs: 600_000 };
 const messagesShard = env.SHARD.getByName('messages/0');
 
 /** The rows of a producer, once there are that many and the shard has written all it received. */
@@ -168,7 +170,7 @@ describe.each(['hibernatable', 'resident'] as const)('%s sockets', (sockets) => 
     for (const [, code] of refusals) expected[code] = (expected[code] ?? 0) + 1;
     const refused = await shard.stats();
     expect(refused.refused).toEqual(expected);
-    expect(refused.received).toBe(0);
+    expect(refused).toMatchObject({ received: refusals.length, buffered: 0, committed: 0 });
 
     // The controls: what is just within the limits is taken, on the same socket.
     const good = [
@@ -180,12 +182,25 @@ describe.each(['hibernatable', 'resident'] as const)('%s sockets', (sockets) => 
       '"\\ud83d\\ude00"',
     ];
     for (const frame of good) client.send(frame);
-    await shard.received(good.length);
-    await shard.stub.drain();
+    await shard.received(refusals.length + good.length);
+    expect(await shard.stub.drain()).toMatchObject({ committed: good.length });
     expect(await shard.payloads()).toEqual(good);
     expect(client.isClosed).toBe(false);
     await client.close();
     expect(client.frames).toHaveLength(refusals.length);
+  });
+
+  it('answer the text ping by the text pong, and count it for nothing', async () => {
+    const shard = await new TestShard(query, { sockets }).createTable();
+    const client = await shard.connect('ping');
+    client.send('ping');
+    await until(() => expect(client.frames).toEqual(['pong']));
+    client.send('1\nping');
+    expect((await client.frame(1)).errors, 'the control: as a line it is no JSON').toMatchObject([
+      { line: 2, code: 'invalid_json' },
+    ]);
+    expect(await shard.stub.drain()).toMatchObject({ received: 2, committed: 1 });
+    await client.close();
   });
 
   it('keep the order of a producer that mixes small and large frames', async () => {
@@ -264,4 +279,31 @@ describe('hibernation', () => {
     await evictDurableObject(shard.stub);
     expect(await client.close(1000)).toMatchObject({ code: 1000, wasClean: true });
   });
+});
+
+describe('a shard that is restarted', () => {
+  it.each([
+    ['outbox', ['1', '2', '3', '4']],
+    ['memory', ['4']],
+  ] as const)(
+    'with durability %s, has of what waited, and of what comes then: %j',
+    async (durability, written) => {
+      const shard = await new TestShard(query, { ...ONLY_BY_ALARM, durability }).createTable();
+      const client = await shard.connect('waits');
+      client.send('1\n2\n3');
+      await shard.received(3);
+      await until(async () => expect(await shard.inOutbox()).toBe(durability === 'outbox' ? 3 : 0));
+      expect(await shard.payloads(), 'the control: nothing is written before').toEqual([]);
+      await shard.restart();
+      expect(await client.closed).toMatchObject({ code: 1006 });
+      const again = await shard.connect('waits');
+      again.send('4');
+      const survivors = written.length - 1;
+      expect(await shard.received(written.length)).toMatchObject({ recovered: survivors });
+      expect(await shard.stub.drain()).toMatchObject({ committed: written.length, buffered: 0 });
+      expect(await shard.payloads()).toEqual(written);
+      expect(await shard.inOutbox()).toBe(0);
+      await again.close();
+    },
+  );
 });

@@ -12,6 +12,7 @@ import {
 } from '../../src/bench/bench-sink.ts';
 import type { Connection } from '../../src/database/connection.ts';
 import type { Driver } from '../../src/database/target.ts';
+import { type AckLevel, type Credit, type Hello, SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import type { SinkOptions } from '../../src/sink-options.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import type { Env } from '../../workers/env.ts';
@@ -37,6 +38,8 @@ export class Client {
   readonly #socket: WebSocket;
   /** The producer that the answer of the upgrade named. */
   readonly producer: string | null;
+  /** The subprotocol that it named; null for the raw mode. */
+  readonly protocol: string | null;
   /** All frames that came, oldest first. */
   readonly frames: string[] = [];
   readonly closed: Promise<SocketEnd>;
@@ -46,6 +49,7 @@ export class Client {
     if (response.webSocket === null) throw new Error(`No socket in an answer of status ${response.status}`);
     this.#socket = response.webSocket;
     this.producer = response.headers.get(PRODUCER_HEADER);
+    this.protocol = response.headers.get('sec-websocket-protocol');
     this.#socket.addEventListener('message', (event) => {
       this.frames.push(String(event.data));
     });
@@ -69,12 +73,38 @@ export class Client {
   }
 
   /** The frame at `index`, as soon as it is there. */
-  frame(index: number): Promise<ErrorFrame> {
+  frame<Frame = ErrorFrame>(index: number): Promise<Frame> {
     return until(() => {
       const frame = this.frames[index];
       if (frame === undefined)
         throw new Error(`Frame ${index} has not come; there are ${this.frames.length}`);
-      return JSON.parse(frame) as ErrorFrame;
+      return JSON.parse(frame) as Frame;
+    });
+  }
+
+  /** All frames of a type that came, oldest first. */
+  framesOf<Frame extends { t: string }>(t: Frame['t']): Frame[] {
+    return this.frames.map((frame) => JSON.parse(frame) as Frame).filter((frame) => frame.t === t);
+  }
+}
+
+/** A client of `sluice.v1` that was welcomed. */
+export class V1Client extends Client {
+  /** The answer to its hello: frame 0. */
+  welcome!: WelcomeFrame;
+
+  /** Sends messages, the first of which has the sequence `seq`. */
+  sendBatch(seq: number, payloads: readonly string[]): void {
+    this.send(`{"t":"batch","seq":${seq},"n":${payloads.length}}\n${payloads.join('\n')}`);
+  }
+
+  /** The first ack that covers a sequence, at a level, as soon as it is there. */
+  ack(sequence: number, level: 'stored' | 'taken' | 'committed' = 'stored'): Promise<AckFrame> {
+    return until(() => {
+      const acks = this.framesOf<AckFrame>('ack');
+      const found = acks.find((ack) => (ack[level] ?? 0) >= sequence);
+      if (found === undefined) throw new Error(`No ack of ${sequence} (${level}): ${JSON.stringify(acks)}`);
+      return found;
     });
   }
 }
@@ -85,9 +115,46 @@ export interface ErrorFrame {
   errors: { line: number; code: string; message: string }[];
 }
 
-/** The request for a WebSocket at a path. */
-export function upgradeRequest(path: string): Request {
-  return new Request(`http://sluice${path}`, { headers: { Upgrade: 'websocket' } });
+/** What a server answers a hello with. */
+export interface WelcomeFrame {
+  t: 'welcome';
+  producer: string;
+  epoch: number;
+  known: boolean;
+  ack: AckLevel;
+  /** With an outbox, else `taken`. */
+  stored?: number;
+  taken?: number;
+  committed: number;
+  missing?: { from: number; to: number };
+  credit: Credit;
+  limits: { frameBytes: number; messageBytes: number; frameMessages: number };
+  delivery: 'exactly-once' | 'at-least-once';
+}
+
+export interface AckFrame {
+  t: 'ack';
+  stored?: number;
+  taken?: number;
+  committed: number;
+  credit: Credit;
+}
+
+export interface NackFrame {
+  t: 'nack';
+  from?: number;
+  to?: number;
+  code: string;
+  temporary: boolean;
+  message: string;
+}
+
+/** The request for a WebSocket at a path, with a subprotocol where one is named. */
+export function upgradeRequest(path: string, protocol?: string): Request {
+  const headers = { Upgrade: 'websocket' };
+  return new Request(`http://sluice${path}`, {
+    headers: protocol === undefined ? headers : { ...headers, 'sec-websocket-protocol': protocol },
+  });
 }
 
 /** Opens a socket through the Worker's door. */
@@ -114,6 +181,18 @@ export function moveDatabase(stub: ShardStub, url: string | undefined): Promise<
   });
 }
 
+const ABORTED = 'aborted by a test';
+
+/**
+ * Ends a shard's instance at once, as a crash or a deployment does: what is in memory is gone, sockets are closed. The
+ * stub is of no use any more. (`evictDurableObject` waits until no timer is set, as hibernation does.)
+ */
+export async function abortShard(stub: ShardStub): Promise<void> {
+  await runInDurableObject(stub, (_, state) => state.abort(ABORTED)).catch((error: unknown) => {
+    if (!String(error).includes(ABORTED)) throw error;
+  });
+}
+
 /** When the alarm of a shard is due; null when none is set. */
 export function alarmOf(stub: ShardStub): Promise<number | null> {
   return runInDurableObject(stub, (_, state) => state.storage.getAlarm());
@@ -130,7 +209,9 @@ let tables = 0;
 /** A shard with options and a table of its own. */
 export class TestShard {
   readonly spec: BenchSinkSpec;
-  readonly stub: ShardStub;
+  /** A new one after each restart: one that has led to an instance stays broken when that is gone. */
+  stub: ShardStub;
+  readonly #name: string;
   readonly #query: Query;
 
   /** The table is not created. */
@@ -144,7 +225,8 @@ export class TestShard {
     // Test files share the database, and each counts from the beginning.
     const table = `${crypto.randomUUID().slice(0, 8)}_${tables}`;
     this.spec = { table, column, options };
-    this.stub = env.SHARD.getByName(encodeShardName({ bench: 'test', spec: this.spec, driver, shard: 0 }));
+    this.#name = encodeShardName({ bench: 'test', spec: this.spec, driver, shard: 0 });
+    this.stub = env.SHARD.getByName(this.#name);
     this.#query = query;
   }
 
@@ -158,6 +240,30 @@ export class TestShard {
     return new Client(await this.stub.fetch('http://shard/', { headers }));
   }
 
+  /** Opens a socket of `sluice.v1` and says nothing yet. */
+  async openV1(producer: string): Promise<V1Client> {
+    const headers = {
+      Upgrade: 'websocket',
+      [PRODUCER_HEADER]: producer,
+      'sec-websocket-protocol': SLUICE_V1,
+    };
+    return new V1Client(await this.stub.fetch('http://shard/', { headers }));
+  }
+
+  /**
+   * Opens a socket of `sluice.v1` and says hello. Rejects with the close code where there is no welcome.
+   *
+   * @param hello fields of the frame beside `t`
+   */
+  async connectV1(producer: string, hello: Partial<Omit<Hello, 't'>> = {}): Promise<V1Client> {
+    const client = await this.openV1(producer);
+    client.send(JSON.stringify({ t: 'hello', ...hello }));
+    const end = await Promise.race([client.frame<WelcomeFrame>(0), client.closed]);
+    if (!('t' in end)) throw new Error(`No welcome, but a close with ${end.code}: ${end.reason}`);
+    client.welcome = end;
+    return client;
+  }
+
   /** All rows of the table in the order of writing. */
   async rows(): Promise<Row[]> {
     const rows = await this.#query<{ producer: string; sequence: string; payload: string }>(
@@ -169,6 +275,22 @@ export class TestShard {
   /** The payloads of all rows in the order of writing. */
   async payloads(): Promise<string[]> {
     return (await this.rows()).map(({ payload }) => payload);
+  }
+
+  /** Ends the shard's instance at once, as `abortShard` says; the next call starts a new one. */
+  async restart(): Promise<void> {
+    await abortShard(this.stub);
+    this.stub = env.SHARD.getByName(this.#name);
+  }
+
+  /** Messages in the outbox, from its tables; 0 where there are none. */
+  inOutbox(): Promise<number> {
+    return runInDurableObject(this.stub, (_, { storage: { sql: sqlite } }) => {
+      const names = sqlite.exec("select name from sqlite_master where name = 'outbox_groups'").toArray();
+      if (names.length === 0) return 0;
+      const [sums] = sqlite.exec<{ rows: number | null }>('select sum(rows) as rows from outbox_groups');
+      return sums?.rows ?? 0;
+    });
   }
 
   stats(): Promise<ShardStats> {

@@ -1,10 +1,12 @@
 /** The suite `ingest` inside the Worker: sockets from load objects, figures by RPC. */
 
-import type { BenchTarget, IngestPorts, LoadOrder } from '../../src/bench/ingest-host.ts';
+import type { BenchTarget, IngestPorts, LoadOrder, LoadReport } from '../../src/bench/ingest-host.ts';
 import { benchProducer } from '../../src/bench/payload.ts';
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
+import { LatencyHistogram } from '../../src/ingest/latency-histogram.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import type { Env } from '../env.ts';
+import type { ShardStats } from '../shard.ts';
 import { benchShardName } from './target.ts';
 
 /** How often the figures of the shards are read while a load runs. */
@@ -25,12 +27,30 @@ export function workerIngestPorts(env: Env, slot: ConnectionSlot): IngestPorts {
         firstFrameAtMs: Math.min(...reports.map(({ firstFrameAtMs }) => firstFrameAtMs)),
         refused: reports.reduce((sum, { refused }) => sum + refused, 0),
         loopDelayP99Ms: null,
+        ackLatency: mergeLatency(reports),
       };
     },
-    drain: (target) => Promise.all(shardsOf(env, target).map((stub) => stub.drain())),
+    drain: (target) => drainShards(env, target),
     now: Date.now,
     randomId: () => crypto.randomUUID().slice(0, 8),
   };
+}
+
+/** Flushes the shards of a run, and deletes what they stored: nobody asks them again, and storage is billed. */
+export function drainShards(env: Env, target: BenchTarget): Promise<ShardStats[]> {
+  return Promise.all(
+    shardsOf(env, target).map(async (stub) => {
+      const stats = await stub.drain();
+      await stub.wipe();
+      return stats;
+    }),
+  );
+}
+
+function mergeLatency(reports: readonly LoadReport[]): LoadReport['ackLatency'] {
+  const merged = new LatencyHistogram();
+  for (const { ackLatency } of reports) if (ackLatency !== null) merged.merge(ackLatency);
+  return reports.some(({ ackLatency }) => ackLatency !== null) ? merged.snapshot() : null;
 }
 
 /** The stubs of a target's shards. */

@@ -55,7 +55,7 @@ export class LoadObject extends DurableObject<Env> {
     }
     for (const socket of sockets) socket.close(1000);
     const refused = refusedBy(await stub.stats());
-    return { firstFrameAtMs, refused, loopDelayP99Ms: null };
+    return { firstFrameAtMs, refused, loopDelayP99Ms: null, ackLatency: null };
   }
 }
 

@@ -7,7 +7,7 @@ import { Hono } from 'hono';
 import { assertKnownNames } from '../../src/option-table.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import { assertBenchAccess } from '../access.ts';
-import { shardsOf } from '../bench/ingest-ports.ts';
+import { drainShards, shardsOf } from '../bench/ingest-ports.ts';
 import { benchShardName, readBenchTarget } from '../bench/target.ts';
 import type { Env } from '../env.ts';
 import { producerOf, upgrade } from './socket.ts';
@@ -39,7 +39,7 @@ benchRoutes.post('/bench/drain', async (context) => {
   const query = context.req.query();
   assertKnownNames(query, ['target']);
   const target = readBenchTarget(query.target);
-  return context.json(await Promise.all(shardsOf(context.env, target).map((shard) => shard.drain())));
+  return context.json(await drainShards(context.env, target));
 });
 
 benchRoutes.get('/bench/stats', async (context) => {

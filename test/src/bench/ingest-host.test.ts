@@ -20,6 +20,7 @@ import { benchPayload, benchProducer } from '../../../src/bench/payload.ts';
 import { passes } from '../../../src/bench/result.ts';
 import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionSlot } from '../../../src/database/connection-slot.ts';
+import { emptyIntakeStats } from '../../../src/ingest/counting-intake.ts';
 import type { IntakeStats } from '../../../src/ingest/intake.ts';
 import { LatencyHistogram } from '../../../src/ingest/latency-histogram.ts';
 import { systemTimers } from '../../../src/ingest/timers.ts';
@@ -85,16 +86,9 @@ class FakePorts implements IngestPorts {
     const received = this.#frames - (this.#load.missedFrames ?? 0);
     this.#frames = 0;
     return Array.from({ length: shards }, (_, shard) => ({
+      ...emptyIntakeStats(),
       received: shard === 0 ? received : 0,
-      buffered: 0,
-      bufferedBytes: 0,
-      refused: {},
-      flushed: 0,
       flushes: 2,
-      failures: 0,
-      failuresInARow: 0,
-      lastError: null,
-      lastErrorAtMs: null,
       latency: latency.snapshot(),
     }));
   }
@@ -310,7 +304,7 @@ test('close drops every table of the bench and nothing else', async () => {
   const ports = new FakePorts();
   const host = new IngestHost(ports, chosen);
   for (const variant of ingestSuite.variants(chosen)) await host.run(variant, 1, () => {});
-  const bench = ['buffered', 'bulk', 'copy', 'floor', 'naive', 'unnest'].map(
+  const bench = ['buffered', 'bulk', 'checkpoints', 'copy', 'floor', 'naive', 'unnest'].map(
     (name) => `sluice_bench_${name}`,
   );
   expect(await database.tables()).toEqual([...bench, ...BYSTANDERS].toSorted());

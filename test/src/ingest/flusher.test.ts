@@ -1,9 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Flusher, type FlusherOptions } from '../../../src/ingest/flusher.ts';
-import type { MessageBatch } from '../../../src/ingest/message-batch.ts';
-import { MESSAGE_OVERHEAD_BYTES, MemoryBuffer } from '../../../src/ingest/message-buffer.ts';
+import { Flusher, type FlusherOptions, type FlushFault, type WriteEnd } from '../../../src/ingest/flusher.ts';
+import { MESSAGE_OVERHEAD_BYTES, type MessageBatch } from '../../../src/ingest/message-batch.ts';
+import { MemoryBuffer } from '../../../src/ingest/message-buffer.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
+
+/** What a database says against a batch, with what is to be done about it. */
+class Fault extends Error {
+  readonly fault: FlushFault;
+  constructor(fault: FlushFault, message: string = fault) {
+    super(message);
+    this.fault = fault;
+  }
+}
 
 const SIZE = MESSAGE_OVERHEAD_BYTES + 6;
 
@@ -14,8 +23,16 @@ class Bench {
   readonly flusher: Flusher;
   /** What Postgres has committed, in the order of the commits. */
   readonly committed: string[] = [];
-  readonly inFlight: { payloads: string[]; worker: number; resolve(): void; reject(error: unknown): void }[] =
-    [];
+  readonly inFlight: {
+    payloads: string[];
+    worker: number;
+    resolve(end?: WriteEnd): void;
+    reject(error: unknown): void;
+  }[] = [];
+  /** Messages given up, in the order in which they were. */
+  readonly condemned: string[] = [];
+  /** How many more may be given up. */
+  graves = Number.POSITIVE_INFINITY;
   /** Messages of batches that were prepared, in their order; more than were sent where one was prepared ahead. */
   readonly prepared: string[][] = [];
   mostInFlight = 0;
@@ -28,6 +45,15 @@ class Bench {
     this.flusher = new Flusher({
       buffer: this.buffer,
       prepare: (batch, worker) => this.#prepare(batch, worker),
+      classify: (error) => (error instanceof Fault ? error.fault : 'retry'),
+      condemn: ({ columns, from, to, ...batch }) => {
+        expect(to - from).toBe(1);
+        if (this.graves === 0) return false;
+        this.graves -= 1;
+        this.condemned.push(columns.payloads[from] as string);
+        this.buffer.settle({ columns, from, to, ...batch });
+        return true;
+      },
       triggerRows: 5,
       maxRows: 5,
       batchBytes: 1_000_000,
@@ -39,7 +65,7 @@ class Bench {
     });
   }
 
-  #prepare({ columns, from, to }: MessageBatch, worker: number): () => Promise<void> {
+  #prepare({ columns, from, to }: MessageBatch, worker: number): () => Promise<WriteEnd> {
     const error = this.prepareError;
     this.prepareError = undefined;
     if (error !== undefined) throw error;
@@ -51,10 +77,10 @@ class Bench {
         const entry = {
           payloads,
           worker,
-          resolve: () => {
+          resolve: (end: WriteEnd = { state: 'committed' }) => {
             this.inFlight.splice(this.inFlight.indexOf(entry), 1);
-            this.committed.push(...payloads);
-            resolve();
+            if (end.state === 'committed') this.committed.push(...payloads);
+            resolve(end);
           },
           reject: (error: unknown) => {
             this.inFlight.splice(this.inFlight.indexOf(entry), 1);
@@ -73,6 +99,7 @@ class Bench {
     this.buffer.append({
       producer: 'p',
       firstSequence: 1,
+      epoch: 0,
       payloads,
       plain: payloads.map(() => true),
       receivedAtMs: this.timers.now(),
@@ -93,6 +120,17 @@ class Bench {
   async fail(error: unknown = new Error('connection lost')): Promise<void> {
     this.inFlight[0]?.reject(error);
     await settled();
+  }
+
+  /** Commits the oldest batch, or refuses it where it holds a message of `poison`. */
+  async answer(poison: readonly string[]): Promise<void> {
+    const isRefused = this.batches[0]?.some((payload) => poison.includes(payload));
+    await (isRefused === true ? this.fail(new Fault('isolate')) : this.commit());
+  }
+
+  /** The same with all that is sent, until nothing is. */
+  async answerAll(poison: readonly string[] = []): Promise<void> {
+    while (this.inFlight.length > 0) await this.answer(poison);
   }
 }
 
@@ -299,7 +337,7 @@ describe('failures', () => {
     await bench.fail();
     bench.timers.advance(2_000);
     await bench.commit();
-    expect(bench.flusher.stats).toMatchObject({ failures: 2, failuresInARow: 0, flushed: 5, flushes: 1 });
+    expect(bench.flusher.stats).toMatchObject({ failures: 2, failuresInARow: 0, committed: 5, flushes: 1 });
     bench.append(5);
     await bench.fail();
     bench.timers.advance(1_000);
@@ -351,8 +389,182 @@ describe('failures', () => {
     bench.flusher.flush();
     await bench.commit();
     expect(bench.committed).toEqual(numbered(1, 15));
-    expect(bench.flusher.stats.flushed).toBe(15);
+    expect(bench.flusher.stats.committed).toBe(15);
   });
+});
+
+describe('a batch that is refused for what is in it', () => {
+  test('is written without the message at fault, which is given up', async () => {
+    const bench = new Bench();
+    bench.append(5);
+    await bench.answerAll(['m00003']);
+    expect(bench.committed).toEqual(['m00001', 'm00002', 'm00004', 'm00005']);
+    expect(bench.condemned).toEqual(['m00003']);
+    expect(bench.buffer.rows).toBe(0);
+    expect(bench.flusher.stats).toMatchObject({ state: 'running', committed: 4, dead: 1, failuresInARow: 0 });
+  });
+
+  test('that is one message alone is given up at once', async () => {
+    const bench = new Bench({ triggerRows: 1, maxRows: 1 });
+    bench.append(1);
+    await bench.answerAll(['m00001']);
+    expect([bench.condemned, bench.sent, bench.buffer.rows]).toEqual([['m00001'], 1, 0]);
+  });
+
+  test('goes before the one that was prepared behind it, and that one before all that came later', async () => {
+    const bench = new Bench();
+    bench.append(5);
+    bench.append(5);
+    bench.append(5);
+    expect(bench.prepared, 'the control: one is prepared ahead').toHaveLength(2);
+    await bench.answerAll(['m00002', 'm00014']);
+    expect(bench.committed).toEqual(numbered(1, 15).filter((payload) => !/(02|14)$/.test(payload)));
+    expect(bench.condemned).toEqual(['m00002', 'm00014']);
+    expect(bench.buffer.rows).toBe(0);
+    expect(bench.flusher.stats).toMatchObject({ state: 'running', committed: 13, dead: 2 });
+  });
+
+  test('whose connection is lost on the way gives up nothing more: the rest is tried again as one', async () => {
+    const bench = new Bench();
+    bench.append(5);
+    await bench.fail(new Fault('isolate'));
+    expect(bench.batches, 'the left half first').toEqual([numbered(1, 2)]);
+    await bench.commit();
+    await bench.fail();
+    expect(bench.condemned).toEqual([]);
+    expect(bench.flusher.stats).toMatchObject({ state: 'retrying', committed: 2, dead: 0 });
+    expect(bench.buffer.waitingRows).toBe(3);
+    bench.flusher.flush();
+    expect(bench.batches).toEqual([numbered(3, 5)]);
+    await bench.answerAll(['m00004']);
+    expect([bench.committed, bench.condemned]).toEqual([
+      ['m00001', 'm00002', 'm00003', 'm00005'],
+      ['m00004'],
+    ]);
+  });
+
+  test('pauses where there is no room for what would be given up, and goes on when there is', async () => {
+    const bench = new Bench();
+    bench.graves = 1;
+    bench.append(5);
+    await bench.answerAll(['m00001', 'm00004']);
+    expect([bench.committed, bench.condemned]).toEqual([['m00002', 'm00003'], ['m00001']]);
+    expect(bench.buffer.waitingRows).toBe(2);
+    expect(bench.flusher.stats).toMatchObject({
+      state: 'paused',
+      lastErrorCode: 'dead_letters_full',
+      lastError: expect.stringContaining('no room for another dead letter'),
+    });
+    bench.graves = 1;
+    bench.flusher.flush();
+    await bench.answerAll(['m00001', 'm00004']);
+    expect([bench.committed, bench.condemned]).toEqual([
+      ['m00002', 'm00003', 'm00005'],
+      ['m00001', 'm00004'],
+    ]);
+    expect(bench.flusher.stats.state).toBe('running');
+  });
+
+  test('is tried for ever where nothing takes what would be given up', async () => {
+    const { buffer, timers } = new Bench();
+    let tries = 0;
+    const flusher = new Flusher({
+      buffer,
+      prepare: () => async () => {
+        tries += 1;
+        throw new Fault('isolate');
+      },
+      classify: () => 'isolate',
+      triggerRows: 1,
+      maxRows: 5,
+      batchBytes: 1_000_000,
+      lingerMs: 0,
+      workers: 1,
+      timers,
+      random: () => 0.5,
+    });
+    const rows = { producer: 'p', firstSequence: 1, epoch: 0, receivedAtMs: 0 };
+    buffer.append({ ...rows, payloads: ['1', '2'], plain: [true, true] });
+    for (let round = 1; round <= 3; round += 1) {
+      flusher.flush();
+      await settled();
+      expect([tries, buffer.waitingRows]).toEqual([round, 2]);
+    }
+    expect(flusher.stats).toMatchObject({ failuresInARow: 3, dead: 0, committed: 0 });
+  });
+});
+
+describe('a pause', () => {
+  test('asks again every now and then, keeps everything, and ends with the first success', async () => {
+    const bench = new Bench({ random: () => 1, backoff: { baseMs: 1, maxMs: 1 } });
+    bench.append(5);
+    await bench.fail(new Fault('pause', 'relation does not exist'));
+    expect(bench.flusher.stats).toMatchObject({ state: 'paused', lastError: 'relation does not exist' });
+    bench.timers.advance(999);
+    expect(bench.batches).toEqual([]);
+    bench.timers.advance(1);
+    expect(bench.batches).toEqual([numbered(1, 5)]);
+    for (let failures = 2; failures <= 8; failures += 1) {
+      await bench.fail(new Fault('pause'));
+      bench.timers.advance(30_000);
+      expect(bench.batches, 'however many failures').toEqual([numbered(1, 5)]);
+    }
+    await bench.commit();
+    expect(bench.flusher.stats.state).toBe('running');
+    expect(bench.committed).toEqual(numbered(1, 5));
+  });
+
+  test('does not keep flush() from trying', async () => {
+    const bench = new Bench();
+    bench.append(5);
+    await bench.fail(new Fault('pause'));
+    bench.flusher.flush();
+    expect(bench.batches).toEqual([numbered(1, 5)]);
+  });
+});
+
+describe('a stop', () => {
+  test('ends for resume() alone: no time, message or flush() begins a try', async () => {
+    const bench = new Bench();
+    bench.append(5);
+    await bench.fail(new Fault('stop', 'the checkpoint is gone'));
+    expect(bench.flusher.stats).toMatchObject({ state: 'stopped', lastError: 'the checkpoint is gone' });
+    expect(bench.timers.pending).toBe(0);
+    bench.append(20);
+    bench.flusher.flush();
+    bench.flusher.flushSoon();
+    bench.timers.advance(10 * 60_000);
+    expect([bench.batches, bench.sent, bench.buffer.waitingRows]).toEqual([[], 1, 25]);
+    bench.flusher.resume();
+    await bench.answerAll();
+    expect(bench.committed).toEqual(numbered(1, 25));
+    expect(bench.flusher.stats).toMatchObject({ state: 'running', committed: 25 });
+  });
+});
+
+test('flushSoon() waits for the backoff, and not for the age', async () => {
+  const bench = new Bench({ backoff: { baseMs: 1_000, maxMs: 30_000 }, random: () => 1, lingerMs: 60_000 });
+  bench.append(2);
+  bench.flusher.flushSoon();
+  await bench.fail();
+  bench.flusher.flushSoon();
+  bench.timers.advance(999);
+  expect(bench.batches).toEqual([]);
+  bench.timers.advance(1);
+  expect(bench.batches).toEqual([numbered(1, 2)]);
+});
+
+test('a batch that turns out to be settled elsewhere voids the one prepared behind it', async () => {
+  const bench = new Bench();
+  bench.append(5);
+  bench.append(5);
+  expect(bench.prepared, 'the control: it was prepared').toHaveLength(2);
+  bench.inFlight[0]?.resolve({ state: 'moved', settledRows: 7 });
+  await settled();
+  expect(bench.batches, 'what was taken from the old state is not sent').toEqual([]);
+  expect(bench.flusher.stats).toMatchObject({ state: 'running', committed: 7 });
+  bench.append(5);
+  expect(bench.batches).toEqual([numbered(11, 15)]);
 });
 
 describe('drained()', () => {
@@ -409,23 +621,38 @@ const step = fc.oneof(
     weight: 4,
     arbitrary: fc.record({ do: fc.constant('append' as const), count: fc.integer({ min: 1, max: 9 }) }),
   },
-  { weight: 3, arbitrary: fc.constant({ do: 'commit' as const }) },
+  { weight: 3, arbitrary: fc.constant({ do: 'answer' as const }) },
   { weight: 3, arbitrary: fc.constant({ do: 'fail' as const }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.nat(400) }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'pause' as const }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('dig' as const), graves: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.constant({ do: 'flush' as const }) },
   { weight: 1, arbitrary: fc.constant({ do: 'prepareThrows' as const }) },
 );
 
-describe('under random arrivals, failures and times', () => {
+const scenario = fc.record({
+  steps: fc.array(step, { maxLength: 60 }),
+  lingerMs: fc.nat(200),
+  // Every message, one of a few, or none.
+  poisonEvery: fc.constantFrom(1, 2, 3, 7, 20, 1_000_000),
+  graves: fc.nat(20),
+});
+
+describe('under random arrivals, failures, refusals and times', () => {
   test.each([1, 3])(
-    'with %i workers nothing is lost or doubled, and one worker keeps the order',
+    'with %i workers nothing is lost or doubled, nothing good is given up, and one worker keeps the order',
     async (workers) => {
       await fc.assert(
-        fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.nat(200), async (steps, lingerMs) => {
+        fc.asyncProperty(scenario, async ({ steps, lingerMs, poisonEvery, graves }) => {
           const bench = new Bench({ workers, lingerMs, batchBytes: 4 * SIZE });
+          bench.graves = graves;
+          const isPoison = (payload: string): boolean => Number(payload.slice(1)) % poisonEvery === 0;
+          const poison = numbered(1, 600).filter(isPoison);
           for (const action of steps) {
             if (action.do === 'append') bench.append(action.count);
-            else if (action.do === 'commit') await bench.commit();
+            else if (action.do === 'answer') await bench.answer(poison);
+            else if (action.do === 'pause') await bench.fail(new Fault('pause'));
+            else if (action.do === 'dig') bench.graves += action.graves;
             else if (action.do === 'fail') await bench.fail();
             else if (action.do === 'advance') bench.timers.advance(action.ms);
             else if (action.do === 'flush') bench.flusher.flush();
@@ -436,18 +663,25 @@ describe('under random arrivals, failures and times', () => {
               expect(bench.inFlight.length + bench.timers.pending).toBeGreaterThan(0);
           }
           bench.prepareError = undefined;
+          bench.graves = Number.POSITIVE_INFINITY;
           const drained = bench.flusher.drained();
           for (let round = 0; bench.buffer.rows > 0; round += 1) {
             expect(round).toBeLessThan(1_000);
             bench.timers.advance(60_000);
-            await bench.commit();
+            await bench.answer(poison);
           }
           await drained;
           expect(bench.mostInFlight).toBeLessThanOrEqual(workers);
           const all = numbered(1, bench.appended);
-          if (workers === 1) expect(bench.committed).toEqual(all);
-          else expect(bench.committed.toSorted()).toEqual(all);
-          expect(bench.flusher.stats.flushed).toBe(all.length);
+          const good = all.filter((payload) => !isPoison(payload));
+          if (workers === 1) expect(bench.committed).toEqual(good);
+          else expect(bench.committed.toSorted()).toEqual(good);
+          expect(bench.condemned.toSorted()).toEqual(all.filter(isPoison));
+          expect(bench.flusher.stats).toMatchObject({
+            state: 'running',
+            committed: good.length,
+            dead: all.length - good.length,
+          });
         }),
         { numRuns: 300 },
       );

@@ -1,13 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type MessageBatch, messageAt, rowsOf } from '../../../src/ingest/message-batch.ts';
-import { MESSAGE_OVERHEAD_BYTES, MemoryBuffer } from '../../../src/ingest/message-buffer.ts';
+import {
+  MESSAGE_OVERHEAD_BYTES,
+  type MessageBatch,
+  messageAt,
+  rowsOf,
+  sliceBatch,
+} from '../../../src/ingest/message-batch.ts';
+import { MemoryBuffer } from '../../../src/ingest/message-buffer.ts';
 
+/** A position as of a shard that has written for long: it is no number that Int32 holds. */
+const START = 5_000_000_000n;
 const NO_LIMIT = { maxRows: Number.MAX_SAFE_INTEGER, maxBytes: Number.MAX_SAFE_INTEGER };
 
 interface ModelMessage {
   producer: string;
   sequence: number;
+  epoch: number;
   payload: string;
   receivedAtMs: number;
 }
@@ -16,6 +25,7 @@ function arrival(first: number, payloads: readonly string[], atMs = first) {
   return {
     producer: `p${first}`,
     firstSequence: first,
+    epoch: first * 3,
     payloads,
     plain: payloads.map(() => true),
     receivedAtMs: atMs,
@@ -54,18 +64,27 @@ describe('MemoryBuffer', () => {
   test('behaves like a plain array from which batches are cut, and counts rows and bytes exactly', () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 80 }), (commands) => {
-        const buffer = new MemoryBuffer();
+        const buffer = new MemoryBuffer(START);
         // What waits, oldest first; a batch that came back stays the batch that it was.
         const returned: ModelMessage[][] = [];
         const waiting: ModelMessage[] = [];
         const inFlight: { batch: MessageBatch; messages: ModelMessage[] }[] = [];
         let next = 1;
+        // Positions number the messages in their order of arrival.
+        const positions = new Map<number, bigint>();
         for (const step of commands) {
           if (step.do === 'append') {
             const payloads = step.sizes.map((size, index) => `${next + index}`.padEnd(size, '.'));
             buffer.append(arrival(next, payloads));
             payloads.forEach((payload, index) => {
-              waiting.push({ producer: `p${next}`, sequence: next + index, payload, receivedAtMs: next });
+              positions.set(next + index, START + BigInt(positions.size));
+              waiting.push({
+                producer: `p${next}`,
+                sequence: next + index,
+                epoch: next * 3,
+                payload,
+                receivedAtMs: next,
+              });
             });
             next += payloads.length + 1;
           } else if (step.do === 'take') {
@@ -82,6 +101,7 @@ describe('MemoryBuffer', () => {
             expect(batch === undefined ? undefined : messagesOf(batch)).toEqual(expected);
             if (batch !== undefined && expected !== undefined) {
               expect(batch.bytes).toBe(bytesOf(expected));
+              expect(batch.position).toBe(positions.get(expected[0]?.sequence as number));
               inFlight.push({ batch, messages: expected });
             }
           } else if (step.do === 'settle') {
@@ -165,4 +185,15 @@ describe('MemoryBuffer', () => {
     expect(taken).toEqual(all);
     expect([buffer.rows, buffer.bytes, buffer.waitingRows, buffer.waitingBytes]).toEqual([0, 0, 0, 0]);
   });
+});
+
+test('a slice of a batch has the position and the bytes of its rows', () => {
+  const buffer = new MemoryBuffer(START);
+  buffer.append(arrival(1, ['1', '22', '333', '4444']));
+  buffer.settle(buffer.take({ ...NO_LIMIT, maxRows: 1 }) as MessageBatch);
+  const batch = buffer.take(NO_LIMIT) as MessageBatch;
+  const slice = sliceBatch(batch, batch.from + 1, batch.to);
+  expect(messagesOf(slice).map(({ payload }) => payload)).toEqual(['333', '4444']);
+  expect(slice).toMatchObject({ position: START + 2n, bytes: 7 + 2 * MESSAGE_OVERHEAD_BYTES });
+  expect(sliceBatch(batch, batch.from, batch.to)).toEqual(batch);
 });

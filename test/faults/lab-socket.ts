@@ -1,0 +1,52 @@
+/** A client's WebSocket with a wire in between, which can be cut, or silenced as if the client had died. */
+
+import { WebSocket } from 'ws';
+import type { WebSocketLike } from '../../src/client/sluice-client.ts';
+import type { Wire } from './wire.ts';
+
+export class LabSocket implements WebSocketLike {
+  readonly #socket: WebSocket;
+  readonly #send: (frame: string) => void;
+  #isDead = false;
+
+  constructor(url: string, protocol: string, wire: Wire) {
+    this.#socket = new WebSocket(url, protocol, { perMessageDeflate: false });
+    // A connection that fails says so by its close too.
+    this.#socket.on('error', () => {});
+    this.#send = wire({
+      forward: (frame) => {
+        if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(frame);
+      },
+      // What was sent before is on its way already.
+      cut: () => setImmediate(() => this.#socket.terminate()),
+    });
+  }
+
+  get protocol(): string {
+    return this.#socket.protocol;
+  }
+
+  get bufferedAmount(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  send(text: string): void {
+    if (!this.#isDead) this.#send(text);
+  }
+
+  close(code?: number, reason?: string): void {
+    if (!this.#isDead) this.#socket.close(code, reason);
+  }
+
+  addEventListener: WebSocketLike['addEventListener'] = (type, listener) => {
+    this.#socket.addEventListener(type as 'message', (event) => {
+      if (!this.#isDead) listener(event as { data?: unknown });
+    });
+  };
+
+  /** The client is dead: nothing reaches it any more, and its connection ends without a goodbye. */
+  die(): void {
+    this.#isDead = true;
+    this.#socket.terminate();
+  }
+}

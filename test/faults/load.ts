@@ -1,0 +1,97 @@
+/** Producers that send for as long as a fault lasts. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AckLevel, ClientEvent } from '../../src/client/sluice-client.ts';
+import type { Ledger } from './ledger.ts';
+import { Producer } from './producer.ts';
+import type { Random } from './random.ts';
+import type { Wire } from './wire.ts';
+
+export interface LoadOptions {
+  /** Default: 3. */
+  producers?: number;
+  /** Default: chosen for each producer, `stored` three times out of four. */
+  ack?: AckLevel;
+  /** Messages of each producer, at most. Default: 3,000. */
+  maxMessages?: number;
+  /** Messages handed over at once, at most. Default: 30. */
+  chunk?: number;
+  /** The longest pause between two chunks. Default: 12. */
+  paceMs?: number;
+  /** The producers' clients have a disk that outlives them. Default: false. */
+  hasDisk?: boolean;
+  wire?: Wire;
+  /** Whether the next message is one that Postgres refuses. Default: none is. */
+  isPoison?: () => boolean;
+  onEvent?: (producer: string, event: ClientEvent) => void;
+}
+
+/** A producer with so many messages unacked sends no more for now. */
+const MOST_UNACKED = 3_000;
+
+export class Load {
+  readonly producers: readonly Producer[];
+  readonly #random: Random;
+  readonly #loops: Promise<void>[];
+  #isPaused = false;
+  #isStopped = false;
+
+  constructor(
+    { url, ledger, random }: { url: string; ledger: Ledger; random: Random },
+    { producers = 3, ack, maxMessages = 3_000, chunk = 30, paceMs = 12, onEvent, ...options }: LoadOptions,
+  ) {
+    this.#random = random;
+    this.producers = Array.from({ length: producers }, (_, index) => {
+      const name = `p${index}`;
+      return new Producer({
+        url,
+        name,
+        ledger,
+        random: random.fork(),
+        ack: ack ?? (random.chance(0.75) ? 'stored' : 'committed'),
+        hasDisk: options.hasDisk ?? false,
+        wire: options.wire,
+        isPoison: options.isPoison,
+        onEvent: onEvent === undefined ? undefined : (event) => onEvent(name, event),
+      });
+    });
+    this.#loops = this.producers.map((producer) => this.#run(producer, maxMessages, chunk, paceMs));
+  }
+
+  async #run(producer: Producer, maxMessages: number, chunk: number, paceMs: number): Promise<void> {
+    const random = this.#random.fork();
+    for (let sent = 0; sent < maxMessages && !this.#isStopped; ) {
+      const { client } = producer;
+      // A client that died or was fenced sends no more; perhaps another one takes its place.
+      if (!client.isOver && !this.#isPaused) {
+        await Promise.race([client.ready(), delay(paceMs)]);
+        if (this.#isStopped) break;
+        if (this.#isPaused) continue;
+        const { unackedMessages } = client.stats;
+        if (!client.isOver && client === producer.client && unackedMessages < MOST_UNACKED) {
+          const count = random.integer(1, chunk);
+          producer.send(count);
+          sent += count;
+        }
+      }
+      await delay(random.integer(1, paceMs));
+    }
+  }
+
+  /** Nothing new is sent before `resume`; what was sent is. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+  }
+
+  /** Ends the sending, and closes every client once it has all its acks. Returns how many acks never came. */
+  async finish(timeLimitMs: number): Promise<number> {
+    this.#isStopped = true;
+    await Promise.all(this.#loops);
+    const unacked = await Promise.all(this.producers.map((producer) => producer.close(timeLimitMs)));
+    return unacked.reduce((sum, count) => sum + count, 0);
+  }
+}

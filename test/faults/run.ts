@@ -1,0 +1,240 @@
+/** One run of a fault: a table, a shard and producers of its own, and all the evidence about them. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { createBenchTable, dropBenchTable } from '../../src/bench/bench-sink.ts';
+import type { BenchTarget } from '../../src/bench/ingest-host.ts';
+import { MAX_FRAME_BYTES } from '../../src/limits.ts';
+import { resolveSinkOptions, type SinkOptions } from '../../src/sink-options.ts';
+import type { Bounds, Evidence, Scrape } from './judge.ts';
+import { Ledger } from './ledger.ts';
+import { Load, type LoadOptions } from './load.ts';
+import type { StoredMessage } from './message.ts';
+import { Random } from './random.ts';
+import type { Scenario } from './scenario.ts';
+import { ShardRemote } from './shard-remote.ts';
+import type { World } from './world.ts';
+
+/** Options of every run: small batches, so that there are many, and an alarm that does not let a backoff last. */
+const QUICK: Partial<SinkOptions> = { lingerMs: 10, batchRows: 200, alarmMs: 250 };
+
+/** How often the shard's figures are looked at while a fault lasts. */
+const SCRAPE_EVERY_MS = 40;
+
+/** A backlog that does not move for so long is asked about. */
+const STUCK_AFTER_MS = 3_000;
+const LOOK_EVERY_MS = 10;
+
+let runs = 0;
+
+export interface RunOptions {
+  world: World;
+  scenario: Pick<Scenario, 'options' | 'check'>;
+  seed: number;
+  /** The size of the run: 1 is the usual one. */
+  scale?: number;
+}
+
+export class Run {
+  readonly world: World;
+  readonly random: Random;
+  readonly scale: number;
+  readonly ledger = new Ledger();
+  readonly shard: ShardRemote;
+  readonly options: SinkOptions;
+  /** The run's table, with the prefix of the bench. */
+  readonly table: string;
+  /** The run's name: the part of its shard's name, and of its checkpoints', that no other run has. */
+  readonly name: string;
+  readonly #check: string | undefined;
+  readonly #loads: Load[] = [];
+  readonly #scrapes: Scrape[] = [];
+  readonly #notes: string[] = [];
+  #struck = 0;
+  #isScraping = true;
+  #scraping: Promise<void> = Promise.resolve();
+
+  private constructor({ world, scenario, seed, scale = 1 }: RunOptions) {
+    this.world = world;
+    this.random = new Random(seed);
+    this.scale = scale;
+    runs += 1;
+    this.name = `f${process.pid}x${runs}`;
+    this.table = `sluice_bench_${this.name}`;
+    this.#check = scenario.check;
+    const options = {
+      ...QUICK,
+      writer: this.random.pick(['copy', 'copy', 'unnest', 'bulk'] as const),
+      connections: this.random.pick([1, 1, 2]),
+      ...scenario.options,
+    };
+    this.options = resolveSinkOptions(options);
+    const target: BenchTarget = {
+      run: this.name,
+      spec: { table: this.name, column: 'text', options },
+      driver: 'tcp',
+      shards: 1,
+    };
+    this.shard = new ShardRemote(() => world.workerUrl, target);
+  }
+
+  static async open(options: RunOptions): Promise<Run> {
+    const run = new Run(options);
+    await run.world.postgres.query(createBenchTable(run.name, 'text'));
+    if (run.#check !== undefined)
+      await run.world.postgres.query(`alter table ${run.table} add check (${run.#check})`);
+    run.#scraping = run.#scrape();
+    return run;
+  }
+
+  // For scenarios.
+
+  /** Starts producers, which send until the run heals. */
+  load(options: LoadOptions = {}): Load {
+    const url = this.shard.socketUrl(this.world.toWorker.port);
+    const load = new Load({ url, ledger: this.ledger, random: this.random.fork() }, options);
+    this.#loads.push(load);
+    return load;
+  }
+
+  /** Waits for a random time. */
+  async pause(leastMs: number, mostMs: number): Promise<void> {
+    await delay(this.random.integer(leastMs, mostMs));
+  }
+
+  /** A count for a run of this size: `usual` at the scale 1, and 1 at least. */
+  times(usual: number): number {
+    return Math.max(1, Math.round(usual * this.scale));
+  }
+
+  /** The fault has really happened. A run in which it never did proves nothing, and fails. */
+  struck(times = 1): void {
+    this.#struck += times;
+  }
+
+  get strikes(): number {
+    return this.#struck;
+  }
+
+  /** Something that makes the run fail, besides what the oracle finds. */
+  fail(reason: string): void {
+    if (!this.#notes.includes(reason)) this.#notes.push(reason);
+  }
+
+  get notes(): readonly string[] {
+    return this.#notes;
+  }
+
+  /** Waits until something holds. */
+  async until(what: string, holds: () => boolean | Promise<boolean>, timeLimitMs = 10_000): Promise<void> {
+    const untilMs = performance.now() + timeLimitMs;
+    while (!(await holds())) {
+      if (performance.now() > untilMs) throw new Error(`Waited in vain until ${what}`);
+      await delay(LOOK_EVERY_MS);
+    }
+  }
+
+  /** No more figures are read, since each look wakes the shard. */
+  async stopScraping(): Promise<void> {
+    this.#isScraping = false;
+    await this.#scraping;
+  }
+
+  // For the lab.
+
+  async #scrape(): Promise<void> {
+    while (this.#isScraping) {
+      // Where the shard or the Worker is away, there is nothing to see.
+      await this.shard.stats().then(
+        (scrape) => this.#scrapes.push(scrape),
+        () => {},
+      );
+      await delay(SCRAPE_EVERY_MS);
+    }
+  }
+
+  /** Ends the load once everything is acked. */
+  async finishLoad(timeLimitMs: number): Promise<void> {
+    const unacked = await Promise.all(this.#loads.map((load) => load.finish(timeLimitMs)));
+    const sum = unacked.reduce((total, count) => total + count, 0);
+    if (sum > 0) this.fail(`${sum} messages were not acked within ${timeLimitMs / 1_000} s of healing`);
+  }
+
+  /** Waits until every promise is kept. Nothing is asked of the shard before, so that it has to do so by itself. */
+  async drained(timeLimitMs: number): Promise<void> {
+    const startMs = performance.now();
+    const expected = this.ledger.count('acked');
+    let found = -1;
+    let movedMs = startMs;
+    for (;;) {
+      const nowMs = performance.now();
+      const rows = await this.#count();
+      if (rows !== found) {
+        found = rows;
+        movedMs = nowMs;
+      }
+      if (rows >= expected || nowMs - movedMs > STUCK_AFTER_MS) break;
+      await delay(LOOK_EVERY_MS);
+    }
+    const askedAtMs = Date.now();
+    for (;;) {
+      const stats = await this.shard.stats();
+      if (stats.buffered > 0 && stats.sinceMs >= askedAtMs)
+        this.fail('The backlog slept until somebody asked for the shard');
+      if (stats.buffered === 0) return;
+      if (performance.now() - startMs > timeLimitMs) {
+        this.fail(
+          `${stats.buffered} messages are buffered ${timeLimitMs / 1_000} s after healing: ${stats.lastError}`,
+        );
+        return;
+      }
+      await delay(LOOK_EVERY_MS);
+    }
+  }
+
+  async #count(): Promise<number> {
+    const [row] = await this.world.postgres.query<{ n: string }>(`select count(*) as n from ${this.table}`);
+    return Number(row?.n);
+  }
+
+  async evidence(): Promise<Evidence> {
+    this.#scrapes.push(await this.shard.stats());
+    const rows = await this.world.postgres.query<{
+      producer: string;
+      epoch: string;
+      sequence: string;
+      payload: string;
+    }>(`select producer, epoch, sequence, payload from ${this.table} order by id`);
+    return {
+      entries: this.ledger.entries,
+      rows: rows.map(
+        (row): StoredMessage => ({
+          ...row,
+          epoch: Number(row.epoch),
+          sequence: Number(row.sequence),
+        }),
+      ),
+      deadLetters: await this.shard.deadLetters(),
+      scrapes: this.#scrapes,
+      bounds: this.#bounds,
+    };
+  }
+
+  // A frame that was under way may come in on top.
+  get #bounds(): Bounds {
+    const { maxBufferBytes, maxOutboxBytes } = this.options;
+    return {
+      bufferedBytes: maxBufferBytes + 2 * MAX_FRAME_BYTES,
+      outboxBytes: maxOutboxBytes + 2 * MAX_FRAME_BYTES,
+    };
+  }
+
+  /** Leaves nothing behind. */
+  async close(): Promise<void> {
+    await this.stopScraping();
+    for (const load of this.#loads)
+      for (const producer of load.producers) for (const client of producer.clients) client.kill();
+    await this.shard.order({});
+    await this.shard.wipe();
+    await this.world.postgres.query(dropBenchTable(this.name));
+  }
+}

@@ -1,0 +1,100 @@
+/** Shards that break their promises on purpose: what the oracle has to find, or it finds nothing. */
+
+import { type RunReport, runOnce } from './lab.ts';
+import type { Sabotage } from './orders.ts';
+import type { Run } from './run.ts';
+import type { Scenario } from './scenario.ts';
+import type { World } from './world.ts';
+
+/** A broken promise, and the figure of the verdict that has to show it. */
+export interface Control extends Pick<Scenario, 'name' | 'title' | 'options' | 'run'> {
+  breaks: 'lost' | 'doubled' | 'altered' | 'outOfOrder';
+}
+
+/** Lets the shard do something wrong with the frames that it gets. */
+async function sabotaged(run: Run, sabotage: Sabotage, meanwhile: () => Promise<void>): Promise<void> {
+  await run.shard.order({ sabotage });
+  run.load();
+  await run.pause(200, 300);
+  await meanwhile();
+  const { sabotage: strikes } = await run.shard.strikes();
+  run.struck(strikes);
+}
+
+const nothing = async (): Promise<void> => {};
+
+export const CONTROLS: readonly Control[] = [
+  {
+    name: 'acks-before-storing',
+    title: 'A shard that acks before it stores, and crashes',
+    breaks: 'lost',
+    run: (run) => sabotaged(run, 'ack-early', () => run.shard.crash()),
+  },
+  {
+    name: 'replaces-a-message',
+    title: 'A shard that stores a copy of one message in the place of another',
+    breaks: 'lost',
+    run: (run) => sabotaged(run, 'replace', nothing),
+  },
+  {
+    name: 'alters-a-message',
+    title: 'A shard that changes a letter',
+    breaks: 'altered',
+    run: (run) => sabotaged(run, 'alter', nothing),
+  },
+  {
+    name: 'reorders-messages',
+    title: 'A shard that swaps two messages',
+    breaks: 'outOfOrder',
+    run: (run) => sabotaged(run, 'reorder', nothing),
+  },
+  {
+    name: 'writes-without-checkpoint',
+    title: 'A writer that repeats what it cannot know to be written',
+    breaks: 'doubled',
+    options: { writer: 'naive', connections: 1 },
+    async run(run) {
+      const { toPostgres } = run.world;
+      // Row by row it takes its time.
+      run.load({ maxMessages: 150 });
+      for (let time = 0; time < 5; time += 1) {
+        await run.pause(50, 100);
+        const cut = toPostgres.next('cut');
+        toPostgres.set({
+          cutAfter: {
+            pattern: 'insert into',
+            direction: 'upstream',
+            when: 'after',
+            occurrences: 20,
+            times: 1,
+          },
+        });
+        await cut;
+        run.struck();
+      }
+    },
+  },
+];
+
+export interface ControlReport {
+  control: Control;
+  isCaught: boolean;
+  report: RunReport;
+}
+
+/** Runs every control. One that is not caught means that no verdict of the lab can be trusted. */
+export async function runControls(
+  world: World,
+  seed: number,
+  onReport: (report: ControlReport) => void = () => {},
+): Promise<ControlReport[]> {
+  const reports: ControlReport[] = [];
+  for (const control of CONTROLS) {
+    const report = await runOnce(world, control, seed);
+    const isCaught = report.strikes > 0 && !report.pass && report[control.breaks] > 0;
+    const found = { control, isCaught, report };
+    reports.push(found);
+    onReport(found);
+  }
+  return reports;
+}

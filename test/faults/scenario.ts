@@ -1,0 +1,24 @@
+/** A fault as the lab knows it. */
+
+import type { SinkOptions } from '../../src/sink-options.ts';
+import type { Run } from './run.ts';
+
+export interface Scenario {
+  /** What `--only` calls it: lower-case words with hyphens. */
+  name: string;
+  /** One line for the table. */
+  title: string;
+  /** Options of the run's sink, over those of every run. */
+  options?: Partial<SinkOptions>;
+  /** A condition of the table, as in `payload not like '%…%'`: rows against it are refused by Postgres. */
+  check?: string;
+  /** Runs in the long form. Default: 20. */
+  longRuns?: number;
+  /** Why it cannot be done here; undefined where it can. */
+  cannot?: () => string | undefined;
+  /**
+   * Starts a load, does its worst, and says by `run.struck()` how often. When it resolves, the faults are over: the lab
+   * then heals what is left, waits for the backlog, and judges. Whatever it throws fails the run.
+   */
+  run(run: Run): Promise<void>;
+}

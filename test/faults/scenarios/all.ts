@@ -1,0 +1,20 @@
+/** Every fault of the lab, in the order of the table. */
+
+import type { Scenario } from '../scenario.ts';
+import { alarmScenarios } from './alarms.ts';
+import { clientScenarios } from './clients.ts';
+import { commitScenarios } from './commits.ts';
+import { failpointScenarios } from './failpoints.ts';
+import { frameScenarios } from './frames.ts';
+import { shardScenarios } from './shards.ts';
+import { socketScenarios } from './sockets.ts';
+
+export const SCENARIOS: readonly Scenario[] = [
+  ...socketScenarios,
+  ...clientScenarios,
+  ...frameScenarios,
+  ...shardScenarios,
+  ...failpointScenarios,
+  ...alarmScenarios,
+  ...commitScenarios,
+];

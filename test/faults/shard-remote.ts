@@ -1,0 +1,92 @@
+/** The shard of a run, from outside: its figures, and what it is told to do wrong. */
+
+import type { BenchTarget } from '../../src/bench/ingest-host.ts';
+import type { Scrape } from './judge.ts';
+import type { StoredMessage } from './message.ts';
+import type { ShardOrders, Strikes } from './orders.ts';
+
+/** How long the Worker may take to answer; the outage of a run may lie in between. */
+const ANSWER_LIMIT_MS = 10_000;
+
+/** A shard has to come to rest before it can fall asleep: its connection to Postgres is kept for five seconds. */
+const SLEEP_LIMIT_MS = 40_000;
+
+export class ShardRemote {
+  readonly #workerUrl: () => URL;
+  readonly #target: string;
+
+  constructor(workerUrl: () => URL, target: BenchTarget) {
+    this.#workerUrl = workerUrl;
+    this.#target = JSON.stringify(target);
+  }
+
+  /** Where clients connect, through whatever listens on `port`. */
+  socketUrl(port: number): string {
+    const url = this.#url('/bench/ws');
+    url.protocol = 'ws:';
+    url.port = String(port);
+    return url.href;
+  }
+
+  /** Its figures. Asking starts a shard that is not running. */
+  async stats(): Promise<Scrape> {
+    const [stats] = await this.#ask<[Scrape]>('GET', '/bench/stats');
+    return stats;
+  }
+
+  /** From now on it does this wrong, and nothing else. */
+  async order(orders: ShardOrders): Promise<void> {
+    await this.#ask('POST', '/faults/orders', orders);
+  }
+
+  /** How often it did what it was told. A new start of workerd forgets it. */
+  strikes(): Promise<Strikes> {
+    return this.#ask('GET', '/faults/strikes');
+  }
+
+  /** Ends its object on the spot, with all that it has in memory. */
+  async crash(): Promise<void> {
+    await this.#ask('POST', '/faults/crash');
+  }
+
+  /**
+   * Takes it out of memory as if it had been idle, its sockets left open. Like the platform it waits until no timer is
+   * set and nothing is under way.
+   *
+   * @throws Error where that does not come
+   */
+  async hibernate(): Promise<void> {
+    await this.#ask('POST', '/faults/hibernate', undefined, SLEEP_LIMIT_MS);
+  }
+
+  deadLetters(): Promise<StoredMessage[]> {
+    return this.#ask('GET', '/faults/dead-letters');
+  }
+
+  /** Deletes all that it ever stored. */
+  async wipe(): Promise<void> {
+    await this.#ask('POST', '/faults/wipe');
+  }
+
+  #url(path: string): URL {
+    const url = new URL(path, this.#workerUrl());
+    url.searchParams.set('target', this.#target);
+    return url;
+  }
+
+  async #ask<Answer>(
+    method: string,
+    path: string,
+    body?: unknown,
+    timeLimitMs = ANSWER_LIMIT_MS,
+  ): Promise<Answer> {
+    const response = await fetch(this.#url(path), {
+      method,
+      signal: AbortSignal.timeout(timeLimitMs),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text.slice(0, 300)}`);
+    return (text === '' ? undefined : JSON.parse(text)) as Answer;
+  }
+}

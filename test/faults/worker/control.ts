@@ -1,0 +1,74 @@
+/** `/faults/…`: orders for a run's shard, crashes on demand, and a look at what it set aside. */
+
+import { Hono } from 'hono';
+import { MAX_LISTED_DEAD_LETTERS } from '../../../src/limits.ts';
+import { benchShardName, readBenchTarget } from '../../../workers/bench/target.ts';
+import type { Env } from '../../../workers/env.ts';
+import type { ShardOrders } from '../orders.ts';
+import type { FaultShard } from './fault-shard.ts';
+import { giveOrders, strikesOf } from './order-book.ts';
+
+/** workerd's own testing module (workerd/src/workerd/api/unsafe.h), which its types leave out. */
+interface UnsafeModule {
+  default: {
+    /** Takes a Durable Object out of memory, as if it had been idle. Rejects where it is not there or in use. */
+    evict(stub: unknown, options: { webSockets: 'hibernate' | 'close' }): Promise<void>;
+  };
+}
+
+// By a variable, since the bundler knows nothing of it.
+const UNSAFE_MODULE = 'workerd:unsafe';
+
+export const control = new Hono<{ Bindings: Env }>();
+
+// A run has one shard.
+function shardOf(env: Env, target: string | undefined) {
+  const name = benchShardName(readBenchTarget(target), 0);
+  const namespace = env.SHARD as unknown as DurableObjectNamespace<FaultShard>;
+  return { name, stub: namespace.getByName(name) };
+}
+
+control.post('/faults/orders', async (context) => {
+  const { name } = shardOf(context.env, context.req.query('target'));
+  giveOrders(name, await context.req.json<ShardOrders>());
+  return context.body(null, 204);
+});
+
+control.get('/faults/strikes', (context) => {
+  const { name } = shardOf(context.env, context.req.query('target'));
+  return context.json(strikesOf(name));
+});
+
+control.post('/faults/crash', async (context) => {
+  const { stub } = shardOf(context.env, context.req.query('target'));
+  // The call ends with the object that it is made to.
+  await Promise.resolve(stub.crash()).catch(() => {});
+  return context.body(null, 204);
+});
+
+control.post('/faults/hibernate', async (context) => {
+  const { stub } = shardOf(context.env, context.req.query('target'));
+  const { default: unsafe } = (await import(UNSAFE_MODULE)) as UnsafeModule;
+  await unsafe.evict(stub, { webSockets: 'hibernate' });
+  return context.body(null, 204);
+});
+
+control.get('/faults/dead-letters', async (context) => {
+  const { stub } = shardOf(context.env, context.req.query('target'));
+  const letters: unknown[] = [];
+  for (let after: number | null = 0; after !== null; ) {
+    const page: Awaited<ReturnType<FaultShard['listDeadLetters']>> = await stub.listDeadLetters({
+      after,
+      limit: MAX_LISTED_DEAD_LETTERS,
+    });
+    for (const { id } of page.letters) letters.push(await stub.readDeadLetter(id));
+    after = page.next;
+  }
+  return context.json(letters);
+});
+
+control.post('/faults/wipe', async (context) => {
+  const { stub } = shardOf(context.env, context.req.query('target'));
+  await stub.wipe();
+  return context.body(null, 204);
+});

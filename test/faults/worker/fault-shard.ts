@@ -1,0 +1,76 @@
+/** The production shard with failpoints, alarms that go wrong, and, for the oracle's own test, broken promises. */
+
+import type { Failpoint, Failpoints } from '../../../src/failpoints.ts';
+import { Shard } from '../../../workers/shard.ts';
+import { ordersOf, strikes } from './order-book.ts';
+import { tamper } from './sabotage.ts';
+
+/** Frames that a shard of `ack-early` holds back. */
+const HELD_FRAMES = 4;
+
+export class FaultShard extends Shard {
+  readonly #held: (() => void)[] = [];
+
+  get #name(): string {
+    return this.ctx.id.name ?? '';
+  }
+
+  protected override failpoints(): Failpoints {
+    // Not by #name: this is called before private members exist.
+    const { ctx } = this;
+    const strike = (point: Failpoint): void => {
+      const shard = ctx.id.name ?? '';
+      const order = ordersOf(shard).failpoint;
+      if (order?.name !== point || !strikes(shard, 'failpoint')) return;
+      if (order.action === 'abort') ctx.abort(`Failpoint ${point}`);
+      throw new Error(`Failpoint ${point}`);
+    };
+    return {
+      hit: strike,
+      async pass(point) {
+        strike(point);
+      },
+    };
+  }
+
+  /** RPC: ends the object as a crash would. */
+  crash(): void {
+    this.ctx.abort('Crashed by the fault lab');
+  }
+
+  override async alarm(): Promise<void> {
+    const order = ordersOf(this.#name).alarm;
+    if (order === undefined || !strikes(this.#name, 'alarm')) return super.alarm();
+    switch (order.action) {
+      case 'lost':
+        return;
+      case 'late':
+        await scheduler.wait(order.lateMs ?? 0);
+        return super.alarm();
+      case 'twice':
+        await super.alarm();
+        return super.alarm();
+    }
+  }
+
+  override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {
+    const { sabotage } = ordersOf(this.#name);
+    if (sabotage === undefined || typeof frame !== 'string' || !frame.startsWith('{"t":"batch"')) {
+      super.webSocketMessage(socket, frame);
+      return;
+    }
+    if (sabotage !== 'ack-early') {
+      const tampered = tamper(frame, sabotage);
+      if (tampered !== undefined) strikes(this.#name, 'sabotage');
+      super.webSocketMessage(socket, tampered ?? frame);
+      return;
+    }
+    strikes(this.#name, 'sabotage');
+    const { seq, n } = JSON.parse(frame.slice(0, frame.indexOf('\n'))) as { seq: number; n: number };
+    socket.send(
+      `{"t":"ack","stored":${seq + n - 1},"committed":0,"credit":{"messages":1000,"bytes":100000}}`,
+    );
+    this.#held.push(() => super.webSocketMessage(socket, frame));
+    if (this.#held.length > HELD_FRAMES) this.#held.shift()?.();
+  }
+}

@@ -1,0 +1,16 @@
+/** The Worker of the fault lab: the production Worker, whose shards take orders. */
+
+import type { Env } from '../../../workers/env.ts';
+import { router } from '../../../workers/router.ts';
+import { control } from './control.ts';
+
+export { BenchObject } from '../../../workers/bench/bench-object.ts';
+export { LoadObject } from '../../../workers/bench/load-object.ts';
+export { FaultShard as Shard } from './fault-shard.ts';
+
+export default {
+  fetch(request: Request, env: Env, context: ExecutionContext): Response | Promise<Response> {
+    const isControl = new URL(request.url).pathname.startsWith('/faults/');
+    return (isControl ? control : router).fetch(request, env, context);
+  },
+};

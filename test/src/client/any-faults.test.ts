@@ -1,0 +1,526 @@
+/**
+ * Faults in any order, then none: every message that the client said was safe is there, once, in its order, and every
+ * promise is settled.
+ */
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type AckLevel,
+  memoryStorage,
+  type SluiceClient,
+  type SluiceClientOptions,
+  type WebSocketLike,
+  type WhenFull,
+} from '../../../src/client/sluice-client.ts';
+import type { FakeSluiceServer } from '../../support/fake-sluice-server.ts';
+import { settled } from '../../support/fake-timers.ts';
+import { type Bed, bed } from './support.ts';
+
+/** More of them for a night: `FAULT_RUNS=100000`. */
+const RUNS = Number(process.env.FAULT_RUNS ?? 1_000);
+
+type Step =
+  | { do: 'send'; count: number; bad: number; thenMs: number }
+  | { do: 'sendBatch'; count: number; bad: number; thenMs: number }
+  | { do: 'pass'; ms: number }
+  | { do: 'cut'; code: number }
+  | { do: 'restart' }
+  | { do: 'restartClient' }
+  | { do: 'loseAcks'; ms: number }
+  | { do: 'putOff'; batches: number }
+  | { do: 'vanish'; batches: number }
+  | { do: 'credit'; messages: number; bytes: number }
+  | { do: 'flow'; messages: number; bytes: number }
+  | { do: 'latency'; ms: number }
+  | { do: 'storeMs'; ms: number }
+  | { do: 'limits'; frameBytes: number; frameMessages: number }
+  | { do: 'drain'; ms: number }
+  | { do: 'flush' }
+  | { do: 'ping' };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('send' as const),
+      count: fc.integer({ min: 1, max: 5 }),
+      bad: fc.integer({ min: 0, max: 20 }),
+      // So that the next fault hits what is on its way.
+      thenMs: fc.integer({ min: 0, max: 8 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('sendBatch' as const),
+      count: fc.integer({ min: 1, max: 60 }),
+      bad: fc.integer({ min: 0, max: 100 }),
+      // So that the next fault hits what is on its way.
+      thenMs: fc.integer({ min: 0, max: 8 }),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 60 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 100, max: 1_000 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('cut' as const),
+      code: fc.constantFrom(1006, 1000, 1001, 4500, 4503),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('restartClient' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('loseAcks' as const), ms: fc.integer({ min: 1, max: 300 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('putOff' as const), batches: fc.integer({ min: 1, max: 3 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('vanish' as const), batches: fc.integer({ min: 1, max: 2 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('credit' as const),
+      messages: fc.integer({ min: 0, max: 40 }),
+      bytes: fc.integer({ min: 0, max: 600 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('flow' as const),
+      messages: fc.integer({ min: 0, max: 40 }),
+      bytes: fc.integer({ min: 0, max: 600 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('latency' as const), ms: fc.integer({ min: 0, max: 30 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('storeMs' as const), ms: fc.integer({ min: 0, max: 400 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('limits' as const),
+      frameBytes: fc.integer({ min: 120, max: 1_000 }),
+      frameMessages: fc.integer({ min: 1, max: 30 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('drain' as const), ms: fc.integer({ min: 1, max: 500 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('ping' as const) }) },
+);
+
+interface Plan {
+  ack: AckLevel;
+  /** Without one, a restart loses what was not committed, and the sink promises at-least-once. */
+  outbox: boolean;
+  options: Partial<SluiceClientOptions>;
+  seed: number;
+  steps: Step[];
+}
+
+const planFor = (sinks: Pick<Plan, 'ack' | 'outbox'>): fc.Arbitrary<Plan> =>
+  fc.record({
+    ack: fc.constant(sinks.ack),
+    outbox: fc.constant(sinks.outbox),
+    options: fc.record({
+      batchMessages: fc.integer({ min: 1, max: 20 }),
+      batchBytes: fc.integer({ min: 1, max: 300 }),
+      lingerMs: fc.constantFrom(0, 1, 5),
+      ringMessages: fc.integer({ min: 1, max: 200 }),
+      ringBytes: fc.integer({ min: 50, max: 5_000 }),
+      whenFull: fc.constantFrom<WhenFull>('block', 'block', 'block', 'reject', 'drop-oldest', 'drop-newest'),
+    }),
+    seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+    steps: fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }),
+  });
+
+const plan = fc.oneof(
+  { weight: 2, arbitrary: planFor({ ack: 'stored', outbox: true }) },
+  { weight: 1, arbitrary: planFor({ ack: 'committed', outbox: true }) },
+  { weight: 1, arbitrary: planFor({ ack: 'none', outbox: true }) },
+);
+
+/** What one message became. */
+interface Fate {
+  text: string;
+  isBad: boolean;
+  /** `dropped` ones were never sent; those that are `gone` were under way when the client was killed. */
+  state: 'pending' | 'safe' | 'refused' | 'dropped' | 'gone';
+}
+
+/** A plan under way. */
+interface Run {
+  bed: Bed;
+  client: SluiceClient;
+  fates: Fate[];
+  /** Limits became smaller behind messages whose promise had resolved. */
+  mayRefuseLong: boolean;
+  /** What the client claimed and that was not so. */
+  lies: string[];
+  /** Promises that were rejected for another reason than a refusal, though the client was not restarted. */
+  failures: string[];
+  flushes: Promise<unknown>[];
+}
+
+interface Sabotage {
+  server?: (server: FakeSluiceServer) => void;
+  openSocket?: (server: FakeSluiceServer) => (url: string, protocol: string) => WebSocketLike;
+  withoutStorage?: boolean;
+}
+
+/** mulberry32: the same waits for the same plan. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Everything that is wrong after a plan and its healing. */
+async function faultsOf(
+  { ack, outbox, options, seed, steps }: Plan,
+  sabotage: Sabotage = {},
+  watch: (run: Run) => void = () => undefined,
+): Promise<string[]> {
+  const made = bed({ outbox, storeMs: 5, commitMs: 15 });
+  const { server, pass, timers } = made;
+  server.refusal = (text) => {
+    if (text.startsWith('"bad')) return 'number_out_of_range';
+    // What the client sends in place of a message that became too large.
+    return text === '?' ? 'invalid_json' : undefined;
+  };
+  sabotage.server?.(server);
+  const storage = memoryStorage();
+  const hasStorage = sabotage.withoutStorage !== true && seed % 2 === 0;
+  const random = randomFrom(seed);
+  const connect = () =>
+    made.connect({
+      ...options,
+      ack,
+      random,
+      ...(hasStorage ? { storage } : {}),
+      ...(sabotage.openSocket === undefined ? {} : { openSocket: sabotage.openSocket(server) }),
+    });
+  const mayRefuseLong = ack === 'none' && steps.some((one) => one.do === 'limits');
+  const run: Run = {
+    bed: made,
+    client: connect(),
+    fates: [],
+    mayRefuseLong,
+    lies: [],
+    failures: [],
+    flushes: [],
+  };
+  const usual = { credit: server.credit, limits: server.limits };
+  for (const one of steps) {
+    await take(
+      run,
+      one,
+      () => {
+        if (!hasStorage) return;
+        // Its sockets die with it: a hello of its own that came late would replace its successor.
+        server.cut();
+        void run.client.close({ timeLimitMs: 0 });
+        run.client = connect();
+      },
+      ack,
+    );
+  }
+
+  // Healed.
+  server.vanishing = 0;
+  server.puttingOff = 0;
+  server.loses = () => false;
+  server.latencyMs = 1;
+  server.limits = usual.limits;
+  server.flow(usual.credit, 'room');
+  const isQuiet = () => run.client.stats.unackedMessages === 0 && run.client.stats.blockedCalls === 0;
+  for (let passed = 0; passed < 300_000 && !isQuiet(); passed += 500) await pass(500, 25);
+  const closed = run.client.close({ timeLimitMs: 100_000 });
+  for (let passed = 0; passed < 120_000 && run.client.state !== 'closed'; passed += 500) await pass(500, 25);
+  await settled();
+  const report = await closed;
+  watch(run);
+  await Promise.allSettled(run.flushes);
+
+  const wrong = [...run.lies, ...run.failures, ...server.violations];
+  if (report.unacked !== 0 || report.timedOut) wrong.push(`closed with ${JSON.stringify(report)}`);
+  if (timers.pending > server.openSockets.length) {
+    // The server's own timers come due; the client's are gone.
+    await pass(1_000, 50);
+    if (timers.pending > 0) wrong.push(`${timers.pending} timers left`);
+  }
+  for (const { type } of made.events) {
+    if (type === 'unknown' && !outbox) continue;
+    if (['unknown', 'missing', 'ahead', 'fenced', 'failed', 'protocol-error'].includes(type))
+      wrong.push(type);
+  }
+  const epochs = new Set(server.kept.map(({ epoch }) => epoch));
+  if (epochs.size > 1) wrong.push(`${epochs.size} epochs`);
+  const all = server.kept.map(({ text }) => text);
+  const keptSet = new Set(all);
+  // Where the server has forgotten the producer, messages may come again.
+  const inOrder = server.unknowns > 0 ? [...keptSet] : all;
+  // A message that was too large for a while is still in the storage, and a client that is restarted sends it.
+  const kept = inOrder.filter(
+    (text) => !run.fates.some((fate) => fate.text === text && fate.state === 'refused'),
+  );
+  if (keptSet.size !== inOrder.length) wrong.push('a message is there twice');
+  // A client that was killed may lose what it never wrote down; all others are there, or refused.
+  const expected = run.fates.filter(
+    ({ text, isBad, state }) =>
+      !isBad && state !== 'refused' && state !== 'dropped' && (state !== 'gone' || keptSet.has(text)),
+  );
+  const left = expected.filter(({ text }) => !keptSet.has(text) && !isTooLarge(run, text));
+  if (left.length > 0) wrong.push(`lost: ${left.map(({ text, state }) => `${text} ${state}`).join(', ')}`);
+  const order = expected.map(({ text }) => text).filter((text) => keptSet.has(text));
+  if (order.join() !== kept.join()) wrong.push(`the order is ${kept.join()} instead of ${order.join()}`);
+  for (const { text, isBad, state } of run.fates) {
+    if (state === 'pending') wrong.push(`${text} is pending`);
+    if (state === 'refused' && !isBad && !isTooLarge(run, text)) wrong.push(`${text} was refused`);
+    if ((isBad || state === 'dropped') && keptSet.has(text)) wrong.push(`${text} was kept`);
+  }
+  return wrong;
+}
+
+/** Whether tiny limits or a tiny ring had to refuse a message. */
+function isTooLarge({ fates, mayRefuseLong }: Run, text: string): boolean {
+  if (text.length <= 40) return false;
+  return mayRefuseLong || fates.some((fate) => fate.text === text && fate.state === 'refused');
+}
+
+async function take(run: Run, one: Step, restartClient: () => void, ack: AckLevel): Promise<void> {
+  const { server, pass, timers } = run.bed;
+  switch (one.do) {
+    case 'send':
+      for (let sent = 0; sent < one.count; sent += 1) {
+        const [fate] = newFates(run, 1, one.bad === sent ? 0 : -1) as [Fate];
+        run.client.sendText(fate.text).then(
+          () => claim(run, fate, ack),
+          (error: { code: string }) => reject(run, [fate], error.code),
+        );
+      }
+      await pass(one.thenMs);
+      break;
+    case 'sendBatch': {
+      const fates = newFates(run, one.count, one.bad);
+      run.client.sendBatch(fates.map(({ text }) => text)).then(
+        ({ refused }) => {
+          for (const { index, code } of refused) reject(run, [fates[index] as Fate], code);
+          for (const fate of fates) if (fate.state === 'pending') claim(run, fate, ack);
+        },
+        (error: { code: string }) => reject(run, fates, error.code),
+      );
+      await pass(one.thenMs);
+      break;
+    }
+    case 'pass':
+      await pass(one.ms);
+      break;
+    case 'cut':
+      server.cut(one.code);
+      break;
+    case 'restart':
+      server.restart();
+      break;
+    case 'restartClient':
+      restartClient();
+      await settled();
+      break;
+    case 'loseAcks':
+      server.loses = (frame) => frame.startsWith('{"t":"ack"') || frame.startsWith('{"t":"flow"');
+      timers.after(one.ms, () => {
+        server.loses = () => false;
+      });
+      break;
+    case 'putOff':
+      server.puttingOff += one.batches;
+      break;
+    case 'vanish':
+      server.vanishing += one.batches;
+      break;
+    case 'credit':
+      server.changeCredit({ messages: one.messages, bytes: one.bytes });
+      break;
+    case 'flow':
+      server.flow({ messages: one.messages, bytes: one.bytes }, one.messages > 0 ? 'room' : 'outbox_full');
+      break;
+    case 'latency':
+      server.latencyMs = one.ms;
+      break;
+    case 'storeMs':
+      server.storeMs = one.ms;
+      break;
+    case 'limits':
+      // Limits change with a deployment, which cuts every connection.
+      server.cut();
+      server.limits = {
+        frameBytes: one.frameBytes,
+        frameMessages: one.frameMessages,
+        messageBytes: one.frameBytes,
+      };
+      break;
+    case 'drain':
+      server.drain(one.ms);
+      break;
+    case 'flush':
+      run.flushes.push(run.client.flush().catch(() => undefined));
+      break;
+    case 'ping':
+      server.send({ t: 'ping', id: 1 });
+      break;
+  }
+}
+
+function newFates(run: Run, count: number, bad: number): Fate[] {
+  const fates = Array.from({ length: count }, (_, index): Fate => {
+    const number = run.fates.length + index;
+    // Some characters of two and four bytes, and now and then a long one.
+    const padding = number % 17 === 0 ? 'é𝄞'.repeat(20) : '';
+    return {
+      text: `"${index === bad ? 'bad' : 'm'}${number}${padding}"`,
+      isBad: index === bad,
+      state: 'pending',
+    };
+  });
+  run.fates.push(...fates);
+  return fates;
+}
+
+/** The client says that a message has reached its level: is it so, now? */
+function claim(run: Run, fate: Fate, ack: AckLevel): void {
+  fate.state = 'safe';
+  if (ack === 'none' || fate.isBad) return;
+  const { server } = run.bed;
+  const list = ack === 'committed' ? server.committed : server.kept;
+  if (!list.some(({ text }) => text === fate.text)) run.lies.push(`${fate.text} was acked and is not ${ack}`);
+}
+
+function reject(run: Run, fates: Fate[], code: string): void {
+  for (const fate of fates) {
+    if (fate.state !== 'pending') continue;
+    if (code === 'number_out_of_range' && fate.isBad) fate.state = 'refused';
+    else if (code === 'message_too_large') fate.state = 'refused';
+    else if (code === 'message_dropped' || code === 'ring_full') fate.state = 'dropped';
+    else if (code === 'client_closed') fate.state = 'gone';
+    else run.failures.push(`${fate.text}: ${code}`);
+  }
+}
+
+describe('any faults', () => {
+  test('nothing that was acked is lost or doubled, and everything is settled', async () => {
+    await fc.assert(
+      fc.asyncProperty(plan, async (one) => {
+        expect(await faultsOf(one)).toEqual([]);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('without an outbox: what was acked as committed is there, once as long as the server has its memory', async () => {
+    await fc.assert(
+      fc.asyncProperty(planFor({ ack: 'committed', outbox: false }), async (one) => {
+        expect(await faultsOf(one)).toEqual([]);
+      }),
+      { numRuns: RUNS / 2 },
+    );
+  });
+
+  test('the plans do what they are for', async () => {
+    const sums: Record<string, number> = {};
+    for (const one of fc.sample(plan, { seed: 7, numRuns: 200 })) {
+      await faultsOf(one, {}, (run) => {
+        for (const [name, count] of Object.entries(run.client.stats)) sums[name] = (sums[name] ?? 0) + count;
+      });
+    }
+    for (const name of ['resent', 'refused', 'restored', 'putOff', 'gaps', 'reconnects', 'dropped']) {
+      expect([name, sums[name]]).toEqual([name, expect.toSatisfy((count: number) => count > 50)]);
+    }
+  });
+
+  /** The first of many plans that fails as expected. */
+  async function isFound(sabotage: Sabotage, expected: RegExp): Promise<boolean> {
+    for (const one of fc.sample(plan, { seed: 42, numRuns: 200 })) {
+      if (expected.test((await faultsOf(one, sabotage)).join())) return true;
+    }
+    return false;
+  }
+
+  test('control: a server that takes a message again is found, so messages do come again', async () => {
+    const server = (fake: FakeSluiceServer) => {
+      fake.takesTwice = true;
+    };
+    expect(await isFound({ server }, /a message is there twice/)).toBe(true);
+  });
+
+  test('control: acks for what is not stored are found', async () => {
+    const server = (fake: FakeSluiceServer) => {
+      fake.acksTooEarly = true;
+    };
+    expect(await isFound({ server }, /was acked and is not stored/)).toBe(true);
+    expect(await isFound({ server }, /lost: /)).toBe(true);
+  });
+
+  test.each<[string, (frame: string, isFirst: boolean) => string | undefined, RegExp]>([
+    [
+      'a client that forgets its epoch when it comes back',
+      (frame) => (frame.startsWith('{"t":"hello"') ? '{"t":"hello","ack":"stored"}' : frame),
+      /protocol-error/,
+    ],
+    [
+      'a client that resumes as if everything sent had been acked',
+      (frame) => frame.replace(/"next":\d+/, '"next":1000000'),
+      /missing|ahead|lost/,
+    ],
+    [
+      'a client that does not send again what was on its way',
+      (frame, isFirst) => (isFirst || !frame.startsWith('{"t":"batch"') ? frame : undefined),
+      /closed with|pending/,
+    ],
+  ])('control: %s is found', async (_, change, expected) => {
+    expect(await isFound({ withoutStorage: true, openSocket: spoiling(change) }, expected)).toBe(true);
+    // Control of the control: the same sockets, left as they are.
+    expect(await isFound({ withoutStorage: true, openSocket: spoiling((frame) => frame) }, /./)).toBe(false);
+  });
+
+  /** Sockets that change what the client sends: `isFirst` where a batch begins above all before it. */
+  function spoiling(change: (frame: string, isFirst: boolean) => string | undefined) {
+    return (server: FakeSluiceServer) => {
+      let highest = 0;
+      return (url: string, protocol: string): WebSocketLike => {
+        const socket = server.open(url, protocol);
+        const send = socket.send.bind(socket);
+        socket.send = (frame) => {
+          const seq = Number(/^\{"t":"batch","seq":(\d+)/.exec(frame)?.[1] ?? 0);
+          const changed = change(frame, seq > highest);
+          highest = Math.max(highest, seq);
+          if (changed !== undefined) send(changed);
+        };
+        return socket;
+      };
+    };
+  }
+});

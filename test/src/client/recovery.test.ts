@@ -1,0 +1,570 @@
+import { describe, expect, test } from 'vitest';
+import { bed, messages, outcomeOf, readBatch } from './support.ts';
+
+/** What the server keeps of the messages 1 to `to`, once each and in their order. */
+function all(to: number): string[] {
+  return messages(1, to);
+}
+
+describe('a lost connection', () => {
+  test('what was not acked is sent again under its sequences, and resumed in its epoch', async () => {
+    const { server, connect, pass, events } = bed({ storeMs: 20 });
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    const first = outcomeOf(client.sendBatch(messages(1, 3)));
+    await pass(50);
+    const second = outcomeOf(client.sendBatch(messages(4, 6)));
+    await pass(3);
+    server.restart();
+    expect(client.state).toBe('connecting');
+    const third = outcomeOf(client.sendBatch(messages(7, 8)));
+    await pass(1_000, 5);
+    expect([first.state, second.state, third.state]).toEqual(['resolved', 'resolved', 'resolved']);
+    expect(server.kept.map(({ text }) => text)).toEqual(all(8));
+    const [, again] = server.framesOf('hello');
+    const epoch = server.kept[0]?.epoch;
+    expect(again).toBe(`{"t":"hello","ack":"stored","epoch":${epoch},"resume":true,"next":4}`);
+    expect(server.framesOf('batch').map((frame) => readBatch(frame).seq)).toEqual([1, 4, 4, 7]);
+    expect(client.stats).toMatchObject({ sent: 8, resent: 3, acked: 8, connections: 2, reconnects: 1 });
+    expect(events.map(({ type }) => type)).toEqual(['connected', 'disconnected', 'connected']);
+  });
+
+  test('a lost ack is harmless: the welcome says what is stored, and nothing is sent twice', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    server.loses = (frame) => frame.startsWith('{"t":"ack"');
+    const sent = outcomeOf(client.sendBatch(messages(1, 3)));
+    await pass(50);
+    expect(server.kept).toHaveLength(3);
+    expect(sent.state).toBe('pending');
+    server.loses = () => false;
+    server.cut();
+    await pass(500, 5);
+    expect(sent.state).toBe('resolved');
+    expect(server.framesOf('batch')).toHaveLength(1);
+    expect(client.stats).toMatchObject({ sent: 3, resent: 0 });
+  });
+
+  test('a batch of which a part is stored is sent again from there', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    server.vanishing = 1;
+    const sent = outcomeOf(client.sendBatch(messages(1, 6)));
+    await pass(5);
+    expect(sent.state).toBe('pending');
+    // As if it had arrived in another cut, and 4 of the 6 were stored.
+    server.cut();
+    server.setProducer('p', server.epochOf('p'), 4);
+    await pass(500, 5);
+    expect(sent.state).toBe('resolved');
+    expect(server.framesOf('batch').map(readBatch).at(-1)).toEqual({ seq: 5, n: 2, texts: messages(5, 6) });
+  });
+
+  test('after a restart with less credit the same messages go in smaller frames', async () => {
+    const { server, connect, pass } = bed({ storeMs: 20 });
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    const sent = outcomeOf(client.sendBatch(messages(1, 50)));
+    await pass(5);
+    server.restart();
+    server.credit = { messages: 7, bytes: 1_000 };
+    server.limits = { ...server.limits, frameMessages: 5 };
+    await pass(3_000, 5);
+    expect(sent.state).toBe('resolved');
+    expect(server.kept.map(({ text }) => text)).toEqual(all(50));
+    expect(server.violations).toEqual([]);
+    expect(
+      Math.max(
+        ...server
+          .framesOf('batch')
+          .slice(1)
+          .map((frame) => readBatch(frame).n),
+      ),
+    ).toBe(5);
+  });
+
+  test('a message that no frame can hold any more is refused, and the others go on', async () => {
+    const { server, connect, pass } = bed({ storeMs: 20 });
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    const outcomes = ['1', `"${'x'.repeat(300)}"`, '3'].map((text) => outcomeOf(client.sendText(text)));
+    await pass(5);
+    server.restart();
+    server.limits = { frameBytes: 200, messageBytes: 100, frameMessages: 100 };
+    server.refusal = (text) => (text === '?' ? 'invalid_json' : undefined);
+    await pass(2_000, 5);
+    expect(outcomes.map(({ state, code }) => code ?? state)).toEqual([
+      'resolved',
+      'message_too_large',
+      'resolved',
+    ]);
+    expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual([
+      [1, '1'],
+      [3, '3'],
+    ]);
+    expect(server.violations).toEqual([]);
+    expect(client.stats).toMatchObject({ unackedMessages: 0, unackedBytes: 0 });
+  });
+
+  test('tries again after a random time that doubles up to 30 s, and begins anew after progress', async () => {
+    const { server, connect, pass, events } = bed();
+    server.isDown = true;
+    const client = connect({ random: () => 0.999, lingerMs: 0 });
+    await pass(240_000);
+    const waits = events.map((event) => (event.type === 'disconnected' ? event.retryMs : 0));
+    expect(waits.slice(0, 10)).toEqual([250, 500, 999, 1_998, 3_996, 7_992, 15_984, 29_970, 29_970, 29_970]);
+    server.isDown = false;
+    await pass(30_000);
+    const sent = outcomeOf(client.sendText('1'));
+    await pass(50);
+    expect(sent.state).toBe('resolved');
+    events.length = 0;
+    server.cut();
+    await pass(10);
+    expect(events).toEqual([{ type: 'disconnected', code: 1006, reason: '', retryMs: 250 }]);
+  });
+
+  test('a server that only welcomes does not count as progress', async () => {
+    const { server, connect, pass, events } = bed();
+    connect({ random: () => 0.999 });
+    for (let times = 0; times < 5; times += 1) {
+      await pass(5_000, 10);
+      server.cut(4503);
+    }
+    await pass(10);
+    const waits = events
+      .filter(({ type }) => type === 'disconnected')
+      .map((event) => 'retryMs' in event && event.retryMs);
+    expect(waits).toEqual([250, 500, 999, 1_998, 3_996]);
+  });
+
+  test.each([1000, 1001, 1005, 1006, 1011, 1013, 4408, 4500, 4503, 4504])(
+    'code %s: connects again',
+    async (code) => {
+      const { server, connect, pass } = bed();
+      const client = connect({ lingerMs: 0 });
+      await pass(10);
+      server.cut(code);
+      await pass(300);
+      expect(client.state).toBe('ready');
+      const sent = outcomeOf(client.sendText('1'));
+      await pass(20);
+      expect(sent.state).toBe('resolved');
+    },
+  );
+
+  test('code 4429: waits for 30 s at least', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ random: () => 0 });
+    await pass(10);
+    server.cut(4429);
+    await pass(29_990);
+    expect(client.state).toBe('connecting');
+    expect(server.opened).toHaveLength(1);
+    await pass(50);
+    expect(client.state).toBe('ready');
+  });
+
+  test.each([
+    [4400, 'invalid_frame', 'failed'],
+    [4401, 'hello_required', 'failed'],
+    [4403, 'fenced', 'fenced'],
+    [4409, 'replaced', 'replaced'],
+  ])('code %s: ends with %s, and every promise says so', async (code, expected, type) => {
+    const { server, connect, pass, events } = bed({ storeMs: 1_000 });
+    const client = connect({ lingerMs: 0, ringMessages: 4 });
+    await pass(10);
+    const outcomes = [
+      client.sendText('1'),
+      client.sendBatch(['2', '3']),
+      client.flush(),
+      client.sendBatch(['4', '5', '6']),
+      client.ready(),
+      client.flush(),
+    ].map((promise) => outcomeOf<unknown>(promise));
+    await pass(5);
+    server.cut(code, 'because');
+    const late = [client.sendText('7'), client.ready(), client.flush()].map((promise) =>
+      outcomeOf<unknown>(promise),
+    );
+    await pass(60_000);
+    expect([...outcomes, ...late].map((outcome) => outcome.code)).toEqual(Array(9).fill(expected));
+    expect(client.state).toBe('closed');
+    expect(server.opened).toHaveLength(1);
+    expect(events.at(-2)).toMatchObject({
+      type,
+      code: expected,
+      message: expect.stringContaining('because'),
+    });
+    expect(await client.close()).toEqual({
+      unacked: 6,
+      acked: 0,
+      refused: 0,
+      dropped: 0,
+      timedOut: false,
+      code: expected,
+    });
+    expect(events.at(-1)).toMatchObject({ type: 'closed', report: { unacked: 6 } });
+  });
+
+  test('a sink without an outbox that is asked for stored: invalid_hello', async () => {
+    const { connect, pass } = bed({ outbox: false });
+    const sent = outcomeOf(connect().sendText('1'));
+    await pass(50);
+    expect(sent.code).toBe('invalid_hello');
+  });
+
+  test('a second client of the producer replaces the first, which stays away', async () => {
+    const { server, connect, pass, events } = bed();
+    const older = connect();
+    await pass(10);
+    const newer = connect({ lingerMs: 0 });
+    await pass(10);
+    expect([older.state, newer.state]).toEqual(['closed', 'ready']);
+    await pass(60_000);
+    expect([older.state, newer.state]).toEqual(['closed', 'ready']);
+    expect(server.opened).toHaveLength(2);
+    expect(events.some(({ type }) => type === 'replaced')).toBe(true);
+  });
+});
+
+describe('a server that lost its memory', () => {
+  test('unknown: it says so, and everything unacked comes again', async () => {
+    const { server, connect, pass, events } = bed({ outbox: false, commitMs: 40 });
+    const client = connect({ ack: 'committed', lingerMs: 0 });
+    await pass(10);
+    const first = outcomeOf(client.sendBatch(messages(1, 3)));
+    await pass(60);
+    expect(first.state).toBe('resolved');
+    const second = outcomeOf(client.sendBatch(messages(4, 6)));
+    await pass(10);
+    server.restart();
+    await pass(1_000, 5);
+    expect(second.state).toBe('resolved');
+    expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual(
+      all(6).map((text, index) => [index + 1, text]),
+    );
+    expect(events).toContainEqual({ type: 'unknown', epoch: server.epochOf('p'), next: 4 });
+  });
+
+  test('missing: it says what is gone, and goes on behind it', async () => {
+    const { server, connect, pass, events } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    void client.sendBatch(messages(1, 6));
+    await pass(50);
+    server.rollBack(2);
+    const sent = outcomeOf(client.sendText('{"i":7}'));
+    await pass(500, 5);
+    expect(sent.state).toBe('resolved');
+    expect(events).toContainEqual({ type: 'missing', from: 5, to: 6 });
+    expect(server.kept.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 7]);
+  });
+
+  test('what it stored and lost is sent again where it was not committed', async () => {
+    const { server, connect, pass, events } = bed({ commitMs: 1_000 });
+    const client = connect({ ack: 'committed', lingerMs: 0 });
+    await pass(10);
+    const sent = outcomeOf(client.sendBatch(messages(1, 6)));
+    await pass(50);
+    server.rollBack(2);
+    await pass(5_000);
+    expect(sent.state).toBe('resolved');
+    expect(server.kept.map(({ text }) => text)).toEqual(all(6));
+    expect(events.some(({ type }) => type === 'missing')).toBe(false);
+    expect(client.stats.unackedMessages).toBe(0);
+  });
+
+  test('ahead: sequences that the server has already are not used again', async () => {
+    const { server, connect, pass, events } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    void client.sendBatch(messages(1, 3));
+    await pass(20);
+    server.cut();
+    server.setProducer('p', server.epochOf('p'), 10);
+    const sent = outcomeOf(client.sendText('{"i":11}'));
+    await pass(500, 5);
+    expect(sent.state).toBe('resolved');
+    expect(events).toContainEqual({ type: 'ahead', expected: 3, stored: 10 });
+    expect(server.kept.at(-1)).toMatchObject({ sequence: 11, text: '{"i":11}' });
+  });
+});
+
+describe('gaps and batches put off', () => {
+  test('one gap for each batch behind it: the client goes back once', async () => {
+    const { server, connect, pass, events } = bed();
+    const client = connect({ lingerMs: 0, batchMessages: 2 });
+    await pass(10);
+    server.vanishing = 1;
+    const sent = outcomeOf(client.sendBatch(messages(1, 8)));
+    await pass(30);
+    expect(sent.state).toBe('resolved');
+    expect(server.kept.map(({ text }) => text)).toEqual(all(8));
+    expect(server.framesOf('batch').map((frame) => readBatch(frame).seq)).toEqual([1, 3, 5, 7, 1, 3, 5, 7]);
+    expect(events.filter(({ type }) => type === 'gap')).toHaveLength(3);
+    expect(client.stats).toMatchObject({ gaps: 3, resent: 8 });
+  });
+
+  test('a gap before what is stored makes it ask again from the beginning', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    void client.sendBatch(messages(1, 4));
+    await pass(20);
+    server.send({ t: 'gap', expected: 2, got: 9 });
+    await pass(300);
+    expect(server.opened).toHaveLength(2);
+    expect(client.state).toBe('ready');
+  });
+
+  test('put off: goes back to where the nack says and waits before it sends again', async () => {
+    const { server, connect, pass, timers } = bed();
+    const client = connect({ lingerMs: 0, batchMessages: 2 });
+    await pass(10);
+    server.puttingOff = 1;
+    const sent = outcomeOf(client.sendBatch(messages(1, 6)));
+    await pass(3);
+    expect(client.state).toBe('paused');
+    expect(server.framesOf('batch')).toHaveLength(3);
+    const atMs = timers.now();
+    await pass(10);
+    expect(server.framesOf('batch')).toHaveLength(3);
+    await pass(20);
+    expect(timers.now() - atMs).toBe(30);
+    expect(sent.state).toBe('resolved');
+    expect(server.framesOf('batch').map((frame) => readBatch(frame).seq)).toEqual([1, 3, 5, 1, 3, 5]);
+    expect(client.stats.putOff).toBe(1);
+  });
+
+  test('put off: a flow that there is room ends the wait', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    server.puttingOff = 8;
+    const sent = outcomeOf(client.sendText('1'));
+    await pass(3_000, 5);
+    server.puttingOff = 0;
+    expect(client.state).toBe('paused');
+    const before = server.framesOf('batch').length;
+    // The pauses have grown: no more than 8 tries in 3 s, and more than one.
+    expect(before).toBeGreaterThan(3);
+    expect(before).toBeLessThan(9);
+    server.flow({ messages: 100, bytes: 1_000 }, 'room');
+    await pass(10);
+    expect(sent.state).toBe('resolved');
+  });
+
+  test('what was refused stays refused when it has to be sent again', async () => {
+    const { server, connect, pass } = bed({ storeMs: 30 });
+    server.refusal = (text) => (text === '2' ? 'invalid_json' : undefined);
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    const outcomes = ['1', '2', '3'].map((text) => outcomeOf(client.sendText(text)));
+    await pass(5);
+    expect(outcomes.map(({ state }) => state)).toEqual(['pending', 'rejected', 'pending']);
+    server.restart();
+    await pass(500, 5);
+    expect(outcomes.map(({ state }) => state)).toEqual(['resolved', 'rejected', 'resolved']);
+    expect(server.framesOf('batch').map((frame) => readBatch(frame).texts)).toEqual([
+      ['1', '2', '3'],
+      ['1', '2', '3'],
+    ]);
+    expect(client.stats).toMatchObject({ refused: 1, acked: 2, unackedMessages: 0 });
+  });
+
+  test('a frame that cannot be read: connects again three times, then fails', async () => {
+    const { server, connect, pass, events } = bed();
+    const client = connect({ lingerMs: 0 });
+    const sent = outcomeOf(client.flush());
+    for (let times = 1; times <= 4; times += 1) {
+      await pass(5_000, 5);
+      expect(client.state).toBe('ready');
+      server.send({ t: 'nack', code: 'unknown_type', temporary: false, message: 'what is that' });
+    }
+    const last = outcomeOf(client.sendText('1'));
+    await pass(5_000, 5);
+    expect(client.state).toBe('closed');
+    expect(sent.state).toBe('resolved');
+    expect(last.code).toBe('unknown_type');
+    expect(events.filter(({ type }) => type === 'protocol-error')).toHaveLength(4);
+  });
+
+  test('frames of the server that nobody knows are ignored, a welcome that makes no sense is not', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    for (const frame of [
+      { t: 'news' },
+      { t: 'ack' },
+      { t: 'ack', stored: -1, credit: 'much' },
+      { t: 'gap' },
+      { t: 'welcome' },
+    ]) {
+      server.send(frame);
+    }
+    server.send({ t: 'ack', stored: 1_000_000, committed: 1_000_000, credit: server.credit });
+    const sent = outcomeOf(client.sendText('1'));
+    await pass(20);
+    expect(sent.state).toBe('resolved');
+    expect(server.opened).toHaveLength(1);
+    server.limits = { ...server.limits, frameBytes: 0 };
+    server.cut();
+    await pass(60_000, 10);
+    expect(client.state).toBe('closed');
+  });
+});
+
+describe('a connection that is dead, slow or draining', () => {
+  test('is asked after 25 s of silence, and given up 10 s later', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect();
+    await pass(10);
+    await pass(60_000);
+    expect(server.received.filter((frame) => frame === 'ping')).toHaveLength(2);
+    expect(server.opened).toHaveLength(1);
+    server.isSilent = true;
+    await pass(24_000);
+    expect(client.state).toBe('ready');
+    await pass(13_000);
+    expect(client.state).toBe('connecting');
+    server.isSilent = false;
+    await pass(15_000);
+    expect(client.state).toBe('ready');
+  });
+
+  test('a handshake has 10 s', async () => {
+    const { server, connect, pass } = bed();
+    server.isDeafToHello = true;
+    const client = connect();
+    await pass(9_000);
+    expect(server.opened).toHaveLength(1);
+    server.isDeafToHello = false;
+    await pass(3_000);
+    expect(server.opened).toHaveLength(2);
+    expect(client.state).toBe('ready');
+  });
+
+  test('an ack that is late is asked for once', async () => {
+    const { server, connect, pass } = bed({ commitMs: 30_000 });
+    const client = connect({ ack: 'committed', lingerMs: 0 });
+    await pass(10);
+    const sent = outcomeOf(client.sendText('1'));
+    await pass(20_000);
+    expect(server.framesOf('ping')).toHaveLength(1);
+    await pass(15_000);
+    expect(sent.state).toBe('resolved');
+    expect(server.opened).toHaveLength(1);
+  });
+
+  test('a lost ack is recovered by it', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    server.loses = (frame) => frame.startsWith('{"t":"ack"');
+    const sent = outcomeOf(client.sendText('1'));
+    await pass(100);
+    server.loses = () => false;
+    await pass(7_000);
+    expect(sent.state).toBe('resolved');
+    expect(server.opened).toHaveLength(1);
+    expect(client.stats.resent).toBe(0);
+  });
+
+  test('a batch that vanished with nothing behind it is found out by a new connection', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    server.vanishing = 1;
+    const sent = outcomeOf(client.sendText('1'));
+    await pass(29_000);
+    expect(sent.state).toBe('pending');
+    await pass(3_000);
+    expect(sent.state).toBe('resolved');
+    expect(server.opened).toHaveLength(2);
+  });
+
+  test('answers the ping of the server', async () => {
+    const { server, connect, pass } = bed();
+    connect();
+    await pass(10);
+    server.send({ t: 'ping', id: 7 });
+    await pass(5);
+    expect(server.framesOf('pong')).toEqual(['{"t":"pong","id":7}']);
+  });
+
+  test('drain: sends no more, and comes back when it is told to', async () => {
+    const { server, connect, pass, events } = bed({ storeMs: 20 });
+    const client = connect({ lingerMs: 0, random: () => 0 });
+    await pass(10);
+    const before = outcomeOf(client.sendText('1'));
+    await pass(2);
+    server.drain(3_000);
+    await pass(2);
+    const after = outcomeOf(client.sendText('2'));
+    expect(client.state).toBe('paused');
+    await pass(200);
+    expect([before.state, after.state]).toEqual(['resolved', 'pending']);
+    expect(server.framesOf('batch')).toHaveLength(1);
+    await pass(2_700, 10);
+    expect(server.opened).toHaveLength(1);
+    await pass(300);
+    expect(after.state).toBe('resolved');
+    expect(events).toContainEqual({ type: 'drain', retryMs: 3_000 });
+  });
+
+  test('drain: comes back even when the close gets lost', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ random: () => 0 });
+    await pass(10);
+    server.send({ t: 'drain', retryMs: 3_000 });
+    await pass(6_000);
+    expect(server.opened).toHaveLength(2);
+    expect(client.state).toBe('ready');
+  });
+
+  test('a server that answers without the subprotocol never gets a frame: it would store the hello', async () => {
+    const { server, connect, pass } = bed();
+    server.subprotocol = '';
+    const client = connect();
+    await pass(5_000);
+    expect(server.received).toEqual([]);
+    expect(server.opened.length).toBeGreaterThan(1);
+    server.subprotocol = 'sluice.v1';
+    await pass(10_000);
+    expect(client.state).toBe('ready');
+  });
+
+  test('a socket that cannot be opened, or takes no frame, is tried again', async () => {
+    const { server, connect, pass } = bed();
+    let failing = 2;
+    const client = connect({
+      lingerMs: 0,
+      openSocket: (url, protocol) => {
+        failing -= 1;
+        if (failing >= 0) throw new Error('no socket today');
+        return server.open(url, protocol);
+      },
+    });
+    await pass(2_000, 5);
+    expect(client.state).toBe('ready');
+    const [socket] = server.sockets;
+    if (socket === undefined) throw new Error('no socket');
+    socket.failure = new Error('closed already');
+    const sent = outcomeOf(client.sendText('1'));
+    await pass(1_000);
+    expect(sent.state).toBe('resolved');
+    expect(server.sockets).toHaveLength(2);
+  });
+
+  test('an error that no close follows ends the connection', async () => {
+    const { server, connect, pass } = bed();
+    connect();
+    await pass(10);
+    server.sockets[0]?.fail();
+    await pass(5_000);
+    expect(server.opened).toHaveLength(2);
+  });
+});
