@@ -13,6 +13,7 @@ export default defineConfig({
             'test/src/**/*.test.ts',
             'test/local/**/*.test.ts',
             'test/faults/**/*.test.ts',
+            'test/examples/**/*.test.ts',
             'test/*.test.ts',
           ],
           globalSetup: ['test/support/postgres.ts'],

@@ -25,9 +25,16 @@ describe('README.md', () => {
     expect(readme).toContain(shown);
   });
 
+  test('shows the client that a test has run', () => {
+    const shown = read('test/examples/client.ts')
+      .replace("'../../src/client/sluice-client.ts'", "'../src/client/sluice-client.ts'")
+      .trim();
+    expect(readme).toContain(shown);
+  });
+
   test('names npm scripts and files that exist', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-    const named = [...readme.matchAll(/npm run ([a-z]+)/g)].map(([, name]) => name as string);
+    const named = [...readme.matchAll(/npm run ([a-z-]+)/g)].map(([, name]) => name as string);
     expect(named.length).toBeGreaterThan(3);
     for (const name of named) expect(Object.keys(scripts)).toContain(name);
     for (const [, path] of readme.matchAll(/\]\(([\w./-]+)\)/g))

@@ -4,12 +4,11 @@ import { once } from 'node:events';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ClientOptions, WebSocket } from 'ws';
+import { runAckedLoad } from '../../src/bench/acked-load.ts';
 import type { LoadOrder, LoadReport } from '../../src/bench/ingest-host.ts';
-import { benchFrame, benchHeader, benchPayloads, benchProducer } from '../../src/bench/payload.ts';
-import { type AckLevel, SluiceClient, type WebSocketLike } from '../../src/client/sluice-client.ts';
+import { benchFrame, benchHeader, benchProducer } from '../../src/bench/payload.ts';
+import type { AckLevel, WebSocketLike } from '../../src/client/sluice-client.ts';
 import { SluiceError } from '../../src/errors.ts';
-import { LatencyHistogram } from '../../src/ingest/latency-histogram.ts';
-import { MAX_FRAME_BYTES } from '../../src/limits.ts';
 
 /** How long the sockets may take to open. */
 const HANDSHAKE_TIME_LIMIT_MS = 30_000;
@@ -58,112 +57,25 @@ export async function generateLoad(
   };
 }
 
-/** Messages that a client keeps in memory until they are acked: enough for a full window and the next turn. */
-const RING_MESSAGES = 30_000;
-
 /** The same with the client library, which keeps what is not acked, respects the credit and waits for the last ack. */
 async function generateAckedLoad(
   order: LoadOrder,
   ack: AckLevel,
-  socketUrl: (client: number) => URL,
+  url: (client: number) => URL,
   onSent: (messages: number) => void,
 ): Promise<LoadReport> {
-  const clients = await Promise.all(
-    Array.from({ length: order.clients }, (_, client) => connect(order, ack, socketUrl(client))),
-  );
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
-  const latency = new LatencyHistogram();
-  const firstFrameAtMs = performance.now();
-  let sent = 0;
-  await Promise.all(
-    clients.map((client, index) =>
-      sendAcked(client, order, index, firstFrameAtMs, latency, (messages) => {
-        sent += messages;
-        onSent(sent);
-      }),
-    ),
-  );
-  const reports = await Promise.all(
-    clients.map((client) => client.close({ timeLimitMs: CLOSE_TIME_LIMIT_MS })),
-  );
-  delay.disable();
-  const unacked = reports.reduce((sum, report) => sum + report.unacked, 0);
-  if (unacked > 0) throw new SluiceError('internal', `${unacked} messages were never acknowledged`);
-  return {
-    firstFrameAtMs,
-    refused: reports.reduce((sum, { refused }) => sum + refused, 0),
-    loopDelayP99Ms: delay.percentile(99) / 1e6,
-    ackLatency: ack === 'none' ? null : latency.snapshot(),
+  const numbers = Array.from({ length: order.clients }, (_, client) => client);
+  const ports = {
+    url,
+    openSocket: openCorkedSocket,
+    now: () => performance.now(),
+    wait: (ms: number) => (ms > 0 ? sleep(ms) : new Promise(setImmediate)),
   };
-}
-
-function connect({ messagesPerFrame }: LoadOrder, ack: AckLevel, url: URL): Promise<SluiceClient> {
-  return new Promise((resolve, reject) => {
-    const client: SluiceClient = new SluiceClient({
-      url,
-      producer: url.searchParams.get('producer') as string,
-      ack,
-      batchMessages: messagesPerFrame,
-      batchBytes: MAX_FRAME_BYTES,
-      lingerMs: 0,
-      ringMessages: Math.max(RING_MESSAGES, messagesPerFrame * 4),
-      ringBytes: 64 * 1024 * 1024,
-      openSocket: openCorkedSocket,
-      onEvent: (event) => {
-        if (event.type === 'connected') resolve(client);
-        if (event.type === 'failed' || event.type === 'fenced' || event.type === 'replaced') {
-          reject(new SluiceError('internal', `A client of the load ended: ${event.message}`));
-        }
-        // The bench measures one connection; one that is made anew would hide what broke the first.
-        if (event.type === 'disconnected') {
-          reject(
-            new SluiceError(
-              'internal',
-              `Could not open a WebSocket to ${url.origin}: ${event.reason} (${event.code})`,
-            ),
-          );
-        }
-      },
-    });
-  });
-}
-
-async function sendAcked(
-  client: SluiceClient,
-  { target, messagesPerClient, messagesPerFrame, ratePerSecond, clients }: LoadOrder,
-  index: number,
-  startMs: number,
-  latency: LatencyHistogram,
-  onSent: (messages: number) => void,
-): Promise<void> {
-  const producer = benchProducer(target.run, index);
-  const perMs = ratePerSecond / clients / 1000;
-  const turnMessages = Math.min(TURN_FRAMES * messagesPerFrame, RING_MESSAGES / 4);
-  let failed = 0;
-  for (let next = 0; next < messagesPerClient; ) {
-    let to = Math.min(messagesPerClient, next + Math.max(messagesPerFrame, turnMessages));
-    if (ratePerSecond > 0) {
-      const due = Math.floor((performance.now() - startMs) * perMs) + 1;
-      to = Math.min(to, Math.max(next, Math.ceil(due / messagesPerFrame) * messagesPerFrame));
-    }
-    if (to > next) {
-      const sentAtMs = performance.now();
-      void client.sendBatch(benchPayloads(producer, next, to)).then(
-        () => latency.record(performance.now() - sentAtMs),
-        () => {
-          failed += 1;
-        },
-      );
-      onSent(to - next);
-      next = to;
-    }
-    await client.ready();
-    if (ratePerSecond > 0) await sleep(1);
-    else await new Promise(setImmediate);
-  }
-  await client.flush();
-  if (failed > 0) throw new SluiceError('internal', `${failed} batches were refused or given up`);
+  const report = await runAckedLoad(order, ack, numbers, ports, onSent);
+  delay.disable();
+  return { ...report, loopDelayP99Ms: delay.percentile(99) / 1e6 };
 }
 
 /** A socket of `ws` that hands what is sent in one turn to the kernel at once (`holdWrites` says why). */

@@ -12,11 +12,11 @@ export interface LoadOptions {
   producers?: number;
   /** Default: chosen for each producer, `stored` three times out of four. */
   ack?: AckLevel;
-  /** Messages of each producer, at most. Default: 3,000. */
+  /** Messages of each producer, at most. Default: 10,000. */
   maxMessages?: number;
-  /** Messages handed over at once, at most. Default: 30. */
+  /** Messages handed over at once, at most. Default: 20. */
   chunk?: number;
-  /** The longest pause between two chunks. Default: 12. */
+  /** The longest pause between two chunks. Default: 20. */
   paceMs?: number;
   /** The producers' clients have a disk that outlives them. Default: false. */
   hasDisk?: boolean;
@@ -38,7 +38,7 @@ export class Load {
 
   constructor(
     { url, ledger, random }: { url: string; ledger: Ledger; random: Random },
-    { producers = 3, ack, maxMessages = 3_000, chunk = 30, paceMs = 12, onEvent, ...options }: LoadOptions,
+    { producers = 3, ack, maxMessages = 10_000, chunk = 20, paceMs = 20, onEvent, ...options }: LoadOptions,
   ) {
     this.#random = random;
     this.producers = Array.from({ length: producers }, (_, index) => {

@@ -8,10 +8,11 @@ import { WRITERS } from '../../src/writers/writers.ts';
 
 export function modesTable(): string {
   return table(
-    ['mode', 'what it does', 'order of a producer'],
+    ['mode', 'what it does', 'a message is written', 'order of a producer'],
     WRITER_MODES.map((mode) => [
       `\`${mode}\``,
       WRITERS[mode].description,
+      WRITERS[mode].isExactlyOnce ? 'exactly once' : 'at least once',
       mode === 'buffered' ? 'not kept' : 'kept',
     ]),
   );
@@ -40,8 +41,11 @@ function optionTableText(title: string, options: OptionTable, prefix: string): s
   );
 }
 
-function defaultText({ default: value }: OptionSpec): string {
-  if (Array.isArray(value)) return 'all';
+function defaultText(spec: OptionSpec): string {
+  const { default: value } = spec;
+  if (spec.kind === 'choices') {
+    return spec.default.length === spec.choices.length ? 'all' : spec.default.join(', ');
+  }
   return typeof value === 'number' ? value.toLocaleString('en-US') : String(value);
 }
 

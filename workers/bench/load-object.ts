@@ -4,11 +4,14 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
+import { runAckedLoad } from '../../src/bench/acked-load.ts';
 import type { LoadOrder, LoadReport } from '../../src/bench/ingest-host.ts';
-import { benchFrame, benchProducer } from '../../src/bench/payload.ts';
+import { benchFrame, benchHeader, benchProducer } from '../../src/bench/payload.ts';
+import type { AckLevel } from '../../src/client/sluice-client.ts';
 import { SluiceError } from '../../src/errors.ts';
 import type { Env } from '../env.ts';
 import { PRODUCER_HEADER, type ShardStats } from '../shard.ts';
+import { StubSocket } from './stub-socket.ts';
 import { benchShardName } from './target.ts';
 
 /** Messages on their way at the most. Sockets within the Worker give no backpressure: unsent frames would pile up. */
@@ -23,6 +26,7 @@ export class LoadObject extends DurableObject<Env> {
   /** RPC: sends the messages of `clients` (their numbers) to one shard; resolves once it has received them all. */
   async run(order: LoadOrder, shard: number, clients: number[]): Promise<LoadReport> {
     const stub = this.env.SHARD.getByName(benchShardName(order.target, shard));
+    if (order.ack !== 'raw') return this.#runAcked(order, order.ack, stub, clients);
     const sockets = await Promise.all(
       clients.map((client) => openSocket(stub, benchProducer(order.target.run, client))),
     );
@@ -40,7 +44,8 @@ export class LoadObject extends DurableObject<Env> {
           const from = sent[index] as number;
           const to = Math.min(due, from + order.messagesPerFrame, order.messagesPerClient);
           if (to <= from || total - taken > WINDOW_MESSAGES) break;
-          socket.send(benchFrame(producer, from, to));
+          const header = order.withHeaders ? benchHeader(from, to) : '';
+          socket.send(header + benchFrame(producer, from, to));
           sent[index] = to;
           total += to - from;
           turnMessages += to - from;
@@ -56,6 +61,22 @@ export class LoadObject extends DurableObject<Env> {
     for (const socket of sockets) socket.close(1000);
     const refused = refusedBy(await stub.stats());
     return { firstFrameAtMs, refused, loopDelayP99Ms: null, ackLatency: null };
+  }
+
+  async #runAcked(
+    order: LoadOrder,
+    ack: AckLevel,
+    stub: DurableObjectStub,
+    clients: number[],
+  ): Promise<LoadReport> {
+    const report = await runAckedLoad(order, ack, clients, {
+      // Only the producer in it is read: the socket comes from the stub.
+      url: (client) => new URL(`ws://shard/?producer=${benchProducer(order.target.run, client)}`),
+      openSocket: (url, protocol) => new StubSocket(stub, url, protocol),
+      now: Date.now,
+      wait: (ms) => scheduler.wait(ms),
+    });
+    return { ...report, loopDelayP99Ms: null };
   }
 }
 

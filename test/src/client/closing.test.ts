@@ -102,6 +102,7 @@ describe('close', () => {
     expect(closed.value).toMatchObject({ unacked: 0, acked: 6 });
     expect(sent.state).toBe('resolved');
     expect(server.violations).toEqual([]);
+    expect(server.opened).toHaveLength(1);
   });
 
   test('the time limit ends it, and the report counts what was not acked', async () => {

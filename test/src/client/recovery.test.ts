@@ -62,6 +62,64 @@ describe('a lost connection', () => {
     expect(server.framesOf('batch').map(readBatch).at(-1)).toEqual({ seq: 5, n: 2, texts: messages(5, 6) });
   });
 
+  test('what is left of such a batch is counted to the byte', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    server.vanishing = 1;
+    // 2 quotes, 2 + 3 + 4 bytes and a newline.
+    void client.sendBatch(Array.from({ length: 5 }, () => '"é€𝄞"'));
+    await pass(5);
+    server.cut();
+    server.setProducer('p', server.epochOf('p'), 2);
+    server.credit = { messages: 0, bytes: 0 };
+    await pass(500, 5);
+    expect(client.stats).toMatchObject({ acked: 2, unackedMessages: 3, unackedBytes: 36 });
+    server.flow({ messages: 10, bytes: 24 }, 'room');
+    await pass(5);
+    expect(readBatch(server.framesOf('batch').at(-1) as string)).toMatchObject({ seq: 3, n: 2 });
+    await pass(50);
+    expect(client.stats).toMatchObject({ acked: 5, unackedMessages: 0, unackedBytes: 0 });
+    expect(server.violations).toEqual([]);
+  });
+
+  test('a flush is asked for again', async () => {
+    const { server, connect, pass } = bed({ storeMs: 30 });
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    void client.sendText('1');
+    const flushed = outcomeOf(client.flush());
+    await pass(5);
+    server.restart();
+    await pass(500, 5);
+    expect(flushed.state).toBe('resolved');
+    expect(server.received.slice(-2)).toEqual(['{"t":"batch","seq":1,"n":1}\n1', '{"t":"flush"}']);
+    expect(server.framesOf('flush')).toHaveLength(2);
+  });
+
+  test('what an older connection still says is not listened to', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    server.isSilent = true;
+    const sent = outcomeOf(client.sendText('1'));
+    while (client.state !== 'connecting') await pass(50);
+    server.isSilent = false;
+    const [older] = server.openSockets;
+    older?.deliver('{"t":"ack","stored":1,"committed":1,"credit":{"messages":9,"bytes":999}}');
+    older?.deliver('{"t":"bye"}');
+    await pass(5);
+    expect([sent.state, client.state, client.stats.creditMessages]).toEqual(['pending', 'connecting', 8_192]);
+    // The server closes it as replaced; that is no news either.
+    await pass(1_000);
+    expect(older?.isOpen).toBe(false);
+    expect([sent.state, client.state]).toEqual(['resolved', 'ready']);
+    // Control: the connection that there is now is listened to.
+    server.openSockets[0]?.deliver('{"t":"flow","credit":{"messages":9,"bytes":999},"reason":"room"}');
+    await pass(5);
+    expect(client.stats.creditMessages).toBe(9);
+  });
+
   test('after a restart with less credit the same messages go in smaller frames', async () => {
     const { server, connect, pass } = bed({ storeMs: 20 });
     const client = connect({ lingerMs: 0 });
@@ -357,6 +415,19 @@ describe('gaps and batches put off', () => {
     expect(sent.state).toBe('resolved');
   });
 
+  test('put off: an ack that moves ends the wait', async () => {
+    const { server, connect, pass } = bed({ storeMs: 3 });
+    const client = connect({ lingerMs: 0, batchMessages: 2 });
+    await pass(10);
+    void client.sendBatch(messages(1, 2));
+    await pass(1);
+    server.puttingOff = 1;
+    // Held for 15 ms; the ack of the first comes 3 ms later.
+    void client.sendBatch(messages(3, 4));
+    await pass(8);
+    expect(server.framesOf('batch').map((frame) => readBatch(frame).seq)).toEqual([1, 3, 3]);
+  });
+
   test('what was refused stays refused when it has to be sent again', async () => {
     const { server, connect, pass } = bed({ storeMs: 30 });
     server.refusal = (text) => (text === '2' ? 'invalid_json' : undefined);
@@ -406,9 +477,12 @@ describe('gaps and batches put off', () => {
       server.send(frame);
     }
     server.send({ t: 'ack', stored: 1_000_000, committed: 1_000_000, credit: server.credit });
+    await pass(5);
     const sent = outcomeOf(client.sendText('1'));
+    await pass(1);
+    expect([sent.state, client.stats.acked]).toEqual(['pending', 0]);
     await pass(20);
-    expect(sent.state).toBe('resolved');
+    expect([sent.state, client.stats.acked]).toEqual(['resolved', 1]);
     expect(server.opened).toHaveLength(1);
     server.limits = { ...server.limits, frameBytes: 0 };
     server.cut();

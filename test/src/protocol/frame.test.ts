@@ -18,7 +18,13 @@ function taken(frame: string): string[] {
 describe('the messages of a frame', () => {
   test('one message is one payload, as it was written', () => {
     const frame = '{"b": 9007199254740993, "a": 1.0}';
-    expect(decodeFrame(frame)).toEqual({ payloads: [frame], plain: [true], refusals: [], refusedCount: 0 });
+    expect(decodeFrame(frame)).toEqual({
+      payloads: [frame],
+      plain: [true],
+      text: frame,
+      refusals: [],
+      refusedCount: 0,
+    });
   });
 
   test('many messages are as many payloads, in their order', () => {
@@ -37,6 +43,21 @@ describe('the messages of a frame', () => {
     ['  \r', []],
   ])('%j is %j: blank lines and line ends are no messages', (frame, payloads) => {
     expect(decodeFrame(frame)).toMatchObject({ payloads, refusals: [], refusedCount: 0 });
+  });
+
+  test.each([
+    ['1\n{"a":2}\n"\\n"', true],
+    ['1', true],
+    ['1\n', false],
+    ['\n1', false],
+    ['1\n\n2', false],
+    ['1\r\n2', false],
+    ['1\n\t2', false],
+    ['1\n{', false],
+    ['{', false],
+    ['', false],
+  ])('%j is one text below the other as it is: %s', (frame, isText) => {
+    expect(decodeFrame(frame).text).toBe(isText ? frame : undefined);
   });
 
   test('a carriage return inside a message stays, and so do escapes', () => {
@@ -63,6 +84,7 @@ describe('the messages of a frame', () => {
         const values = (texts: readonly string[]) => texts.map((text) => JSON.parse(text));
         expect(values(decoded.payloads)).toEqual(values(lines.filter((l) => l.isGood).map((l) => l.text)));
         expect(decoded.plain).toHaveLength(decoded.payloads.length);
+        if (decoded.text !== undefined) expect(decoded.text).toBe(decoded.payloads.join('\n'));
         const bad = lines.flatMap(({ isGood }, index) => (isGood === false ? [index + 1] : []));
         expect(decoded.refusedCount).toBe(bad.length);
         expect(decoded.refusals).toEqual(bad.slice(0, 10).map((at) => ({ line: at, code: 'invalid_json' })));

@@ -1,0 +1,148 @@
+/** A load whose clients speak `sluice.v1` by the client library: from Node, and from inside the Worker. */
+
+import { type AckLevel, SluiceClient, type WebSocketLike } from '../client/sluice-client.ts';
+import { SluiceError } from '../errors.ts';
+import { LatencyHistogram } from '../ingest/latency-histogram.ts';
+import { MAX_FRAME_BYTES } from '../limits.ts';
+import type { LoadOrder, LoadReport } from './ingest-host.ts';
+import { benchPayloads, benchProducer } from './payload.ts';
+
+/** How long the last acks may take: a slow writer needs minutes for what it has taken. */
+const CLOSE_TIME_LIMIT_MS = 600_000;
+/** Messages that a client keeps in memory until they are acked: enough for a full window and the next turn. */
+const RING_MESSAGES = 30_000;
+const RING_BYTES = 64 * 1024 * 1024;
+/** Frames that a client makes before the next client has its turn. */
+const TURN_FRAMES = 64;
+
+export interface AckedLoadPorts {
+  /** Where a client connects to; the address names its producer. */
+  url: (client: number) => URL;
+  openSocket: (url: string, protocol: string) => WebSocketLike;
+  /** Milliseconds, with fractions where the platform has them. */
+  now: () => number;
+  /** Resolves after that time; 0: once everybody else had a turn. */
+  wait: (ms: number) => Promise<unknown>;
+}
+
+/**
+ * Connects the clients of these numbers, sends all of their messages, and resolves once each is acked.
+ *
+ * @throws SluiceError `internal` where a connection ends before: made anew, it would hide what the bench should show
+ */
+export async function runAckedLoad(
+  order: LoadOrder,
+  ack: AckLevel,
+  numbers: readonly number[],
+  ports: AckedLoadPorts,
+  onSent: (messages: number) => void = () => {},
+): Promise<Omit<LoadReport, 'loopDelayP99Ms'>> {
+  const clients = await Promise.all(numbers.map((number) => connect(order, ack, number, ports)));
+  const latency = new LatencyHistogram();
+  const firstFrameAtMs = ports.now();
+  let sent = 0;
+  const countSent = (messages: number): void => {
+    sent += messages;
+    onSent(sent);
+  };
+  try {
+    await Promise.all(
+      clients.map((client, index) =>
+        sendAll(client, order, numbers[index] as number, firstFrameAtMs, latency, ports, countSent),
+      ),
+    );
+  } catch (error) {
+    // The others would go on, and connect again and again to a Worker that is gone.
+    await Promise.all(clients.map((client) => client.close({ timeLimitMs: 0 })));
+    throw error;
+  }
+  const reports = await Promise.all(
+    clients.map((client) => client.close({ timeLimitMs: CLOSE_TIME_LIMIT_MS })),
+  );
+  const unacked = reports.reduce((sum, report) => sum + report.unacked, 0);
+  if (unacked > 0) throw new SluiceError('internal', `${unacked} messages were never acknowledged`);
+  return {
+    firstFrameAtMs,
+    refused: reports.reduce((sum, { refused }) => sum + refused, 0),
+    ackLatency: ack === 'none' ? null : latency.snapshot(),
+  };
+}
+
+function connect(
+  { messagesPerFrame, target }: LoadOrder,
+  ack: AckLevel,
+  number: number,
+  { url, openSocket }: AckedLoadPorts,
+): Promise<SluiceClient> {
+  const address = url(number);
+  return new Promise((resolve, reject) => {
+    const client: SluiceClient = new SluiceClient({
+      url: address,
+      producer: benchProducer(target.run, number),
+      ack,
+      batchMessages: messagesPerFrame,
+      batchBytes: MAX_FRAME_BYTES,
+      lingerMs: 0,
+      ringMessages: Math.max(RING_MESSAGES, messagesPerFrame * 4),
+      ringBytes: RING_BYTES,
+      openSocket,
+      onEvent: (event) => {
+        if (event.type === 'connected') resolve(client);
+        const reason = endOf(event);
+        if (reason === undefined) return;
+        const where = `${address.origin}`;
+        reject(new SluiceError('internal', `Could not open a WebSocket to ${where}: ${reason}`));
+        // After the welcome nobody waits for the promise any more: what was sent is given up, which ends the load.
+        void client.close({ timeLimitMs: 0 });
+      },
+    });
+  });
+}
+
+function endOf(event: Parameters<NonNullable<ConstructorParameters<typeof SluiceClient>[0]['onEvent']>>[0]) {
+  if (event.type === 'disconnected') return `${event.reason} (${event.code})`;
+  if (event.type === 'failed' || event.type === 'fenced' || event.type === 'replaced') return event.message;
+  return undefined;
+}
+
+async function sendAll(
+  client: SluiceClient,
+  { target, messagesPerClient, messagesPerFrame, ratePerSecond, clients }: LoadOrder,
+  number: number,
+  startMs: number,
+  latency: LatencyHistogram,
+  { now, wait }: AckedLoadPorts,
+  onSent: (messages: number) => void,
+): Promise<void> {
+  const producer = benchProducer(target.run, number);
+  const perMs = ratePerSecond / clients / 1000;
+  const turnMessages = Math.max(
+    messagesPerFrame,
+    Math.min(TURN_FRAMES * messagesPerFrame, RING_MESSAGES / 4),
+  );
+  let failure: unknown;
+  for (let next = 0; next < messagesPerClient && failure === undefined; ) {
+    let to = Math.min(messagesPerClient, next + turnMessages);
+    if (ratePerSecond > 0) {
+      const due = Math.floor((now() - startMs) * perMs) + 1;
+      to = Math.min(to, Math.max(next, Math.ceil(due / messagesPerFrame) * messagesPerFrame));
+    }
+    if (to > next) {
+      const sentAtMs = now();
+      client.sendBatch(benchPayloads(producer, next, to)).then(
+        () => latency.record(now() - sentAtMs),
+        (error: unknown) => {
+          failure = error;
+        },
+      );
+      onSent(to - next);
+      next = to;
+    }
+    await client.ready();
+    await wait(ratePerSecond > 0 ? 1 : 0);
+  }
+  await client.flush();
+  if (failure !== undefined) {
+    throw new SluiceError('internal', 'Messages of the load were refused or given up', { cause: failure });
+  }
+}
