@@ -56,11 +56,17 @@ export const MAX_NACK_TEXT_LENGTH = 300;
 export const HELLO_TIME_LIMIT_MS = 5_000;
 
 /**
- * Bytes sent to a client before it is asked whether it reads, and bytes that it may leave unconfirmed. A Durable
- * Object cannot see what a socket still holds: `bufferedAmount` is not implemented in workerd.
+ * Bytes sent to a client before it is asked whether it reads. A Durable Object cannot see what a socket still holds:
+ * `bufferedAmount` is not implemented in workerd.
  */
 export const PING_AFTER_BYTES = 64 * 1024;
-export const MAX_UNCONFIRMED_BYTES = 256 * 1024;
+
+/** How long the client may take to answer, and what it may leave unconfirmed after that. */
+export const PONG_TIME_LIMIT_MS = 5_000;
+export const SLOW_READER_BYTES = 256 * 1024;
+
+/** What a client may ever leave unconfirmed: more than the nacks of one frame, each message of which is refused. */
+export const MAX_UNCONFIRMED_BYTES = 2 * 1024 * 1024;
 
 /** What all clients of a shard together may have on their way; each gets its share within the bounds below. */
 export const SHARD_WINDOW_BYTES = 4 * 1024 * 1024;

@@ -37,7 +37,9 @@ export async function runAckedLoad(
   ports: AckedLoadPorts,
   onSent: (messages: number) => void = () => {},
 ): Promise<Omit<LoadReport, 'loopDelayP99Ms'>> {
-  const clients = await Promise.all(numbers.map((number) => connect(order, ack, number, ports)));
+  // Why the first connection ended that did not have to.
+  const trouble: { reason?: string } = {};
+  const clients = await Promise.all(numbers.map((number) => connect(order, ack, number, ports, trouble)));
   const latency = new LatencyHistogram();
   const firstFrameAtMs = ports.now();
   let sent = 0;
@@ -54,7 +56,9 @@ export async function runAckedLoad(
   } catch (error) {
     // The others would go on, and connect again and again to a Worker that is gone.
     await Promise.all(clients.map((client) => client.close({ timeLimitMs: 0 })));
-    throw error;
+    throw new SluiceError('internal', `A connection of the load was lost: ${trouble.reason ?? error}`, {
+      cause: error,
+    });
   }
   const reports = await Promise.all(
     clients.map((client) => client.close({ timeLimitMs: CLOSE_TIME_LIMIT_MS })),
@@ -73,6 +77,7 @@ function connect(
   ack: AckLevel,
   number: number,
   { url, openSocket }: AckedLoadPorts,
+  trouble: { reason?: string },
 ): Promise<SluiceClient> {
   const address = url(number);
   return new Promise((resolve, reject) => {
@@ -90,8 +95,8 @@ function connect(
         if (event.type === 'connected') resolve(client);
         const reason = endOf(event);
         if (reason === undefined) return;
-        const where = `${address.origin}`;
-        reject(new SluiceError('internal', `Could not open a WebSocket to ${where}: ${reason}`));
+        trouble.reason ??= reason;
+        reject(new SluiceError('internal', `Could not open a WebSocket to ${address.origin}: ${reason}`));
         // After the welcome nobody waits for the promise any more: what was sent is given up, which ends the load.
         void client.close({ timeLimitMs: 0 });
       },

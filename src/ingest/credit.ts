@@ -35,14 +35,15 @@ const CREDIT_ENDS_AT = 0.9;
  * @param sessions at least 1
  */
 export function creditOf({ rows, maxRows, bytes, maxBytes }: Room, sessions: number): Credit {
-  const freeBytes = (maxBytes * CREDIT_ENDS_AT - bytes) / sessions;
-  const freeMessages = (maxRows * CREDIT_ENDS_AT - rows) / sessions;
+  const freeBytes = maxBytes * CREDIT_ENDS_AT - bytes;
+  const freeMessages = maxRows * CREDIT_ENDS_AT - rows;
   if (freeBytes < 1 || freeMessages < 1) return NO_CREDIT;
   const windowBytes = clamp(SHARD_WINDOW_BYTES / sessions, MIN_CREDIT_BYTES, MAX_CREDIT_BYTES);
   const windowMessages = clamp(SHARD_WINDOW_MESSAGES / sessions, MIN_CREDIT_MESSAGES, MAX_CREDIT_MESSAGES);
   return {
-    messages: Math.floor(Math.min(windowMessages, freeMessages)),
-    bytes: Math.floor(Math.min(windowBytes, freeBytes)),
+    // Where there is room, everyone gets some of it: many sessions that all wait for a whole message would wait for ever.
+    messages: Math.max(1, Math.floor(Math.min(windowMessages, freeMessages / sessions))),
+    bytes: Math.max(1, Math.floor(Math.min(windowBytes, freeBytes / sessions))),
   };
 }
 

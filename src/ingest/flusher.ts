@@ -62,6 +62,11 @@ export interface FlusherOptions {
   backoff?: BackoffOptions;
   /** Called after each batch that was settled or put back. */
   onProgress?: () => void;
+  /**
+   * Called when the buffer itself fails, as when its storage cannot be written. Nobody knows then what it holds, so
+   * this flusher is of no further use. Missing: the error is thrown where nobody catches it.
+   */
+  onBufferFailure?: (error: unknown) => void;
 }
 
 interface PreparedBatch {
@@ -181,13 +186,13 @@ export class Flusher {
   }
 
   #pump(): void {
-    const { buffer, maxRows, batchBytes } = this.#options;
+    const { maxRows, batchBytes } = this.#options;
     while (this.#idleWorkers.length > 0 && this.#isDue()) {
-      const batch = buffer.take({ maxRows, maxBytes: batchBytes });
+      const batch = this.#take(maxRows, batchBytes);
       if (batch === undefined) break;
       this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
       const worker = this.#idleWorkers.pop() as number;
-      void this.#run(this.#prepare(batch, worker), worker);
+      this.#start(this.#prepare(batch, worker), worker);
     }
     this.#setTimer();
   }
@@ -197,10 +202,30 @@ export class Flusher {
     const { buffer, workers, maxRows, batchBytes } = this.#options;
     if (workers > 1 || this.#next !== undefined) return;
     if (buffer.waitingRows < maxRows && buffer.waitingBytes < batchBytes) return;
-    const batch = buffer.take({ maxRows, maxBytes: batchBytes });
+    const batch = this.#take(maxRows, batchBytes);
     if (batch === undefined) return;
     this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
     this.#next = this.#prepare(batch, 0);
+  }
+
+  #take(maxRows: number, maxBytes: number): MessageBatch | undefined {
+    try {
+      return this.#options.buffer.take({ maxRows, maxBytes });
+    } catch (error) {
+      this.#bufferFailed(error);
+      return undefined;
+    }
+  }
+
+  // What a write is rejected with is dealt with in `#run`, so whatever is left is the buffer's own failure.
+  #start(prepared: PreparedBatch, worker: number): void {
+    this.#run(prepared, worker).catch((error: unknown) => this.#bufferFailed(error));
+  }
+
+  #bufferFailed(error: unknown): void {
+    const { onBufferFailure } = this.#options;
+    if (onBufferFailure === undefined) throw error;
+    onBufferFailure(error);
   }
 
   // A sink's own code runs in `prepare`. If it throws, the batch's write is what fails, so that the batch is put back.
@@ -260,7 +285,7 @@ export class Flusher {
     }
     this.#next = undefined;
     this.#options.onProgress?.();
-    void this.#run(next, worker);
+    this.#start(next, worker);
     this.#prepareNext();
   }
 

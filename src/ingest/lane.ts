@@ -32,13 +32,12 @@ export class MemoryLane implements Lane {
   readonly storedBytes = 0;
   readonly spilledRows = 0;
 
-  /** @param onCommitted called when a producer's `committed` has moved */
-  constructor(onCommitted: (producer: Producer) => void) {
+  /** @param onSettled called when messages of a producer are settled, of whatever epoch */
+  constructor(onSettled: (producer: Producer) => void) {
     this.#ledger = new RunLedger(0n, ({ producer, epoch, lastSequence }) => {
       producer.pendingRuns -= 1;
-      if (producer.epoch !== epoch) return;
-      producer.committed = lastSequence;
-      onCommitted(producer);
+      if (producer.epoch === epoch) producer.committed = Math.max(producer.committed, lastSequence);
+      onSettled(producer);
     });
   }
 

@@ -171,6 +171,7 @@ export class Pipeline implements Intake {
           this.#afterFlush();
           onProgress?.();
         },
+        onBufferFailure: (error) => this.#failStorage(error),
       });
       return { lane, flusher, outbox, slot: (workers[0] as (typeof workers)[number]).slot };
     });

@@ -14,12 +14,29 @@ export interface Producer {
   committed: number;
   /** True where somebody waits for its watermarks: not for raw sockets, and not for messages that are retried. */
   readonly isTracked: boolean;
+  /** False from the welcome of an epoch that was not known before until the client's first batch: it is said again. */
+  isKnown: boolean;
   /** Its messages in the group that is being gathered. */
   run: Run | undefined;
   /** Runs of any epoch that are in the outbox and not settled. */
   pendingRuns: number;
   /** True where its row in storage is older than what is known here. */
   isChanged: boolean;
+  /**
+   * How far its sequences are used up by its row in storage. It is ahead of its messages where the last of them were
+   * refused or are missing: nothing else tells of those after a restart.
+   */
+  usedUpTo: number;
+  /** The lane that its runs are in. */
+  lane: number;
+}
+
+/**
+ * How far a producer is settled, for acks: what was refused behind its last message has nothing to be committed. To be
+ * asked while nothing of it is gathered and not stored.
+ */
+export function settledUpTo({ pendingRuns, nextSequence, committed }: Producer): number {
+  return pendingRuns === 0 ? nextSequence - 1 : committed;
 }
 
 /**
@@ -44,9 +61,12 @@ export function createProducer(
     nextSequence,
     committed,
     isTracked: true,
+    isKnown: true,
     run: undefined,
     pendingRuns: 0,
     isChanged: false,
+    usedUpTo: nextSequence - 1,
+    lane: 0,
   };
 }
 

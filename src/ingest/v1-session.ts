@@ -7,10 +7,13 @@ import {
   MAX_OVER_CREDIT,
   MAX_UNCONFIRMED_BYTES,
   PING_AFTER_BYTES,
+  PONG_TIME_LIMIT_MS,
+  SLOW_READER_BYTES,
 } from '../limits.ts';
 import { refusalText } from '../protocol/frame.ts';
 import {
   type AckLevel,
+  type BatchBody,
   type BatchHeader,
   type Credit,
   encodeAck,
@@ -53,6 +56,7 @@ export class V1Session implements Session {
   /** Where the ping stood that waits for its pong; at most one is out. */
   #pingedAtBytes: number | undefined;
   #pingId = 0;
+  #pingedAtMs = 0;
 
   constructor(
     pipeline: Pipeline,
@@ -169,7 +173,7 @@ export class V1Session implements Session {
     let missing: { from: number; to: number } | undefined;
     if (resume && epoch === current && known !== undefined) {
       producer = known;
-      isKnown = true;
+      isKnown = known.isKnown;
       // What the client was promised and the shard does not have: said, and gone on behind it.
       if (next !== undefined && next > known.nextSequence) {
         missing = { from: known.nextSequence, to: next - 1 };
@@ -181,6 +185,7 @@ export class V1Session implements Session {
     } else {
       const first = resume ? (next as number) : 1;
       producer = pipeline.producers.begin(this.#name, epoch ?? Math.max(current + 1, nowMs), first, nowMs);
+      producer.isKnown = false;
     }
     this.#cancelHelloLimit?.();
     this.#ack = ack;
@@ -216,17 +221,13 @@ export class V1Session implements Session {
     const expected = producer.nextSequence;
     const last = seq + n - 1;
     pipeline.countReceived(n);
+    producer.isKnown = true;
     if (seq > expected) {
       pipeline.countRefused('gap', n);
       this.#send(encodeGap(expected, seq));
       return;
     }
-    if (last < expected) {
-      pipeline.countDuplicate(n);
-      pipeline.ackSoon(this);
-      return;
-    }
-    const skipped = expected - seq;
+    const skipped = Math.min(n, expected - seq);
     const body = readBatchBody(frame, header, skipped, pipeline.maxMessageBytes);
     if (body === undefined) {
       pipeline.countRefused('invalid_frame', n);
@@ -238,6 +239,11 @@ export class V1Session implements Session {
     }
     pipeline.countDuplicate(skipped);
     const taken = n - skipped;
+    if (taken === 0) {
+      this.#nackRefused(seq, body.refused);
+      pipeline.ackSoon(this);
+      return;
+    }
     const refusal = this.#overrun(frame.length) ?? pipeline.refusalOf(body.payloads);
     if (refusal !== undefined) {
       pipeline.countRefused(refusal, taken);
@@ -250,34 +256,58 @@ export class V1Session implements Session {
       this.#countOverCredit(refusal);
       return;
     }
-    const { payloads, plain, refused } = body;
-    if (refused.length === 0) pipeline.gather(producer, expected, body, nowMs);
-    else {
-      let row = 0;
-      let from = 0;
-      for (const { offset, code } of [...refused, { offset: taken, code: undefined }]) {
-        const rows = offset - from;
-        if (rows > 0) {
-          const chunk = {
-            payloads: payloads.slice(row, row + rows),
-            plain: plain.slice(row, row + rows),
-            text: undefined,
-          };
-          pipeline.gather(producer, expected + from, chunk, nowMs);
-        }
-        row += rows;
-        from = offset + 1;
-        if (code === undefined) continue;
-        pipeline.countRefused(code, 1);
-        const sequence = expected + offset;
-        this.#send(
-          encodeNack(code, false, refusalText(code, pipeline.frameLimits), { from: sequence, to: sequence }),
-        );
-      }
-    }
+    this.#gather(producer, header, skipped, body, nowMs);
+    this.#nackRefused(seq, body.refused);
     producer.nextSequence = last + 1;
     pipeline.ackSoon(this);
     pipeline.afterGather(nowMs);
+  }
+
+  // Refused messages use up their sequences, so the others become several runs.
+  #gather(
+    producer: Producer,
+    { seq, n }: BatchHeader,
+    skipped: number,
+    body: BatchBody,
+    nowMs: number,
+  ): void {
+    const { payloads, plain, refused } = body;
+    if (refused.length === 0) {
+      this.#pipeline.gather(producer, seq + skipped, body, nowMs);
+      return;
+    }
+    let row = 0;
+    let from = skipped;
+    for (const { offset, code } of [...refused, { offset: n, code: undefined }]) {
+      if (offset < skipped) continue;
+      const rows = offset - from;
+      if (rows > 0) {
+        const chunk = {
+          payloads: payloads.slice(row, row + rows),
+          plain: plain.slice(row, row + rows),
+          text: undefined,
+        };
+        this.#pipeline.gather(producer, seq + from, chunk, nowMs);
+      }
+      row += rows;
+      from = offset + 1;
+      if (code !== undefined) this.#pipeline.countRefused(code, 1);
+    }
+  }
+
+  // Those of lines that were skipped too: the nack of the first time may have been lost with its connection, and an ack
+  // must not pass for it. Neighbours that are refused for the same reason share a nack.
+  #nackRefused(seq: number, refused: BatchBody['refused']): void {
+    for (let index = 0; index < refused.length; ) {
+      const { offset, code } = refused[index] as BatchBody['refused'][number];
+      let count = 1;
+      while (refused[index + count]?.code === code && refused[index + count]?.offset === offset + count) {
+        count += 1;
+      }
+      const range = { from: seq + offset, to: seq + offset + count - 1 };
+      this.#send(encodeNack(code, false, refusalText(code, this.#pipeline.frameLimits), range));
+      index += count;
+    }
   }
 
   // A client that was told to send nothing has at most on its way what it was granted before.
@@ -355,11 +385,14 @@ export class V1Session implements Session {
     this.#peer.send(frame);
     this.#sentBytes += frame.length;
     const unconfirmed = this.#sentBytes - this.#confirmedBytes;
-    if (unconfirmed > MAX_UNCONFIRMED_BYTES) {
+    const nowMs = this.#pipeline.timers.now();
+    const isSilent = this.#pingedAtBytes !== undefined && nowMs - this.#pingedAtMs >= PONG_TIME_LIMIT_MS;
+    if (unconfirmed > MAX_UNCONFIRMED_BYTES || (isSilent && unconfirmed > SLOW_READER_BYTES)) {
       this.close('slow_reader', 'Read what the server sends, and answer its pings');
     } else if (unconfirmed > PING_AFTER_BYTES && this.#pingedAtBytes === undefined) {
       this.#pingId += 1;
       this.#pingedAtBytes = this.#sentBytes;
+      this.#pingedAtMs = nowMs;
       this.#peer.send(`{"t":"ping","id":${this.#pingId}}`);
     }
   }

@@ -141,7 +141,7 @@ export class OutboxLane implements Lane {
 
   // What was stored before the shard restarted: only its headers are read, the messages follow when they are needed.
   #recover(): void {
-    const { producers } = this.#options;
+    const { producers, lane } = this.#options;
     for (const { start, group } of this.#groups(0n)) {
       let end = start;
       for (const run of decodeRuns(group.runs)) {
@@ -149,6 +149,7 @@ export class OutboxLane implements Lane {
         if (!run.isTracked) continue;
         const lastSequence = run.firstSequence + run.rows - 1;
         const producer = producers.recover(run.producer, run.epoch, run.firstSequence, lastSequence);
+        producer.lane = lane;
         if (end <= this.#ledger.head) this.#passRun(producer, run.epoch, lastSequence);
       }
       this.#storedBytes += group.bytes;

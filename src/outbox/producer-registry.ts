@@ -1,6 +1,7 @@
 /**
- * The producers of `sluice.v1`: their epochs and how far each is committed. How far each is stored needs no row of its
- * own, because the groups of the outbox carry the sequences with the messages; so the two can never differ.
+ * The producers of `sluice.v1`: their epochs, how far each is committed, and sequences that were used up without a
+ * message. How far each is stored needs no row of its own, because the groups of the outbox carry the sequences with the
+ * messages; so the two can never differ.
  */
 
 import { createProducer, type Producer } from '../ingest/producer.ts';
@@ -10,6 +11,7 @@ import type { Sqlite } from './sqlite.ts';
 interface ProducerRow {
   epoch: number;
   committed: number;
+  used_up_to: number;
 }
 
 // Forgetting is done in lots, since each needs a look at all rows.
@@ -30,7 +32,7 @@ export class ProducerRegistry {
     this.#sqlite = sqlite;
     this.#maxKnown = maxKnown;
     sqlite?.run(
-      'create table if not exists producers (name text primary key, epoch integer not null, committed integer not null, used_at_ms integer not null) without rowid',
+      'create table if not exists producers (name text primary key, epoch integer not null, committed integer not null, used_up_to integer not null, used_at_ms integer not null) without rowid',
     );
     this.#known = sqlite?.run<{ n: number }>('select count(*) as n from producers')[0]?.n ?? 0;
   }
@@ -45,16 +47,24 @@ export class ProducerRegistry {
     return this.#active.size >= MAX_ACTIVE_PRODUCERS;
   }
 
-  /** The producer of a name, from memory or storage; undefined where it is not known. */
+  /** The producer of a name if memory is spent on it, as on everyone with a session. */
+  peek(name: string): Producer | undefined {
+    return this.#active.get(name);
+  }
+
+  /**
+   * The producer of a name, from memory or storage; undefined where it is not known. It stays in memory until `release`.
+   */
   find(name: string): Producer | undefined {
     const active = this.#active.get(name);
     if (active !== undefined) return active;
     const row = this.#sqlite?.run<ProducerRow>(
-      'select epoch, committed from producers where name = ?',
+      'select epoch, committed, used_up_to from producers where name = ?',
       name,
     )[0];
     if (row === undefined) return undefined;
-    const found = createProducer(name, row.epoch, row.committed + 1, row.committed);
+    const next = Math.max(row.committed, row.used_up_to) + 1;
+    const found = createProducer(name, row.epoch, next, row.committed);
     this.#active.set(name, found);
     return found;
   }
@@ -66,10 +76,23 @@ export class ProducerRegistry {
     producer.epoch = epoch;
     producer.nextSequence = nextSequence;
     producer.committed = nextSequence - 1;
+    producer.usedUpTo = nextSequence - 1;
     producer.run = undefined;
     this.#active.set(name, producer);
     this.save([producer], nowMs);
     return producer;
+  }
+
+  /**
+   * Makes durable that the sequences of producers are used up to where they stand, or to before `nextSequence`. What they
+   * have messages for has to be stored.
+   */
+  useUp(producers: readonly Producer[], nowMs: number, nextSequence?: number): void {
+    for (const producer of producers) {
+      if (nextSequence !== undefined) producer.nextSequence = nextSequence;
+      producer.usedUpTo = producer.nextSequence - 1;
+    }
+    this.save(producers, nowMs);
   }
 
   /** Called for each run that is found in the outbox at the start, oldest first. */
@@ -102,11 +125,14 @@ export class ProducerRegistry {
   #save(producers: readonly Producer[], nowMs: number): void {
     if (this.#sqlite === undefined) return;
     this.#sqlite.run(
-      `insert into producers (name, epoch, committed, used_at_ms)
-        select value ->> 0, value ->> 1, value ->> 2, ? from json_each(?) where true
-        on conflict (name) do update set epoch = excluded.epoch, committed = excluded.committed, used_at_ms = excluded.used_at_ms`,
+      `insert into producers (name, epoch, committed, used_up_to, used_at_ms)
+        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, ? from json_each(?) where true
+        on conflict (name) do update set epoch = excluded.epoch, committed = excluded.committed,
+          used_up_to = excluded.used_up_to, used_at_ms = excluded.used_at_ms`,
       nowMs,
-      JSON.stringify(producers.map(({ name, epoch, committed }) => [name, epoch, committed])),
+      JSON.stringify(
+        producers.map(({ name, epoch, committed, usedUpTo }) => [name, epoch, committed, usedUpTo]),
+      ),
     );
     // Too high where a row was replaced: then it is only counted anew a little early.
     this.#known += producers.length;

@@ -176,7 +176,7 @@ export interface BatchBody {
   plain: boolean[];
   /** All of them one below the other, as in the frame; undefined where the frame has something else in between. */
   text: string | undefined;
-  /** The refused ones: how far behind the first line that was not skipped, and why. */
+  /** The refused ones, those of skipped lines included: how far behind the first line, and why. */
   refused: readonly { offset: number; code: RefusalCode }[];
 }
 
@@ -185,7 +185,7 @@ const NOTHING_REFUSED: BatchBody['refused'] = [];
 /**
  * Reads the lines below a batch's header.
  *
- * @param skip lines that were taken before and are not looked at
+ * @param skip lines that were taken before: they are judged again, and not taken
  * @returns undefined where there are not exactly `n` lines
  */
 export function readBatchBody(
@@ -214,21 +214,17 @@ export function readBatchBody(
     if (start > bodyEnd) return undefined;
     let end = frame.indexOf('\n', start);
     if (end === -1 || end > bodyEnd) end = bodyEnd;
-    if (line >= skip) {
-      const verdict = judgeMessage(frame, start, end, maxMessageBytes);
-      if (verdict === JSON_PLAIN) {
-        payloads.push(frame.slice(start, end));
-        plain.push(true);
-      } else if (verdict === JSON_ESCAPED) {
-        const payload = frame.slice(start, end).trim();
-        if (payload.length !== end - start) isWhole = false;
-        payloads.push(payload);
-        plain.push(false);
-      } else {
-        isWhole = false;
-        refused ??= [];
-        refused.push({ offset: line - skip, code: verdict });
-      }
+    const verdict = judgeMessage(frame, start, end, maxMessageBytes);
+    if (verdict !== JSON_PLAIN && verdict !== JSON_ESCAPED) {
+      isWhole = false;
+      refused ??= [];
+      refused.push({ offset: line, code: verdict });
+    } else if (line >= skip) {
+      const text = frame.slice(start, end);
+      const payload = verdict === JSON_PLAIN ? text : text.trim();
+      if (payload.length !== text.length) isWhole = false;
+      payloads.push(payload);
+      plain.push(verdict === JSON_PLAIN);
     }
     start = end + 1;
   }

@@ -5,6 +5,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { generateLoad } from '../../../local/bench/load-generator.ts';
 import type { LoadOrder } from '../../../src/bench/ingest-host.ts';
 import { benchPayload } from '../../../src/bench/payload.ts';
+import { type BatchHeader, readClientFrame } from '../../../src/protocol/sluice-v1.ts';
 
 let server: WebSocketServer;
 /** The frames of each client, as they arrived. */
@@ -39,6 +40,8 @@ function order(more: Partial<LoadOrder> = {}): LoadOrder {
     messagesPerClient: 250,
     messagesPerFrame: 1,
     ratePerSecond: 0,
+    ack: 'raw',
+    withHeaders: false,
     ...more,
   };
 }
@@ -75,6 +78,22 @@ describe.each([
   });
 });
 
+test('have the header lines of sluice.v1 above them where that is asked for, and are the same otherwise', async () => {
+  await send({ clients: 1, messagesPerFrame: 100, withHeaders: true });
+  const bodies = frames.get('0')?.map((frame) => {
+    const header = readClientFrame(frame);
+    expect(header).toMatchObject({ t: 'batch' });
+    const { seq, n, bodyStart } = header as BatchHeader;
+    return { seq, n, lines: frame.slice(bodyStart).split('\n') };
+  });
+  expect(bodies?.map(({ seq, n, lines }) => [seq, n, lines.length])).toEqual([
+    [1, 100, 100],
+    [101, 100, 100],
+    [201, 50, 50],
+  ]);
+  expect(bodies?.flatMap(({ lines }) => lines)).toEqual(payloads(0, 250));
+});
+
 test('have arrived when the load is over, even where the server takes them late', async () => {
   // Enough for the sockets to hold some back.
   const count = 20_000;
@@ -107,6 +126,7 @@ describe('refusals', () => {
       firstFrameAtMs: expect.any(Number),
       refused: 0,
       loopDelayP99Ms: expect.any(Number),
+      ackLatency: null,
     });
   });
 });

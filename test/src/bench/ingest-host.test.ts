@@ -18,6 +18,7 @@ import {
 } from '../../../src/bench/ingest-suite.ts';
 import { benchPayload, benchProducer } from '../../../src/bench/payload.ts';
 import { passes } from '../../../src/bench/result.ts';
+import type { Variant } from '../../../src/bench/suite.ts';
 import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionSlot } from '../../../src/database/connection-slot.ts';
 import { emptyIntakeStats } from '../../../src/ingest/counting-intake.ts';
@@ -42,6 +43,10 @@ interface FakeLoad {
   /** Frames that the counting shard does not see. */
   missedFrames?: number;
   failure?: Error;
+  /** How long clients waited for an ack; none where they wait for none. */
+  ackMs?: number;
+  /** Rows that each shard wrote to its storage. */
+  storageRows?: number;
 }
 
 /** A Worker of a few lines: what is sent becomes rows at once, but for what the test plants. */
@@ -58,7 +63,7 @@ class FakePorts implements IngestPorts {
   }
 
   async load(order: LoadOrder, onSent: (messages: number) => void): Promise<LoadReport> {
-    const { drops = () => false, doubles = () => false, refused = 0, failure } = this.#load;
+    const { drops = () => false, doubles = () => false, refused = 0, failure, ackMs } = this.#load;
     this.orders.push(order);
     if (failure !== undefined) throw failure;
     const { target, clients, messagesPerClient, messagesPerFrame } = order;
@@ -77,7 +82,14 @@ class FakePorts implements IngestPorts {
       }
       onSent((client + 1) * messagesPerClient);
     }
-    return { firstFrameAtMs: this.now(), refused, loopDelayP99Ms: 3 };
+    const ackLatency = new LatencyHistogram();
+    if (ackMs !== undefined) ackLatency.record(ackMs);
+    return {
+      firstFrameAtMs: this.now(),
+      refused,
+      loopDelayP99Ms: 3,
+      ackLatency: ackMs === undefined ? null : ackLatency.snapshot(),
+    };
   }
 
   async drain({ shards }: BenchTarget): Promise<IntakeStats[]> {
@@ -89,6 +101,7 @@ class FakePorts implements IngestPorts {
       ...emptyIntakeStats(),
       received: shard === 0 ? received : 0,
       flushes: 2,
+      storageRowsWritten: this.#load.storageRows ?? 0,
       latency: latency.snapshot(),
     }));
   }
@@ -144,11 +157,15 @@ afterEach(async () => {
 
 describe('a mode', () => {
   test('whose messages all become rows has a clean audit, and the figures of the ports', async () => {
-    const result = await run('copy', { given: { shards: 2 } });
+    const result = await run('copy', { given: { shards: 2 }, load: { ackMs: 5, storageRows: 6 } });
     expect(result).toEqual({
       units: 120,
       elapsedMs: 250,
       metrics: {
+        ackP50Ms: expect.closeTo(5, 0),
+        ackP99Ms: expect.closeTo(5, 0),
+        // 12 rows for 120 messages.
+        storageRowsPerMillion: 100_000,
         flushes: 4,
         flushP50Ms: expect.closeTo(8, 0),
         flushP99Ms: expect.closeTo(8, 0),
@@ -157,6 +174,16 @@ describe('a mode', () => {
       audit: { ...CLEAN, sent: 120, found: 120 },
     });
     expect(await rowsIn('copy')).toHaveLength(120);
+  });
+
+  test('has no figures of acks where the clients wait for none, and none of storage without an outbox', async () => {
+    const { metrics } = await run('copy', {
+      given: { acks: 'raw', durability: 'memory' },
+      load: { storageRows: 6 },
+    });
+    expect(metrics).toMatchObject({ ackP50Ms: null, ackP99Ms: null, storageRowsPerMillion: null });
+    const stored = await run('copy', { given: { acks: 'raw' } });
+    expect(stored.metrics, 'the control').toMatchObject({ ackP50Ms: null, storageRowsPerMillion: 0 });
   });
 
   test('that drops one message is reported as having lost it', async () => {
@@ -190,8 +217,11 @@ describe('a mode', () => {
       shards: 2,
       driver: 'tcp',
       column: 'text',
+      acks: 'committed',
+      durability: 'memory',
     });
-    await new IngestHost(ports, chosen).run({ name: 'bulk', role: 'measured', description: '' }, 1, () => {});
+    const [variant] = ingestSuite.variants(chosen);
+    await new IngestHost(ports, chosen).run(variant as Variant, 1, () => {});
     expect(ports.orders).toEqual([
       {
         target: {
@@ -201,13 +231,15 @@ describe('a mode', () => {
           spec: {
             table: 'bulk',
             column: 'text',
-            options: expect.objectContaining({ writer: 'bulk', shards: 2 }),
+            options: expect.objectContaining({ writer: 'bulk', durability: 'memory', shards: 2 }),
           },
         },
         clients: 3,
         messagesPerClient: 40,
         messagesPerFrame: 7,
         ratePerSecond: 5_000,
+        ack: 'committed',
+        withHeaders: false,
       },
     ]);
     expect(
@@ -220,9 +252,11 @@ describe('a mode', () => {
 
   test('starts from an empty table at each repetition, under another name of its run', async () => {
     const ports = new FakePorts();
-    const host = new IngestHost(ports, parameters());
+    const chosen = parameters();
+    const host = new IngestHost(ports, chosen);
+    const [variant] = ingestSuite.variants(chosen);
     for (const rep of [1, 2]) {
-      const { audit } = await host.run({ name: 'copy', role: 'measured', description: '' }, rep, () => {});
+      const { audit } = await host.run(variant as Variant, rep, () => {});
       expect(audit).toEqual({ ...CLEAN, sent: 120, found: 120 });
     }
     expect(ports.orders.map(({ target }) => target.run)).toEqual(['r1', 'r2']);
@@ -274,6 +308,21 @@ describe('the floor of the intake', () => {
     expect(await database.tables()).toEqual(BYSTANDERS.toSorted());
   });
 
+  test.each([
+    ['raw', false],
+    ['stored', true],
+    ['none,raw', true],
+  ])('takes raw frames; where the clients want %s, with header lines: %s', async (acks, withHeaders) => {
+    const ports = new FakePorts();
+    const chosen = parameters({ acks });
+    await new IngestHost(ports, chosen).run(
+      { name: INTAKE_FLOOR, role: 'floor', description: '' },
+      1,
+      () => {},
+    );
+    expect(ports.orders).toMatchObject([{ ack: 'raw', withHeaders, target: { spec: null } }]);
+  });
+
   test('fails when a frame did not arrive', async () => {
     await expect(run(INTAKE_FLOOR, { given: { frame: 7 }, load: { missedFrames: 1 } })).rejects.toThrow(
       'counted 17 frames of 18 sent',
@@ -285,17 +334,18 @@ test('the warm-up sends a few messages through every mode, without a schedule', 
   const ports = new FakePorts();
   await new IngestHost(
     ports,
-    parameters({ modes: 'copy,bulk', messages: 10_000, clients: 10, rate: 3 }),
+    parameters({ modes: 'copy,bulk', acks: 'none,raw', messages: 10_000, clients: 10, rate: 3 }),
   ).warmUp();
   expect(
-    ports.orders.map(({ target, messagesPerClient, ratePerSecond }) => [
+    ports.orders.map(({ target, messagesPerClient, ratePerSecond, ack }) => [
       target.spec?.table,
       messagesPerClient,
       ratePerSecond,
+      ack,
     ]),
   ).toEqual([
-    ['copy', 200, 0],
-    ['bulk', 200, 0],
+    ['copy', 200, 0, 'none'],
+    ['bulk', 200, 0, 'none'],
   ]);
 });
 

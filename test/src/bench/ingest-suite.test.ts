@@ -6,6 +6,7 @@ import {
   INSERT_FLOOR_ROWS,
   INTAKE_FLOOR,
   ingestSuite,
+  ingestVariantOf,
   sinkOptionsOf,
 } from '../../../src/bench/ingest-suite.ts';
 import { resolveOptions } from '../../../src/option-table.ts';
@@ -65,6 +66,17 @@ describe('the parameters', () => {
       expect(() => resolve({ modes })).toThrow(/for modes/);
   });
 
+  test.each([
+    ['acks', ['raw', 'none', 'stored', 'committed'], ['stored']],
+    ['durability', ['outbox', 'memory'], ['outbox']],
+  ])('%s takes a list of %j, and is %j unless told otherwise', (name, words, standard) => {
+    expect(resolve()).toMatchObject({ [name]: standard });
+    expect(resolve({ [name]: words.join() })).toMatchObject({ [name]: words });
+    for (const word of ['', 'other', `${words[0]};${words[1]}`]) {
+      expect(() => resolve({ [name]: word })).toThrow(new RegExp(`for ${name}`));
+    }
+  });
+
   test('have defaults within their own bounds', () => {
     expect(resolve(resolve())).toEqual(resolve());
   });
@@ -100,6 +112,34 @@ describe('the variants', () => {
     expect(ingestSuite.variants(resolve())).toHaveLength(WRITER_MODES.length + 3);
   });
 
+  test('are each way with each level on each kind of durability that has it; the first has the plain name', () => {
+    const acks = 'raw,stored,committed';
+    const variants = ingestSuite.variants(
+      resolve({ modes: 'buffered,copy', acks, durability: 'outbox,memory' }),
+    );
+    const measured = variants.filter(({ role }) => role === 'measured');
+    expect(measured.map(({ name, labels }) => [name, labels?.delivery])).toEqual([
+      ['buffered', 'at least once'],
+      ['buffered stored outbox', 'at least once'],
+      ['buffered committed outbox', 'at least once'],
+      ['buffered raw memory', 'at least once'],
+      ['buffered committed memory', 'at least once'],
+      ['copy', 'exactly once'],
+      ['copy stored outbox', 'exactly once'],
+      ['copy committed outbox', 'exactly once'],
+      ['copy raw memory', 'at least once'],
+      ['copy committed memory', 'at least once'],
+    ]);
+    expect(measured.slice(5).map(ingestVariantOf)).toEqual([
+      { mode: 'copy', ack: 'raw', durability: 'outbox' },
+      { mode: 'copy', ack: 'stored', durability: 'outbox' },
+      { mode: 'copy', ack: 'committed', durability: 'outbox' },
+      { mode: 'copy', ack: 'raw', durability: 'memory' },
+      { mode: 'copy', ack: 'committed', durability: 'memory' },
+    ]);
+    for (const { labels } of measured) expect(Object.keys(labels ?? {})).toEqual(ingestSuite.labels);
+  });
+
   test('count their units: all messages, but for the floor of single inserts', () => {
     const parameters = resolve({ clients: 3, messages: 11 });
     const units = ingestSuite
@@ -127,15 +167,16 @@ test('a rate is told in the notes, and none where there is none', () => {
   expect(ingestSuite.notes(resolve()).join()).not.toContain('schedule');
 });
 
-test.each(WRITER_MODES)(
-  'the sink of the mode %s gets the parameters, and its options resolve at every bound',
-  (mode) => {
+test.each(WRITER_MODES.flatMap((mode) => [[mode, 'outbox'] as const, [mode, 'memory'] as const]))(
+  'the sink of the mode %s with durability %s gets the parameters, and its options resolve at every bound',
+  (mode, durability) => {
     const options = sinkOptionsOf(
-      mode,
+      { mode, durability },
       resolve({ batch: 123, linger: 45, workers: 2, connections: 3, shards: 4, sockets: 'resident' }),
     );
     expect(options).toEqual({
       writer: mode,
+      durability,
       batchRows: 123,
       lingerMs: 45,
       workers: 2,
@@ -147,7 +188,7 @@ test.each(WRITER_MODES)(
       const extremes = Object.fromEntries(
         Object.entries(BOUNDS).map(([name, bounds]) => [name, bounds[end]]),
       );
-      const given = sinkOptionsOf(mode, resolve(extremes));
+      const given = sinkOptionsOf({ mode, durability }, resolve(extremes));
       expect(resolveSinkOptions({ ...given })).toMatchObject(given);
     }
   },

@@ -688,3 +688,26 @@ describe('under random arrivals, failures, refusals and times', () => {
     },
   );
 });
+
+describe('a buffer whose storage cannot be written', () => {
+  test('is told of where it takes a batch, and where it settles one', async () => {
+    const failures: unknown[] = [];
+    const bench = new Bench({ onBufferFailure: (error) => failures.push(error) });
+    bench.append(10);
+    expect(failures, 'the control: while it works, nothing is told').toEqual([]);
+    const full = new Error('database or disk is full');
+    bench.buffer.settle = () => {
+      throw full;
+    };
+    await bench.commit();
+    expect(failures).toEqual([full]);
+
+    const other = new Bench({ onBufferFailure: (error) => failures.push(error) });
+    other.buffer.take = () => {
+      throw full;
+    };
+    other.append(5);
+    expect(failures).toEqual([full, full]);
+    expect(other.batches).toEqual([]);
+  });
+});
