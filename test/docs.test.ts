@@ -4,12 +4,36 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { REPOSITORY } from '../local/repository.ts';
-import { httpStatus } from '../src/errors.ts';
+import { benchSink, createBenchTable } from '../src/bench/bench-sink.ts';
+import { closeCode, type ErrorCode, httpStatus } from '../src/errors.ts';
+import { NO_CREDIT } from '../src/ingest/credit.ts';
+import { Pipeline } from '../src/ingest/pipeline.ts';
+import { MAX_CREDIT_BYTES, MAX_CREDIT_MESSAGES } from '../src/limits.ts';
 import { decodeFrame, encodeErrorFrame } from '../src/protocol/frame.ts';
+import { encodeAck, encodeCredit, encodeFlow, encodeGap, encodeNack } from '../src/protocol/sluice-v1.ts';
+import { SCENARIOS } from './faults/scenarios/all.ts';
+import { freshName, rowsOf, testDatabase } from './support/connect.ts';
+import { FakeTimers } from './support/fake-timers.ts';
+import { NodeSqlite } from './support/node-sqlite.ts';
 import { benchTable, modesTable, optionsTable } from './support/readme-tables.ts';
 
 const readme = read('README.md');
 const protocol = read('PROTOCOL.md');
+const database = testDatabase('tcp');
+
+/** What a session of sluice.v1 is closed for. */
+const V1_CLOSES: readonly ErrorCode[] = [
+  'invalid_frame',
+  'invalid_hello',
+  'hello_required',
+  'hello_timeout',
+  'fenced',
+  'replaced',
+  'over_credit',
+  'shard_failed',
+  'shard_unavailable',
+  'slow_reader',
+];
 
 describe('README.md', () => {
   test('lists the ways of writing as they are', () => expect(readme).toContain(modesTable()));
@@ -23,6 +47,15 @@ describe('README.md', () => {
       .replace("'../../src/index.ts'", "'../src/index.ts'")
       .trim();
     expect(readme).toContain(shown);
+  });
+
+  test('names faults that the lab has', () => {
+    const section = readme.slice(readme.indexOf('## What is promised'), readme.indexOf('Not covered:'));
+    const rows = section.slice(section.indexOf('| promise | shown by |')).split('\n').slice(2);
+    const named = rows.flatMap((row) => [...(row.split('|')[2] ?? '').matchAll(/`([a-z-]+[a-z])`/g)]);
+    expect(named.length).toBeGreaterThan(20);
+    const known = SCENARIOS.map(({ name }) => name);
+    for (const [, name] of named) expect(known).toContain(name);
   });
 
   test('shows the client that a test has run', () => {
@@ -53,6 +86,74 @@ describe('PROTOCOL.md', () => {
   test('shows an error frame as the server sends it', () => {
     const { refusals, refusedCount } = decodeFrame('{"a":1}\n{"a":2}\nbad');
     expect(protocol).toContain(encodeErrorFrame(refusals, refusedCount));
+  });
+
+  test('has a conversation of sluice.v1 that a shard has in just that way', async () => {
+    const example = /```\n(→ [\s\S]*?)```/.exec(protocol)?.[1] ?? '';
+    // A frame begins at an arrow; what the client sends may go on in the lines below.
+    const frames = [...example.matchAll(/^([→←]) ([\s\S]*?)\n(?=[→←]| {2}closed)/gm)].map(
+      ([, who, text]) => ({
+        who,
+        text: (text as string).replaceAll(/^ {2}/gm, ''),
+      }),
+    );
+    expect(frames.map(({ who }) => who).join('')).toBe('→←→←→←←');
+    const welcome = JSON.parse(frames[1]?.text ?? '{}') as { producer: string; epoch: number };
+
+    const table = freshName('protocol');
+    const connection = await database.open();
+    await rowsOf(connection, createBenchTable(table, 'jsonb'));
+    const timers = new FakeTimers(welcome.epoch);
+    const pipeline = new Pipeline({
+      sink: benchSink({ table, column: 'jsonb', options: {} }),
+      openConnection: () => database.open(),
+      timers,
+      random: Math.random,
+      sqlite: new NodeSqlite(),
+    });
+    const said: string[] = [];
+    let closedWith: number | undefined;
+    const peer = {
+      send: (frame: string) => void said.push(frame),
+      close: (code: number) => {
+        closedWith = code;
+      },
+    };
+    const session = pipeline.openSession(peer, {
+      producer: welcome.producer,
+      protocol: 'sluice.v1',
+      nowMs: timers.now(),
+    });
+    for (const { who, text } of frames) {
+      if (who === '→') {
+        session.receive(text, timers.now());
+        timers.advance(2);
+      } else {
+        expect(said.shift()).toBe(text);
+        // What follows in the example comes after the messages are committed.
+        if (said.length === 0) {
+          pipeline.flush();
+          await pipeline.drained();
+        }
+      }
+    }
+    expect(said).toEqual([]);
+    expect(closedWith).toBe(Number(/closed with (\d+)/.exec(example)?.[1]));
+    expect(await rowsOf(connection, `select payload from sluice_bench_${table}`)).toHaveLength(2);
+  });
+
+  test('shows the frames of sluice.v1 as the server sends them', () => {
+    const credit = encodeCredit({ messages: MAX_CREDIT_MESSAGES, bytes: MAX_CREDIT_BYTES });
+    expect(protocol).toContain(encodeAck(1250, 1180, credit, true));
+    expect(protocol).toContain(encodeNack('invalid_json', false, '…', { from: 1232, to: 1232 }));
+    expect(protocol).toContain(encodeGap(1300, 1310));
+    expect(protocol).toContain(encodeFlow(encodeCredit(NO_CREDIT), 'outbox_full'));
+  });
+
+  test('lists the close codes that end a socket of sluice.v1', () => {
+    const listed = [...protocol.matchAll(/^\| (4\d{3}) \|/gm)].map(([, code]) => Number(code));
+    const codes = V1_CLOSES.map(closeCode);
+    expect(listed).toEqual([...new Set(codes)].toSorted());
   });
 
   test('gives every error its status', () => {

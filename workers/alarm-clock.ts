@@ -19,9 +19,14 @@ export class AlarmClock {
     this.#storage = storage;
   }
 
+  /** True while an alarm is expected to go off. */
+  isArmed(nowMs: number): boolean {
+    return this.#armedForMs + GRACE_MS > nowMs;
+  }
+
   /** Makes sure that the alarm goes off within `delayMs` of now, or a little later. */
   armWithin(delayMs: number, nowMs: number): void {
-    if (this.#armedForMs + GRACE_MS > nowMs) return;
+    if (this.isArmed(nowMs)) return;
     this.#armedForMs = nowMs + delayMs;
     // The write is part of this turn; a failure of the storage resets the object, nobody needs to wait for it here.
     void this.#storage.setAlarm(this.#armedForMs);

@@ -222,7 +222,8 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
     const nowMs = Date.now();
     // Where the client closed, its last frames count, though `readyState` is no longer OPEN when they come.
     this.#sessions.get(socket)?.receive(frame, nowMs);
-    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs, nowMs);
+    if (!this.#alarm.isArmed(nowMs) && this.#intake.isBusy)
+      this.#alarm.armWithin(this.#options.alarmMs, nowMs);
     this.#pauseIfDue(nowMs);
   }
 

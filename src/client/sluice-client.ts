@@ -505,13 +505,15 @@ export class SluiceClient {
   #ringMessages = 0;
   #ringBytes = 0;
 
-  // Where the batches stand on this connection: those before #storedIndex are stored, those before #cursor are sent.
+  // Where the batches stand on this connection: those before #cursor are sent on it, those before #storedIndex were
+  // acked on it as stored. What older connections sent counts for nothing (PROTOCOL.md, "Going on after a lost
+  // connection").
   #storedIndex = 0;
   #cursor = 0;
   #outMessages = 0;
   #outBytes = 0;
 
-  // Sequences. #stored is what this connection's server has; the others never go back.
+  // Sequences. #stored is what was acked as stored on this connection; the others never go back.
   #epoch: number | undefined;
   #numbered = 0;
   #sent = 0;
@@ -569,17 +571,19 @@ export class SluiceClient {
   #closeLimit: (() => void) | undefined;
   #closed: { report: CloseReport; error: SluiceError } | undefined;
 
-  #sentCount = 0;
-  #resentCount = 0;
-  #ackedCount = 0;
-  #refusedCount = 0;
-  #droppedCount = 0;
-  #restoredCount = 0;
-  #frameCount = 0;
-  #putOffCount = 0;
-  #gapCount = 0;
-  #connectionCount = 0;
-  #reconnectCount = 0;
+  readonly #counts = {
+    sent: 0,
+    resent: 0,
+    acked: 0,
+    refused: 0,
+    dropped: 0,
+    restored: 0,
+    frames: 0,
+    putOff: 0,
+    gaps: 0,
+    connections: 0,
+    reconnects: 0,
+  };
 
   constructor(options: SluiceClientOptions) {
     this.producer = producerName(options);
@@ -625,17 +629,7 @@ export class SluiceClient {
   /** A copy of the counters. */
   get stats(): ClientStats {
     return {
-      sent: this.#sentCount,
-      resent: this.#resentCount,
-      acked: this.#ackedCount,
-      refused: this.#refusedCount,
-      dropped: this.#droppedCount,
-      restored: this.#restoredCount,
-      frames: this.#frameCount,
-      putOff: this.#putOffCount,
-      gaps: this.#gapCount,
-      connections: this.#connectionCount,
-      reconnects: this.#reconnectCount,
+      ...this.#counts,
       unackedMessages: this.#ringMessages,
       unackedBytes: this.#ringBytes,
       waitingMessages: this.#waiting.length,
@@ -755,8 +749,8 @@ export class SluiceClient {
     }
     const length = this.#waiting.length;
     const bytes = this.#waiting.bytes;
-    const refused = this.#refusedCount;
-    const dropped = this.#droppedCount;
+    const refused = this.#counts.refused;
+    const dropped = this.#counts.dropped;
     this.#tickets.push(ticket);
     const next = this.#take(texts, 0, ticket);
     if (next < texts.length) {
@@ -764,7 +758,7 @@ export class SluiceClient {
         this.#ringMessages -= this.#waiting.length - length;
         this.#ringBytes -= this.#waiting.bytes - bytes;
         this.#waiting.truncate(length, bytes);
-        this.#refusedCount = refused;
+        this.#counts.refused = refused;
         this.#tickets.pop();
         reject(ticket, ringFullError());
         return;
@@ -772,7 +766,8 @@ export class SluiceClient {
       ticket.open = true;
       this.#blocked.push({ texts, next, ticket });
     }
-    if (this.#droppedCount > dropped) this.#emit({ type: 'dropped', messages: this.#droppedCount - dropped });
+    if (this.#counts.dropped > dropped)
+      this.#emit({ type: 'dropped', messages: this.#counts.dropped - dropped });
     this.#finishRefused(ticket);
     this.#passTickets();
     this.#schedule();
@@ -840,8 +835,8 @@ export class SluiceClient {
     while (at > 0 && (ticket.skipped[at - 1] as number) > index) at -= 1;
     ticket.skipped.splice(at, 0, index);
     refuse(ticket, index, code);
-    if (code === 'message_dropped') this.#droppedCount += 1;
-    else this.#refusedCount += 1;
+    if (code === 'message_dropped') this.#counts.dropped += 1;
+    else this.#counts.refused += 1;
   }
 
   /** Settles a call all of whose messages were refused or dropped. */
@@ -1020,10 +1015,10 @@ export class SluiceClient {
     this.#cursor += 1;
     this.#outMessages += sending.count;
     this.#outBytes += sending.bytes;
-    this.#frameCount += 1;
+    this.#counts.frames += 1;
     const isNew = Math.max(0, last - Math.max(this.#sent, sending.first - 1));
-    this.#sentCount += isNew;
-    this.#resentCount += sending.count - isNew;
+    this.#counts.sent += isNew;
+    this.#counts.resent += sending.count - isNew;
     this.#sent = Math.max(this.#sent, last);
     const isHandedOver = this.#transmit(
       connection,
@@ -1225,7 +1220,6 @@ export class SluiceClient {
   #welcome(connection: Connection, frame: Record<string, unknown>): void {
     const { epoch, limits } = frame;
     const stored = sequenceOf(frame.stored ?? frame.taken);
-    const committed = sequenceOf(frame.committed);
     const isResumed = this.#epoch !== undefined;
     if (
       stored === undefined ||
@@ -1239,7 +1233,7 @@ export class SluiceClient {
       return;
     }
     connection.welcomed = true;
-    this.#connectionCount += 1;
+    this.#counts.connections += 1;
     if (!isResumed) {
       this.#epoch = epoch;
       if (this.#storage !== undefined) {
@@ -1264,14 +1258,15 @@ export class SluiceClient {
     this.#putOffInARow = 0;
     this.#rewoundTo = 0;
     this.#flushDue = this.#flushes.length > 0;
-    // The client goes by what this server has, even where the last one had more of what is still in the ring.
-    this.#stored = Math.max(stored, this.#acked);
-    this.#storedIndex = this.#batchFrom(this.#stored + 1);
+    // All that was not acked goes out once more, even what the server says it has: the nack of a message that it refused
+    // may have been lost with the connection before, and comes again only when the message does.
+    this.#stored = this.#acked;
+    this.#storedIndex = this.#batchFrom(this.#acked + 1);
     this.#cursor = this.#storedIndex;
     this.#outMessages = 0;
     this.#outBytes = 0;
+    this.#shiftAcked();
     this.#awaitProgress();
-    this.#ack(stored, committed);
     this.#pump();
   }
 
@@ -1331,21 +1326,21 @@ export class SluiceClient {
 
   /** Takes over how far the server is. */
   #ack(reported: number | undefined, reportedCommitted: number | undefined): void {
-    // An ack for what was never sent covers nothing.
-    const committed = Math.min(reportedCommitted ?? 0, this.#sent);
-    const stored = Math.max(Math.min(reported ?? 0, this.#sent), committed);
+    // An ack covers nothing that was not sent on this connection.
+    const sent = (this.#batches.at(this.#cursor)?.first ?? this.#numbered + 1) - 1;
+    const committed = Math.min(reportedCommitted ?? 0, sent);
+    const stored = Math.max(Math.min(reported ?? 0, sent), committed);
     const isProgress = stored > this.#stored;
     if (isProgress) {
       this.#outSinceMs = this.#timers.now();
       const index = this.#batchFrom(stored + 1);
-      for (let at = this.#storedIndex; at < Math.min(index, this.#cursor); at += 1) {
+      for (let at = this.#storedIndex; at < index; at += 1) {
         const { count, bytes } = this.#batchAt(at);
         this.#outMessages -= count;
         this.#outBytes -= bytes;
       }
       this.#stored = stored;
       this.#storedIndex = index;
-      this.#cursor = Math.max(this.#cursor, index);
       this.#putOffInARow = 0;
       this.#rewoundTo = 0;
       this.#letGo();
@@ -1367,19 +1362,28 @@ export class SluiceClient {
         settled -= 1;
       }
     }
-    this.#ackedCount += settled;
+    this.#counts.acked += settled;
     this.#acked = acked;
-    for (let batch = this.#batches.at(0); batch !== undefined; batch = this.#batches.at(0)) {
-      if (batch.first + batch.count - 1 > acked) break;
+    this.#shiftAcked();
+    this.#popTickets();
+    this.#runStorage();
+    this.#admitBlocked();
+  }
+
+  /** Takes the batches that are acked out of the ring. */
+  #shiftAcked(): void {
+    let batch = this.#batches.at(0);
+    while (batch !== undefined && batch.first + batch.count - 1 <= this.#acked) {
       this.#batches.shift();
       this.#cursor -= 1;
       this.#storedIndex -= 1;
       this.#ringMessages -= batch.count;
       this.#ringBytes -= batch.bytes;
+      batch = this.#batches.at(0);
     }
-    this.#popTickets();
-    this.#runStorage();
-    this.#admitBlocked();
+    // Sequences that a server was ahead by are in no batch, and no ack need come for them.
+    this.#acked = Math.max(this.#acked, (batch?.first ?? this.#numbered + 1) - 1);
+    this.#stored = Math.max(this.#stored, this.#acked);
   }
 
   #nack(connection: Connection, frame: Record<string, unknown>): void {
@@ -1390,36 +1394,43 @@ export class SluiceClient {
     const event: ClientEvent = { type: 'nack', code, temporary: isTemporary, message };
     if (isSequence(from)) event.from = from;
     if (isSequence(to)) event.to = to;
+    if (!isTemporary && isSequence(from) && isSequence(to)) {
+      const refusal = REFUSAL_CODES.find((refusalCode) => refusalCode === code) ?? 'message_refused';
+      const last = Math.min(to, this.#numbered);
+      let isNews = false;
+      for (let sequence = Math.max(from, this.#acked + 1); sequence <= last; sequence += 1) {
+        if (this.#refuseSequence(sequence, refusal)) isNews = true;
+      }
+      // What is sent again after a lost connection is refused again.
+      if (isNews) this.#emit(event);
+      return;
+    }
     this.#emit(event);
     if (isTemporary) {
       this.#putOff(isSequence(from) ? from : this.#stored + 1);
       return;
     }
-    if (!isSequence(from) || !isSequence(to)) {
-      const known = FRAME_CODES.find((frameCode) => frameCode === code) ?? 'invalid_frame';
-      this.#protocolError(
-        connection,
-        known,
-        `The server could not read a frame: ${message === '' ? code : message}`,
-      );
-      return;
-    }
-    const refusal = REFUSAL_CODES.find((refusalCode) => refusalCode === code) ?? 'message_refused';
-    const last = Math.min(to, this.#numbered);
-    for (let sequence = Math.max(from, this.#acked + 1); sequence <= last; sequence += 1) {
-      this.#refuseSequence(sequence, refusal);
-    }
+    const known = FRAME_CODES.find((frameCode) => frameCode === code) ?? 'invalid_frame';
+    this.#protocolError(
+      connection,
+      known,
+      `The server could not read a frame: ${message === '' ? code : message}`,
+    );
   }
 
-  /** Settles one message. It stays in the ring until it is acked, since its sequence may have to be sent again. */
-  #refuseSequence(sequence: number, code: ClientErrorCode): void {
-    if (this.#refused.has(sequence)) return;
+  /**
+   * Settles one message; false where it was settled so before. It stays in the ring until it is acked, since its sequence
+   * may have to be sent again.
+   */
+  #refuseSequence(sequence: number, code: ClientErrorCode): boolean {
+    if (this.#refused.has(sequence)) return false;
     this.#refused.add(sequence);
-    this.#refusedCount += 1;
+    this.#counts.refused += 1;
     const ticket = this.#ticketOf(sequence);
-    if (ticket === undefined || ticket.done) return;
+    if (ticket === undefined || ticket.done) return true;
     refuse(ticket, indexInCall(ticket, sequence - ticket.first), code);
     this.#finishRefused(ticket);
+    return true;
   }
 
   #ticketOf(sequence: number): Ticket | undefined {
@@ -1439,7 +1450,7 @@ export class SluiceClient {
 
   /** The server has no room for a batch: it goes out again when there is some, or when it has waited. */
   #putOff(from: number): void {
-    this.#putOffCount += 1;
+    this.#counts.putOff += 1;
     // The batches behind this one come as gaps to where the client has gone back already.
     if (this.#rewind(from)) this.#rewoundTo = from;
     else if (this.#hold !== undefined) return;
@@ -1465,13 +1476,15 @@ export class SluiceClient {
   #gap(connection: Connection, frame: Record<string, unknown>): void {
     const { expected, got } = frame;
     if (!isSequence(expected)) return;
-    this.#gapCount += 1;
+    this.#counts.gaps += 1;
     this.#emit({ type: 'gap', expected, got: sequenceOf(got) ?? 0 });
     // Every batch behind the gap is answered with one: the first of them says it all.
     if (expected === this.#rewoundTo) return;
-    if (expected <= this.#stored) {
-      // It has forgotten what it stored. Its next welcome says how far back it went.
-      this.#giveUp(connection, 'The server expects what it has stored already');
+    const batch = expected > this.#stored ? this.#batches.at(this.#batchFrom(expected)) : undefined;
+    if (batch?.first !== expected) {
+      // It has forgotten what it acked, or it was ahead and wants what this client never had. The hello of the next
+      // connection says where this client stands.
+      this.#giveUp(connection, 'The server expects what this client does not have');
       return;
     }
     this.#rewoundTo = expected;
@@ -1576,7 +1589,7 @@ export class SluiceClient {
       this.#end(undefined, false);
       return;
     }
-    this.#reconnectCount += 1;
+    this.#counts.reconnects += 1;
     // One that lived for a while was no failure, though nothing may have been sent on it.
     if (connection?.welcomed === true && this.#timers.now() - connection.openedMs > HANDSHAKE_LIMIT_MS) {
       this.#failures = 0;
@@ -1691,7 +1704,7 @@ export class SluiceClient {
       this.#sent = this.#numbered;
       const restored = this.#numbered - this.#acked;
       if (restored > 0) {
-        this.#restoredCount = restored;
+        this.#counts.restored = restored;
         const ticket = newTicket('restored', restored, ignore, ignore);
         ticket.numbered = restored;
         ticket.first = this.#acked + 1;
@@ -1809,9 +1822,9 @@ export class SluiceClient {
     }
     const report: CloseReport = {
       unacked,
-      acked: this.#ackedCount,
-      refused: this.#refusedCount,
-      dropped: this.#droppedCount,
+      acked: this.#counts.acked,
+      refused: this.#counts.refused,
+      dropped: this.#counts.dropped,
       timedOut,
     };
     if (error !== undefined) report.code = error.code;

@@ -18,6 +18,8 @@ export interface Peer {
 export interface SessionMemory {
   epoch: number;
   ack: AckLevel;
+  /** True once the client had sent everything again that it had not seen acked. */
+  isCaughtUp: boolean;
 }
 
 /** One socket's talk with the shard. */

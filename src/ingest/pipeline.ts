@@ -105,6 +105,8 @@ export class Pipeline implements Intake {
   #recovered = 0;
   /** Sessions that get an ack once the group is stored. */
   readonly #toAck = new Set<V1Session>();
+  /** Producers whose last sequences were refused, which nothing tells of before their rows are written. */
+  readonly #usedUp = new Set<Producer>();
   #groupSinceMs: number | undefined;
   #groupMs: number;
   #isGroupTimerSet = false;
@@ -222,15 +224,42 @@ export class Pipeline implements Intake {
     this.producers.release(producer);
   }
 
-  /** Acks a session with the group that is being gathered. */
-  ackSoon(session: V1Session): void {
-    this.#toAck.add(session);
-    this.#openGroup(this.timers.now());
+  /** The producer was looked at for a client that is not welcome. */
+  dismiss(producer: Producer | undefined): void {
+    if (producer !== undefined && !this.#sessions.has(producer)) this.producers.release(producer);
   }
 
-  /** What each session may have on its way. */
-  get credit(): Credit {
-    return creditOf(this.#room(), Math.max(1, this.#sessions.size));
+  /**
+   * Acks a session with the group that is being gathered. Stores nothing by itself: it is also called in the middle of a
+   * settling.
+   */
+  ackSoon(session: V1Session): void {
+    this.#toAck.add(session);
+    if (this.#groupSinceMs === undefined) this.#openGroup(this.timers.now());
+  }
+
+  /** What each session may have on its way. Who is told that it is nothing hears of it again once there is room. */
+  grant(): Credit {
+    const credit = creditOf(this.#room(), Math.max(1, this.#sessions.size));
+    if (credit.bytes === 0) this.#hasSessionWithoutCredit = true;
+    return credit;
+  }
+
+  /** Tells a session whose batch found no room what it may send instead. */
+  restrain(session: V1Session): void {
+    session.sendFlow(this.grant(), this.hasOutbox ? 'outbox_full' : 'memory_full');
+  }
+
+  /** True where a session may have been told that there is no credit; it will hear of it once there is room. */
+  mayLackCredit(): boolean {
+    const isShort = !this.#hasRoomAgain();
+    if (isShort) this.#hasSessionWithoutCredit = true;
+    return isShort;
+  }
+
+  #hasRoomAgain(): boolean {
+    const { rows, maxRows, bytes, maxBytes } = this.#room();
+    return rows <= maxRows * CREDIT_RETURNS_AT && bytes <= maxBytes * CREDIT_RETURNS_AT;
   }
 
   #room(): Room {
@@ -290,34 +319,35 @@ export class Pipeline implements Intake {
 
   /** Adds messages of one producer, with sequences that follow each other; call `afterGather` once a frame is done. */
   gather(producer: Producer, firstSequence: number, chunk: Chunk, receivedAtMs: number): void {
-    const { lane, flusher } = this.#laneOf(producer.name);
+    const { lane, flusher } = this.#laneOf(producer);
     lane.gather(producer, firstSequence, chunk, receivedAtMs);
     if (!this.hasOutbox) flusher.notify();
   }
 
-  /** Starts what is due after a frame's messages were gathered. */
-  afterGather(nowMs: number): void {
-    if (this.hasOutbox) this.#openGroup(nowMs);
+  /** The last sequences of a producer were refused: they are used up for good once what is in front is stored. */
+  useUp(producer: Producer): void {
+    if (!this.hasOutbox) return;
+    producer.isChanged = true;
+    this.#usedUp.add(producer);
   }
 
-  // Opens a group, or closes it where it has the size or the age: a flood keeps timers from going off, so every frame
-  // looks at the clock.
+  /** Starts what is due after a frame's messages were gathered, or a session is to be acked. */
+  afterGather(nowMs: number): void {
+    if (this.hasOutbox) this.#openGroup(nowMs);
+    this.#closeGroupIfDue(nowMs);
+  }
+
   #openGroup(nowMs: number): void {
-    const groupMs = this.#groupMs;
-    if (this.#groupSinceMs === undefined) {
-      this.#groupSinceMs = nowMs;
-      if (!this.#isGroupTimerSet) this.#setGroupTimer(groupMs);
-      if (groupMs > 0) return;
-    }
-    if (nowMs - this.#groupSinceMs >= groupMs && groupMs > 0) this.storeGroup();
-    else {
-      for (const { lane } of this.#lanes) {
-        if (lane.gatheredCharacters >= GROUP_CHARACTERS || lane.gatheredRows >= GROUP_ROWS) {
-          this.storeGroup();
-          return;
-        }
-      }
-    }
+    if (this.#groupSinceMs !== undefined) return;
+    this.#groupSinceMs = nowMs;
+    if (!this.#isGroupTimerSet) this.#setGroupTimer(this.#groupMs);
+  }
+
+  // A flood keeps timers from going off, so every frame looks at the clock, and at the size.
+  #closeGroupIfDue(nowMs: number): void {
+    if (this.#groupSinceMs === undefined) return;
+    const isOld = this.#groupMs > 0 && nowMs - this.#groupSinceMs >= this.#groupMs;
+    if (isOld || this.#lanes.some(({ lane }) => isLarge(lane))) this.storeGroup();
   }
 
   // The timer is not moved for each group: one that is early looks at the clock and waits for the rest.
@@ -332,10 +362,13 @@ export class Pipeline implements Intake {
     });
   }
 
-  /** Stores what was gathered, and acks it in the same turn: the acks leave when the rows are durable. */
-  storeGroup(): void {
-    if (this.#groupSinceMs === undefined) return;
-    this.#groupSinceMs = undefined;
+  /**
+   * Stores what was gathered, and acks it in the same turn: the acks leave when the rows are durable.
+   *
+   * @returns false where the storage failed, and nothing was acked
+   */
+  storeGroup(): boolean {
+    if (this.#groupSinceMs === undefined) return true;
     try {
       if (this.hasOutbox) {
         this.#failpoints.hit('before_outbox_write');
@@ -347,13 +380,23 @@ export class Pipeline implements Intake {
           flusher.notify();
         }
         this.#groupMs = nextGroupMs(rows, this.#sink.options.groupMs);
+        if (this.#usedUp.size > 0) this.#storeUsedUp();
         this.#failpoints.hit('after_outbox_write');
       }
     } catch (error) {
       this.#failStorage(error);
-      return;
+      return false;
     }
+    this.#groupSinceMs = undefined;
     this.#sendAcks();
+    return true;
+  }
+
+  #storeUsedUp(): void {
+    const producers = [...this.#usedUp];
+    this.producers.useUp(producers, this.timers.now());
+    this.#usedUp.clear();
+    for (const producer of producers) this.dismiss(producer);
   }
 
   #failStorage(error: unknown): void {
@@ -364,27 +407,27 @@ export class Pipeline implements Intake {
 
   #sendAcks(): void {
     if (this.#toAck.size === 0) return;
-    const { credit } = this;
+    const credit = this.grant();
     const creditText = encodeCredit(credit);
-    if (credit.bytes === 0) this.#hasSessionWithoutCredit = true;
     const sessions = [...this.#toAck];
     this.#toAck.clear();
     for (const session of sessions) session.sendAck(credit, creditText);
   }
 
   #onCommitted(producer: Producer): void {
-    this.#sessions.get(producer)?.onCommitted();
+    const session = this.#sessions.get(producer);
+    if (session !== undefined) session.onCommitted();
+    else this.producers.release(producer);
   }
 
   // After a batch: acks that waited for it leave at once, and clients without credit hear of the room.
   #afterFlush(): void {
     for (const resolve of this.#progressWaiters.splice(0)) resolve();
     if (this.#toAck.size > 0) this.storeGroup();
-    if (!this.#hasSessionWithoutCredit) return;
-    const { rows, maxRows, bytes, maxBytes } = this.#room();
-    if (rows > maxRows * CREDIT_RETURNS_AT || bytes > maxBytes * CREDIT_RETURNS_AT) return;
+    if (!this.#hasSessionWithoutCredit || !this.#hasRoomAgain()) return;
     this.#hasSessionWithoutCredit = false;
-    const { credit } = this;
+    const credit = this.grant();
+    if (credit.bytes === 0) return;
     for (const session of this.#sessions.values()) {
       if (session.hasNoCredit) session.sendFlow(credit, 'room');
     }
@@ -459,9 +502,15 @@ export class Pipeline implements Intake {
         `The shard's storage is in the past: the database has its messages up to ${position}, and the shard knows of ${tail}. ${RESUME}`,
       );
     }
-    const settledRows = outbox.advanceTo(position > head ? position : head);
-    outbox.fenceAt(position);
-    return { state: 'moved', settledRows };
+    try {
+      const settledRows = outbox.advanceTo(position > head ? position : head);
+      outbox.fenceAt(position);
+      return { state: 'moved', settledRows };
+    } catch (error) {
+      // Thrown on, it would pass for a failure of the database, and the batch be put back into a lane that has moved.
+      this.#failStorage(error);
+      return { state: 'moved', settledRows: 0 };
+    }
   }
 
   #condemn(lane: Lane, message: MessageBatch, error: unknown): boolean {
@@ -481,7 +530,7 @@ export class Pipeline implements Intake {
     if (!isKept) return false;
     // In the same step of storage: the message is among the dead letters, or still in the outbox.
     lane.bury(message);
-    const known = epoch === RAW_EPOCH ? undefined : this.producers.find(producer);
+    const known = epoch === RAW_EPOCH ? undefined : this.producers.peek(producer);
     if (known !== undefined) this.#sessions.get(known)?.sendDead(epoch, sequence, reason);
     return true;
   }
@@ -496,8 +545,9 @@ export class Pipeline implements Intake {
       this.#received += 1;
       const plain = [!/[\\\p{Cc}]/u.test(payload)];
       this.gather(carrier, sequence, { payloads: [payload], plain, text: payload }, receivedAtMs);
+      // Together they may be larger than a row of the outbox can be.
+      this.afterGather(nowMs);
     }
-    this.afterGather(nowMs);
     this.storeGroup();
   }
 
@@ -622,8 +672,13 @@ export class Pipeline implements Intake {
     };
   }
 
-  #laneOf(producer: string): LaneOfShard {
-    return this.#lanes[this.#openLanes === 1 ? 0 : shardOf(producer, this.#openLanes)] as LaneOfShard;
+  // A producer with messages in another lane, as after a deployment with another number of connections, stays there until
+  // they are settled: younger ones would be written before them, and be acked as if those were.
+  #laneOf(producer: Producer): LaneOfShard {
+    const { name, isTracked, pendingRuns, run } = producer;
+    const isBound = isTracked && (pendingRuns > 0 || run !== undefined);
+    if (!isBound) producer.lane = this.#openLanes === 1 ? 0 : shardOf(name, this.#openLanes);
+    return this.#lanes[producer.lane] as LaneOfShard;
   }
 
   #hasRoomFor(payloads: readonly string[]): boolean {
@@ -642,6 +697,10 @@ const MAX_GROUP_MS = 20;
 // 50,000 messages a second, all groups have the time that the sink asks for.
 function nextGroupMs(rows: number, groupMs: number): number {
   return Math.max(groupMs, Math.min(MAX_GROUP_MS, rows / GROWING_GROUP_ROWS_PER_MS));
+}
+
+function isLarge({ gatheredCharacters, gatheredRows }: Lane): boolean {
+  return gatheredCharacters >= GROUP_CHARACTERS || gatheredRows >= GROUP_ROWS;
 }
 
 const RESUME = 'Nothing is written before an operator resumes the shard';

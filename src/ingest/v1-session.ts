@@ -4,6 +4,7 @@ import { closeCode, type ErrorCode } from '../errors.ts';
 import {
   HELLO_TIME_LIMIT_MS,
   MAX_BAD_FRAMES,
+  MAX_CREDIT_BYTES,
   MAX_OVER_CREDIT,
   MAX_UNCONFIRMED_BYTES,
   PING_AFTER_BYTES,
@@ -27,12 +28,16 @@ import {
   readBatchBody,
   readClientFrame,
 } from '../protocol/sluice-v1.ts';
+import { NO_CREDIT } from './credit.ts';
 import type { Peer, Session, SessionMemory } from './intake.ts';
 import type { Pipeline } from './pipeline.ts';
-import type { Producer } from './producer.ts';
+import { type Producer, settledUpTo } from './producer.ts';
 
 /** How far beyond the last credit a client may be before its batches are refused: what was on its way. */
 const CREDIT_SLACK = 1.25;
+
+/** An epoch above which there is none. */
+const MAX_EPOCH = Number.MAX_SAFE_INTEGER;
 
 export class V1Session implements Session {
   readonly protocol = 'sluice.v1';
@@ -43,6 +48,10 @@ export class V1Session implements Session {
   #producer: Producer | undefined;
   #ack: AckLevel = 'stored';
   #isClosed = false;
+  /** How far the client's messages came on this connection. Acks cover nothing beyond: their nacks are still to be told. */
+  #heard = 0;
+  /** True once everything came that the shard had before this connection. */
+  #isCaughtUp = false;
   #isLeaving = false;
   #cancelHelloLimit: (() => void) | undefined;
   #badFrames = 0;
@@ -74,7 +83,8 @@ export class V1Session implements Session {
   }
 
   get memory(): SessionMemory | undefined {
-    return this.#producer === undefined ? undefined : { epoch: this.#producer.epoch, ack: this.#ack };
+    if (this.#producer === undefined) return undefined;
+    return { epoch: this.#producer.epoch, ack: this.#ack, isCaughtUp: this.#isCaughtUp };
   }
 
   get isWelcome(): boolean {
@@ -91,16 +101,22 @@ export class V1Session implements Session {
   }
 
   /** Goes on after a hibernation; the client has noticed nothing. */
-  wake({ epoch, ack }: SessionMemory): void {
+  wake({ epoch, ack, isCaughtUp }: SessionMemory): void {
     this.#cancelHelloLimit?.();
     const producer = this.#pipeline.producers.find(this.#name);
-    if (producer === undefined || producer.epoch !== epoch) {
-      this.close('shard_unavailable', 'The shard has forgotten this producer: connect again');
+    if (producer === undefined || producer.epoch !== epoch || !isCaughtUp) {
+      this.#pipeline.dismiss(producer);
+      this.close('shard_unavailable', 'The shard has forgotten where this producer stood: connect again');
       return;
     }
     this.#ack = ack;
     this.#producer = producer;
+    this.#heard = producer.nextSequence - 1;
+    this.#isCaughtUp = true;
     this.#pipeline.welcome(producer, this);
+    if (!this.#pipeline.mayLackCredit()) return;
+    this.#credit = NO_CREDIT;
+    this.#lastWindowBytes = MAX_CREDIT_BYTES;
   }
 
   receive(frame: string | ArrayBuffer, nowMs: number): void {
@@ -111,7 +127,8 @@ export class V1Session implements Session {
     }
     const read = readClientFrame(frame);
     if (this.#producer === undefined && read.t !== 'hello') {
-      this.close('hello_required', 'The first frame has to be {"t":"hello"}');
+      if (read.t === 'bad' && read.code === 'invalid_hello') this.close('invalid_hello', read.message);
+      else this.close('hello_required', 'The first frame has to be {"t":"hello"}');
       return;
     }
     switch (read.t) {
@@ -122,7 +139,7 @@ export class V1Session implements Session {
         this.#takeHello(read, nowMs);
         break;
       case 'bad':
-        this.#refuseFrame(read.code, read.message);
+        this.#refuseFrame(read.code === 'invalid_hello' ? 'invalid_frame' : read.code, read.message);
         break;
       case 'pong':
         if (read.id === this.#pingId && this.#pingedAtBytes !== undefined) {
@@ -162,6 +179,12 @@ export class V1Session implements Session {
       this.close('invalid_hello', 'This sink has no outbox (durability: memory): ack is none or committed');
       return;
     }
+    // The session before, if there is one, is acked what it sent before anything changes; and what is welcomed as stored
+    // has to be.
+    if (!pipeline.storeGroup()) {
+      this.close('shard_unavailable', 'The shard cannot write its outbox: try again later');
+      return;
+    }
     const known = pipeline.producers.find(this.#name);
     if (known === undefined && pipeline.producers.isFull) {
       this.close('shard_unavailable', 'The shard has no room for another producer: try again later');
@@ -177,9 +200,10 @@ export class V1Session implements Session {
       // What the client was promised and the shard does not have: said, and gone on behind it.
       if (next !== undefined && next > known.nextSequence) {
         missing = { from: known.nextSequence, to: next - 1 };
-        producer = pipeline.producers.begin(this.#name, current, next, nowMs);
+        pipeline.producers.useUp([known], nowMs, next);
       }
-    } else if (epoch !== undefined && epoch <= current) {
+    } else if ((epoch ?? current) <= current && (epoch !== undefined || current === MAX_EPOCH)) {
+      pipeline.dismiss(known);
       this.close('fenced', `fenced: the current epoch is ${current}`);
       return;
     } else {
@@ -190,11 +214,9 @@ export class V1Session implements Session {
     this.#cancelHelloLimit?.();
     this.#ack = ack;
     this.#producer = producer;
-    // A group that is being gathered may hold messages of the session before: the watermark has to be durable.
-    pipeline.storeGroup();
     pipeline.welcome(producer, this);
-    this.#onRemember?.({ epoch: producer.epoch, ack });
-    const credit = pipeline.credit;
+    this.#hear(producer, resume ? (next as number) - 1 : 0);
+    const credit = pipeline.grant();
     this.#noteCredit(credit);
     this.#send(
       encodeWelcome(
@@ -204,7 +226,7 @@ export class V1Session implements Session {
           known: isKnown,
           ack,
           taken: producer.nextSequence - 1,
-          committed: producer.committed,
+          committed: settledUpTo(producer),
           missing,
           credit,
           maxMessageBytes: pipeline.maxMessageBytes,
@@ -222,9 +244,9 @@ export class V1Session implements Session {
     const last = seq + n - 1;
     pipeline.countReceived(n);
     producer.isKnown = true;
-    if (seq > expected) {
+    if (seq > this.#heard + 1) {
       pipeline.countRefused('gap', n);
-      this.#send(encodeGap(expected, seq));
+      this.#send(encodeGap(this.#heard + 1, seq));
       return;
     }
     const skipped = Math.min(n, expected - seq);
@@ -240,12 +262,19 @@ export class V1Session implements Session {
     pipeline.countDuplicate(skipped);
     const taken = n - skipped;
     if (taken === 0) {
+      this.#hear(producer, last);
       this.#nackRefused(seq, body.refused);
       pipeline.ackSoon(this);
+      pipeline.afterGather(nowMs);
       return;
     }
     const refusal = this.#overrun(frame.length) ?? pipeline.refusalOf(body.payloads);
     if (refusal !== undefined) {
+      this.#nackRefused(
+        seq,
+        body.refused.filter(({ offset }) => offset < skipped),
+      );
+      this.#hear(producer, expected - 1);
       pipeline.countRefused(refusal, taken);
       this.#send(
         encodeNack(refusal, true, 'Nothing of it was taken: send it again when the credit allows', {
@@ -253,14 +282,29 @@ export class V1Session implements Session {
           to: last,
         }),
       );
-      this.#countOverCredit(refusal);
+      if (refusal === 'buffer_full') pipeline.restrain(this);
+      else this.#countOverCredit();
       return;
     }
     this.#gather(producer, header, skipped, body, nowMs);
-    this.#nackRefused(seq, body.refused);
     producer.nextSequence = last + 1;
-    pipeline.ackSoon(this);
+    this.#hear(producer, last);
+    if (body.refused.at(-1)?.offset === n - 1) pipeline.useUp(producer);
+    // The nacks before the ack that covers them; and all that the shard has to know before the nacks, since they may be
+    // the end of a client that does not read.
+    this.#nackRefused(seq, body.refused);
+    if (!this.#isClosed) pipeline.ackSoon(this);
     pipeline.afterGather(nowMs);
+  }
+
+  // What a client sends again after a resume is acked as it comes: an ack of all that is stored would cover messages
+  // whose nacks are still to be told.
+  #hear(producer: Producer, upTo: number): void {
+    this.#heard = Math.max(this.#heard, upTo);
+    const isCaughtUp = this.#heard >= producer.nextSequence - 1;
+    if (this.#isCaughtUp && isCaughtUp) return;
+    this.#isCaughtUp = isCaughtUp;
+    this.#onRemember?.(this.memory as SessionMemory);
   }
 
   // Refused messages use up their sequences, so the others become several runs.
@@ -319,8 +363,7 @@ export class V1Session implements Session {
       : undefined;
   }
 
-  #countOverCredit(refusal: string): void {
-    if (refusal !== 'over_credit') return;
+  #countOverCredit(): void {
     this.#overCredit += 1;
     if (this.#overCredit >= MAX_OVER_CREDIT) {
       this.close('over_credit', 'Far beyond the credit: wait for the flow frame that grants some');
@@ -348,10 +391,18 @@ export class V1Session implements Session {
     if (this.#isClosed || producer === undefined) return;
     this.#noteCredit(credit);
     const taken = producer.nextSequence - 1;
-    this.#send(encodeAck(taken, producer.committed, creditText, this.#pipeline.hasOutbox));
-    if (!this.#isLeaving) return;
-    const isDone = this.#ack === 'stored' || producer.committed >= taken || producer.pendingRuns === 0;
-    if (!isDone) return;
+    const committed = settledUpTo(producer);
+    this.#send(
+      encodeAck(
+        Math.min(taken, this.#heard),
+        Math.min(committed, this.#heard),
+        creditText,
+        this.#pipeline.hasOutbox,
+      ),
+    );
+    // A client that does not read was closed by that.
+    if (this.#isClosed || !this.#isLeaving) return;
+    if (this.#ack !== 'stored' && committed < taken) return;
     this.#send('{"t":"bye"}');
     this.#isClosed = true;
     this.#peer.close(1000, 'bye');

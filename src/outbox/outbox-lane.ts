@@ -93,6 +93,8 @@ export class OutboxLane implements Lane {
   /** Behind the last message that memory holds, or held. */
   #loaded: bigint;
   #tail: bigint;
+  /** From head to tail. Every frame asks for it, and arithmetic of `bigint` would be felt. */
+  #unsettledRows = 0;
   /** The last known position of the checkpoint in Postgres; null before the first batch. */
   #fence: bigint | null;
   /** Ends of the batches that were cut and are not settled. */
@@ -161,6 +163,11 @@ export class OutboxLane implements Lane {
       if (end > this.#tail) this.#tail = end;
     }
     this.#countSpilled();
+    this.#countUnsettled();
+  }
+
+  #countUnsettled(): void {
+    this.#unsettledRows = Number(this.#tail - this.#ledger.head);
   }
 
   // The headers of all groups from a position on, in lots: an outbox may hold hundreds of thousands.
@@ -218,7 +225,7 @@ export class OutboxLane implements Lane {
   }
 
   get rows(): number {
-    return Number(this.#tail - this.#ledger.head) + this.#gatheredRows;
+    return this.#unsettledRows + this.#gatheredRows;
   }
 
   /** What memory holds: messages, and the marks of their runs. */
@@ -325,6 +332,7 @@ export class OutboxLane implements Lane {
       });
     }
     this.#tail = end;
+    this.#unsettledRows += rows;
     if (fits) {
       (this.#ledger.last as RunMark).groupBytes = bytes;
       this.#loaded = end;
@@ -375,6 +383,7 @@ export class OutboxLane implements Lane {
   #settle(batch: MessageBatch): void {
     this.#memory.settle(batch);
     this.#ledger.settle(batch.position, batch.position + BigInt(rowsOf(batch)));
+    this.#countUnsettled();
     this.#cuts = this.#cuts.filter((cut) => cut > this.#ledger.head);
   }
 
@@ -529,6 +538,7 @@ export class OutboxLane implements Lane {
     this.#cuts = [];
     this.#recuts = [];
     this.#ledger.restart(position);
+    this.#countUnsettled();
     this.#memory = new MemoryBuffer(position);
     this.#loaded = this.#startOfGroupAt(position);
     this.#countSpilled();

@@ -2,7 +2,7 @@
 
 import type { IntakeStats } from '../../src/ingest/intake.ts';
 import type { Entry } from './ledger.ts';
-import { keyOf, nameOf, type StoredMessage } from './message.ts';
+import { keyOf, nameOf, POISON, type StoredMessage } from './message.ts';
 
 /** A shard's figures at some moment. A shard that was started anew counts from zero, and has another `sinceMs`. */
 export type Scrape = IntakeStats & { sinceMs: number };
@@ -50,6 +50,10 @@ const EXAMPLES = 3;
 export function judge({ entries, rows, deadLetters, scrapes, bounds }: Evidence): Verdict {
   const faults = new Faults();
   const byKey = new Map(entries.map((entry) => [keyOf(entry), entry]));
+  const entryOf = (payload: string): Entry | undefined => {
+    const name = nameOf(payload);
+    return name === undefined ? undefined : byKey.get(keyOf(name));
+  };
   const places = new Map<Entry, number>();
   const deadEntries = new Set<Entry>();
 
@@ -57,14 +61,19 @@ export function judge({ entries, rows, deadLetters, scrapes, bounds }: Evidence)
     ...rows.map((message) => ({ where: 'row', message })),
     ...deadLetters.map((message) => ({ where: 'dead letter', message })),
   ]) {
-    const name = nameOf(message.payload);
-    const entry = name === undefined ? undefined : byKey.get(keyOf(name));
+    const entry = entryOf(message.payload);
     if (entry === undefined) {
       faults.add('altered', `a ${where} that nobody sent: ${message.payload.slice(0, 120)}`);
       continue;
     }
     places.set(entry, (places.get(entry) ?? 0) + 1);
-    if (where === 'dead letter') deadEntries.add(entry);
+    if (where === 'dead letter') {
+      deadEntries.add(entry);
+      if (!message.payload.includes(POISON))
+        faults.add('condemned', `${keyOf(entry)} is a dead letter, and nothing is wrong with it`);
+    }
+    if (entry.decision?.act === 'dropped')
+      faults.add('altered', `${keyOf(entry)} was dropped by an operator, and is there as a ${where}`);
     const difference = differenceOf(entry, message);
     if (difference !== undefined) faults.add('altered', `${keyOf(entry)} as a ${where}: ${difference}`);
   }
@@ -76,15 +85,22 @@ export function judge({ entries, rows, deadLetters, scrapes, bounds }: Evidence)
       faults.add('altered', `${keyOf(entry)} is there, though it was refused (${outcome.code})`);
   }
   for (const entry of entries) {
-    const { outcome } = entry;
+    const { outcome, decision } = entry;
     const isDead = outcome.state === 'refused' && outcome.code === 'dead_letter';
-    if (outcome.state === 'acked' && !places.has(entry))
+    if (decision?.act === 'dropped') continue;
+    if (decision?.act === 'retried' && !places.has(entry))
+      faults.add('lost', `${keyOf(entry)} was retried by an operator, and is nowhere`);
+    else if (outcome.state === 'acked' && !places.has(entry))
       faults.add('lost', `${keyOf(entry)} was acked (${outcome.level}, ${placeOf(outcome)}), and is nowhere`);
-    if (isDead && !deadEntries.has(entry))
+    if (isDead && decision === undefined && !deadEntries.has(entry))
       faults.add('lost', `${keyOf(entry)} was said to be a dead letter, and is none`);
     if (outcome.state === 'sent') faults.add('unanswered', `${keyOf(entry)} was never answered`);
   }
-  findDisorder(rows, faults);
+  findDisorder(
+    // An operator who retries a dead letter gives its order up.
+    rows.filter(({ payload }) => entryOf(payload)?.decision === undefined),
+    faults,
+  );
   findMiscounts({ rows, deadLetters, scrapes, bounds }, faults);
 
   return {
@@ -107,7 +123,9 @@ function placeOf({ epoch, sequence }: { epoch: number; sequence: number | undefi
 }
 
 /** How a stored message differs from what was sent and promised. */
-function differenceOf({ text, producer, outcome }: Entry, stored: StoredMessage): string | undefined {
+function differenceOf(entry: Entry, stored: StoredMessage): string | undefined {
+  const { producer, outcome, decision } = entry;
+  const text = decision?.act === 'retried' ? decision.text : entry.text;
   if (stored.payload !== text) return `${text.slice(0, 120)} became ${stored.payload.slice(0, 120)}`;
   if (stored.producer !== producer) return `under the producer ${stored.producer}`;
   if (outcome.state !== 'acked' || outcome.sequence === undefined) return undefined;

@@ -17,8 +17,7 @@ export class LabSocket implements WebSocketLike {
       forward: (frame) => {
         if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(frame);
       },
-      // What was sent before is on its way already.
-      cut: () => setImmediate(() => this.#socket.terminate()),
+      cut: () => this.#socket.terminate(),
     });
   }
 

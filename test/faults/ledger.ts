@@ -14,9 +14,14 @@ export type Outcome =
   /** The client ended without an answer, and said so; or it died. It may be stored, or not. */
   | { state: 'unacked'; code: string };
 
+/** What an operator did with a dead letter: wrote it again, perhaps with another text, or threw it away. */
+export type Decision = { act: 'retried'; text: string } | { act: 'dropped' };
+
 export interface Entry extends MessageName {
   readonly text: string;
   outcome: Outcome;
+  /** The last one, of a message that was a dead letter. */
+  decision?: Decision;
 }
 
 export class Ledger {
@@ -58,6 +63,12 @@ export class Ledger {
   // A promise that was given is not taken back by what comes later.
   #settle(entry: Entry, outcome: Outcome): void {
     if (entry.outcome.state !== 'acked') entry.outcome = outcome;
+  }
+
+  decided(name: MessageName, decision: Decision): void {
+    const entry = this.find(name);
+    if (entry === undefined) throw new Error(`Nobody sent ${keyOf(name)}`);
+    entry.decision = decision;
   }
 
   count(state: Outcome['state']): number {

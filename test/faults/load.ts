@@ -10,6 +10,8 @@ import type { Wire } from './wire.ts';
 export interface LoadOptions {
   /** Default: 3. */
   producers?: number;
+  /** Their names. Default: p0, p1, … */
+  names?: readonly string[];
   /** Default: chosen for each producer, `stored` three times out of four. */
   ack?: AckLevel;
   /** Messages of each producer, at most. Default: 10,000. */
@@ -38,11 +40,11 @@ export class Load {
 
   constructor(
     { url, ledger, random }: { url: string; ledger: Ledger; random: Random },
-    { producers = 3, ack, maxMessages = 10_000, chunk = 20, paceMs = 20, onEvent, ...options }: LoadOptions,
+    { names, producers = names?.length ?? 3, ack, maxMessages = 10_000, chunk = 20, paceMs = 20, onEvent, ...options }: LoadOptions,
   ) {
     this.#random = random;
     this.producers = Array.from({ length: producers }, (_, index) => {
-      const name = `p${index}`;
+      const name = names?.[index] ?? `p${index}`;
       return new Producer({
         url,
         name,

@@ -4,20 +4,22 @@ import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type SQL, sql } from 'drizzle-orm';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
-import { openConnection } from '../../src/database/connection.ts';
+import { type Connection, openConnection } from '../../src/database/connection.ts';
 import { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import { systemTimers } from '../../src/ingest/timers.ts';
+import { SmallDisk } from './small-disk.ts';
 
 /** Few, so that a run can use them up. */
 export const MAX_CONNECTIONS = 30;
 
 /** The role of the Worker. Unlike the lab's own it is bound by limits and permissions. */
-const WRITER = { user: 'writer', password: 'writer' };
+export const WRITER = { user: 'writer', password: 'writer' };
 
 export class PostgresServer {
   readonly #folder: string;
   #server: EmbeddedPostgres | undefined;
   #dataFolder: string | undefined;
+  #disk: SmallDisk | undefined;
   #port = 0;
   readonly #slot = new ConnectionSlot({
     open: () => openConnection({ url: (this.#server as EmbeddedPostgres).url, driver: 'tcp' }),
@@ -83,7 +85,32 @@ export class PostgresServer {
   async remove(): Promise<void> {
     const folder = this.#dataFolder;
     await this.stop();
+    await this.#disk?.unmount();
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  }
+
+  /** A connection that a fault can hold, of a role and past every proxy. Whoever opens it closes it. */
+  connect(role: 'lab' | 'writer'): Promise<Connection> {
+    const url =
+      role === 'writer' ? this.writerUrl(this.#port) : (this.#server as EmbeddedPostgres | undefined)?.url;
+    if (url === undefined) throw new Error('Postgres is not running');
+    return openConnection({ url, driver: 'tcp' });
+  }
+
+  /** Ends the Worker's connections. Returns how many there were. */
+  async terminateWriters(): Promise<number> {
+    const ended = await this.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where usename = '${WRITER.user}'`,
+    );
+    return ended.length;
+  }
+
+  /** A small disk beside the data, where a tablespace can be made. Unmounted by `remove` at the latest. */
+  async mountSmallDisk(): Promise<SmallDisk> {
+    const { dataDirectory } = this.#server as EmbeddedPostgres;
+    await this.#disk?.unmount();
+    this.#disk = await SmallDisk.mount(join(dirname(dataDirectory), 'small-disk'), dataDirectory);
+    return this.#disk;
   }
 
   /** The rows that a query of the lab's own role answers with. It goes past every proxy. */

@@ -12,8 +12,10 @@ export interface Scenario {
   options?: Partial<SinkOptions>;
   /** A condition of the table, as in `payload not like '%…%'`: rows against it are refused by Postgres. */
   check?: string;
-  /** Runs in the long form. Default: 20. */
+  /** Runs in the long form. Default: 10. */
   longRuns?: number;
+  /** Takes so long that only the long form has it. */
+  isLong?: boolean;
   /** Why it cannot be done here; undefined where it can. */
   cannot?: () => string | undefined;
   /**

@@ -1,8 +1,9 @@
 /** The shard of a run, from outside: its figures, and what it is told to do wrong. */
 
 import type { BenchTarget } from '../../src/bench/ingest-host.ts';
+import type { DeadLetter, DeadLetterIds, DroppedDeadLetters } from '../../src/outbox/dead-letters.ts';
+import type { RetriedDeadLetters, ShardState } from '../../src/outbox/shard-admin.ts';
 import type { Scrape } from './judge.ts';
-import type { StoredMessage } from './message.ts';
 import type { ShardOrders, Strikes } from './orders.ts';
 
 /** How long the Worker may take to answer; the outage of a run may lie in between. */
@@ -59,8 +60,22 @@ export class ShardRemote {
     await this.#ask('POST', '/faults/hibernate', undefined, SLEEP_LIMIT_MS);
   }
 
-  deadLetters(): Promise<StoredMessage[]> {
+  deadLetters(): Promise<DeadLetter[]> {
     return this.#ask('GET', '/faults/dead-letters');
+  }
+
+  // What operators do (src/outbox/shard-admin.ts).
+
+  retryDeadLetters(request: { ids: DeadLetterIds; payload?: string }): Promise<RetriedDeadLetters> {
+    return this.#ask('POST', '/faults/dead-letters/retry', request);
+  }
+
+  dropDeadLetters(request: { ids: DeadLetterIds }): Promise<DroppedDeadLetters> {
+    return this.#ask('POST', '/faults/dead-letters/drop', request);
+  }
+
+  resume(): Promise<ShardState> {
+    return this.#ask('POST', '/faults/resume');
   }
 
   /** Deletes all that it ever stored. */

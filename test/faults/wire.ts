@@ -33,15 +33,22 @@ export const plainWire: Wire =
   (frame) =>
     forward(frame);
 
+/** The longest time that a connection lives on after its last batch: for some of them, an ack comes in between. */
+const CUT_WITHIN_MS = 15;
+
 /** Cuts the connection after some batch, so that the next one of the sequence is never sent on it. */
 export function cuttingWire(random: Random, probability: number, onCut: () => void): Wire {
-  return ({ forward, cut }) =>
-    (frame) => {
+  return ({ forward, cut }) => {
+    let isOver = false;
+    return (frame) => {
+      if (isOver) return;
       forward(frame);
       if (readBatch(frame) === undefined || !random.chance(probability)) return;
+      isOver = true;
       onCut();
-      cut();
+      setTimeout(cut, random.integer(0, CUT_WITHIN_MS));
     };
+  };
 }
 
 /** Sends some batches several times. */
@@ -87,16 +94,23 @@ export function recuttingWire(random: Random, onRecut: () => void): Wire {
 /** How long a batch waits to be overtaken. */
 const OVERTAKE_MS = 20;
 
-/** Lets some batches be overtaken by the next one; some of them then never arrive. */
+/**
+ * Lets some batches be overtaken by the next one; some of them then never arrive. What is sent again arrives: a client
+ * goes back once for each gap, since on a connection that lives nothing is lost twice.
+ */
 export function reorderingWire(random: Random, probability: number, onReorder: () => void): Wire {
   return ({ forward }) => {
     let held: string | undefined;
+    let highest = 0;
     const release = (): void => {
       if (held !== undefined) forward(held);
       held = undefined;
     };
     return (frame) => {
-      if (readBatch(frame) === undefined) {
+      const first = readBatch(frame)?.first ?? 0;
+      const isNew = first > highest;
+      highest = Math.max(highest, first);
+      if (!isNew) {
         release();
         forward(frame);
       } else if (held !== undefined) {

@@ -32,7 +32,8 @@ interface Message {
   sequence: number;
   text: string;
   bytes: number;
-  isRefused: boolean;
+  /** Why it is refused. */
+  code: string | undefined;
 }
 
 interface Producer {
@@ -52,10 +53,12 @@ interface Session {
   producer: Producer;
   level: Level;
   isGoodbyeAsked: boolean;
+  /** The sequence that the next batch on this connection has to begin at, or before. */
+  next: number;
   /** The most that was ever granted to this session. */
   granted: Credit;
-  /** How far the client was told that the server is. */
-  reported: number;
+  /** What came on this connection and was not acked on it. */
+  outstanding: { sequence: number; bytes: number }[];
 }
 
 export interface FakeServerOptions {
@@ -91,6 +94,8 @@ export class FakeSluiceServer {
   vanishing = 0;
   /** Batches that are put off with `buffer_full`. */
   puttingOff = 0;
+  /** Times that a connection is lost with the nack of a refused message, while the others of its batch are taken. */
+  losingNacks = 0;
   /** Why a message is refused. */
   refusal: (text: string) => string | undefined = () => undefined;
   /** Messages that Postgres refuses. */
@@ -103,6 +108,10 @@ export class FakeSluiceServer {
   takesTwice = false;
   /** Acks what it has not stored: what no server may do. */
   acksTooEarly = false;
+  /** Acks a duplicate without a look at its messages: what no server may do. */
+  judgesOnce = false;
+  /** Acks what it has stored, also what did not come on this connection so far: what no server may do. */
+  acksUnheard = false;
 
   /** What happened. */
   /** Every frame that arrived, in order. */
@@ -328,8 +337,9 @@ export class FakeSluiceServer {
       producer,
       level,
       isGoodbyeAsked: false,
+      next: header.resume === true ? next : 1,
       granted: { ...this.credit },
-      reported: this.hasOutbox ? producer.stored : producer.taken,
+      outstanding: [],
     });
     this.#say(socket, {
       t: 'welcome',
@@ -362,9 +372,9 @@ export class FakeSluiceServer {
     return this.#producers.get(name) as Producer;
   }
 
-  #reached({ taken, stored, committed }: Producer): Record<string, number> {
-    if (!this.hasOutbox) return { taken, committed };
-    return { stored: this.acksTooEarly ? taken : stored, committed };
+  #reached({ taken, stored, committed }: Producer, heard = Number.MAX_SAFE_INTEGER): Record<string, number> {
+    const reached = Math.min(this.hasOutbox && !this.acksTooEarly ? stored : taken, heard);
+    return { [this.hasOutbox ? 'stored' : 'taken']: reached, committed: Math.min(committed, heard) };
   }
 
   #batch(session: Session, { seq, n }: { seq: number; n: number }, body: string): void {
@@ -380,55 +390,72 @@ export class FakeSluiceServer {
       this.vanishing -= 1;
       return;
     }
-    const last = seq + n - 1;
-    if (seq > producer.taken + 1) {
-      this.#say(socket, { t: 'gap', expected: producer.taken + 1, got: seq });
+    if (seq > session.next) {
+      this.#say(socket, { t: 'gap', expected: session.next, got: seq });
       return;
     }
-    if (this.puttingOff > 0) {
+    if (this.takesTwice && seq <= producer.taken) this.#keep(producer, lines, seq);
+    const messages = lines.map((text, index): Message => {
+      const bytes = Buffer.byteLength(text) + 1;
+      const code = bytes - 1 > this.limits.messageBytes ? 'message_too_large' : this.refusal(text);
+      return { sequence: seq + index, text, bytes, code };
+    });
+    const isPutOff = seq + n - 1 > producer.taken && this.puttingOff > 0;
+    const skipped = messages.filter(({ sequence }) => sequence <= producer.taken);
+    const fresh = isPutOff ? [] : messages.slice(skipped.length);
+    this.#noteHeard(session, [...skipped, ...fresh]);
+    // The nacks before the ack that covers them.
+    this.#nackRefused(session, this.judgesOnce ? fresh : [...skipped, ...fresh]);
+    if (isPutOff) {
       this.puttingOff -= 1;
       this.#say(socket, {
         t: 'nack',
-        from: Math.max(seq, producer.taken + 1),
-        to: last,
+        from: producer.taken + 1,
+        to: seq + n - 1,
         code: 'buffer_full',
         temporary: true,
         message: '',
       });
       return;
     }
-    if (this.takesTwice && seq <= producer.taken) this.#keep(producer, lines, seq);
-    if (last <= producer.taken) {
+    if (fresh.length === 0) {
       this.#ack(session);
       return;
     }
-    const fresh = lines.slice(producer.taken + 1 - seq).map((text, index): Message => {
-      const bytes = Buffer.byteLength(text) + 1;
-      return { sequence: producer.taken + 1 + index, text, bytes, isRefused: false };
-    });
-    this.#checkCredit(session, fresh);
-    for (const message of fresh) {
-      const { sequence, text, bytes } = message;
-      const code = bytes - 1 > this.limits.messageBytes ? 'message_too_large' : this.refusal(text);
-      if (code === undefined) continue;
-      message.isRefused = true;
-      this.#say(socket, { t: 'nack', from: sequence, to: sequence, code, temporary: false, message: 'no' });
-    }
-    producer.taken = last;
+    producer.taken = seq + n - 1;
     producer.unstored.push(...fresh);
     if (this.acksTooEarly) this.#ackAll(producer);
     this.timers.after(this.storeMs, () => this.#store(producer));
   }
 
-  #checkCredit({ producer, granted, reported }: Session, fresh: readonly Message[]): void {
-    const held = producer.unstored.filter(({ sequence }) => sequence > reported);
-    const messages = held.length + fresh.length;
-    const bytes = [...held, ...fresh].reduce((sum, message) => sum + message.bytes, 0);
-    this.peak.messages = Math.max(this.peak.messages, messages);
+  /** Notes what came on a connection, and whether the credit allowed it. */
+  #noteHeard(session: Session, messages: readonly Message[]): void {
+    const { granted, outstanding } = session;
+    const heard = messages.filter(({ sequence }) => sequence >= session.next);
+    outstanding.push(...heard);
+    session.next += heard.length;
+    const bytes = outstanding.reduce((sum, message) => sum + message.bytes, 0);
+    this.peak.messages = Math.max(this.peak.messages, outstanding.length);
     this.peak.bytes = Math.max(this.peak.bytes, bytes);
-    if (messages <= granted.messages && bytes <= granted.bytes) return;
-    if (held.length === 0 && fresh.length === 1) return;
-    this.violations.push(`${messages} messages of ${bytes} bytes beyond the credit`);
+    if (outstanding.length <= granted.messages && bytes <= granted.bytes) return;
+    if (outstanding.length <= 1) return;
+    this.violations.push(`${outstanding.length} messages of ${bytes} bytes beyond the credit`);
+  }
+
+  /** One nack for messages that follow each other and are refused for the same reason. */
+  #nackRefused({ socket }: Session, messages: readonly Message[]): void {
+    let index = 0;
+    while (index < messages.length) {
+      const { sequence: from, code } = messages[index] as Message;
+      let to = from;
+      for (index += 1; messages[index]?.code === code && index < messages.length; index += 1) to += 1;
+      if (code === undefined) continue;
+      if (this.losingNacks > 0) {
+        this.losingNacks -= 1;
+        this.cut();
+      }
+      this.#say(socket, { t: 'nack', from, to, code, temporary: false, message: 'no' });
+    }
   }
 
   #keep(producer: Producer, lines: readonly string[], seq: number): void {
@@ -447,7 +474,7 @@ export class FakeSluiceServer {
     const messages = producer.unstored;
     producer.unstored = [];
     producer.stored = producer.taken;
-    const good = messages.filter(({ isRefused }) => !isRefused);
+    const good = messages.filter(({ code }) => code === undefined);
     if (this.hasOutbox) this.#note(this.kept, producer, good);
     producer.uncommitted.push(...good);
     this.#ackAll(producer);
@@ -497,9 +524,12 @@ export class FakeSluiceServer {
   }
 
   #ack(session: Session): void {
-    const { socket, producer } = session;
-    session.reported = this.hasOutbox ? producer.stored : producer.taken;
-    this.#say(socket, { t: 'ack', ...this.#reached(producer), credit: this.credit });
+    const { socket, producer, next } = session;
+    // Nothing that has not come on this connection: its nacks are still to be told.
+    const heard = this.acksUnheard ? undefined : next - 1;
+    const reached = Math.min(this.hasOutbox ? producer.stored : producer.taken, next - 1);
+    session.outstanding = session.outstanding.filter(({ sequence }) => sequence > reached);
+    this.#say(socket, { t: 'ack', ...this.#reached(producer, heard), credit: this.credit });
   }
 
   #sayBye(session: Session): void {

@@ -221,6 +221,35 @@ describe.each(['hibernatable', 'resident'] as const)('%s sockets', (sockets) => 
   });
 });
 
+describe.each(['hibernatable', 'resident'] as const)('sluice.v1 on %s sockets', (sockets) => {
+  it('welcomes, acks what is stored and what is committed, and says goodbye', async () => {
+    const shard = await new TestShard(query, { ...ONLY_BY_ALARM, sockets }).createTable();
+    const client = await shard.connectV1('speaks', { ack: 'committed' });
+    expect(client.protocol).toBe('sluice.v1');
+    const { epoch } = client.welcome;
+    expect(client.welcome).toMatchObject({ producer: 'speaks', known: false, stored: 0, committed: 0 });
+    client.sendBatch(1, ['{"n":1}', '{"n":2}']);
+    expect(await client.ack(2)).toMatchObject({ stored: 2, committed: 0 });
+    expect(await shard.inOutbox()).toBe(2);
+    client.send('{"t":"bye"}');
+    expect(await client.ack(2, 'committed')).toMatchObject({ stored: 2, committed: 2 });
+    expect(await client.closed).toMatchObject({ code: 1000 });
+    expect(await shard.payloads()).toEqual(['{"n":1}', '{"n":2}']);
+
+    const again = await shard.connectV1('speaks', { epoch, resume: true, next: 3 });
+    expect(again.welcome).toMatchObject({ epoch, known: true, stored: 2, committed: 2 });
+    await again.close();
+  });
+
+  it('tells by the close code why a hello was not welcomed', async () => {
+    const shard = new TestShard(query, { sockets, durability: 'memory' });
+    await expect(shard.connectV1('refused', { ack: 'stored' })).rejects.toThrow('4400');
+    const client = await shard.connectV1('refused', { ack: 'none' });
+    expect(client.welcome, 'the control').toMatchObject({ taken: 0, delivery: 'at-least-once' });
+    await client.close();
+  });
+});
+
 describe('hibernation', () => {
   it('keeps socket and producer, and the messages after it get higher sequences', async () => {
     const shard = await new TestShard(query, { lingerMs: 0 }).createTable();

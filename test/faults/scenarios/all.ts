@@ -6,6 +6,8 @@ import { clientScenarios } from './clients.ts';
 import { commitScenarios } from './commits.ts';
 import { failpointScenarios } from './failpoints.ts';
 import { frameScenarios } from './frames.ts';
+import { poisonScenarios } from './poison.ts';
+import { postgresScenarios } from './postgres.ts';
 import { shardScenarios } from './shards.ts';
 import { socketScenarios } from './sockets.ts';
 
@@ -17,4 +19,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ...failpointScenarios,
   ...alarmScenarios,
   ...commitScenarios,
+  ...postgresScenarios,
+  ...poisonScenarios,
 ];

@@ -21,7 +21,7 @@ const crash: Scenario = {
 const hibernation: Scenario = {
   name: 'shard-hibernation',
   title: 'Hibernation with a full outbox',
-  options: { connections: 1 },
+  options: { connections: 1, sockets: 'hibernatable' },
   async run(run) {
     const { postgres } = run.world;
     const load = run.load({ ack: 'stored' });

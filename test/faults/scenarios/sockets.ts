@@ -1,7 +1,7 @@
 /** Connections between clients and the Worker that break. */
 
 import type { Scenario } from '../scenario.ts';
-import { cuttingWire } from '../wire.ts';
+import { cuttingWire, plainWire } from '../wire.ts';
 
 /** Bytes of a connection that go through before it is cut: somewhere in a frame, or in the handshake. */
 const CUT_BYTES = { least: 400, most: 30_000 };
@@ -37,7 +37,9 @@ const midBatch: Scenario = {
   longRuns: 100,
   async run(run) {
     const wanted = run.times(20);
-    run.load({ wire: cuttingWire(run.random.fork(), 0.15, () => run.struck()) });
+    const cutting = cuttingWire(run.random.fork(), 0.15, () => run.struck());
+    // Connections that are made after the last cut live on.
+    run.load({ wire: (port) => (run.strikes < wanted ? cutting : plainWire)(port) });
     await run.until('enough connections were cut', () => run.strikes >= wanted);
   },
 };

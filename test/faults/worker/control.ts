@@ -67,6 +67,21 @@ control.get('/faults/dead-letters', async (context) => {
   return context.json(letters);
 });
 
+control.post('/faults/dead-letters/retry', async (context) => {
+  const { stub } = shardOf(context.env, context.req.query('target'));
+  return context.json(await stub.retryDeadLetters(await context.req.json()));
+});
+
+control.post('/faults/dead-letters/drop', async (context) => {
+  const { stub } = shardOf(context.env, context.req.query('target'));
+  return context.json(await stub.dropDeadLetters(await context.req.json()));
+});
+
+control.post('/faults/resume', async (context) => {
+  const { stub } = shardOf(context.env, context.req.query('target'));
+  return context.json(await stub.resume());
+});
+
 control.post('/faults/wipe', async (context) => {
   const { stub } = shardOf(context.env, context.req.query('target'));
   await stub.wipe();

@@ -75,7 +75,8 @@ describe('a run whose messages all arrive', () => {
       /^WebSocket messages into Postgres \(ingest\): 2 clients × 50 messages, 1 per frame, 1 repetition\n/,
     );
     for (const name of ['bulk', 'copy', 'floor: copy', 'floor: insert', 'floor: intake']) {
-      expect(run.stdout).toMatch(new RegExp(`^${name} +\\d+\\.\\d\\d  `, 'm'));
+      const labels = name.startsWith('floor') ? '' : ' +stored +outbox +exactly once';
+      expect(run.stdout).toMatch(new RegExp(`^${name}${labels} +\\d+\\.\\d\\d  `, 'm'));
       expect(run.stderr).toMatch(new RegExp(`^${name} +1/1  .*/s$`, 'm'));
     }
     expect(run.stdout).not.toMatch(/ 1\/1 |Starting|Reports/);
@@ -92,6 +93,8 @@ describe('a run whose messages all arrive', () => {
       state: 'complete',
       config: {
         modes: ['copy', 'bulk'],
+        acks: ['stored'],
+        durability: ['outbox'],
         clients: 2,
         messages: 50,
         frame: 1,
@@ -122,7 +125,10 @@ describe('a run whose messages all arrive', () => {
         duplicated: 0,
         outOfOrder: 0,
       });
-      expect(variantOf(run, mode).summary.metrics.flushes).toBeGreaterThan(0);
+      const { flushes, ackP50Ms, storageRowsPerMillion } = variantOf(run, mode).summary.metrics;
+      expect(flushes).toBeGreaterThan(0);
+      expect(ackP50Ms).toBeGreaterThan(0);
+      expect(storageRowsPerMillion).toBeGreaterThan(0);
     }
     for (const fact of [
       '## WebSocket messages into Postgres',
@@ -133,6 +139,31 @@ describe('a run whose messages all arrive', () => {
       expect(run.markdown).toContain(fact);
     }
     expect(run.stdout + run.stderr + run.markdown).not.toContain(`:${new URL(database.url).password}@`);
+    expect(await database.tables()).toEqual(BYSTANDERS);
+  });
+
+  test('compares the levels that clients wait for, with and without an outbox', async () => {
+    const kinds = ['--acks', 'committed,none,raw', '--durability', 'outbox,memory'];
+    const run = await bench(['--modes', 'copy', ...kinds, ...TINY]);
+    expect(run.exitCode, run.stderr).toBe(0);
+    const measured = run.result?.variants.filter(({ role }) => role === 'measured') ?? [];
+    expect(
+      measured.map(({ name, summary: { metrics } }) => [
+        name,
+        typeof metrics.ackP50Ms === 'number',
+        (metrics.storageRowsPerMillion ?? 0) > 0,
+      ]),
+    ).toEqual([
+      ['copy', true, true],
+      ['copy none outbox', false, true],
+      ['copy raw outbox', false, true],
+      ['copy committed memory', true, false],
+      ['copy none memory', false, false],
+      ['copy raw memory', false, false],
+    ]);
+    for (const { summary } of measured) {
+      expect(summary.audit).toMatchObject({ sent: 100, found: 100, lost: 0, duplicated: 0, outOfOrder: 0 });
+    }
     expect(await database.tables()).toEqual(BYSTANDERS);
   });
 

@@ -1,6 +1,6 @@
 /**
- * Faults in any order, then none: every message that the client said was safe is there, once, in its order, and every
- * promise is settled.
+ * Faults in any order, then none: every message that the client said was safe is there, once, in its order, and was never
+ * refused; and every promise is settled.
  */
 
 import fc from 'fast-check';
@@ -28,6 +28,7 @@ type Step =
   | { do: 'restart' }
   | { do: 'restartClient' }
   | { do: 'loseAcks'; ms: number }
+  | { do: 'loseNacks'; times: number }
   | { do: 'putOff'; batches: number }
   | { do: 'vanish'; batches: number }
   | { do: 'credit'; messages: number; bytes: number }
@@ -80,6 +81,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({ do: fc.constant('loseAcks' as const), ms: fc.integer({ min: 1, max: 300 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('loseNacks' as const), times: fc.integer({ min: 1, max: 3 }) }),
   },
   {
     weight: 2,
@@ -251,6 +256,7 @@ async function faultsOf(
   }
 
   // Healed.
+  server.losingNacks = 0;
   server.vanishing = 0;
   server.puttingOff = 0;
   server.loses = () => false;
@@ -356,6 +362,9 @@ async function take(run: Run, one: Step, restartClient: () => void, ack: AckLeve
         server.loses = () => false;
       });
       break;
+    case 'loseNacks':
+      server.losingNacks += one.times;
+      break;
     case 'putOff':
       server.puttingOff += one.batches;
       break;
@@ -413,7 +422,11 @@ function newFates(run: Run, count: number, bad: number): Fate[] {
 /** The client says that a message has reached its level: is it so, now? */
 function claim(run: Run, fate: Fate, ack: AckLevel): void {
   fate.state = 'safe';
-  if (ack === 'none' || fate.isBad) return;
+  if (ack === 'none') return;
+  if (fate.isBad) {
+    run.lies.push(`${fate.text} was acked and refused`);
+    return;
+  }
   const { server } = run.bed;
   const list = ack === 'committed' ? server.committed : server.kept;
   if (!list.some(({ text }) => text === fate.text)) run.lies.push(`${fate.text} was acked and is not ${ack}`);
@@ -431,7 +444,7 @@ function reject(run: Run, fates: Fate[], code: string): void {
 }
 
 describe('any faults', () => {
-  test('nothing that was acked is lost or doubled, and everything is settled', async () => {
+  test('nothing that was acked is lost, doubled or refused, and everything is settled', async () => {
     await fc.assert(
       fc.asyncProperty(plan, async (one) => {
         expect(await faultsOf(one)).toEqual([]);
@@ -482,6 +495,20 @@ describe('any faults', () => {
     };
     expect(await isFound({ server }, /was acked and is not stored/)).toBe(true);
     expect(await isFound({ server }, /lost: /)).toBe(true);
+  });
+
+  test('control: a server that judges no duplicate is found, so nacks do get lost', async () => {
+    const server = (fake: FakeSluiceServer) => {
+      fake.judgesOnce = true;
+    };
+    expect(await isFound({ server }, /was acked and refused/)).toBe(true);
+  });
+
+  test('control: acks that cover what has not come on their connection are found', async () => {
+    const server = (fake: FakeSluiceServer) => {
+      fake.acksUnheard = true;
+    };
+    expect(await isFound({ server }, /was acked and refused/)).toBe(true);
   });
 
   test.each<[string, (frame: string, isFirst: boolean) => string | undefined, RegExp]>([

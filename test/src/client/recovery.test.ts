@@ -29,7 +29,7 @@ describe('a lost connection', () => {
     expect(events.map(({ type }) => type)).toEqual(['connected', 'disconnected', 'connected']);
   });
 
-  test('a lost ack is harmless: the welcome says what is stored, and nothing is sent twice', async () => {
+  test('a lost ack is harmless: what is stored is sent again and acked again, and not taken again', async () => {
     const { server, connect, pass } = bed();
     const client = connect({ lingerMs: 0 });
     await pass(10);
@@ -42,11 +42,12 @@ describe('a lost connection', () => {
     server.cut();
     await pass(500, 5);
     expect(sent.state).toBe('resolved');
-    expect(server.framesOf('batch')).toHaveLength(1);
-    expect(client.stats).toMatchObject({ sent: 3, resent: 0 });
+    expect(server.framesOf('batch')).toHaveLength(2);
+    expect(server.kept.map(({ text }) => text)).toEqual(all(3));
+    expect(client.stats).toMatchObject({ sent: 3, resent: 3, acked: 3 });
   });
 
-  test('a batch of which a part is stored is sent again from there', async () => {
+  test('a batch of which a part is stored is sent again, and its rest is taken', async () => {
     const { server, connect, pass } = bed();
     const client = connect({ lingerMs: 0 });
     await pass(10);
@@ -59,16 +60,22 @@ describe('a lost connection', () => {
     server.setProducer('p', server.epochOf('p'), 4);
     await pass(500, 5);
     expect(sent.state).toBe('resolved');
-    expect(server.framesOf('batch').map(readBatch).at(-1)).toEqual({ seq: 5, n: 2, texts: messages(5, 6) });
+    expect(server.framesOf('batch').map(readBatch).at(-1)).toEqual({ seq: 1, n: 6, texts: all(6) });
+    expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual([
+      [5, '{"i":5}'],
+      [6, '{"i":6}'],
+    ]);
   });
 
-  test('what is left of such a batch is counted to the byte', async () => {
+  test('what is left of a batch that was acked in part is counted to the byte', async () => {
     const { server, connect, pass } = bed();
     const client = connect({ lingerMs: 0 });
     await pass(10);
     server.vanishing = 1;
     // 2 quotes, 2 + 3 + 4 bytes and a newline.
     void client.sendBatch(Array.from({ length: 5 }, () => '"é€𝄞"'));
+    await pass(5);
+    server.send({ t: 'ack', stored: 2, committed: 0, credit: server.credit });
     await pass(5);
     server.cut();
     server.setProducer('p', server.epochOf('p'), 2);
@@ -288,6 +295,138 @@ describe('a lost connection', () => {
   });
 });
 
+describe('a nack that gets lost with its connection', () => {
+  const settledAs = (outcomes: { state: string; code?: string }[]) =>
+    outcomes.map(({ state, code }) => code ?? state);
+
+  test.each([
+    ['stored', true],
+    ['committed', true],
+    ['committed', false],
+  ] as const)('comes again with its message (%s, outbox: %s)', async (ack, outbox) => {
+    // Control: a server that does not judge a duplicate leaves it to the ack, and a refused message looks like one taken.
+    for (const judgesOnce of [false, true]) {
+      const { server, connect, pass, events } = bed({ outbox });
+      server.refusal = (text) => (text.startsWith('"bad') ? 'nul_character' : undefined);
+      server.judgesOnce = judgesOnce;
+      const client = connect({ ack, lingerMs: 0 });
+      await pass(10);
+      server.losingNacks = 1;
+      const outcomes = ['1', '"bad2"', '3'].map((text) => outcomeOf(client.sendText(text)));
+      const batch = outcomeOf(client.sendBatch(['4', '"bad5"', '"bad6"', '7']));
+      await pass(50);
+      // The others are there, and the welcome will say so.
+      expect([client.state, server.kept.length]).toEqual(['connecting', 4]);
+      expect(settledAs(outcomes)).toEqual(['pending', 'pending', 'pending']);
+      await pass(500, 5);
+      const refused = [1, 2].map((index) => ({ index, code: 'nul_character' }));
+      expect(settledAs(outcomes)).toEqual([
+        'resolved',
+        judgesOnce ? 'resolved' : 'nul_character',
+        'resolved',
+      ]);
+      expect(batch.value).toEqual({ messages: 4, firstSequence: 4, refused: judgesOnce ? [] : refused });
+      expect(server.kept.map(({ text }) => text)).toEqual(['1', '3', '4', '7']);
+      expect(client.stats).toMatchObject({ sent: 7, resent: 7, unackedMessages: 0 });
+      if (judgesOnce) continue;
+      expect(client.stats).toMatchObject({ acked: 4, refused: 3 });
+      expect(events.filter(({ type }) => type === 'nack')).toMatchObject([
+        { from: 2, to: 2 },
+        { from: 5, to: 6 },
+      ]);
+    }
+  });
+
+  test('an ack of the first frame that comes again says nothing of the second', async () => {
+    // Control: an ack that covers what has not come on its connection overtakes the nack.
+    for (const acksUnheard of [false, true]) {
+      const { server, connect, pass } = bed();
+      server.refusal = (text) => (text === '3' ? 'nul_character' : undefined);
+      server.acksUnheard = acksUnheard;
+      const client = connect({ lingerMs: 0, batchMessages: 1 });
+      await pass(10);
+      server.losingNacks = 1;
+      const outcomes = ['1', '2', '3'].map((text) => outcomeOf(client.sendText(text)));
+      await pass(500, 5);
+      expect(server.opened).toHaveLength(2);
+      expect(settledAs(outcomes)).toEqual([
+        'resolved',
+        'resolved',
+        acksUnheard ? 'resolved' : 'nul_character',
+      ]);
+    }
+  });
+
+  test('neither the welcome nor an ack settles what was not sent on its connection', async () => {
+    const { server, connect, pass } = bed();
+    const client = connect({ ack: 'committed', lingerMs: 0 });
+    await pass(10);
+    server.loses = (frame) => frame.startsWith('{"t":"ack"');
+    const sent = outcomeOf(client.sendBatch(messages(1, 3)));
+    await pass(50);
+    server.loses = () => false;
+    server.cut();
+    server.credit = { messages: 0, bytes: 0 };
+    await pass(500, 5);
+    expect(client.state).toBe('paused');
+    server.send({ t: 'ack', stored: 3, committed: 3, credit: server.credit });
+    await pass(5);
+    expect([sent.state, client.stats.acked, client.stats.resent]).toEqual(['pending', 0, 0]);
+    server.flow({ messages: 10, bytes: 1_000 }, 'room');
+    await pass(5);
+    expect([sent.state, client.stats.acked, client.stats.resent]).toEqual(['resolved', 3, 3]);
+  });
+
+  test('what was refused before is refused again without a word', async () => {
+    const { server, connect, pass, events } = bed();
+    server.refusal = (text) => (text === '2' ? 'nul_character' : undefined);
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    server.loses = (frame) => frame.startsWith('{"t":"ack"');
+    const outcomes = ['1', '2', '3'].map((text) => outcomeOf(client.sendText(text)));
+    await pass(20);
+    expect(settledAs(outcomes)).toEqual(['pending', 'nul_character', 'pending']);
+    server.loses = () => false;
+    server.cut();
+    await pass(500, 5);
+    expect(settledAs(outcomes)).toEqual(['resolved', 'nul_character', 'resolved']);
+    expect(client.stats).toMatchObject({ acked: 2, refused: 1, resent: 3, unackedMessages: 0 });
+    expect(events.filter(({ type }) => type === 'nack')).toHaveLength(1);
+  });
+
+  test('what is sent again counts against the credit until it is acked again', async () => {
+    const { server, connect, pass } = bed({ latencyMs: 5 });
+    const client = connect({ lingerMs: 0 });
+    await pass(20);
+    server.loses = (frame) => frame.startsWith('{"t":"ack"');
+    const sent = outcomeOf(client.sendBatch(messages(1, 50)));
+    await pass(50);
+    expect(server.kept).toHaveLength(50);
+    expect(server.peak.messages).toBe(50);
+    server.loses = () => false;
+    server.cut();
+    server.credit = { messages: 7, bytes: 1_000 };
+    server.peak.messages = 0;
+    await pass(1_000, 5);
+    expect(sent.state).toBe('resolved');
+    expect(server.peak.messages).toBe(7);
+    expect(server.kept.map(({ text }) => text)).toEqual(all(50));
+    expect(server.violations).toEqual([]);
+  });
+
+  test('at the level none it is counted, though the promise has resolved', async () => {
+    const { server, connect, pass } = bed();
+    server.refusal = (text) => (text === '2' ? 'nul_character' : undefined);
+    const client = connect({ ack: 'none', lingerMs: 0 });
+    await pass(10);
+    server.losingNacks = 1;
+    const outcomes = ['1', '2', '3'].map((text) => outcomeOf(client.sendText(text)));
+    await pass(500, 5);
+    expect(settledAs(outcomes)).toEqual(['resolved', 'resolved', 'resolved']);
+    expect(client.stats).toMatchObject({ resent: 3, acked: 2, refused: 1, unackedMessages: 0 });
+  });
+});
+
 describe('a server that lost its memory', () => {
   test('unknown: it says so, and everything unacked comes again', async () => {
     const { server, connect, pass, events } = bed({ outbox: false, commitMs: 40 });
@@ -351,6 +490,31 @@ describe('a server that lost its memory', () => {
   });
 });
 
+describe('a server that is ahead', () => {
+  test('what was not acked is sent again before, and what is called next goes behind', async () => {
+    const { server, connect, pass, events } = bed();
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    void client.sendBatch(messages(1, 3));
+    await pass(20);
+    server.vanishing = 1;
+    const lost = outcomeOf(client.sendBatch(messages(4, 6)));
+    await pass(5);
+    server.cut();
+    server.setProducer('p', server.epochOf('p'), 10);
+    const flushed = outcomeOf(client.flush());
+    await pass(300, 5);
+    expect(events).toContainEqual({ type: 'ahead', expected: 6, stored: 10 });
+    expect([lost.state, flushed.state]).toEqual(['resolved', 'resolved']);
+    const sent = outcomeOf(client.sendText('{"i":11}'));
+    const closed = outcomeOf(client.close());
+    await pass(500, 5);
+    expect([sent.state, closed.value]).toMatchObject(['resolved', { unacked: 0, acked: 7 }]);
+    expect(server.kept.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 11]);
+    expect(server.violations).toEqual([]);
+  });
+});
+
 describe('gaps and batches put off', () => {
   test('one gap for each batch behind it: the client goes back once', async () => {
     const { server, connect, pass, events } = bed();
@@ -395,6 +559,27 @@ describe('gaps and batches put off', () => {
     expect(sent.state).toBe('resolved');
     expect(server.framesOf('batch').map((frame) => readBatch(frame).seq)).toEqual([1, 3, 5, 1, 3, 5]);
     expect(client.stats.putOff).toBe(1);
+  });
+
+  test('put off behind a part that came again: that part is not sent a third time', async () => {
+    const { server, connect, pass } = bed();
+    server.refusal = (text) => (text === '{"i":2}' ? 'nul_character' : undefined);
+    const client = connect({ lingerMs: 0 });
+    await pass(10);
+    server.vanishing = 1;
+    const sent = outcomeOf(client.sendBatch(messages(1, 6)));
+    await pass(5);
+    server.cut();
+    server.setProducer('p', server.epochOf('p'), 4);
+    server.puttingOff = 1;
+    await pass(500, 5);
+    expect(sent.value).toEqual({
+      messages: 6,
+      firstSequence: 1,
+      refused: [{ index: 1, code: 'nul_character' }],
+    });
+    expect(server.framesOf('batch').map((frame) => readBatch(frame).seq)).toEqual([1, 1, 5]);
+    expect(client.stats).toMatchObject({ acked: 5, refused: 1, unackedMessages: 0 });
   });
 
   test('put off: a flow that there is room ends the wait', async () => {

@@ -567,6 +567,43 @@ test('a batch that turns out to be settled elsewhere voids the one prepared behi
   expect(bench.batches).toEqual([numbered(11, 15)]);
 });
 
+describe('a buffer that fails', () => {
+  const full = new Error('disk full');
+  const fail = (): never => {
+    throw full;
+  };
+
+  test('to hand out a batch is reported, and nothing is sent', () => {
+    const failures: unknown[] = [];
+    const bench = new Bench({ onBufferFailure: (error) => failures.push(error) });
+    bench.buffer.take = fail;
+    bench.append(5);
+    expect([failures, bench.sent]).toEqual([[full], 0]);
+  });
+
+  test.each([
+    ['to settle a batch', 'settle', (bench: Bench) => bench.commit()],
+    ['to take one back', 'putBack', (bench: Bench) => bench.fail()],
+    ['to give up a message', 'settle', (bench: Bench) => bench.answerAll(['m00001'])],
+  ] as const)(
+    '%s is reported once, and nothing more is sent: nobody knows what it holds',
+    async (_, step, act) => {
+      const failures: unknown[] = [];
+      const bench = new Bench({ onBufferFailure: (error) => failures.push(error) });
+      bench.append(5);
+      bench.append(5);
+      bench.buffer[step] = fail;
+      await act(bench);
+      const { sent } = bench;
+      bench.append(20);
+      bench.flusher.flush();
+      bench.timers.advance(60_000);
+      await settled();
+      expect([failures, bench.sent]).toEqual([[full], sent]);
+    },
+  );
+});
+
 describe('drained()', () => {
   test('resolves at once where nothing is buffered', async () => {
     await new Bench().flusher.drained();

@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { benchSink, createBenchTable } from '../../../src/bench/bench-sink.ts';
 import type { Connection } from '../../../src/database/connection.ts';
@@ -6,6 +7,7 @@ import type { IntakeStats } from '../../../src/ingest/intake.ts';
 import { MESSAGE_OVERHEAD_BYTES } from '../../../src/ingest/message-batch.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { startProducer } from '../../../src/ingest/producer.ts';
+import { decodeFrame } from '../../../src/protocol/frame.ts';
 import type { SinkOptions } from '../../../src/sink-options.ts';
 import { WRITER_MODES } from '../../../src/writers/mode.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
@@ -381,6 +383,51 @@ describe('with a real Postgres', () => {
       });
     },
   );
+
+  test('what comes back from the outbox is what came, whatever stood between the messages of a frame', async () => {
+    const table = freshName('pipeline');
+    const connection = await database.open();
+    await rowsOf(connection, createBenchTable(table, 'text'));
+    const line = fc.oneof(
+      { weight: 4, arbitrary: fc.json({ stringUnit: 'grapheme' }) },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom('"a\\nb"', '"\\\\"', '[1,\t2]', '"\u2028"', ' 1 ', '\t1', '1\r'),
+      },
+      { weight: 1, arbitrary: fc.constantFrom('', ' ', '\t', '{', '"') },
+    );
+    const frames = fc
+      .sample(fc.tuple(fc.array(line, { maxLength: 8 }), fc.constantFrom('\n', '\r\n', '\n\n')), 400)
+      .map(([lines, end]) => lines.join(end));
+    const sqlite = new NodeSqlite();
+    const sink = benchSink({ table, column: 'text', options: {} });
+    const open = () => ({
+      sink,
+      openConnection: () => database.open(),
+      timers: new FakeTimers(),
+      random: () => 0.5,
+      sqlite,
+    });
+    const before = new Pipeline({ ...open(), openConnection: never });
+    const producer = startProducer('p', 1);
+    for (const [index, frame] of frames.entries()) {
+      before.receive(producer, frame, 0);
+      // Groups of one frame and of several.
+      if (index % 3 !== 0) before.storeGroup();
+    }
+    before.storeGroup();
+    const sent = frames.flatMap((frame) => decodeFrame(frame).payloads);
+    expect(sent.length).toBeGreaterThan(1_000);
+
+    const after = new Pipeline(open());
+    await after.drained();
+    expect(after.stats()).toMatchObject({ recovered: sent.length, committed: sent.length, dead: 0 });
+    const rows = await rowsOf<{ payload: string }>(
+      connection,
+      sql`select payload from ${sink.table} order by id`,
+    );
+    expect(rows.map(({ payload }) => payload)).toEqual(sent);
+  });
 
   test('the control: without an outbox, a restart loses what was not written', async () => {
     const sqlite = new NodeSqlite();

@@ -15,6 +15,8 @@ import {
   MAX_OVER_CREDIT,
   MAX_UNCONFIRMED_BYTES,
   PING_AFTER_BYTES,
+  PONG_TIME_LIMIT_MS,
+  SLOW_READER_BYTES,
 } from '../../../src/limits.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
 import type { SinkOptions } from '../../../src/sink-options.ts';
@@ -28,12 +30,15 @@ class FakePeer implements Peer {
   readonly frames: Frame[] = [];
   readonly texts: string[] = [];
   closed: { code: number; reason: string } | undefined;
+  /** Characters of all that was sent. */
+  bytes = 0;
   /** Frames up to here were looked at. */
   #seen = 0;
 
   send(frame: string): void {
     if (this.closed !== undefined) throw new Error(`sent after the close: ${frame}`);
     this.texts.push(frame);
+    this.bytes += frame.length;
     this.frames.push(frame === 'pong' ? { t: 'pong' } : (JSON.parse(frame) as Frame));
   }
 
@@ -66,9 +71,11 @@ class FakePostgres {
   readonly open = async (): Promise<Connection> => {
     if (this.isAway) throw new Error('connection refused');
     let written: string[] = [];
+    let isInTransaction = false;
     const execute = async (query: SQL): Promise<unknown> => {
       const text = new PgDialect().sqlToQuery(query).sql;
-      if (text.startsWith('begin')) return [{}, {}, {}, { command: 'UPDATE', rowCount: 1 }];
+      isInTransaction = text.startsWith('begin');
+      if (isInTransaction) return [{}, {}, {}, { command: 'UPDATE', rowCount: 1 }];
       if (text.startsWith('commit')) this.rows.push(...written);
       written = [];
       return { command: text === 'commit' ? 'COMMIT' : 'ROLLBACK', rowCount: null };
@@ -85,7 +92,9 @@ class FakePostgres {
         if (lines.some((line) => line.includes('poison'))) {
           throw Object.assign(new Error('violates check constraint'), { code: '23514' });
         }
-        written = lines.slice(0, -1).map((line) => line.split('\t')[3] as string);
+        const payloads = lines.slice(0, -1).map((line) => line.split('\t')[3] as string);
+        if (isInTransaction) written = payloads;
+        else this.rows.push(...payloads);
       },
       copyStream: () => Promise.reject(new Error('not used')),
       close() {},
@@ -182,9 +191,9 @@ class Client {
     return this.send(`{"t":"batch","seq":${seq},"n":${lines.length}}\n${lines.join('\n')}`);
   }
 
-  /** Lets the group be stored. */
+  /** Lets the group be stored; behind a large one, a group takes longer. */
   stored(): Frame[] {
-    this.#timers.advance(2);
+    this.#timers.advance(20);
     return this.peer.news();
   }
 }
@@ -434,7 +443,7 @@ describe('the table of hellos', () => {
     const client = new Client(on);
     client.send({ t: 'hello' });
     expect(client.peer.closed).toMatchObject({ code: 4403 });
-    expect(new Client(on).hello({ epoch, resume: true, next: 1 })).toMatchObject({ epoch, known: true });
+    expect(new Client(on).hello({ epoch, resume: true, next: 1 })).toMatchObject({ epoch, stored: 0 });
   });
 
   test('a second hello of a session is a frame that makes no sense', () => {
@@ -609,16 +618,21 @@ describe('messages that are refused', () => {
     expect(on.pipeline.stats().refused).toEqual({ invalid_json: 3, nul_character: 1 });
   });
 
-  test('are told of in the part that is new only', () => {
+  test('are told of again where they come again, since the first nack may be lost', async () => {
     const on = bed();
     const client = welcomed(on);
-    client.batch(1, '1', 'x').batch(1, '1', 'x', '3', 'y');
+    client.batch(1, '1', 'x').batch(1, '1', 'x', '3', 'y').batch(2, 'x', '3').batch(1, '1');
+    const invalid = { t: 'nack', code: 'invalid_json', temporary: false };
     expect(client.peer.news()).toMatchObject([
-      { from: 2, to: 2 },
-      { from: 4, to: 4 },
+      { ...invalid, from: 2, to: 2 },
+      { ...invalid, from: 2, to: 2 },
+      { ...invalid, from: 4, to: 4 },
+      { ...invalid, from: 2, to: 2 },
     ]);
     expect(client.stored()).toMatchObject([{ t: 'ack', stored: 4 }]);
-    expect(on.pipeline.stats()).toMatchObject({ duplicate: 2, refused: { invalid_json: 2 } });
+    expect(on.pipeline.stats()).toMatchObject({ duplicate: 5, refused: { invalid_json: 2 } });
+    await idle(on);
+    expect(on.postgres.rows).toEqual(['1', '3']);
   });
 
   test('at the end of all are used up for good: after a restart nothing seems to be missing', async () => {
@@ -653,7 +667,7 @@ describe('messages that are refused', () => {
     const client = welcomed(on, { ack: 'committed' });
     client.batch(1, '1', 'x');
     await idle(on);
-    expect(client.peer.news().filter(({ t }) => t === 'ack')).toMatchObject([{ stored: 2, committed: 2 }]);
+    expect(client.peer.last('ack')).toMatchObject({ stored: 2, committed: 2 });
     client.batch(3, 'x');
     await idle(on);
     expect(client.peer.last('ack')).toMatchObject({ stored: 3, committed: 3 });
@@ -672,31 +686,40 @@ describe('messages that are refused', () => {
     expect(client.peer.last('ack')).toMatchObject({ stored: 3, committed: 3 });
   });
 
-  // Thousands of nacks for one frame: more than a client may leave unread, and it can confirm none meanwhile.
+  // Thousands of nacks for one frame, of which a client can confirm none meanwhile.
   const kinds = ['x', '"\\u0000"'];
   const mixed = Array.from({ length: MAX_FRAME_MESSAGES }, (_, index) => kinds[index % 2] as string);
   test.each([
     ['all refused', mixed],
     ['good ones behind them', [...mixed.slice(0, 9_000), ...Array(1_000).fill('1')]],
     ['good ones between them', mixed.map((line, index) => (index % 3 === 0 ? '1' : line))],
-  ])('in thousands end the socket, and not what the shard knows: %s', async (_, all) => {
-    const on = bed();
-    const client = welcomed(on, { epoch: 5 });
-    client.batch(1, ...(all as string[]));
-    expect(client.peer.closed).toMatchObject({ code: 4504 });
-    // Every refusal was told before.
-    const told = client.peer.frames.filter(({ t }) => t === 'nack');
-    const refused = told.reduce((sum, { from, to }) => sum + (to as number) - (from as number) + 1, 0);
-    const good = all.filter((line) => line === '1').length;
-    expect(refused).toBe(all.length - good);
-    expect(new Client(on).hello({ epoch: 5, resume: true, next: 1 })).toMatchObject({
-      known: true,
-      stored: MAX_FRAME_MESSAGES,
-    });
-    await idle(on);
-    expect(on.postgres.rows).toHaveLength(good);
-    expect(on.pipeline.stats().received).toBe(MAX_FRAME_MESSAGES);
-  });
+  ])(
+    'in thousands are all told; and if they are the end of the socket, the shard knows all the same: %s',
+    async (_, all) => {
+      const good = all.filter((line) => line === '1').length;
+      const patient = welcomed(bed());
+      patient.batch(1, ...all);
+      expect(patient.peer.closed).toBeUndefined();
+      const told = patient.peer.frames.filter(({ t }) => t === 'nack');
+      const refused = told.reduce((sum, { from, to }) => sum + (to as number) - (from as number) + 1, 0);
+      expect(refused).toBe(all.length - good);
+
+      const on = bed();
+      const client = welcomed(on, { epoch: 5 });
+      // It has read nothing for long.
+      while (client.peer.bytes < MAX_UNCONFIRMED_BYTES - 100_000) client.send({ t: 'ping' });
+      expect(client.peer.closed).toBeUndefined();
+      client.batch(1, ...all);
+      expect(client.peer.closed).toMatchObject({ code: 4504 });
+      expect(new Client(on).hello({ epoch: 5, resume: true, next: 1 })).toMatchObject({
+        known: true,
+        stored: MAX_FRAME_MESSAGES,
+      });
+      await idle(on);
+      expect(on.postgres.rows).toHaveLength(good);
+      expect(on.pipeline.stats().received).toBe(MAX_FRAME_MESSAGES);
+    },
+  );
 
   test('alike in thousands are one nack', () => {
     const on = bed();
@@ -821,7 +844,7 @@ describe('ping, pong and flush', () => {
     const on = bed();
     const client = welcomed(on);
     const pings = () => client.peer.frames.filter(({ t }) => t === 'ping').map(({ id }) => id as number);
-    const sent = () => client.peer.texts.reduce((sum, text) => sum + text.length, 0);
+    const sent = () => client.peer.bytes;
     while (sent() <= PING_AFTER_BYTES - 300) client.send({ t: 'ping' });
     expect(pings()).toEqual([]);
     for (let count = 0; count < 100; count += 1) client.send({ t: 'ping' });
@@ -837,27 +860,44 @@ describe('ping, pong and flush', () => {
     expect(client.peer.closed).toBeUndefined();
   });
 
-  test('who leaves 256 KiB unread is closed with 4504, and who answers is not', () => {
-    const on = bed();
-    const client = welcomed(on, {}, 'reads');
-    const lazy = welcomed(on, {}, 'lazy');
-    let bytes = 0;
-    let seen = 0;
-    while (bytes < 3 * MAX_UNCONFIRMED_BYTES) {
+  /** Has a client sent as many bytes, and answers the server's pings where it reads. */
+  function sendMuch(client: Client, bytes: number, isReading: boolean): void {
+    let seen = client.peer.frames.length;
+    const until = client.peer.bytes + bytes;
+    while (client.peer.bytes < until && client.peer.closed === undefined) {
       client.send({ t: 'ping' });
-      bytes += client.peer.texts.at(-1)?.length as number;
-      for (const frame of client.peer.frames.slice(seen)) {
+      for (const frame of isReading ? client.peer.frames.slice(seen) : []) {
         if (frame.t === 'ping') client.send({ t: 'pong', id: frame.id });
       }
       seen = client.peer.frames.length;
     }
-    expect(client.peer.closed).toBeUndefined();
-    for (let sent = 0; sent <= MAX_UNCONFIRMED_BYTES; sent += lazy.peer.texts.at(-1)?.length as number) {
-      if (lazy.peer.closed !== undefined) break;
-      lazy.send({ t: 'ping' });
-    }
+  }
+
+  test('who leaves 256 KiB unread and the ping unanswered for 5 seconds is closed with 4504', () => {
+    const on = bed();
+    const [reader, lazy, short] = ['reader', 'lazy', 'short'].map((name) => welcomed(on, {}, name)) as [
+      Client,
+      Client,
+      Client,
+    ];
+    for (const client of [reader, lazy]) sendMuch(client, SLOW_READER_BYTES + 1_000, client === reader);
+    sendMuch(short, SLOW_READER_BYTES / 2, false);
+    expect(lazy.peer.closed).toBeUndefined();
+    on.timers.advance(PONG_TIME_LIMIT_MS);
+    for (const client of [reader, lazy, short]) sendMuch(client, 1_000, client === reader);
     expect(lazy.peer.closed).toMatchObject({ code: 4504 });
     expect(lazy.peer.frames.filter(({ t }) => t === 'ping')).toHaveLength(1);
+    expect(short.peer.closed).toBeUndefined();
+    sendMuch(reader, 3 * MAX_UNCONFIRMED_BYTES, true);
+    expect(reader.peer.closed).toBeUndefined();
+  });
+
+  test('who leaves 2 MiB unread is closed with 4504 at once', () => {
+    const client = welcomed(bed());
+    sendMuch(client, MAX_UNCONFIRMED_BYTES - 10_000, false);
+    expect(client.peer.closed).toBeUndefined();
+    sendMuch(client, 20_000, false);
+    expect(client.peer.closed).toMatchObject({ code: 4504 });
   });
 });
 
@@ -925,7 +965,7 @@ describe('credit', () => {
     for (let seq = 1; seq <= 901; seq += 100) {
       client.batch(seq, ...Array(100).fill('1'));
       const [ack] = client.stored();
-      credits.push((ack?.credit as { messages: number }).messages);
+      credits.push(creditOf(ack));
     }
     // What was on its way is taken up to the limit itself.
     expect(credits).toEqual([800, 700, 600, 500, 400, 300, 200, 100, 0, 0]);
@@ -944,6 +984,10 @@ describe('credit', () => {
     client.batch(1_001, '1', '2');
     expect(client.stored()).toMatchObject([{ t: 'ack', stored: 1_002 }]);
   });
+
+  function creditOf(frame: Frame | undefined): number {
+    return (frame as unknown as { credit: { messages: number } }).credit.messages;
+  }
 
   /** A shard whose outbox is full. */
   function full(): Bed {
@@ -967,7 +1011,7 @@ describe('credit', () => {
       on.pipeline.flush();
       await idle(on);
       expect(client.peer.news()).toMatchObject([{ t: 'flow', reason: 'room' }]);
-      expect((client.peer.last('flow')?.credit as { bytes: number }).bytes).toBeGreaterThan(0);
+      expect(creditOf(client.peer.last('flow'))).toBeGreaterThan(0);
     },
   );
 
@@ -1022,7 +1066,7 @@ describe('credit', () => {
       reason: 'room',
       credit: { messages: expect.any(Number) },
     });
-    expect((waiting.peer.last('flow')?.credit as { messages: number }).messages).toBeGreaterThan(0);
+    expect(creditOf(waiting.peer.last('flow'))).toBeGreaterThan(0);
   });
 
   test('far beyond it, batches are put off, and after the third the socket is closed with 4429', () => {
@@ -1099,6 +1143,7 @@ describe('without an outbox', () => {
       { t: 'nack', code: 'buffer_full', from: 7 },
       { t: 'flow', reason: 'memory_full', credit: { messages: 0, bytes: 0 } },
     ]);
+    await idle(on);
     on.postgres.isAway = false;
     on.pipeline.flush();
     await idle(on);
@@ -1115,6 +1160,7 @@ describe('without an outbox', () => {
       client.session.end();
     }
     expect(on.pipeline.producers.isFull).toBe(true);
+    await idle(on);
     on.postgres.isAway = false;
     on.pipeline.flush();
     await idle(on);

@@ -309,7 +309,7 @@ describe('the messages of a batch', () => {
   );
   const reasons = new Map(REFUSED_LINES);
 
-  test('are those that are good, from the first that was not taken before', () => {
+  test('are those that are good and were not taken before; all that are refused are named', () => {
     fc.assert(
       fc.property(
         fc.array(line, { minLength: 1, maxLength: 20 }),
@@ -325,7 +325,7 @@ describe('the messages of a batch', () => {
           expect(body.payloads).toEqual(rest.filter((text) => !reasons.has(text)).map((text) => text.trim()));
           expect(body.plain).toEqual(body.payloads.map((text, index) => isPlain(rest, reasons, text, index)));
           expect(body.refused).toEqual(
-            rest.flatMap((text, offset) =>
+            lines.flatMap((text, offset) =>
               reasons.has(text) ? [{ offset, code: reasons.get(text) as RefusalCode }] : [],
             ),
           );

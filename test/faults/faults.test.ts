@@ -1,0 +1,61 @@
+/** The lab in small: a few faults, and shards that break their promises. `npm run faults` runs all of them. */
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runOnce } from './lab.ts';
+import { CONTROLS, runControl } from './sabotages.ts';
+import { SCENARIOS } from './scenarios/all.ts';
+import { World } from './world.ts';
+
+const SEED = 1;
+const SCALE = 0.3;
+
+let world: World;
+beforeAll(async () => {
+  world = await World.open();
+});
+afterAll(() => world?.close());
+
+describe('nothing that was acknowledged is lost or doubled, and order is kept:', () => {
+  test.each([
+    'cut-mid-frame',
+    'cut-mid-batch',
+    'ack-lost',
+    'client-killed-with-state',
+    'client-killed-without-state',
+    'two-clients-of-one-name',
+    'frames-reordered',
+    'shard-crash',
+    'workerd-killed',
+    'abort-after-commit',
+    'commit-ambiguous',
+  ])('%s', async (name) => {
+    const scenario = SCENARIOS.find((known) => known.name === name);
+    if (scenario === undefined) throw new Error(`There is no fault ${name}`);
+    const { failures, pass, sent, acked, strikes } = await runOnce(world, scenario, SEED, SCALE);
+    expect(failures).toEqual([]);
+    expect({ pass, hasStruck: strikes > 0, hasSent: sent > 100, hasAcks: acked > 50 }).toEqual({
+      pass: true,
+      hasStruck: true,
+      hasSent: true,
+      hasAcks: true,
+    });
+  });
+});
+
+describe('the control: the oracle catches', () => {
+  test.each(CONTROLS)('$title', async (control) => {
+    const { isCaught, report } = await runControl(world, control, SEED);
+    expect({ isCaught, failures: report.failures }).toMatchObject({ isCaught: true });
+  });
+
+  test('a fault that never happened', async () => {
+    const report = await runOnce(world, { run: (run) => run.pause(50, 100) }, SEED);
+    expect(report).toMatchObject({ pass: false, failures: [expect.stringContaining('never happened')] });
+  });
+});
+
+test('every fault has a name of its own that an option can carry', () => {
+  const names = SCENARIOS.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  for (const name of names) expect(name).toMatch(/^[a-z0-9-]+$/);
+});

@@ -1,0 +1,764 @@
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sql } from 'drizzle-orm';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { benchSink, benchTableName, createBenchTable } from '../../../src/bench/bench-sink.ts';
+import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Failpoint, Failpoints } from '../../../src/failpoints.ts';
+import type { IntakeStats, Session } from '../../../src/ingest/intake.ts';
+import { Pipeline } from '../../../src/ingest/pipeline.ts';
+import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
+import type { Sqlite, SqliteValue } from '../../../src/outbox/sqlite.ts';
+import type { SinkOptions } from '../../../src/sink-options.ts';
+import { withTimeLimit } from '../../../src/time-limit.ts';
+import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
+import { FakeTimers, settled } from '../../support/fake-timers.ts';
+import { NodeSqlite } from '../../support/node-sqlite.ts';
+
+/** Of the property at the end. It finds more with more: `DURABLE_RUNS=2000` takes some minutes. */
+const RUNS = Number(process.env.DURABLE_RUNS ?? 60);
+
+/** Longer than Postgres waits for any lock: a guard that says where a run hangs. */
+const STUCK_MS = 20_000;
+
+const database = testDatabase('tcp');
+const folder = mkdtempSync(join(tmpdir(), 'sluice-durable-'));
+const table = freshName('durable');
+let onlooker: Connection;
+
+beforeAll(async () => {
+  onlooker = await database.open();
+  await rowsOf(onlooker, createBenchTable(table, 'text'));
+  await rowsOf(onlooker, `alter table ${benchTableName(table)} add check (payload not like '%poison%')`);
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/**
+ * A shard's storage in a file, as a Durable Object has it: what one turn writes is committed as a whole behind it, and
+ * what one turn sends leaves when that is done. Where the turn ends with the shard, neither happens.
+ */
+class Disk implements Sqlite {
+  readonly path: string;
+  #sqlite: NodeSqlite;
+  #isOpen = false;
+  #isCutOff = false;
+  #outputs: (() => void)[] = [];
+  #commitWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
+
+  constructor(path: string) {
+    this.path = path;
+    this.#sqlite = open(path);
+  }
+
+  get rowsWritten(): number {
+    return this.#sqlite.rowsWritten;
+  }
+
+  run<Row>(statement: string, ...bindings: SqliteValue[]): Row[] {
+    if (!this.#isOpen && !statement.startsWith('select')) {
+      this.#isOpen = true;
+      this.#sqlite.run('begin');
+      setImmediate(() => this.#commit());
+    }
+    return this.#sqlite.run(statement, ...bindings);
+  }
+
+  transaction<Result>(step: () => Result): Result {
+    return this.#sqlite.transaction(step);
+  }
+
+  sync(): Promise<void> {
+    if (this.#isCutOff) return Promise.reject(new Error('this storage is cut off'));
+    if (!this.#isOpen) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#commitWaiters.push({ resolve, reject }));
+  }
+
+  /** Sends something once all that was written before is durable. */
+  output(send: () => void): void {
+    if (this.#isCutOff) return;
+    if (this.#isOpen || this.#outputs.length > 0) this.#outputs.push(send);
+    else send();
+  }
+
+  #commit(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#sqlite.run('commit');
+    for (const { resolve } of this.#commitWaiters.splice(0)) resolve();
+    for (const send of this.#outputs.splice(0)) send();
+  }
+
+  /** Undoes the turn. Whoever works on goes on with a copy, as an object that does not know that another took its place. */
+  cutOff(): void {
+    if (this.#isCutOff) return;
+    this.#isCutOff = true;
+    if (this.#isOpen) this.#sqlite.run('rollback');
+    this.#isOpen = false;
+    this.#outputs = [];
+    for (const { reject } of this.#commitWaiters.splice(0)) reject(new Error('this storage was cut off'));
+    this.#sqlite.close();
+    const copy = `${this.path}-${Math.random().toString(36).slice(2)}`;
+    copyFileSync(this.path, copy);
+    this.#sqlite = open(copy);
+  }
+
+  close(): void {
+    this.#sqlite.close();
+  }
+}
+
+function open(path: string): NodeSqlite {
+  const sqlite = new NodeSqlite(path);
+  // The end of the machine is not what is tested; each statement would wait for its disk.
+  sqlite.database.exec('pragma journal_mode = memory; pragma synchronous = off');
+  return sqlite;
+}
+
+type Fault = 'throws' | 'cancelled' | 'ends' | 'holds';
+
+/** One life of a shard, from its start to its crash. */
+class Life implements Failpoints {
+  readonly disk: Disk;
+  readonly timers: FakeTimers;
+  readonly pipeline: Pipeline;
+  readonly deadLetters: DeadLetters;
+  /** The storage failed: the object is ended, and another one started. */
+  hasFailed = false;
+  /** What goes wrong at the next time that a place is passed. */
+  readonly faults = new Map<Failpoint, Fault>();
+  refusesConnections = 0;
+  #connections: Connection[] = [];
+  /** What lets writes go on that are held: one of each lane at the most. */
+  readonly #held = new Set<() => void>();
+  #wakeHeld: (() => void) | undefined;
+
+  constructor(disk: Disk, timers: FakeTimers, shard: string, options: Partial<SinkOptions>) {
+    this.disk = disk;
+    this.timers = timers;
+    this.deadLetters = new DeadLetters({ sqlite: disk, maxRows: 10_000, maxBytes: 1e9 });
+    this.pipeline = new Pipeline({
+      sink: benchSink({ table, column: 'text', options }),
+      shard,
+      openConnection: () => this.#open(),
+      timers,
+      random: () => 0.5,
+      sqlite: disk,
+      deadLetters: this.deadLetters,
+      failpoints: this,
+      onStorageFailure: () => {
+        this.hasFailed = true;
+        disk.cutOff();
+        this.#wakeHeld?.();
+      },
+    });
+  }
+
+  async #open(): Promise<Connection> {
+    if (this.refusesConnections > 0) {
+      this.refusesConnections -= 1;
+      throw new Error('connection refused');
+    }
+    const connection = await openConnection(database.target);
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  get isHeld(): boolean {
+    return this.#held.size > 0;
+  }
+
+  hit(name: Failpoint): void {
+    if (!this.faults.delete(name)) return;
+    throw new Error(`failed ${name}`);
+  }
+
+  async pass(name: Failpoint): Promise<void> {
+    const fault = this.faults.get(name);
+    this.faults.delete(name);
+    switch (fault) {
+      case 'throws':
+        throw new Error(`lost ${name}`);
+      case 'cancelled':
+        throw Object.assign(new Error(`cancelled ${name}`), { code: '57014' });
+      case 'ends':
+        this.closeConnections();
+        throw new Error(`connection ended ${name}`);
+      case 'holds':
+        this.#wakeHeld?.();
+        await new Promise<void>((resolve) => this.#held.add(resolve));
+        break;
+      default:
+        break;
+    }
+  }
+
+  release(): void {
+    for (const resolve of this.#held) resolve();
+    this.#held.clear();
+  }
+
+  closeConnections(): void {
+    for (const connection of this.#connections) connection.close();
+    this.#connections = [];
+  }
+
+  /** Resolves when no batch is on its way, or one is held. */
+  async quiet(): Promise<void> {
+    for (;;) {
+      await settled();
+      if (this.isHeld || this.hasFailed || !this.pipeline.isWriting) return;
+      const held = new Promise<void>((resolve) => {
+        this.#wakeHeld = resolve;
+      });
+      await withTimeLimit(Promise.race([this.pipeline.tried(), held]), STUCK_MS, 'writing').catch((error) => {
+        throw new Error(`${error.message}: ${JSON.stringify(this.pipeline.stats())}`);
+      });
+    }
+  }
+
+  /** Lets time pass, and Postgres do its work. */
+  async pass_(ms: number): Promise<void> {
+    for (const part of [1, 1, ms]) {
+      this.timers.advance(part);
+      await this.quiet();
+    }
+  }
+}
+
+type Kind = 'good' | 'escaped' | 'large' | 'bad' | 'poison';
+
+interface Sent {
+  epoch: number;
+  sequence: number;
+  kind: Kind;
+  line: string;
+}
+
+/** A client that keeps what it has not seen acked, and checks what it is told. */
+class Client {
+  readonly name: string;
+  readonly level: 'stored' | 'committed' | 'none';
+  epoch: number | undefined;
+  /** The messages of this epoch. */
+  ring: Sent[] = [];
+  /** How far acks of this epoch went. */
+  acked = 0;
+  committed = 0;
+  readonly refused = new Set<number>();
+  /** What has to be in the end, what may be, and what must not. */
+  readonly promised: Sent[] = [];
+  readonly abandoned: Sent[] = [];
+  session: Session | undefined;
+  life: Life | undefined;
+  /** What it was told and must not be; thrown where a test can see it. */
+  wrong: Error | undefined;
+  /** The next that would be sent. */
+  cursor = 1;
+  isWelcome = false;
+
+  constructor(name: string, level: Client['level']) {
+    this.name = name;
+    this.level = level;
+  }
+
+  connect(life: Life, isNewEpoch: boolean): void {
+    if (isNewEpoch || this.epoch === undefined) this.#forget();
+    this.life = life;
+    this.isWelcome = false;
+    const session = life.pipeline.openSession(
+      {
+        send: (frame) =>
+          life.disk.output(() => {
+            if (this.session !== session) return;
+            try {
+              this.#hear(frame);
+            } catch (error) {
+              this.wrong ??= error as Error;
+            }
+          }),
+        close: (code, reason) =>
+          life.disk.output(() => {
+            if (this.session !== session) return;
+            this.session = undefined;
+            // 4503: the shard cannot write its outbox.
+            if (code !== 4503) this.wrong ??= new Error(`closed with ${code} ${reason}`);
+          }),
+      },
+      { producer: this.name, protocol: 'sluice.v1', nowMs: life.timers.now() },
+    );
+    // What an older session or a zombie sends from now on does not arrive.
+    this.session = session;
+    const resume = this.epoch === undefined ? {} : { epoch: this.epoch, resume: true, next: this.acked + 1 };
+    session.receive(JSON.stringify({ t: 'hello', ack: this.level, ...resume }), life.timers.now());
+  }
+
+  /** It has lost its own memory, and begins a new epoch. */
+  #forget(): void {
+    for (const sent of this.ring) {
+      if (sent.sequence <= this.acked) this.#promise(sent);
+      else this.abandoned.push(sent);
+    }
+    this.epoch = undefined;
+    this.ring = [];
+    this.acked = 0;
+    this.committed = 0;
+    this.refused.clear();
+  }
+
+  #promise(sent: Sent): void {
+    if (sent.kind !== 'bad') this.promised.push(sent);
+  }
+
+  #hear(text: string): void {
+    const frame = JSON.parse(text) as Record<string, never> & {
+      t: string;
+      stored: number;
+      committed: number;
+    };
+    switch (frame.t) {
+      case 'welcome': {
+        const isResumed = this.epoch !== undefined;
+        if (isResumed && frame.epoch !== this.epoch)
+          throw new Error(`${text}: another epoch than ${this.epoch}`);
+        // What was acked is never missing, and nothing is there that was not sent.
+        if ('missing' in frame) throw new Error(`${text}, acked ${this.acked}`);
+        if (isResumed && frame.stored < this.acked) throw new Error(`${text}, acked ${this.acked}`);
+        if (frame.stored > this.ring.length) throw new Error(`${text}, sent ${this.ring.length}`);
+        this.epoch = frame.epoch;
+        this.cursor = this.acked + 1;
+        this.isWelcome = true;
+        break;
+      }
+      case 'ack':
+        this.#ack(frame.stored, frame.committed);
+        break;
+      case 'nack': {
+        const { from, to, temporary } = frame as unknown as { from: number; to: number; temporary: boolean };
+        if (temporary) this.cursor = Math.min(this.cursor, from);
+        else {
+          for (let sequence = from; sequence <= to; sequence += 1) {
+            const kind = this.ring[sequence - 1]?.kind;
+            if (kind !== 'bad' && kind !== 'poison') throw new Error(`${text} refuses what is ${kind}`);
+            this.refused.add(sequence);
+          }
+        }
+        break;
+      }
+      case 'gap':
+        this.cursor = (frame as unknown as { expected: number }).expected;
+        break;
+      default:
+        break;
+    }
+  }
+
+  #ack(stored: number, committed: number): void {
+    if (stored > this.ring.length) throw new Error(`acked ${stored} of ${this.ring.length}`);
+    if (committed > stored) throw new Error(`committed ${committed} of ${stored} that are stored`);
+    if (stored < this.acked) throw new Error(`acked ${stored} after ${this.acked}`);
+    for (let sequence = this.acked + 1; sequence <= stored; sequence += 1) {
+      const { kind } = this.ring[sequence - 1] as Sent;
+      if (kind === 'bad' && !this.refused.has(sequence))
+        throw new Error(`an ack passes for the nack of ${sequence}`);
+    }
+    this.acked = stored;
+    this.committed = Math.max(this.committed, committed);
+    this.cursor = Math.max(this.cursor, stored + 1);
+  }
+
+  write(kinds: readonly Kind[]): void {
+    if (this.epoch === undefined) return;
+    for (const kind of kinds) {
+      const sequence = this.ring.length + 1;
+      const { epoch } = this;
+      const id = `"${this.name}/${epoch}/${sequence}`;
+      const line = {
+        good: `${id}"`,
+        escaped: `${id}\\n"`,
+        large: `${id}/${'x'.repeat(4_000)}"`,
+        bad: `${id}`,
+        poison: `${id}/poison"`,
+      }[kind];
+      this.ring.push({ epoch, sequence, kind, line });
+    }
+  }
+
+  /** Sends messages from `first` on, as far as there are any. */
+  send(first: number, count: number): void {
+    const lines = this.ring.slice(first - 1, first - 1 + count).map(({ line }) => line);
+    if (this.session === undefined || lines.length === 0) return;
+    const frame = `{"t":"batch","seq":${first},"n":${lines.length}}\n${lines.join('\n')}\n`;
+    this.session.receive(frame, (this.life as Life).timers.now());
+  }
+
+  sendNext(count: number): void {
+    const first = this.cursor;
+    this.cursor = Math.min(first + count, this.ring.length + 1);
+    this.send(first, count);
+  }
+
+  /** Everything that this client was promised, once it is all sent and acked. */
+  end(): void {
+    expect(this.acked).toBe(this.ring.length);
+    for (const sent of this.ring) this.#promise(sent);
+  }
+}
+
+interface Row {
+  producer: string;
+  epoch: string;
+  sequence: string;
+  payload: string;
+}
+
+/** One shard over all of its lives, with its clients. */
+class World {
+  readonly shard: string;
+  readonly clients: Client[];
+  readonly zombies: Life[] = [];
+  options: Partial<SinkOptions>;
+  life: Life;
+  readonly retried = new Set<string>();
+
+  constructor(options: Partial<SinkOptions>) {
+    this.shard = freshName('shard');
+    this.options = options;
+    const levels = ['stored', 'committed', 'none'] as const;
+    this.clients = levels.map((level) => new Client(`${this.shard}.${level}`, level));
+    this.life = this.#start(new FakeTimers());
+  }
+
+  #start(timers: FakeTimers): Life {
+    return new Life(new Disk(join(folder, this.shard)), timers, this.shard, this.options);
+  }
+
+  /** The shard ends without a word. As a zombie, its old instance does not know it. */
+  crash(isZombie: boolean): void {
+    const before = this.life;
+    before.disk.cutOff();
+    for (const client of this.clients) client.session = undefined;
+    if (isZombie) this.zombies.push(before);
+    else this.#end(before);
+    this.life = this.#start(new FakeTimers(before.timers.now() + 1));
+  }
+
+  #end(life: Life): void {
+    life.faults.clear();
+    life.closeConnections();
+    life.release();
+    this.zombies.splice(this.zombies.indexOf(life) >>> 0, 1);
+  }
+
+  async pass(ms: number): Promise<void> {
+    // The shard's writes begin first, so that a zombie that holds the checkpoint stands in their way.
+    this.life.timers.advance(ms);
+    for (const zombie of [...this.zombies]) {
+      zombie.faults.clear();
+      zombie.release();
+      zombie.timers.advance(ms);
+      await zombie.quiet();
+      this.#end(zombie);
+    }
+    await this.life.pass_(ms);
+  }
+
+  async rows(): Promise<Row[]> {
+    return rowsOf<Row>(
+      onlooker,
+      sql`select producer, epoch, sequence, payload from ${sql.raw(benchTableName(table))}
+        where producer like ${`${this.shard}.%`} order by id`,
+    );
+  }
+
+  /** What holds at any time. */
+  async check(): Promise<void> {
+    for (const { wrong } of this.clients) if (wrong !== undefined) throw wrong;
+    const stats = this.life.pipeline.stats();
+    expect(sumOf(stats)).toBe(stats.received);
+    // Read before the rows are: more may be written, and be acked, while they are read.
+    const committed = this.clients.flatMap(({ name, epoch, committed, ring }) =>
+      ring
+        .slice(0, committed)
+        .filter(({ kind }) => kind !== 'bad')
+        .map(({ sequence }) => keyOf({ producer: name, epoch: String(epoch), sequence: String(sequence) })),
+    );
+    const dead = new Set(this.deadRows().map(keyOf));
+    const rows = new Set((await this.rows()).map(keyOf));
+    for (const key of committed) {
+      if (!rows.has(key) && !dead.has(key) && !this.retried.has(key)) {
+        throw new Error(`${key} was acked as committed and is not`);
+      }
+    }
+  }
+
+  deadRows(): Row[] {
+    return this.life.disk
+      .run<Row>('select producer, epoch, sequence, payload from dead_letters order by id')
+      .map((row) => ({ ...row, epoch: String(row.epoch), sequence: String(row.sequence) }));
+  }
+
+  /** Everything heals; every client sends all that it has, and all is written. */
+  async heal(): Promise<void> {
+    for (const zombie of [...this.zombies]) this.#end(zombie);
+    this.life.faults.clear();
+    this.life.refusesConnections = 0;
+    this.life.release();
+    for (let round = 0; ; round += 1) {
+      if (round >= 50) throw new Error('rounds ' + JSON.stringify(this.clients.map(c => [c.epoch, c.acked, c.ring.length, c.cursor, c.isWelcome, c.session !== undefined])) + JSON.stringify(this.life.pipeline.stats()) + this.life.isHeld + this.life.pipeline.isWriting);
+      if (this.life.hasFailed) this.crash(false);
+      for (const client of this.clients) {
+        if (client.session === undefined || !client.isWelcome) {
+          client.connect(this.life, false);
+          await settled();
+        } else if (client.cursor > client.ring.length && client.acked < client.ring.length)
+          client.cursor = client.acked + 1;
+        client.sendNext(100);
+      }
+      await this.pass(60_000);
+      if (this.clients.every(({ acked, ring }) => acked === ring.length) && !this.life.pipeline.isBusy) break;
+    }
+    await this.life.pipeline.drained();
+  }
+
+  /** What holds in the end. */
+  async judge(): Promise<void> {
+    await this.check();
+    const { pipeline, disk } = this.life;
+    const rows = await this.rows();
+    const dead = this.deadRows();
+    const times = new Map<string, number>();
+    for (const row of [...rows, ...dead]) times.set(keyOf(row), (times.get(keyOf(row)) ?? 0) + 1);
+    for (const client of this.clients) {
+      client.end();
+      for (const { epoch, sequence, line, kind } of client.promised) {
+        const key = keyOf({ producer: client.name, epoch: String(epoch), sequence: String(sequence) });
+        expect(times.get(key) ?? 0, `times that ${key} is there`).toBe(1);
+        if (this.retried.has(key)) continue;
+        const found = (kind === 'poison' ? dead : rows).find((row) => keyOf(row) === key);
+        expect(found?.payload).toBe(line);
+      }
+      const may = new Set(
+        [...client.promised, ...client.abandoned].map(({ epoch, sequence }) => `${epoch}/${sequence}`),
+      );
+      const own = rows.filter(({ producer }) => producer === client.name);
+      for (const { epoch, sequence, payload } of own) {
+        expect(may).toContain(`${epoch}/${sequence}`);
+        expect(payload).not.toMatch(/poison/);
+      }
+      // In the order of its sequences, within an epoch and over them.
+      const order = own.filter((row) => !this.retried.has(keyOf(row))).map(orderOf);
+      expect(order).toEqual([...order].sort((left, right) => left - right));
+    }
+    expect([...times.values()].every((count) => count === 1)).toBe(true);
+    const stats = pipeline.stats();
+    expect(stats).toMatchObject({
+      buffered: 0,
+      bufferedBytes: 0,
+      outboxBytes: 0,
+      spilled: 0,
+      state: 'running',
+    });
+    expect(disk.run('select key from outbox_groups')).toEqual([]);
+    expect(pipeline.fill).toBe(0);
+    for (const client of this.clients) client.session?.end();
+    expect(pipeline.producers.active).toBe(0);
+  }
+
+  end(): void {
+    for (const life of [...this.zombies, this.life]) this.#end(life);
+    this.life.disk.close();
+  }
+}
+
+function sumOf({ committed, dead, duplicate, buffered, refused }: IntakeStats): number {
+  return Object.values(refused).reduce((sum, count) => sum + count, committed + dead + duplicate + buffered);
+}
+
+function keyOf({ producer, epoch, sequence }: Pick<Row, 'producer' | 'epoch' | 'sequence'>): string {
+  return `${producer}/${epoch}/${sequence}`;
+}
+
+function orderOf({ epoch, sequence }: Row): number {
+  return Number(epoch) * 1e6 + Number(sequence);
+}
+
+type Step =
+  | { do: 'connect'; client: number; isNewEpoch: boolean }
+  | { do: 'write'; client: number; kinds: Kind[]; count: number }
+  | { do: 'again'; client: number; back: number; count: number }
+  | { do: 'ahead'; client: number; by: number }
+  | { do: 'pass'; ms: number }
+  | { do: 'fault'; at: 'after_begin' | 'after_rows' | 'after_commit'; fault: Fault }
+  | { do: 'disk'; at: 'before_outbox_write' | 'after_outbox_write' | 'before_outbox_trim' }
+  | { do: 'refuse'; times: number }
+  | { do: 'crash'; isZombie: boolean; options: Partial<SinkOptions> }
+  | { do: 'retry'; isFixed: boolean }
+  | { do: 'flush' | 'ping' };
+
+const client = fc.nat({ max: 2 });
+const kind = fc.constantFrom<Kind>('good', 'good', 'good', 'good', 'escaped', 'large', 'bad', 'poison');
+const options = fc.record({
+  writer: fc.constantFrom('copy' as const, 'unnest' as const, 'bulk' as const),
+  connections: fc.constantFrom(1, 1, 2, 3),
+  batchRows: fc.constantFrom(1, 3, 10, 1_000),
+  maxBufferBytes: fc.constantFrom(64 * 1024, 1024 * 1024),
+  lingerMs: fc.constantFrom(0, 50),
+  groupMs: fc.constantFrom(0, 2),
+});
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('write' as const),
+      client,
+      kinds: fc.array(kind, { minLength: 1, maxLength: 20 }),
+      count: fc.integer({ min: 1, max: 20 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('connect' as const),
+      client,
+      isNewEpoch: fc.nat({ max: 4 }).map((n) => n === 0),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('again' as const),
+      client,
+      back: fc.nat({ max: 15 }),
+      count: fc.integer({ min: 1, max: 30 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('ahead' as const), client, by: fc.integer({ min: 1, max: 3 }) }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 2, 50, 1_000, 40_000) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('fault' as const),
+      at: fc.constantFrom('after_begin' as const, 'after_rows' as const, 'after_commit' as const),
+      fault: fc.constantFrom<Fault>('throws', 'cancelled', 'ends', 'holds'),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('disk' as const),
+      at: fc.constantFrom(
+        'before_outbox_write' as const,
+        'after_outbox_write' as const,
+        'before_outbox_trim' as const,
+      ),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('refuse' as const), times: fc.integer({ min: 1, max: 3 }) }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('crash' as const), isZombie: fc.boolean(), options }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('retry' as const), isFixed: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('flush' as const, 'ping' as const) }) },
+);
+
+async function take(world: World, step: Step): Promise<void> {
+  const { life, clients } = world;
+  switch (step.do) {
+    case 'connect':
+      clients[step.client]?.connect(life, step.isNewEpoch);
+      break;
+    case 'write': {
+      const of = clients[step.client] as Client;
+      if (of.session === undefined) of.connect(life, false);
+      if (!of.isWelcome) await settled();
+      of.write(step.kinds);
+      of.sendNext(step.count);
+      break;
+    }
+    case 'again': {
+      const of = clients[step.client] as Client;
+      of.send(Math.max(1, of.cursor - step.back), step.count);
+      break;
+    }
+    case 'ahead': {
+      const of = clients[step.client] as Client;
+      of.write(Array(step.by + 1).fill('good'));
+      of.send(of.ring.length, 1);
+      break;
+    }
+    case 'pass':
+      await world.pass(step.ms);
+      break;
+    case 'fault':
+      life.faults.set(step.at, step.fault);
+      break;
+    case 'disk':
+      life.faults.set(step.at, 'throws');
+      break;
+    case 'refuse':
+      life.refusesConnections = step.times;
+      break;
+    case 'crash':
+      world.options = step.options;
+      world.crash(step.isZombie);
+      break;
+    case 'retry': {
+      const letters = life.deadLetters.take('all').letters;
+      for (const letter of letters) {
+        world.retried.add(
+          keyOf({ ...letter, epoch: String(letter.epoch), sequence: String(letter.sequence) }),
+        );
+      }
+      life.pipeline.retry(
+        step.isFixed ? letters.map((letter) => ({ ...letter, payload: '"fixed"' })) : letters,
+        life.timers.now(),
+      );
+      break;
+    }
+    case 'flush':
+      life.pipeline.flush();
+      break;
+    case 'ping':
+      for (const { session } of clients) session?.receive('{"t":"ping"}', life.timers.now());
+      break;
+  }
+  // A failure of the storage is the end of the object, at once. Otherwise the next command may still be of the same turn.
+  if (world.life.hasFailed) world.crash(false);
+  else if (step.do === 'connect') await settled();
+}
+
+describe('a shard with its outbox, over a real Postgres', () => {
+  test('whatever fails, what was acked is written once, in order, and all adds up', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        options,
+        fc.array(steps, { minLength: 5, maxLength: 40, size: 'max' }),
+        async (given, commands) => {
+          const world = new World(given);
+          try {
+            for (const client of world.clients) client.connect(world.life, false);
+            for (const command of commands) {
+              await take(world, command);
+              await world.check();
+            }
+            await world.heal();
+            await world.judge();
+          } finally {
+            world.end();
+          }
+        },
+      ),
+      { numRuns: RUNS, seed: -772707671, path: "346" },
+    );
+  });
+});
