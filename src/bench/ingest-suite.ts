@@ -1,5 +1,6 @@
 /** The suite `ingest`: the same messages from WebSockets into Postgres, five ways. */
 
+import { SluiceError } from '../errors.ts';
 import { MAX_CONNECTIONS, MAX_SHARDS } from '../limits.ts';
 import { type OptionsOf, optionTable } from '../option-table.ts';
 import { ACK_LEVELS } from '../protocol/sluice-v1.ts';
@@ -195,6 +196,12 @@ function measuredVariants({ modes, acks, durability: durabilities }: IngestParam
         isFirst = false;
       }
     }
+  }
+  if (variants.length === 0) {
+    throw new SluiceError(
+      'invalid_options',
+      `Cannot use acks ${acks.join(', ')} with durability ${durabilities.join(', ')}: without an outbox nothing is stored, so acks none, committed and raw are allowed`,
+    );
   }
   return variants;
 }

@@ -18,8 +18,8 @@ export interface BareSocketOptions {
   onFrame?: (frame: string) => void;
 }
 
-/** How long a socket waits for the answer to its close. */
-const CLOSE_LIMIT_MS = 10_000;
+/** How long a socket waits for the answer to its close, which comes behind all that was sent. */
+const CLOSE_LIMIT_MS = 30_000;
 
 /** An upgrade that was refused. */
 export class RefusedUpgrade extends Error {
@@ -124,7 +124,7 @@ export class BareSocket {
     this.#socket.resume();
   }
 
-  /** Closes it, and resolves once the other end has answered, or has not for ten seconds. */
+  /** Closes it, and resolves once the other end has answered, or has not for half a minute. */
   async close(code = 1000): Promise<SocketEnd> {
     this.#socket.close(code);
     const limit = setTimeout(() => this.kill(), CLOSE_LIMIT_MS);

@@ -78,6 +78,11 @@ export class ShardRemote {
     return this.#ask('POST', '/faults/resume');
   }
 
+  /** What was added to the prototypes of its isolate, and whether it would be noticed. */
+  prototypes(): Promise<{ added: string[]; isNoticed: boolean }> {
+    return this.#ask('GET', '/faults/prototypes');
+  }
+
   /** Deletes all that it ever stored. */
   async wipe(): Promise<void> {
     await this.#ask('POST', '/faults/wipe');

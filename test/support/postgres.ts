@@ -26,6 +26,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('databaseUrl', postgres.url);
   return async () => {
     await postgres.stop();
+    // As root, the data lies elsewhere.
+    await rm(postgres.dataDirectory, { recursive: true, force: true });
     await rm(folder, { recursive: true, force: true });
   };
 }

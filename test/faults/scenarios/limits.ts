@@ -323,7 +323,7 @@ const flood: Scenario = {
     const stored = await BareProducer.open(run, { name: 'slow-stored', ack: 'stored' });
     const committed = await BareProducer.open(run, { name: 'slow-committed', ack: 'committed' });
     const isRaw = run.random.chance(0.5);
-    const rows = run.random.pick([1, 10, 50]);
+    const rows = run.random.pick(isRaw ? [1, 5, 10] : [1, 10, 50]);
     let flooded = 0;
     let isOver = false;
     const pour = async (): Promise<void> => {
@@ -356,7 +356,7 @@ const flood: Scenario = {
     };
     try {
       // A commit waits for what is in front of it, so for much of the flood.
-      await Promise.all([trickle(stored, run.times(20)), trickle(committed, run.times(3))]);
+      await Promise.all([trickle(stored, run.times(20)), trickle(committed, run.times(2))]);
     } finally {
       isOver = true;
       await pouring;

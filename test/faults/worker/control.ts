@@ -82,6 +82,26 @@ control.post('/faults/resume', async (context) => {
   return context.json(await stub.resume());
 });
 
+// Objects that all code of the isolate inherits from.
+const PROTOTYPES = [Object.prototype, Array.prototype, Function.prototype, String.prototype, Number.prototype];
+const CLEAN = PROTOTYPES.map((prototype) => new Set(Reflect.ownKeys(prototype)));
+
+function addedKeys(): string[] {
+  return PROTOTYPES.flatMap((prototype, index) =>
+    Reflect.ownKeys(prototype).filter((key) => !CLEAN[index]?.has(key)),
+  ).map(String);
+}
+
+// What was added to them since the start; and, as a control, the same with one that certainly was.
+control.get('/faults/prototypes', (context) => {
+  const added = addedKeys();
+  const control = Symbol('control');
+  Object.defineProperty(Object.prototype, control, { value: true, configurable: true });
+  const isNoticed = addedKeys().includes(String(control));
+  Reflect.deleteProperty(Object.prototype, control);
+  return context.json({ added, isNoticed });
+});
+
 control.post('/faults/wipe', async (context) => {
   const { stub } = shardOf(context.env, context.req.query('target'));
   await stub.wipe();

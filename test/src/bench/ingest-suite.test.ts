@@ -140,6 +140,13 @@ describe('the variants', () => {
     for (const { labels } of measured) expect(Object.keys(labels ?? {})).toEqual(ingestSuite.labels);
   });
 
+  test('cannot be made of the level stored without an outbox: that says so instead of measuring nothing', () => {
+    expect(() => ingestSuite.variants(resolve({ durability: 'memory' }))).toThrow(
+      /acks none, committed and raw/,
+    );
+    expect(() => ingestSuite.variants(resolve({ durability: 'memory', acks: 'raw' }))).not.toThrow();
+  });
+
   test('count their units: all messages, but for the floor of single inserts', () => {
     const parameters = resolve({ clients: 3, messages: 11 });
     const units = ingestSuite
