@@ -5,8 +5,9 @@
  * buffer fills, and meanwhile the answers of Postgres are not even looked for, because a process that always has a
  * frame at hand never polls its other sockets. What does hold frames back is the object's input gate: while it is
  * shut, the runtime stops reading, TCP fills up, and the client waits. So a shard shuts its gate for a moment now and
- * then: for no time at all while a flush is under way, which is enough to let the process look at its other sockets;
- * and for longer the fuller the buffer is.
+ * then: for no time at all while a flush is under way, and in every flood (one of pings alone would keep the frames of
+ * all others unread), which is enough to let the process look at its other sockets; and for longer the fuller the buffer
+ * is.
  *
  * The gate holds back the answers of Postgres too. Therefore a pause only follows a whole round, in which every
  * socket had its turn and everything that queued up behind the last pause was delivered.
@@ -17,11 +18,18 @@ export interface BrakeOptions {
   startFill: number;
   /** Pause at a full buffer. Default: 50. */
   maxPauseMs: number;
-  /** While a flush is under way, the longest time without a look at other sockets. Default: 25. */
+  /** While a flush is under way, or in a flood, the longest time without a look at other sockets. Default: 25. */
   reliefMs: number;
+  /** Frames since the last pause that are a flood. Default: 1,000, of which a shard takes about 40,000 a second. */
+  floodFrames: number;
 }
 
-export const DEFAULT_BRAKE: BrakeOptions = { startFill: 0.25, maxPauseMs: 50, reliefMs: 25 };
+export const DEFAULT_BRAKE: BrakeOptions = {
+  startFill: 0.25,
+  maxPauseMs: 50,
+  reliefMs: 25,
+  floodFrames: 1_000,
+};
 
 /**
  * For a shard that holds its frames back while it writes (frame-hold.ts): that takes effect first, and the pauses only
@@ -52,11 +60,12 @@ export class Brake {
    * @param isWriting whether a flush is under way, which waits for its turn behind the frames
    */
   pauseMs(nowMs: number, fill: number, isWriting: boolean): number | undefined {
-    const { startFill, maxPauseMs, reliefMs } = this.#options;
+    const { startFill, maxPauseMs, reliefMs, floodFrames } = this.#options;
     // From 1 ms at the start to the longest at a full buffer, by equal factors for equal shares: the fill settles
     // where as much comes in as goes out, whether a round brings ten messages or ten thousand.
     if (fill >= startFill) return maxPauseMs ** Math.min(1, (fill - startFill) / (1 - startFill));
-    return isWriting && nowMs - this.#lastPauseEndedAtMs >= reliefMs ? 0 : undefined;
+    const isWaitedFor = isWriting || this.#framesThisRound >= floodFrames;
+    return isWaitedFor && nowMs - this.#lastPauseEndedAtMs >= reliefMs ? 0 : undefined;
   }
 
   /** Call when a pause begins and when it has ended. */

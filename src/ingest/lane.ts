@@ -9,6 +9,14 @@ import { RunLedger } from './run-ledger.ts';
 export interface Lane extends MessageBuffer {
   /** Adds messages with sequences that follow each other. */
   gather(producer: Producer, firstSequence: number, chunk: Chunk, receivedAtMs: number): void;
+  /** The same for one message: the way of producers that do not batch. */
+  gatherOne(
+    producer: Producer,
+    sequence: number,
+    payload: string,
+    isPlain: boolean,
+    receivedAtMs: number,
+  ): void;
   /** Makes durable what was gathered, as far as the lane can. */
   store(): void;
   /** The batch is settled without being in Postgres. */
@@ -70,6 +78,16 @@ export class MemoryLane implements Lane {
     producer.pendingRuns += 1;
     const lastSequence = firstSequence + payloads.length - 1;
     this.#ledger.push({ producer, epoch, lastSequence, end: BigInt(this.#tail), groupBytes: 0 });
+  }
+
+  gatherOne(
+    producer: Producer,
+    sequence: number,
+    payload: string,
+    isPlain: boolean,
+    receivedAtMs: number,
+  ): void {
+    this.gather(producer, sequence, { payloads: [payload], plain: [isPlain], text: undefined }, receivedAtMs);
   }
 
   store(): void {}

@@ -324,6 +324,19 @@ export class Pipeline implements Intake {
     if (!this.hasOutbox) flusher.notify();
   }
 
+  /** The same for one message. */
+  gatherOne(
+    producer: Producer,
+    sequence: number,
+    payload: string,
+    isPlain: boolean,
+    receivedAtMs: number,
+  ): void {
+    const { lane, flusher } = this.#laneOf(producer);
+    lane.gatherOne(producer, sequence, payload, isPlain, receivedAtMs);
+    if (!this.hasOutbox) flusher.notify();
+  }
+
   /** The last sequences of a producer were refused: they are used up for good once what is in front is stored. */
   useUp(producer: Producer): void {
     if (!this.hasOutbox) return;
@@ -462,13 +475,19 @@ export class Pipeline implements Intake {
     slot: ConnectionSlot,
   ): () => Promise<WriteEnd> {
     const end = batch.position + BigInt(rowsOf(batch));
+    const writeRows: Write = async (connection, transaction) => {
+      await write(connection, transaction);
+      outbox.reachOut(end);
+    };
     return async () => {
       // Postgres must never have what the outbox could still lose: positions would be given a second time. Asked here
       // and not earlier: with the input gate shut, only what was begun behind it is answered.
       await (this.#sqlite as Sqlite).sync();
       const key = this.#checkpointKey(outbox, lane);
       const order = { key, fence: outbox.fence, from: batch.position, end };
-      const written = await slot.use((connection) => writeOnce(connection, order, write, this.#failpoints));
+      const written = await slot.use((connection) =>
+        writeOnce(connection, order, writeRows, this.#failpoints),
+      );
       if (written.state === 'committed') return written;
       return this.#reconcile(outbox, end, written.position);
     };
@@ -482,8 +501,8 @@ export class Pipeline implements Intake {
   // The checkpoint was not where this shard knew it. Usually it is at the batch's end: the batch was committed, and the
   // answer got lost.
   #reconcile(outbox: OutboxLane, end: bigint, position: bigint | null): WriteEnd {
-    if (position === end) return { state: 'committed' };
-    const { fence, head, tail } = outbox;
+    const { fence, head, tail, reach } = outbox;
+    if (position === end && end <= reach) return { state: 'committed' };
     if (position === null) {
       throw new SluiceError(
         'checkpoint_missing',
@@ -496,7 +515,8 @@ export class Pipeline implements Intake {
         `The database is in the past: its checkpoint is at ${position}, and this shard has committed up to ${fence}. Up to ${fence - position} messages are missing there. ${RESUME}`,
       );
     }
-    if (position > tail) {
+    // Not by what is stored: in a storage from the past, new messages may have been given these positions already.
+    if (position > reach) {
       throw new SluiceError(
         'checkpoint_ahead',
         `The shard's storage is in the past: the database has its messages up to ${position}, and the shard knows of ${tail}. ${RESUME}`,
@@ -682,16 +702,27 @@ export class Pipeline implements Intake {
   }
 
   #hasRoomFor(payloads: readonly string[]): boolean {
-    const { rows, maxRows, bytes, maxBytes } = this.#room();
-    return (
-      bytes + bufferBytesOf(payloads) <= maxBytes && (!this.hasOutbox || rows + payloads.length <= maxRows)
-    );
+    let characters = 0;
+    for (const payload of payloads) characters += payload.length;
+    return this.hasRoomFor(payloads.length, characters);
+  }
+
+  /** True where so many messages, of so many characters together, can be taken. Asked for every frame. */
+  hasRoomFor(messages: number, characters: number): boolean {
+    const { maxOutboxBytes, maxOutboxRows, maxBufferBytes } = this.#sink.options;
+    let rows = messages;
+    let bytes = characters + messages * MESSAGE_OVERHEAD_BYTES;
+    for (const { lane } of this.#lanes) {
+      rows += lane.rows;
+      bytes += this.hasOutbox ? lane.storedBytes : lane.bytes;
+    }
+    return this.hasOutbox ? bytes <= maxOutboxBytes && rows <= maxOutboxRows : bytes <= maxBufferBytes;
   }
 }
 
 /** Above this rate groups grow: the shard's thread waits about a millisecond for the disk with each of them. */
 const GROWING_GROUP_ROWS_PER_MS = 50;
-const MAX_GROUP_MS = 20;
+const MAX_GROUP_MS = 40;
 
 // A group that was larger than its time allows makes the next one longer, one that was smaller makes it shorter. Below
 // 50,000 messages a second, all groups have the time that the sink asks for.

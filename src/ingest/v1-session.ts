@@ -11,7 +11,8 @@ import {
   PONG_TIME_LIMIT_MS,
   SLOW_READER_BYTES,
 } from '../limits.ts';
-import { refusalText } from '../protocol/frame.ts';
+import { JSON_PLAIN } from '../protocol/check-json.ts';
+import { judgeMessage, refusalText } from '../protocol/frame.ts';
 import {
   type AckLevel,
   type BatchBody,
@@ -249,6 +250,7 @@ export class V1Session implements Session {
       this.#send(encodeGap(this.#heard + 1, seq));
       return;
     }
+    if (n === 1 && seq === expected && this.#takeOne(producer, frame, header, nowMs)) return;
     const skipped = Math.min(n, expected - seq);
     const body = readBatchBody(frame, header, skipped, pipeline.maxMessageBytes);
     if (body === undefined) {
@@ -352,6 +354,23 @@ export class V1Session implements Session {
       this.#send(encodeNack(code, false, refusalText(code, this.#pipeline.frameLimits), range));
       index += count;
     }
+  }
+
+  // The way of a single plain message for which there is room: nine tenths of the work of producers that do not batch.
+  #takeOne(producer: Producer, frame: string, { seq, bodyStart }: BatchHeader, nowMs: number): boolean {
+    const pipeline = this.#pipeline;
+    const newline = frame.indexOf('\n', bodyStart);
+    const isOneLine = newline === -1 || newline === frame.length - 1;
+    if (!isOneLine || this.hasNoCredit) return false;
+    const end = newline === -1 ? frame.length : newline;
+    if (!pipeline.hasRoomFor(1, end - bodyStart)) return false;
+    if (judgeMessage(frame, bodyStart, end, pipeline.maxMessageBytes) !== JSON_PLAIN) return false;
+    pipeline.gatherOne(producer, seq, frame.slice(bodyStart, end), true, nowMs);
+    producer.nextSequence = seq + 1;
+    this.#hear(producer, seq);
+    pipeline.ackSoon(this);
+    pipeline.afterGather(nowMs);
+    return true;
   }
 
   // A client that was told to send nothing has at most on its way what it was granted before.

@@ -6,7 +6,7 @@
 
 import type { Producer } from '../ingest/producer.ts';
 
-/** Messages of one frame, as they came. */
+/** Messages of one frame, as they came; or single ones that came one after another. */
 export interface Chunk {
   readonly payloads: readonly string[];
   /** Per payload: true where it has no backslash and no control character. */
@@ -22,6 +22,8 @@ export interface Run {
   readonly firstSequence: number;
   readonly receivedAtMs: number;
   readonly chunks: Chunk[];
+  /** The last of the chunks, as long as only single messages follow: they share it. */
+  singles: { payloads: string[]; plain: boolean[]; text: undefined } | undefined;
   rows: number;
 }
 

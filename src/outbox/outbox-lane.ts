@@ -97,6 +97,8 @@ export class OutboxLane implements Lane {
   #unsettledRows = 0;
   /** The last known position of the checkpoint in Postgres; null before the first batch. */
   #fence: bigint | null;
+  /** How far the checkpoint may be: what was found in the outbox may be settled, and the batches that were sent since. */
+  #reach: bigint;
   /** Ends of the batches that were cut and are not settled. */
   #cuts: bigint[];
   /** Ends at which batches were cut before the shard restarted, and are cut again. */
@@ -139,6 +141,7 @@ export class OutboxLane implements Lane {
     this.#loaded = this.#ledger.head;
     this.#tail = this.#ledger.head;
     this.#recover();
+    this.#reach = this.#tail;
   }
 
   // What was stored before the shard restarted: only its headers are read, the messages follow when they are needed.
@@ -267,19 +270,54 @@ export class OutboxLane implements Lane {
   /** Adds messages to the group that is being gathered. They are not durable before `store`. */
   gather(producer: Producer, firstSequence: number, chunk: Chunk, receivedAtMs: number): void {
     const { payloads, text } = chunk;
-    const { epoch, run } = producer;
     const rows = payloads.length;
-    if (run === undefined || run.epoch !== epoch || run.firstSequence + run.rows !== firstSequence) {
-      const begun: Run = { producer, epoch, firstSequence, receivedAtMs, chunks: [chunk], rows };
-      producer.run = begun;
-      this.#gathered.push(begun);
-      this.#gatheredCharacters += RUN_CHARACTERS + producer.name.length;
-    } else {
-      run.chunks.push(chunk);
-      run.rows += rows;
-    }
+    const run = this.#runOf(producer, firstSequence, receivedAtMs);
+    run.singles = undefined;
+    run.chunks.push(chunk);
+    run.rows += rows;
     this.#gatheredRows += rows;
     this.#gatheredCharacters += text === undefined ? charactersOf(payloads) : text.length + 1;
+  }
+
+  /** The same for one message, without an object and two arrays for each. */
+  gatherOne(
+    producer: Producer,
+    sequence: number,
+    payload: string,
+    isPlain: boolean,
+    receivedAtMs: number,
+  ): void {
+    const run = this.#runOf(producer, sequence, receivedAtMs);
+    if (run.singles === undefined) {
+      run.singles = { payloads: [payload], plain: [isPlain], text: undefined };
+      run.chunks.push(run.singles);
+    } else {
+      run.singles.payloads.push(payload);
+      run.singles.plain.push(isPlain);
+    }
+    run.rows += 1;
+    this.#gatheredRows += 1;
+    this.#gatheredCharacters += payload.length + 1;
+  }
+
+  // The run that a message continues, or a new one.
+  #runOf(producer: Producer, firstSequence: number, receivedAtMs: number): Run {
+    const { epoch, run } = producer;
+    if (run !== undefined && run.epoch === epoch && run.firstSequence + run.rows === firstSequence)
+      return run;
+    const begun: Run = {
+      producer,
+      epoch,
+      firstSequence,
+      receivedAtMs,
+      chunks: [],
+      singles: undefined,
+      rows: 0,
+    };
+    producer.run = begun;
+    this.#gathered.push(begun);
+    this.#gatheredCharacters += RUN_CHARACTERS + producer.name.length;
+    return begun;
   }
 
   /** Writes what was gathered as one row. It is durable once the turn's writes are; acks sent in the same turn wait for that. */
@@ -583,6 +621,19 @@ export class OutboxLane implements Lane {
     this.#incarnation = this.#options.randomId();
     this.#fence = null;
     this.#saveLane();
+  }
+
+  /**
+   * How far the checkpoint may be. Where it is further, it counts messages that this outbox does not know: storage that
+   * was restored from the past gives their positions to others.
+   */
+  get reach(): bigint {
+    return this.#reach;
+  }
+
+  /** Only COMMIT is left to be sent for a batch that ends there. */
+  reachOut(end: bigint): void {
+    if (end > this.#reach) this.#reach = end;
   }
 
   /** The checkpoint was found, or created, at this position. */

@@ -14,8 +14,9 @@ interface ProducerRow {
   used_up_to: number;
 }
 
-// Forgetting is done in lots, since each needs a look at all rows.
+// Forgetting is done in lots, since each needs a look at all rows; and so is counting them.
 const FORGET_SHARE = 0.1;
+const COUNT_SHARE = 0.01;
 
 /** Rows written by one statement. They travel as one text, and a Durable Object takes texts of up to 2 MB. */
 const SAVED_AT_ONCE = 1_000;
@@ -26,6 +27,8 @@ export class ProducerRegistry {
   // Those with a session, with messages in the outbox, or with news that storage does not have.
   readonly #active = new Map<string, Producer>();
   #known: number;
+  /** Rows written since they were counted. Many of them took the place of others. */
+  #written = 0;
 
   /** @param sqlite missing: nothing outlives the shard's memory */
   constructor(sqlite: Sqlite | undefined, maxKnown = MAX_KNOWN_PRODUCERS) {
@@ -134,9 +137,9 @@ export class ProducerRegistry {
         producers.map(({ name, epoch, committed, usedUpTo }) => [name, epoch, committed, usedUpTo]),
       ),
     );
-    // Too high where a row was replaced: then it is only counted anew a little early.
-    this.#known += producers.length;
-    if (this.#known > this.#maxKnown) this.#forget();
+    this.#written += producers.length;
+    if (this.#known + this.#written <= this.#maxKnown || this.#written < this.#maxKnown * COUNT_SHARE) return;
+    this.#forget();
   }
 
   /** Frees the memory of a producer that has no session, nothing in the outbox and no news. */
@@ -152,6 +155,7 @@ export class ProducerRegistry {
   #forget(): void {
     const sqlite = this.#sqlite as Sqlite;
     this.#known = sqlite.run<{ n: number }>('select count(*) as n from producers')[0]?.n ?? 0;
+    this.#written = 0;
     if (this.#known <= this.#maxKnown) return;
     const surplus = this.#known - this.#maxKnown + Math.ceil(this.#maxKnown * FORGET_SHARE);
     sqlite.run(

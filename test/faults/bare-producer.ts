@@ -3,7 +3,7 @@
 import type { AckLevel } from '../../src/client/sluice-client.ts';
 import { type Credit, SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import { BareSender, type BareSenderOptions, type Line, textOf } from './bare-sender.ts';
-import { BareSocket } from './bare-socket.ts';
+import type { BareSocket } from './bare-socket.ts';
 import type { Run } from './run.ts';
 
 /** A frame of the server, as it came. */
@@ -85,7 +85,9 @@ export class BareProducer extends BareSender {
 
   /** Sends lines under sequences, whatever they were given before. */
   sendLines(seq: number, lines: readonly Line[]): Promise<void> {
-    return this.socket.send(`{"t":"batch","seq":${seq},"n":${lines.length}}\n${lines.map(textOf).join('\n')}`);
+    return this.socket.send(
+      `{"t":"batch","seq":${seq},"n":${lines.length}}\n${lines.map(textOf).join('\n')}`,
+    );
   }
 
   /** Sends again what is not settled, in one batch. */

@@ -281,3 +281,62 @@ describe('the oracle', () => {
     expect(new Case().judge({ scrapes: [] }).pass).toBe(false);
   });
 });
+
+describe("an operator's decision about a dead letter", () => {
+  const MENDED = '{"producer":"a","client":0,"n":1,"k":"mended"}';
+
+  /** A message that was a dead letter was retried with another text, and came in behind all others. */
+  function mended(): Case {
+    const found = new Case();
+    const row = found.row('a', 1);
+    found.ledger.decided({ producer: 'a', client: 0, n: 1 }, { act: 'retried', text: MENDED });
+    found.remove(row);
+    found.rows.push({ ...row, payload: MENDED });
+    return found;
+  }
+
+  test('gives up its order and replaces its text', () => {
+    expect(mended().judge()).toMatchObject({ pass: true, outOfOrder: 0, altered: 0, lost: 0 });
+  });
+
+  test('lets it be nowhere once it was dropped, whatever its producer was told', () => {
+    for (const state of ['acked', 'refused'] as const) {
+      const found = new Case();
+      found.ledger.decided({ producer: 'a', client: 0, n: 4 }, { act: 'dropped' });
+      if (state === 'refused') found.entry('a', 4).outcome = { state, code: 'dead_letter' };
+      found.remove(found.row('a', 4));
+      expect(found.judge()).toMatchObject({ pass: true, lost: 0 });
+    }
+  });
+
+  test.each<[what: string, figure: 'lost' | 'altered' | 'doubled', breach: (found: Case) => void]>([
+    ['lost on its way back', 'lost', (found) => found.remove(found.row('a', 1))],
+    [
+      'with the text that it had before',
+      'altered',
+      (found) => {
+        found.row('a', 1).payload = found.entry('a', 1).text;
+      },
+    ],
+    [
+      'written, and still among the dead letters',
+      'doubled',
+      (found) => {
+        const { text } = found.entry('a', 4);
+        found.ledger.decided({ producer: 'a', client: 0, n: 4 }, { act: 'retried', text });
+        found.deadLetters.push({ ...found.row('a', 4) });
+      },
+    ],
+    [
+      'dropped, and written all the same',
+      'altered',
+      (found) => found.ledger.decided({ producer: 'b', client: 0, n: 4 }, { act: 'dropped' }),
+    ],
+  ])('does not excuse a message that is %s', (_, figure, breach) => {
+    const found = mended();
+    breach(found);
+    const verdict = found.judge();
+    expect(verdict.pass).toBe(false);
+    expect(verdict[figure]).toBeGreaterThan(0);
+  });
+});

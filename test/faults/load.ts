@@ -40,7 +40,16 @@ export class Load {
 
   constructor(
     { url, ledger, random }: { url: string; ledger: Ledger; random: Random },
-    { names, producers = names?.length ?? 3, ack, maxMessages = 10_000, chunk = 20, paceMs = 20, onEvent, ...options }: LoadOptions,
+    {
+      names,
+      producers = names?.length ?? 3,
+      ack,
+      maxMessages = 10_000,
+      chunk = 20,
+      paceMs = 20,
+      onEvent,
+      ...options
+    }: LoadOptions,
   ) {
     this.#random = random;
     this.producers = Array.from({ length: producers }, (_, index) => {

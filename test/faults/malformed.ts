@@ -57,46 +57,49 @@ const NEARLY_JSON = [
 ];
 
 /** Lines that are no JSON, or JSON that Postgres would not take. */
-export const badLine: fc.Arbitrary<string> = fc.oneof(
-  { weight: 4, arbitrary: fc.string({ unit: 'binary', maxLength: 60 }) },
-  { weight: 2, arbitrary: fc.string({ unit: 'grapheme', maxLength: 60 }) },
-  { weight: 2, arbitrary: fc.constantFrom(...NEARLY_JSON) },
-  {
-    weight: 3,
-    arbitrary: fc.tuple(fc.json(), fc.nat()).map(([json, cut]) => json.slice(0, cut % (json.length + 1))),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.constantFrom('"\\u0000"', '{"\\u0000":1}', '["a\\u0000b"]', '"\0"', '{"a":"\0"}', '\0'),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.constantFrom(
-      '"\\ud800"',
-      '"\\udc00"',
-      '"\\udc00\\ud800"',
-      '"\\ud83dx\\ude42"',
-      '{"\\udfff":0}',
-      '"\\ud83d🙂"',
-    ),
-  },
-  { weight: 1, arbitrary: fc.constantFrom('1e131072', '-1e400000', '[1e-16384]', '1e9999999999') },
-  {
-    weight: 1,
-    arbitrary: fc
-      .tuple(depths, fc.constantFrom('[', '{"a":'), fc.boolean())
-      .map(([depth, open, isClosed]) =>
-        isClosed
-          ? `${open.repeat(depth)}1${(open === '[' ? ']' : '}').repeat(depth)}`
-          : open.repeat(depth),
+export const badLine: fc.Arbitrary<string> = fc
+  .oneof(
+    { weight: 80, arbitrary: fc.string({ unit: 'binary', maxLength: 60 }) },
+    { weight: 40, arbitrary: fc.string({ unit: 'grapheme', maxLength: 60 }) },
+    { weight: 40, arbitrary: fc.constantFrom(...NEARLY_JSON) },
+    {
+      weight: 60,
+      arbitrary: fc.tuple(fc.json(), fc.nat()).map(([json, cut]) => json.slice(0, cut % (json.length + 1))),
+    },
+    {
+      weight: 40,
+      arbitrary: fc.constantFrom('"\\u0000"', '{"\\u0000":1}', '["a\\u0000b"]', '"\0"', '{"a":"\0"}', '\0'),
+    },
+    {
+      weight: 40,
+      arbitrary: fc.constantFrom(
+        '"\\ud800"',
+        '"\\udc00"',
+        '"\\udc00\\ud800"',
+        '"\\ud83dx\\ude42"',
+        '{"\\udfff":0}',
+        '"\\ud83d🙂"',
       ),
-  },
-  { weight: 0.1, arbitrary: fc.constant(`"${'x'.repeat(TOO_LARGE)}"`) },
-  // Newlines part the lines. Lines of white space are skipped by the raw mode, and `ping` is answered.
-).filter(
-  (line) =>
-    !line.includes('\n') && !/^[ \t\r]*$/.test(line) && line !== 'ping' && (!isJson(line) || isRefusedJson(line)),
-);
+    },
+    { weight: 20, arbitrary: fc.constantFrom('1e131072', '-1e400000', '[1e-16384]', '1e9999999999') },
+    {
+      weight: 20,
+      arbitrary: fc
+        .tuple(depths, fc.constantFrom('[', '{"a":'), fc.boolean())
+        .map(([depth, open, isClosed]) =>
+          isClosed ? `${open.repeat(depth)}1${(open === '[' ? ']' : '}').repeat(depth)}` : open.repeat(depth),
+        ),
+    },
+    { weight: 2, arbitrary: fc.constant(`"${'x'.repeat(TOO_LARGE)}"`) },
+    // Newlines part the lines. Lines of white space are skipped by the raw mode, and `ping` is answered.
+  )
+  .filter(
+    (line) =>
+      !line.includes('\n') &&
+      !/^[ \t\r]*$/.test(line) &&
+      line !== 'ping' &&
+      (!isJson(line) || isRefusedJson(line)),
+  );
 
 // JSON that is refused all the same, as it is made above.
 function isRefusedJson(line: string): boolean {
@@ -151,11 +154,11 @@ export function badFrame(next: number): fc.Arbitrary<BadFrame> {
   const noHeader = (text: string): boolean => text !== 'ping' && !firstLineIsObject(text);
   const counts = fc.integer({ min: 1, max: 6 });
   return fc.oneof(
-    { weight: 3, arbitrary: fc.string({ unit: 'binary', maxLength: 80 }).filter(noHeader).map(invalid) },
-    { weight: 2, arbitrary: fc.json().filter(noHeader).map(invalid) },
+    { weight: 60, arbitrary: fc.string({ unit: 'binary', maxLength: 80 }).filter(noHeader).map(invalid) },
+    { weight: 40, arbitrary: fc.json().filter(noHeader).map(invalid) },
     // A header that is cut off.
     {
-      weight: 2,
+      weight: 40,
       arbitrary: fc
         .nat({ max: 20 })
         .map((length) => invalid(`{"t":"batch","seq":${next}`.slice(0, length)))
@@ -163,43 +166,47 @@ export function badFrame(next: number): fc.Arbitrary<BadFrame> {
     },
     // Objects of other types, and of none.
     {
-      weight: 3,
+      weight: 60,
       arbitrary: fc
         .dictionary(fc.string(), fc.jsonValue(), { maxKeys: 4 })
         .filter(({ t }) => !KNOWN_TYPES.has(t))
         .map((header) => ({ frame: withLines(header, 0), answer: 'unknown_type' as const })),
     },
     {
-      weight: 2,
+      weight: 40,
       arbitrary: fc
-        .constantFrom<unknown>('__proto__', 'constructor', 'toString', 'Batch', 'hello ', '', 1, null, {}, ['batch'])
+        .constantFrom<unknown>('__proto__', 'constructor', 'toString', 'Batch', 'hello ', '', 1, null, {}, [
+          'batch',
+        ])
         .map((t) => ({ frame: withLines({ t, seq: next, n: 1 }, 1), answer: 'unknown_type' as const })),
     },
     // Batches whose numbers are none.
     {
-      weight: 2,
+      weight: 40,
       arbitrary: fc.tuple(notWhole, counts).map(([seq, n]) => invalid(withLines({ t: 'batch', seq, n }, n))),
     },
     {
-      weight: 2,
+      weight: 40,
       arbitrary: fc
         .tuple(fc.oneof(notWhole, fc.integer({ min: 10_001 })), counts)
         .map(([n, lines]) => invalid(withLines({ t: 'batch', seq: next, n }, lines))),
     },
     {
-      weight: 1,
-      arbitrary: counts.map((lines) => invalid(withLines({ t: 'batch', seq: 2 ** 53 - 1, n: lines + 1 }, lines + 1))),
+      weight: 20,
+      arbitrary: counts.map((lines) =>
+        invalid(withLines({ t: 'batch', seq: 2 ** 53 - 1, n: lines + 1 }, lines + 1)),
+      ),
     },
     // Batches that say another number of lines than they have.
     {
-      weight: 3,
+      weight: 60,
       arbitrary: fc
         .tuple(counts, fc.nat({ max: 7 }))
         .filter(([n, lines]) => n !== lines)
         .map(([n, lines]) => invalid(withLines({ t: 'batch', seq: next, n }, lines))),
     },
     {
-      weight: 2,
+      weight: 40,
       arbitrary: fc.tuple(fc.integer({ min: next + 1, max: 2 ** 53 - 10 }), counts).map(([seq, n]) => ({
         frame: withLines({ t: 'batch', seq, n }, n),
         answer: 'gap' as const,
@@ -207,19 +214,19 @@ export function badFrame(next: number): fc.Arbitrary<BadFrame> {
     },
     // Known frames at the wrong moment, or with the wrong fields.
     {
-      weight: 1,
+      weight: 20,
       arbitrary: fc
         .constantFrom('{"t":"hello"}', '{"t":"hello","ack":"all"}', '{"t":"pong"}', '{"t":"pong","id":"1"}')
         .map(invalid),
     },
     {
-      weight: 2,
+      weight: 40,
       arbitrary: fc
         .uint8Array({ maxLength: 80 })
         .map((frame) => ({ frame, answer: 'binary_frame' as const })),
     },
     {
-      weight: 0.05,
+      weight: 1,
       arbitrary: fc.constant({
         frame: withLines({ t: 'batch', seq: next, n: 1 }, 1).padEnd(2 ** 20 + 1),
         answer: 'frame_too_large' as const,
@@ -246,7 +253,7 @@ export const STRANGE_MEMBERS: readonly string[] = [
   '"no nul":"\\\\u0000","no half":"\\\\ud800"',
   '"pair":"\\ud83d\\ude42","character":"🙂"',
   '"escapes":"\\b\\f\\n\\r\\t\\/\\"\\\\"',
-  '"t":"batch","seq":1,"n":1',
+  '"t":"batch","seq":1',
   '"copy":"\\\\.","null":"\\\\N","quote":"\'\'","dollar":"$1 $$"',
   '"separators":"\u2028\u2029\u0085\u00a0\ufeff"',
   '"bidi":"\u202e\u2066","joiner":"\u200d","private":"\ue000\uffff"',

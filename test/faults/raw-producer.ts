@@ -29,8 +29,9 @@ export class RawProducer extends BareSender {
   /** The frame for which there was no room. */
   #stoppedAt: number | undefined;
 
-  /** Error frames that came. */
+  /** Error frames that came, and messages that they refuse. */
   errors = 0;
+  refused = 0;
 
   static async open(run: Run, options: BareSenderOptions): Promise<RawProducer> {
     const producer = new RawProducer(run, options);
@@ -62,6 +63,12 @@ export class RawProducer extends BareSender {
     return this.socket.send(lines.map(textOf).join('\n'));
   }
 
+  /** Sends a frame that has to be refused as a whole. */
+  sendBad(frame: string | Uint8Array): Promise<void> {
+    this.#sent.push({ good: [], bad: [0] });
+    return this.socket.send(frame);
+  }
+
   /** Says goodbye, which is answered behind everything that was sent. */
   async close(): Promise<SocketEnd> {
     const end = await this.socket.close();
@@ -73,6 +80,7 @@ export class RawProducer extends BareSender {
 
   #take({ refused, errors }: ErrorFrame): void {
     this.errors += 1;
+    this.refused += refused;
     const code = errors[0]?.code;
     if (code === 'buffer_full') {
       this.#stoppedAt = this.#sent.findIndex(({ good, bad }) => good.length + bad.length === refused);

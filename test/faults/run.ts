@@ -102,8 +102,8 @@ export class Run {
     return load;
   }
 
-  /** Opens a socket with no client behind it, which ends with the run at the latest. */
-  async openSocket(options: Omit<BareSocketOptions, 'url'>): Promise<BareSocket> {
+  /** Opens a socket with no client behind it, to the run's shard by default. It ends with the run at the latest. */
+  async openSocket(options: Partial<BareSocketOptions>): Promise<BareSocket> {
     const url = this.shard.socketUrl(this.world.toWorker.port);
     const socket = await BareSocket.open({ url, ...options });
     this.#sockets.push(socket);

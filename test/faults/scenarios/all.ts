@@ -6,6 +6,8 @@ import { clientScenarios } from './clients.ts';
 import { commitScenarios } from './commits.ts';
 import { failpointScenarios } from './failpoints.ts';
 import { frameScenarios } from './frames.ts';
+import { hostileScenarios } from './hostile.ts';
+import { limitScenarios } from './limits.ts';
 import { poisonScenarios } from './poison.ts';
 import { postgresScenarios } from './postgres.ts';
 import { shardScenarios } from './shards.ts';
@@ -21,4 +23,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ...commitScenarios,
   ...postgresScenarios,
   ...poisonScenarios,
+  ...limitScenarios,
+  ...hostileScenarios,
 ];

@@ -65,7 +65,8 @@ async function useCreditUp(run: Run, producer: BareProducer): Promise<void> {
 
 /** Waits until a producer without credit was given some, and goes on with it. */
 async function goOnAfterFlow(run: Run, producer: BareProducer): Promise<void> {
-  const isRoom = ({ t, reason }: { t: string; reason?: unknown }): boolean => t === 'flow' && reason === 'room';
+  const isRoom = ({ t, reason }: { t: string; reason?: unknown }): boolean =>
+    t === 'flow' && reason === 'room';
   await run.until(
     `${producer.name} was told of the room`,
     () => producer.credit.messages > 0 && producer.takeAnswers().some(isRoom),
@@ -87,7 +88,9 @@ async function fillByRawSocket(run: Run): Promise<void> {
   }
   await run.until('the raw socket was told that the outbox is full', () => raw.socket.end !== undefined);
   if (raw.socket.end?.code !== 1013 || !raw.isFull)
-    run.fail(`The raw socket ended with ${raw.socket.end?.code}, ${raw.isFull ? 'and' : 'without'} buffer_full`);
+    run.fail(
+      `The raw socket ended with ${raw.socket.end?.code}, ${raw.isFull ? 'and' : 'without'} buffer_full`,
+    );
 }
 
 /** Waits until every client has got further acks. */
@@ -103,7 +106,8 @@ async function allGoOn(run: Run, { producers }: Load): Promise<void> {
 function checkLimits(run: Run): void {
   const { maxOutboxBytes, maxOutboxRows } = run.options;
   for (const { outboxBytes, buffered } of run.scrapes) {
-    if (outboxBytes > maxOutboxBytes) run.fail(`${outboxBytes} bytes were in an outbox for ${maxOutboxBytes}`);
+    if (outboxBytes > maxOutboxBytes)
+      run.fail(`${outboxBytes} bytes were in an outbox for ${maxOutboxBytes}`);
     if (buffered > maxOutboxRows) run.fail(`${buffered} messages were in an outbox for ${maxOutboxRows}`);
   }
 }
@@ -185,7 +189,11 @@ const spilled: Scenario = {
     const load = patientLoad(run);
     loseDatabase(run);
     const wanted = run.times(4_000);
-    await run.until('enough is in the outbox only', async () => (await run.shard.stats()).spilled > wanted, 30_000);
+    await run.until(
+      'enough is in the outbox only',
+      async () => (await run.shard.stats()).spilled > wanted,
+      30_000,
+    );
     // Memory of a shard that starts anew is empty, and all of it is in the outbox only.
     if (run.random.chance(0.5)) await run.shard.crash();
     await run.pause(100, 500);
@@ -335,7 +343,9 @@ const flood: Scenario = {
         const frames = Array.from({ length: 20 }, () => flooder.messages(rows));
         flooded += rows * frames.length;
         await Promise.all(
-          frames.map((frame) => (flooder instanceof RawProducer ? flooder.send(frame) : flooder.sendBatch(frame))),
+          frames.map((frame) =>
+            flooder instanceof RawProducer ? flooder.send(frame) : flooder.sendBatch(frame),
+          ),
         );
         await delay(0);
       }

@@ -239,11 +239,11 @@ const slow: Scenario = {
     run.load();
     await untilWriting(run);
     toPostgres.set({
-      bytesPerSecond: run.random.integer(20_000, 80_000),
+      bytesPerSecond: run.random.integer(10_000, 40_000),
       latencyMs: run.random.integer(0, 30),
       jitterMs: run.random.integer(0, 10),
     });
-    await run.until('a backlog has grown', async () => (await run.shard.stats()).buffered > 1_500);
+    await run.until('a backlog has grown', async () => (await run.shard.stats()).buffered > 800);
     run.struck();
     await run.pause(100, 500);
   },

@@ -83,7 +83,13 @@ control.post('/faults/resume', async (context) => {
 });
 
 // Objects that all code of the isolate inherits from.
-const PROTOTYPES = [Object.prototype, Array.prototype, Function.prototype, String.prototype, Number.prototype];
+const PROTOTYPES = [
+  Object.prototype,
+  Array.prototype,
+  Function.prototype,
+  String.prototype,
+  Number.prototype,
+];
 const CLEAN = PROTOTYPES.map((prototype) => new Set(Reflect.ownKeys(prototype)));
 
 function addedKeys(): string[] {

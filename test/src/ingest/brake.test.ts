@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Brake } from '../../../src/ingest/brake.ts';
 
-const OPTIONS = { startFill: 0.25, maxPauseMs: 50, reliefMs: 15 };
+const OPTIONS = { startFill: 0.25, maxPauseMs: 50, reliefMs: 15, floodFrames: 5 };
 
 describe('the pause', () => {
   const pauseAt = (fill: number) => new Brake(OPTIONS).pauseMs(1_000, fill, false);
@@ -28,6 +28,22 @@ describe('the pause', () => {
     expect(brake.pauseMs(1_014, 0, true)).toBeUndefined();
     expect(brake.pauseMs(1_015, 0, true)).toBe(0);
     expect(brake.pauseMs(1_015, 0, false)).toBeUndefined();
+  });
+
+  test('comes in a flood too, whatever is written, and once per relief time', () => {
+    const brake = new Brake(OPTIONS);
+    const flood = (frames: number) => {
+      for (let frame = 0; frame < frames; frame += 1) brake.countFrame(1);
+    };
+    flood(4);
+    expect(brake.pauseMs(1_000, 0, false)).toBeUndefined();
+    flood(1);
+    expect(brake.pauseMs(1_000, 0, false)).toBe(0);
+    brake.began();
+    brake.ended(1_000);
+    flood(5);
+    expect(brake.pauseMs(1_014, 0, false)).toBeUndefined();
+    expect(brake.pauseMs(1_015, 0, false)).toBe(0);
   });
 
   test('for a full buffer does not wait for the relief time', () => {

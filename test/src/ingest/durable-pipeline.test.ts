@@ -446,9 +446,10 @@ class World {
   }
 
   /** The shard ends without a word. As a zombie, its old instance does not know it. */
-  crash(isZombie: boolean): void {
+  crash(isZombie: boolean, meanwhile?: () => void): void {
     const before = this.life;
     before.disk.cutOff();
+    meanwhile?.();
     for (const client of this.clients) client.session = undefined;
     if (isZombie) this.zombies.push(before);
     else this.#end(before);
@@ -766,7 +767,155 @@ describe('a shard with its outbox, over a real Postgres', () => {
           }
         },
       ),
-      { numRuns: RUNS, endOnFailure: true },
+      { numRuns: RUNS },
     );
   });
+});
+
+/** A world whose first client has written some messages, all of them committed. */
+async function worldWith(messages: number, given: Partial<SinkOptions> = {}): Promise<[World, Client]> {
+  const world = new World({ lingerMs: 0, ...given });
+  const client = world.clients[0] as Client;
+  client.connect(world.life, false);
+  await settled();
+  await write(world, client, messages);
+  return [world, client];
+}
+
+async function write(world: World, client: Client, messages: number): Promise<void> {
+  client.write(Array(messages).fill('good'));
+  client.sendNext(messages);
+  await world.pass(1_000);
+}
+
+async function onCheckpoint({ shard }: World, statement: string): Promise<void> {
+  await rowsOf(onlooker, `${statement} where shard = '${shard}'`);
+}
+
+describe('two instances of one shard, on copies of one outbox', () => {
+  test.each(['copy', 'unnest', 'bulk'] as const)('write everything once between them: %s', async (writer) => {
+    for (const [mine, theirs] of [
+      [7, 7],
+      [1, 50],
+      [3, 5],
+    ] as const) {
+      const [world, client] = await worldWith(20, { writer, batchRows: mine });
+      world.life.refusesConnections = Number.POSITIVE_INFINITY;
+      world.life.closeConnections();
+      for (let group = 0; group < 10; group += 1) await write(world, client, 10);
+      expect(client.acked).toBe(120);
+      const copy = `${world.life.disk.path}-copy`;
+      world.crash(false, () => copyFileSync(join(folder, world.shard), copy));
+      const other = new Life(new Disk(copy), new FakeTimers(), world.shard, {
+        ...world.options,
+        batchRows: theirs,
+      });
+      const both = [world.life, other];
+      for (let round = 0; both.some(({ pipeline }) => pipeline.isBusy); round += 1) {
+        expect(round).toBeLessThan(500);
+        // Both at once: each finds the other's batches where it wanted to write its own.
+        await Promise.all(both.map((life) => life.pass_(1_000)));
+      }
+      expect((await world.rows()).map(({ sequence }) => Number(sequence))).toEqual(
+        Array.from({ length: 120 }, (_, index) => index + 1),
+      );
+      for (const { pipeline } of both) {
+        expect(sumOf(pipeline.stats())).toBe(pipeline.stats().received);
+        expect(pipeline.stats()).toMatchObject({ buffered: 0, committed: 100, dead: 0, bufferedBytes: 0 });
+      }
+      other.end();
+      other.disk.close();
+      world.end();
+    }
+  });
+});
+
+describe('an outbox and a database that do not fit together', () => {
+  /** It stops, keeps what it has, and goes on taking messages. */
+  async function expectStop(world: World, client: Client, code: string, rows: number): Promise<void> {
+    const buffered = world.life.pipeline.stats().buffered;
+    await world.pass(60_000);
+    expect(world.life.pipeline.stats()).toMatchObject({ state: 'stopped', lastErrorCode: code, buffered });
+    const { failures } = world.life.pipeline.stats();
+    await write(world, client, 3);
+    expect(client.acked).toBe(client.ring.length);
+    world.life.pipeline.flush();
+    await world.pass(60_000);
+    expect(world.life.pipeline.stats()).toMatchObject({ state: 'stopped', failures, buffered: buffered + 3 });
+    expect(await world.rows()).toHaveLength(rows);
+    expect(sumOf(world.life.pipeline.stats())).toBe(world.life.pipeline.stats().received);
+  }
+
+  async function resume(world: World): Promise<void> {
+    await world.life.pipeline.resume();
+    await world.pass(1_000);
+    expect(world.life.pipeline.stats()).toMatchObject({ state: 'running', buffered: 0 });
+  }
+
+  test('a checkpoint that is gone stops the shard, in its next life too, until somebody resumes it', async () => {
+    const [world, client] = await worldWith(10);
+    await onCheckpoint(world, 'delete from sluice_bench_checkpoints');
+    await write(world, client, 5);
+    await expectStop(world, client, 'checkpoint_missing', 10);
+    world.crash(false);
+    client.connect(world.life, false);
+    await settled();
+    await expectStop(world, client, 'checkpoint_missing', 10);
+    await resume(world);
+    await world.heal();
+    await world.judge();
+    // The new life in Postgres is a sound one.
+    await write(world, client, 5);
+    world.crash(false);
+    await world.heal();
+    await world.judge();
+    world.end();
+  });
+
+  test('a database in the past stops it; what is missing there stays missing, and the rest is written', async () => {
+    const [world, client] = await worldWith(10);
+    await onCheckpoint(world, 'update sluice_bench_checkpoints set position = 6');
+    await rowsOf(
+      onlooker,
+      `delete from ${benchTableName(table)} where producer = '${client.name}' and sequence > 6`,
+    );
+    await write(world, client, 5);
+    await expectStop(world, client, 'checkpoint_behind', 6);
+    expect(world.life.pipeline.stats().lastError).toMatch(/Up to 4 messages are missing/);
+    await resume(world);
+    const sequences = (await world.rows()).map(({ sequence }) => Number(sequence));
+    expect(sequences).toEqual([1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 17, 18]);
+    world.end();
+  });
+
+  for (const isWritingAtOnce of [true, false]) {
+    test(`a storage in the past stops it, ${isWritingAtOnce ? 'before' : 'though'} new messages come first`, async () => {
+      const [world, before] = await worldWith(5);
+      // The last five are still in the storage that comes back, and in Postgres.
+      world.life.faults.set('after_commit', 'holds');
+      await write(world, before, 5);
+      const path = world.life.disk.path;
+      copyFileSync(path, `${path}-past`);
+      world.life.release();
+      await world.pass(1_000);
+      await write(world, before, 10);
+      expect(await world.rows()).toHaveLength(20);
+      world.crash(false, () => copyFileSync(`${path}-past`, path));
+      world.life.refusesConnections = isWritingAtOnce ? 0 : Number.POSITIVE_INFINITY;
+      // Another client: to the first one the shard would say what is missing.
+      const client = world.clients[1] as Client;
+      client.connect(world.life, true);
+      await settled();
+      if (isWritingAtOnce) await world.pass(60_000);
+      await write(world, client, 30);
+      world.life.refusesConnections = 0;
+      await expectStop(world, client, 'checkpoint_ahead', 20);
+      await resume(world);
+      const own = (await world.rows()).filter(({ producer }) => producer === client.name);
+      expect(own.map(({ sequence }) => Number(sequence))).toEqual(
+        Array.from({ length: 33 }, (_, index) => index + 1),
+      );
+      world.end();
+    });
+  }
 });

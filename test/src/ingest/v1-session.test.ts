@@ -461,7 +461,7 @@ describe('a producer has one session', () => {
     const first = welcomed(on, { epoch: 5 });
     first.batch(1, '1', '2');
     const second = new Client(on);
-    expect(second.hello({ epoch: 5, resume: true, next: 1 })).toMatchObject({ stored: 2 });
+    expect(second.hello({ epoch: 5, resume: true, next: 3 })).toMatchObject({ stored: 2 });
     expect(first.peer.closed).toMatchObject({ code: 4409 });
     first.batch(3, '3');
     first.session.end();
@@ -599,6 +599,61 @@ describe('a batch', () => {
     }
     await idle(on);
     expect(on.postgres.rows).toEqual(Array.from({ length: 50 }, (_, index) => String(index + 1)));
+  });
+});
+
+describe('what is sent again after a resume', () => {
+  test('is acked as it comes, with the nacks that may have been lost', async () => {
+    const on = bed();
+    welcomed(on, { epoch: 5 }).batch(1, '1', 'x', '3', '4').stored();
+    await idle(on);
+    const client = new Client(on);
+    expect(client.hello({ epoch: 5, resume: true, next: 1, ack: 'committed' })).toMatchObject({
+      stored: 4,
+      committed: 4,
+    });
+    // The welcome's `stored` is no ack, and neither does an ack go beyond what came here.
+    client.send({ t: 'ping' });
+    expect(client.peer.news()).toMatchObject([{ t: 'ack', stored: 0, committed: 0 }]);
+    client.batch(1, '1');
+    expect(client.stored()).toMatchObject([{ t: 'ack', stored: 1, committed: 1 }]);
+    client.batch(2, 'x', '3');
+    expect(client.stored()).toMatchObject([
+      { t: 'nack', from: 2, to: 2, code: 'invalid_json' },
+      { t: 'ack', stored: 3, committed: 3 },
+    ]);
+    client.batch(4, '4', '5');
+    expect(client.stored()).toMatchObject([{ t: 'ack', stored: 5, committed: 4 }]);
+    await idle(on);
+    expect(on.postgres.rows).toEqual(['1', '3', '4', '5']);
+  });
+
+  test('leaves no hole: what is skipped is a gap, though the shard has it', () => {
+    const on = bed();
+    welcomed(on, { epoch: 5 }).batch(1, '1', '2', '3').stored();
+    const client = welcomed(on, { epoch: 5, resume: true, next: 1 });
+    client.batch(3, '3', '4');
+    expect(client.peer.news()).toEqual([{ t: 'gap', expected: 1, got: 3 }]);
+    client.batch(1, '1', '2').batch(3, '3', '4');
+    expect(client.stored()).toMatchObject([{ t: 'ack', stored: 4 }]);
+  });
+
+  test('is told of what was new in it when there was no room', () => {
+    const on = bed({ maxOutboxRows: 1_000 });
+    on.postgres.isAway = true;
+    welcomed(on, { epoch: 5 })
+      .batch(1, ...Array(999).fill('1'), 'x')
+      .stored();
+    welcomed(on, {}, 'filler').batch(1, '1').stored();
+    const client = welcomed(on, { epoch: 5, resume: true, next: 999 });
+    client.batch(999, '1', 'x', '3', 'y');
+    expect(client.peer.news()).toMatchObject([
+      { t: 'nack', from: 1_000, to: 1_000, code: 'invalid_json' },
+      { t: 'nack', from: 1_001, to: 1_002, code: 'buffer_full', temporary: true },
+      { t: 'flow' },
+    ]);
+    client.send({ t: 'ping' });
+    expect(client.peer.news()).toMatchObject([{ t: 'ack', stored: 1_000 }]);
   });
 });
 
@@ -1178,8 +1233,9 @@ describe('a hibernation', () => {
     expect(client.session.isWelcome).toBe(false);
     client.hello({ ack: 'committed', epoch: 5 });
     expect(client.session.isWelcome).toBe(true);
-    expect(client.remembered).toEqual([{ epoch: 5, ack: 'committed' }]);
-    expect(client.session.memory).toEqual({ epoch: 5, ack: 'committed' });
+    const remembered = { epoch: 5, ack: 'committed', isCaughtUp: true };
+    expect(client.remembered).toEqual([remembered]);
+    expect(client.session.memory).toEqual(remembered);
     client.batch(1, '1', '2').stored();
 
     const after = again(on);
@@ -1194,9 +1250,21 @@ describe('a hibernation', () => {
   test('closes a session whose epoch is over, or that nobody knows, with 4503', () => {
     const on = bed();
     welcomed(on, { epoch: 5 });
-    expect(new Client(on, 'p', { epoch: 4, ack: 'stored' }).peer.closed).toMatchObject({ code: 4503 });
-    expect(new Client(on, 'q', { epoch: 5, ack: 'stored' }).peer.closed).toMatchObject({ code: 4503 });
-    expect(new Client(again(on), 'p', { epoch: 5, ack: 'stored' }).peer.closed).toBeUndefined();
+    const memory: SessionMemory = { epoch: 5, ack: 'stored', isCaughtUp: true };
+    expect(new Client(on, 'p', { ...memory, epoch: 4 }).peer.closed).toMatchObject({ code: 4503 });
+    expect(new Client(on, 'q', memory).peer.closed).toMatchObject({ code: 4503 });
+    expect(new Client(again(on), 'p', memory).peer.closed).toBeUndefined();
+  });
+
+  test('closes a session with 4503 that had not sent everything again: nobody knows how far it came', () => {
+    const on = bed();
+    welcomed(on, { epoch: 5 }).batch(1, '1', 'x', '3').stored();
+    const client = welcomed(on, { epoch: 5, resume: true, next: 1 });
+    expect(client.session.memory).toMatchObject({ isCaughtUp: false });
+    expect(new Client(again(on), 'p', client.session.memory).peer.closed).toMatchObject({ code: 4503 });
+    client.batch(1, '1', 'x').batch(3, '3');
+    expect(client.remembered.at(-1)).toMatchObject({ isCaughtUp: true });
+    expect(new Client(again(on), 'p', client.session.memory).peer.closed).toBeUndefined();
   });
 });
 

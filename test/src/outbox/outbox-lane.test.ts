@@ -79,12 +79,18 @@ class Bench {
   /** Gathers messages of a producer behind those that it had. */
   gather(producer: Producer, payloads: readonly string[]): void {
     const plain = payloads.map((payload) => !payload.includes('\\'));
-    this.lane.gather(
-      producer,
-      producer.nextSequence,
-      { payloads, plain, text: undefined },
-      this.timers.now(),
-    );
+    const { nextSequence } = producer;
+    if (payloads.length === 1) {
+      this.lane.gatherOne(
+        producer,
+        nextSequence,
+        payloads[0] as string,
+        plain[0] as boolean,
+        this.timers.now(),
+      );
+    } else {
+      this.lane.gather(producer, nextSequence, { payloads, plain, text: undefined }, this.timers.now());
+    }
     producer.nextSequence += payloads.length;
   }
 
@@ -180,6 +186,24 @@ describe('what is gathered', () => {
       expect(columns.plain.slice(from, to)).toEqual([true, false, true, true]);
       expect(columns.receivedAtMs.slice(from, to)).toEqual(Array(4).fill(bench.timers.now()));
     }
+  });
+
+  test('one by one, or together, is the same', () => {
+    const given = ['1', '"\\n"', '3', '4', '5', '"\\t"', '7'];
+    const bodies = [[1, 1, 1, 1, 1, 1, 1], [7], [1, 2, 1, 3], [2, 1, 1, 1, 2]].map((counts) => {
+      const bench = new Bench();
+      const a = bench.producer('a');
+      let from = 0;
+      for (const count of counts) {
+        bench.gather(a, given.slice(from, from + count));
+        from += count;
+      }
+      expect(bench.lane.gatheredRows).toBe(7);
+      bench.lane.store();
+      expect(bench.take().columns.payloads).toEqual(given);
+      return bench.sqlite.run('select rows, bytes, runs, body from outbox_groups');
+    });
+    expect(bodies.slice(1)).toEqual(Array(3).fill(bodies[0]));
   });
 
   test('and not stored is lost with the shard', () => {
@@ -471,7 +495,10 @@ describe('the ends of batches', () => {
     bench.take(15);
     bench.restart();
     expect(bench.lane.head).toBe(15n);
-    expect(bench.drain()).toEqual(numbered('a', 16, 100));
+    const batches = [bench.take(), bench.take(), bench.take(), bench.take()];
+    expect(batches.map(rowsOf)).toEqual([15, 10, 40, 20]);
+    for (const batch of batches) bench.lane.settle(batch);
+    expect(batches.flatMap(payloadsOf)).toEqual(numbered('a', 16, 100));
     expect(bench.lane.rows).toBe(0);
   });
 
