@@ -173,7 +173,7 @@ export class Pipeline implements Intake {
           this.#afterFlush();
           onProgress?.();
         },
-        onBufferFailure: (error) => this.#failStorage(error),
+        onBufferFailure: (error) => this.failStorage(error),
       });
       return { lane, flusher, outbox, slot: (workers[0] as (typeof workers)[number]).slot };
     });
@@ -397,7 +397,7 @@ export class Pipeline implements Intake {
         this.#failpoints.hit('after_outbox_write');
       }
     } catch (error) {
-      this.#failStorage(error);
+      this.failStorage(error);
       return false;
     }
     this.#groupSinceMs = undefined;
@@ -412,7 +412,8 @@ export class Pipeline implements Intake {
     for (const producer of producers) this.dismiss(producer);
   }
 
-  #failStorage(error: unknown): void {
+  /** The storage has failed: what it holds and what memory holds may differ from now on. */
+  failStorage(error: unknown): void {
     const onStorageFailure = this.#onStorageFailure;
     if (onStorageFailure === undefined) throw error;
     onStorageFailure(error);
@@ -528,7 +529,7 @@ export class Pipeline implements Intake {
       return { state: 'moved', settledRows };
     } catch (error) {
       // Thrown on, it would pass for a failure of the database, and the batch be put back into a lane that has moved.
-      this.#failStorage(error);
+      this.failStorage(error);
       return { state: 'moved', settledRows: 0 };
     }
   }

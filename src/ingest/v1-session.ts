@@ -137,7 +137,13 @@ export class V1Session implements Session {
         this.#takeBatch(this.#producer as Producer, frame as string, read, nowMs);
         break;
       case 'hello':
-        this.#takeHello(read, nowMs);
+        try {
+          this.#takeHello(read, nowMs);
+        } catch (error) {
+          // All that can fail in it is the storage, and what memory holds of the producer may differ from it now.
+          this.close('shard_unavailable', 'The shard cannot read or write its storage: try again later');
+          this.#pipeline.failStorage(error);
+        }
         break;
       case 'bad':
         this.#refuseFrame(read.code === 'invalid_hello' ? 'invalid_frame' : read.code, read.message);

@@ -455,6 +455,46 @@ describe('the table of hellos', () => {
   });
 });
 
+describe('a storage that fails', () => {
+  test.each([
+    ['read', 'select epoch'],
+    ['written', 'insert into producers'],
+  ])('when a hello has it %s is the end of the shard, and no welcome', (_, statement) => {
+    const on = bed();
+    const run = on.sqlite.run.bind(on.sqlite);
+    on.sqlite.run = (text, ...bindings) => {
+      if (text.includes(statement)) throw new Error('disk full');
+      return run(text, ...bindings);
+    };
+    const client = new Client(on);
+    client.send({ t: 'hello' });
+    expect(client.peer.frames).toEqual([]);
+    expect(client.peer.closed).toMatchObject({ code: 4503 });
+    expect(on.storageFailures.splice(0)).toMatchObject([{ message: 'disk full' }]);
+  });
+
+  test('when a group is stored acks nothing, and welcomes nobody', () => {
+    const on = bed();
+    const client = welcomed(on);
+    const run = on.sqlite.run.bind(on.sqlite);
+    on.sqlite.run = (text, ...bindings) => {
+      if (text.includes('insert into outbox_groups')) throw new Error('disk full');
+      return run(text, ...bindings);
+    };
+    client.batch(1, '1');
+    expect(client.stored()).toEqual([]);
+    expect(on.storageFailures.splice(0)).toHaveLength(1);
+    const other = new Client(on, 'q');
+    other.send({ t: 'hello' });
+    expect(other.peer.closed).toMatchObject({ code: 4503 });
+    expect(on.storageFailures.splice(0)).toHaveLength(1);
+    // Had it only seemed so, everything would be there.
+    on.sqlite.run = run;
+    client.send({ t: 'ping' });
+    expect(client.peer.news()).toMatchObject([{ t: 'ack', stored: 1 }]);
+  });
+});
+
 describe('a producer has one session', () => {
   test('the older one is closed with 4409, and its last messages count', () => {
     const on = bed();
