@@ -31,6 +31,8 @@ export interface LocalWorkerOptions {
   main?: string;
   /** Compatibility flags besides the usual ones. */
   flags?: string[];
+  /** Where V8's inspector listens, to look at the heap of a running Worker. Default: it does not; it costs speed. */
+  inspectorPort?: number;
   /** Told what the Worker writes to its console. Default: it goes to ours. */
   onLog?: (message: string) => void;
   /** Called when workerd was restarted after it had ended by itself or was killed. Its storage is as it was. */
@@ -39,7 +41,7 @@ export interface LocalWorkerOptions {
 
 /** Bundles the Worker and starts it on loopback. Its Durable Objects keep nothing after `stop`. */
 export async function startWorker(options: LocalWorkerOptions): Promise<LocalWorker> {
-  const { bindings, port = 0, main, flags = [], onLog, onRestart = () => {} } = options;
+  const { bindings, port = 0, main, flags = [], inspectorPort, onLog, onRestart = () => {} } = options;
   const folder = await mkdtemp(join(tmpdir(), 'sluice-worker-'));
   try {
     const script = await bundle(folder, main);
@@ -58,6 +60,7 @@ export async function startWorker(options: LocalWorkerOptions): Promise<LocalWor
           LOAD_OBJECT: { className: 'LoadObject', useSQLite: true },
         },
         bindings,
+        ...(inspectorPort === undefined ? {} : { inspectorPort }),
         // Without it, Miniflare asks the internet where it is, and says so when there is none.
         cf: false,
         host: '127.0.0.1',
