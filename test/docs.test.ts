@@ -82,6 +82,25 @@ describe('README.md', () => {
   });
 });
 
+describe('the fault lab, in README.md', () => {
+  test('is quoted as its report has it', () => {
+    const rows = read('results/reference/faults-first.md')
+      .split('\n')
+      .filter((line) => line.startsWith('|'));
+    expect(rows.length).toBeGreaterThan(7);
+    for (const row of rows) expect(readme).toContain(row);
+  });
+
+  test('names the figures of the outage', () => {
+    const { sent, rows, distinct, unacked } = JSON.parse(read('results/reference/outage.json')) as Record<
+      string,
+      number
+    >;
+    expect({ rows, distinct, unacked }).toEqual({ rows: sent, distinct: sent, unacked: 0 });
+    expect(readme).toContain(`All ${(sent as number).toLocaleString('en-US')} messages`);
+  });
+});
+
 describe('PROTOCOL.md', () => {
   test('shows an error frame as the server sends it', () => {
     const { refusals, refusedCount } = decodeFrame('{"a":1}\n{"a":2}\nbad');

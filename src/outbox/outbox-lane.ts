@@ -93,7 +93,10 @@ export class OutboxLane implements Lane {
   /** Behind the last message that memory holds, or held. */
   #loaded: bigint;
   #tail: bigint;
-  /** From head to tail. Every frame asks for it, and arithmetic of `bigint` would be felt. */
+  /**
+   * From head to tail, without those that are settled ahead of others. Every frame asks for it, and arithmetic of `bigint`
+   * would be felt.
+   */
   #unsettledRows = 0;
   /** The last known position of the checkpoint in Postgres; null before the first batch. */
   #fence: bigint | null;
@@ -420,8 +423,8 @@ export class OutboxLane implements Lane {
 
   #settle(batch: MessageBatch): void {
     this.#memory.settle(batch);
+    this.#unsettledRows -= rowsOf(batch);
     this.#ledger.settle(batch.position, batch.position + BigInt(rowsOf(batch)));
-    this.#countUnsettled();
     this.#cuts = this.#cuts.filter((cut) => cut > this.#ledger.head);
   }
 

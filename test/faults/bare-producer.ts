@@ -90,6 +90,20 @@ export class BareProducer extends BareSender {
     );
   }
 
+  /** Sends a batch as often as it takes: the server may have no room for it yet. */
+  async deliver(lines: readonly Line[], timeLimitMs?: number): Promise<void> {
+    await this.sendBatch(lines);
+    await this.run.until(
+      `${this.name} had its acks`,
+      async () => {
+        if (this.#open.size === 0) return true;
+        if (this.takeAnswers().some(({ temporary }) => temporary === true)) await this.sendAgain();
+        return false;
+      },
+      timeLimitMs,
+    );
+  }
+
   /** Sends again what is not settled, in one batch. */
   async sendAgain(): Promise<void> {
     const first = this.#open.keys().next().value;

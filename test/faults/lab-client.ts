@@ -26,6 +26,8 @@ export interface LabClientOptions {
   /** What outlives the client. Default: nothing. */
   disk?: LabDisk | undefined;
   wire?: Wire | undefined;
+  /** How much faster its clock runs. Default: ten times. */
+  speed?: number | undefined;
   onEvent?: ((event: ClientEvent) => void) | undefined;
 }
 
@@ -35,7 +37,7 @@ const RING_MESSAGES = 4_000;
 export class LabClient {
   readonly #options: LabClientOptions;
   readonly #client: SluiceClient;
-  readonly #timers = new LabTimers();
+  readonly #timers: LabTimers;
   readonly #sockets = new Set<LabSocket>();
   readonly #unmount: (() => void) | undefined;
   /** Entries of this client that are not settled. */
@@ -48,6 +50,7 @@ export class LabClient {
 
   constructor(options: LabClientOptions) {
     this.#options = options;
+    this.#timers = new LabTimers(options.speed);
     const { url, producer, ack, random, disk, wire = plainWire, onEvent } = options;
     const mounted = disk?.mount((upTo) => this.#ackRestored(upTo));
     this.#unmount = mounted?.unmount;
@@ -160,7 +163,9 @@ export class LabClient {
   /** Waits until all is acked, and closes. Returns how many messages were not acked in time, of a living client. */
   async close(timeLimitMs: number): Promise<number> {
     if (this.isOver) return 0;
-    const { unacked, timedOut } = await this.#client.close({ timeLimitMs: timeLimitMs * CLIENT_SPEED });
+    const { unacked, timedOut } = await this.#client.close({
+      timeLimitMs: timeLimitMs * (this.#options.speed ?? CLIENT_SPEED),
+    });
     return timedOut ? unacked : 0;
   }
 }

@@ -6,14 +6,19 @@ import type { ClientTimers } from '../../src/client/sluice-client.ts';
 export const CLIENT_SPEED = 10;
 
 export class LabTimers implements ClientTimers {
+  readonly #speed: number;
   #isDead = false;
 
-  readonly now = (): number => performance.now() * CLIENT_SPEED;
+  constructor(speed = CLIENT_SPEED) {
+    this.#speed = speed;
+  }
+
+  readonly now = (): number => performance.now() * this.#speed;
 
   readonly after = (delayMs: number, callback: () => void): (() => void) => {
     const timer = setTimeout(() => {
       if (!this.#isDead) callback();
-    }, delayMs / CLIENT_SPEED);
+    }, delayMs / this.#speed);
     return () => clearTimeout(timer);
   };
 

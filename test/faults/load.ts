@@ -23,6 +23,8 @@ export interface LoadOptions {
   /** The producers' clients have a disk that outlives them. Default: false. */
   hasDisk?: boolean;
   wire?: Wire;
+  /** How much faster the clients' clocks run. Default: ten times. */
+  speed?: number;
   /** Whether the next message is one that Postgres refuses. Default: none is. */
   isPoison?: () => boolean;
   onEvent?: (producer: string, event: ClientEvent) => void;
@@ -62,6 +64,7 @@ export class Load {
         ack: ack ?? (random.chance(0.75) ? 'stored' : 'committed'),
         hasDisk: options.hasDisk ?? false,
         wire: options.wire,
+        speed: options.speed,
         isPoison: options.isPoison,
         onEvent: onEvent === undefined ? undefined : (event) => onEvent(name, event),
       });

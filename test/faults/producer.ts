@@ -16,6 +16,7 @@ export interface ProducerOptions {
   /** Its clients have a disk that outlives them. */
   hasDisk: boolean;
   wire?: Wire | undefined;
+  speed?: number | undefined;
   isPoison?: (() => boolean) | undefined;
   onEvent?: ((event: ClientEvent) => void) | undefined;
 }
@@ -44,7 +45,7 @@ export class Producer {
 
   /** Starts another client of this name, beside those that still live. */
   start(): LabClient {
-    const { url, name, ack, ledger, random, wire, onEvent } = this.#options;
+    const { url, name, ack, ledger, random, wire, speed, onEvent } = this.#options;
     const client = new LabClient({
       url,
       producer: name,
@@ -54,6 +55,7 @@ export class Producer {
       random: random.fork(),
       disk: this.#disk,
       wire,
+      speed,
       onEvent,
     });
     this.#clients.push(client);

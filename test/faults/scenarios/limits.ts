@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import {
+  ERROR_BYTES_FORGIVEN_PER_SECOND,
   MAX_ERROR_BYTES,
   MAX_OVER_CREDIT,
   MAX_UNCONFIRMED_BYTES,
@@ -22,6 +23,9 @@ const MOST_RAW_FRAMES = 300;
 // The outbox.
 
 const SMALL_BYTES = { maxOutboxBytes: 256 * 1024 } as const;
+/** With little memory a shard slows everybody down, which would hide what one client does to the others. */
+const ROOMY = { maxBufferBytes: 32 * 1024 * 1024 } as const;
+
 const SMALL_ROWS = { maxOutboxRows: 1_000 } as const;
 
 function loseDatabase({ world: { toPostgres } }: Run): void {
@@ -72,11 +76,7 @@ async function goOnAfterFlow(run: Run, producer: BareProducer): Promise<void> {
     () => producer.credit.messages > 0 && producer.takeAnswers().some(isRoom),
   );
   await producer.sendAgain();
-  await producer.settled();
-  for (let time = 0; time < 5; time += 1) {
-    await producer.sendBatch([producer.message()]);
-    await producer.settled();
-  }
+  for (let time = 0; time < 5; time += 1) await producer.deliver([producer.message()]);
 }
 
 /** A raw socket sends until it hears that there is no room, and finds itself closed. */
@@ -210,12 +210,15 @@ const SOCKETS = 500;
 const reconnectStorm: Scenario = {
   name: 'reconnect-storm',
   title: '500 sockets of one shard, all cut at once',
+  options: ROOMY,
   async run(run) {
     const welcomes = new Map<string, number>();
     const { producers } = run.load({
       producers: SOCKETS,
       chunk: 8,
       paceMs: 1_500,
+      // A handshake takes longer than usual where 500 are made at once.
+      speed: 1,
       onEvent(producer, { type }) {
         if (type === 'connected') welcomes.set(producer, (welcomes.get(producer) ?? 0) + 1);
       },
@@ -248,10 +251,12 @@ const SLACK_BYTES = 64 * 1024;
 const neverReads: Scenario = {
   name: 'client-never-reads',
   title: 'Clients that send and never read',
+  options: ROOMY,
   async run(run) {
     const load = run.load();
     const deaf = await BareProducer.open(run, { name: 'deaf', isDeaf: true });
     const raw = await RawProducer.open(run, { name: 'raw' });
+    const sinceMs = performance.now();
     deaf.socket.stopReading();
     raw.socket.stopReading();
     await deaf.sendBatch(deaf.messages(200));
@@ -281,7 +286,8 @@ const neverReads: Scenario = {
     // All that the shard had for them, so all that it ever held.
     if (deaf.socket.receivedBytes > MAX_UNCONFIRMED_BYTES + SLACK_BYTES)
       run.fail(`${deaf.socket.receivedBytes} bytes were kept for a client that does not read`);
-    if (raw.socket.receivedBytes > MAX_ERROR_BYTES + SLACK_BYTES)
+    const forgivenBytes = ((performance.now() - sinceMs) / 1_000) * ERROR_BYTES_FORGIVEN_PER_SECOND;
+    if (raw.socket.receivedBytes > MAX_ERROR_BYTES + forgivenBytes + SLACK_BYTES)
       run.fail(`${raw.socket.receivedBytes} bytes were kept for a raw socket that does not read`);
     if (deaf.socket.receivedBytes < PING_AFTER_BYTES) run.fail('The deaf client was sent nearly nothing');
     // It may come back, and is served as any other.
@@ -318,8 +324,7 @@ const overCredit: Scenario = {
     run.world.toPostgres.heal();
     await allGoOn(run, load);
     const again = await BareProducer.open(run, { name: 'hog', client: 1 });
-    await again.sendBatch(again.messages(20));
-    await again.settled();
+    await again.deliver(again.messages(20));
     checkLimits(run);
   },
 };
@@ -327,6 +332,7 @@ const overCredit: Scenario = {
 const flood: Scenario = {
   name: 'flood-beside-slow',
   title: 'One client floods, others send now and then',
+  options: ROOMY,
   async run(run) {
     const stored = await BareProducer.open(run, { name: 'slow-stored', ack: 'stored' });
     const committed = await BareProducer.open(run, { name: 'slow-committed', ack: 'committed' });
