@@ -30,17 +30,18 @@ export class RawSession implements Session {
     if (this.#isClosed) return;
     if (frame === 'ping') {
       this.#peer.send('pong');
+      this.#countAnswer('pong'.length, nowMs);
       return;
     }
     const { errorFrame, isFull } = this.#pipeline.receive(this.#producer, frame, nowMs);
     if (errorFrame === undefined) return;
     this.#peer.send(errorFrame);
     if (isFull) this.#close(closeCode('buffer_full'), refusalText('buffer_full'));
-    else this.#countErrorFrame(errorFrame.length, nowMs);
+    else this.#countAnswer(errorFrame.length, nowMs);
   }
 
-  // A client that sends nonsense and never reads would fill the shard's memory with answers.
-  #countErrorFrame(bytes: number, nowMs: number): void {
+  // A client that sends nonsense, or pings, and never reads would fill the shard's memory with answers.
+  #countAnswer(bytes: number, nowMs: number): void {
     const forgiven = ((nowMs - this.#lastErrorAtMs) / 1000) * ERROR_BYTES_FORGIVEN_PER_SECOND;
     this.#errorBytes = Math.max(0, this.#errorBytes - forgiven) + bytes;
     this.#lastErrorAtMs = nowMs;

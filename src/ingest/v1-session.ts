@@ -123,7 +123,7 @@ export class V1Session implements Session {
   receive(frame: string | ArrayBuffer, nowMs: number): void {
     if (this.#isClosed) return;
     if (frame === 'ping') {
-      this.#peer.send('pong');
+      this.#send('pong');
       return;
     }
     const read = readClientFrame(frame);
