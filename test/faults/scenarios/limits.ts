@@ -53,13 +53,13 @@ async function isFull(run: Run): Promise<boolean> {
   return outboxBytes >= maxOutboxBytes * NO_CREDIT_AT || buffered >= maxOutboxRows * NO_CREDIT_AT;
 }
 
-/** Sends one message after the other until the producer is told to send nothing. */
-async function useCreditUp(run: Run, producer: BareProducer): Promise<void> {
+/** Sends one message of about `bytes` after the other until the producer is told to send nothing. */
+async function useCreditUp(run: Run, producer: BareProducer, bytes = 90): Promise<void> {
   await run.until(
     `${producer.name} was told to send nothing`,
     async () => {
       if (producer.credit.messages === 0) return true;
-      if (producer.unsettled === 0) await producer.sendBatch([producer.message()]);
+      if (producer.unsettled === 0) await producer.sendBatch([producer.message('', bytes)]);
       else if (producer.takeAnswers().some(({ temporary }) => temporary === true)) await producer.sendAgain();
       return false;
     },
@@ -153,12 +153,28 @@ const outboxForMinutes: Scenario = {
   run: (run) => fillOutbox(run, 120_000),
 };
 
-// Whoever connects to a shard that is full from its first moment is told so by the welcome.
+// Whoever connects to a shard that is full from its first moment is told so by the welcome, and by nothing else where
+// nobody sends.
+async function welcomeWithoutCredit(run: Run): Promise<void> {
+  const filler = await BareProducer.open(run, { name: 'filler' });
+  loseDatabase(run);
+  await useCreditUp(run, filler, 2_000);
+  await run.shard.crash();
+  const late = await BareProducer.open(run, { name: 'late' });
+  if (late.credit.messages > 0) run.fail('A full shard has welcomed a client with credit');
+  const { recovered } = await run.shard.stats();
+  if (recovered === 0) run.fail('The shard came back with an empty outbox');
+  run.struck();
+  run.world.toPostgres.heal();
+  await goOnAfterFlow(run, late);
+}
+
 const outboxCrash: Scenario = {
   name: 'outbox-full-crash',
   title: 'Shard aborted with its outbox at the limit',
   options: SMALL_BYTES,
   async run(run) {
+    await welcomeWithoutCredit(run);
     const load = patientLoad(run);
     await run.pause(100, 300);
     loseDatabase(run);
@@ -167,13 +183,7 @@ const outboxCrash: Scenario = {
       await run.shard.crash();
       run.struck();
     }
-    await run.until('the outbox is full', () => isFull(run), 30_000);
-    const late = await BareProducer.open(run, { name: 'late' });
-    await useCreditUp(run, late);
-    const { recovered } = await run.shard.stats();
-    if (recovered === 0) run.fail('The shard came back with an empty outbox');
     run.world.toPostgres.heal();
-    await goOnAfterFlow(run, late);
     await allGoOn(run, load);
     checkLimits(run);
   },
@@ -278,6 +288,7 @@ const neverReads: Scenario = {
     await run.until(
       'both have seen how they ended',
       () => deaf.socket.end !== undefined && raw.socket.end !== undefined,
+      30_000,
     );
     if (deaf.socket.end?.code !== 4504) run.fail(`The deaf client ended with ${deaf.socket.end?.code}`);
     else run.struck();
