@@ -69,12 +69,13 @@ export class BareSocket {
       socket.on('open', () => resolve(bare));
       socket.on('unexpected-response', (request, response) => {
         // Once it was answered, nobody listens to the connection any more, and its end would end the lab.
-        response.socket.on('error', () => {});
+        const { socket: connection } = response;
+        connection.on('error', () => {});
         void textOf(response).then((text) => {
           reject(new RefusedUpgrade(response.statusCode ?? 0, text));
           // With somebody listening to this event, nobody else ends the request.
           request.destroy();
-          response.socket.destroy();
+          connection.destroy();
         });
       });
     });

@@ -713,6 +713,16 @@ describe('messages that are refused', () => {
     expect(on.pipeline.stats().refused).toEqual({ invalid_json: 3, nul_character: 1 });
   });
 
+  test('come before the ack that covers them, also where their group is stored at once', () => {
+    const client = welcomed(bed());
+    const big = `"${'x'.repeat(60_000)}"`;
+    client.batch(1, big, 'x', big, big, big, big);
+    expect(client.peer.news()).toMatchObject([
+      { t: 'nack', from: 2, to: 2 },
+      { t: 'ack', stored: 6 },
+    ]);
+  });
+
   test('are told of again where they come again, since the first nack may be lost', async () => {
     const on = bed();
     const client = welcomed(on);
