@@ -62,6 +62,18 @@ const ERROR_TABLE = {
   message_refused: { status: 400, closeCode: 4400 },
   connection_lost: { status: 503, closeCode: 1006 },
 
+  // What the message store answers (src/store).
+  invalid_stream_name: { status: 400, closeCode: 1008 },
+  invalid_category: { status: 400, closeCode: 1008 },
+  invalid_message: { status: 400, closeCode: 1008 },
+  invalid_namespace: { status: 400, closeCode: 1008 },
+  unknown_namespace: { status: 404, closeCode: 1008 },
+  namespace_exists: { status: 409, closeCode: 1008 },
+  version_conflict: { status: 409, closeCode: 1008 },
+  position_exists: { status: 409, closeCode: 1008 },
+  duplicate_message_id: { status: 409, closeCode: 1008 },
+  store_closed: { status: 503, closeCode: 1001 },
+
   // Outcomes of a bench run (the CLI turns them into its exit codes).
   audit_failed: { status: 500, closeCode: 1011 },
   aborted: { status: 500, closeCode: 1001 },

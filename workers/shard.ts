@@ -4,6 +4,7 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
+import { DurableObjectSqlite } from './sqlite.ts';
 import { benchSink } from '../src/bench/bench-sink.ts';
 import { type ErrorCode, errorText, SluiceError } from '../src/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/failpoints.ts';
@@ -11,7 +12,7 @@ import { BRAKE_BEHIND_HOLDS, Brake, DEFAULT_BRAKE } from '../src/ingest/brake.ts
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import type { Intake, IntakeStats, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
-import { systemTimers } from '../src/ingest/timers.ts';
+import { systemTimers, type Timers } from '../src/ingest/timers.ts';
 import { MAX_TAKEN_DEAD_LETTERS } from '../src/limits.ts';
 import {
   type DeadLetter,
@@ -30,7 +31,6 @@ import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
 import { decodeShardName, type ShardName } from './shard-name.ts';
 import { findSink } from './sinks.ts';
-import { DurableObjectSqlite } from './sqlite.ts';
 
 /** The header by which the Worker tells a shard who connects. */
 export const PRODUCER_HEADER = 'sluice-producer';
@@ -69,6 +69,14 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
   readonly #startedAtMs = Date.now();
   readonly #sessions = new WeakMap<WebSocket, Session>();
   readonly #residentSockets = new Set<WebSocket>();
+  readonly #timers: Timers = {
+    now: systemTimers.now,
+    after: (delayMs, callback) =>
+      systemTimers.after(delayMs, () => {
+        this.#brake.timerFired(Date.now());
+        callback();
+      }),
+  };
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -125,7 +133,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
       sink,
       shard: 'bench' in name ? `${name.bench}/${name.shard}` : String(name.shard),
       openConnection: () => connect(databaseTarget(this.env, driverOf(name))),
-      timers: systemTimers,
+      timers: this.#timers,
       random: Math.random,
       sqlite,
       deadLetters,

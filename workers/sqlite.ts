@@ -1,6 +1,6 @@
 /** A Durable Object's SQLite storage behind the interface of the outbox. */
 
-import type { Sqlite, SqliteValue } from '../src/outbox/sqlite.ts';
+import type { Sqlite, SqliteValue } from '../src/database/sqlite.ts';
 
 export class DurableObjectSqlite implements Sqlite {
   readonly #storage: DurableObjectStorage;

@@ -9,7 +9,8 @@ import { benchPayloads, benchProducer } from './payload.ts';
 
 /** How long the last acks may take: a slow writer needs minutes for what it has taken. */
 const CLOSE_TIME_LIMIT_MS = 600_000;
-/** Messages that a client keeps in memory until they are acked: enough for a full window and the next turn. */
+/** Messages that a client keeps in memory until they are acked, or frames of them: a full window and the next turn. */
+const RING_FRAMES = 4_000;
 const RING_MESSAGES = 30_000;
 const RING_BYTES = 64 * 1024 * 1024;
 /** Frames that a client makes before the next client has its turn. */
@@ -88,7 +89,7 @@ function connect(
       batchMessages: messagesPerFrame,
       batchBytes: MAX_FRAME_BYTES,
       lingerMs: 0,
-      ringMessages: Math.max(RING_MESSAGES, messagesPerFrame * 4),
+      ringMessages: ringMessagesOf(messagesPerFrame),
       ringBytes: RING_BYTES,
       openSocket,
       onEvent: (event) => {
@@ -102,6 +103,10 @@ function connect(
       },
     });
   });
+}
+
+function ringMessagesOf(messagesPerFrame: number): number {
+  return Math.max(messagesPerFrame * 4, Math.min(RING_MESSAGES, RING_FRAMES * messagesPerFrame));
 }
 
 function endOf(event: Parameters<NonNullable<ConstructorParameters<typeof SluiceClient>[0]['onEvent']>>[0]) {
@@ -123,7 +128,7 @@ async function sendAll(
   const perMs = ratePerSecond / clients / 1000;
   const turnMessages = Math.max(
     messagesPerFrame,
-    Math.min(TURN_FRAMES * messagesPerFrame, RING_MESSAGES / 4),
+    Math.min(TURN_FRAMES * messagesPerFrame, ringMessagesOf(messagesPerFrame) / 4),
   );
   let failure: unknown;
   for (let next = 0; next < messagesPerClient && failure === undefined; ) {

@@ -39,18 +39,21 @@ export const BRAKE_BEHIND_HOLDS: BrakeOptions = { ...DEFAULT_BRAKE, startFill: 0
 
 export class Brake {
   readonly #options: BrakeOptions;
-  #framesThisRound = 0;
-  #lastPauseEndedAtMs = Number.NEGATIVE_INFINITY;
+  #frames = 0;
+  #lookAtFrames = 0;
+  #lastReliefAtMs = Number.NEGATIVE_INFINITY;
   #isPausing = false;
 
   constructor(options: BrakeOptions = DEFAULT_BRAKE) {
     this.#options = options;
   }
 
-  /** Counts a frame. True when a round is over, and so a pause may be due. */
+  /** Counts a frame since the last pause. True at the end of each round, when a pause may be due. */
   countFrame(sockets: number): boolean {
-    this.#framesThisRound += 1;
-    return this.#framesThisRound >= sockets && !this.#isPausing;
+    this.#frames += 1;
+    if (this.#frames < this.#lookAtFrames + sockets || this.#isPausing) return false;
+    this.#lookAtFrames = this.#frames;
+    return true;
   }
 
   /**
@@ -64,18 +67,24 @@ export class Brake {
     // From 1 ms at the start to the longest at a full buffer, by equal factors for equal shares: the fill settles
     // where as much comes in as goes out, whether a round brings ten messages or ten thousand.
     if (fill >= startFill) return maxPauseMs ** Math.min(1, (fill - startFill) / (1 - startFill));
-    const isWaitedFor = isWriting || this.#framesThisRound >= floodFrames;
-    return isWaitedFor && nowMs - this.#lastPauseEndedAtMs >= reliefMs ? 0 : undefined;
+    const isWaitedFor = isWriting || this.#frames >= floodFrames;
+    return isWaitedFor && nowMs - this.#lastReliefAtMs >= reliefMs ? 0 : undefined;
   }
 
   /** Call when a pause begins and when it has ended. */
   began(): void {
     this.#isPausing = true;
-    this.#framesThisRound = 0;
+    this.#frames = 0;
+    this.#lookAtFrames = 0;
   }
 
   ended(nowMs: number): void {
     this.#isPausing = false;
-    this.#lastPauseEndedAtMs = nowMs;
+    this.#lastReliefAtMs = nowMs;
+  }
+
+  /** Call when a timer went off: for that the process had run out of frames, and so looked at its other sockets. */
+  timerFired(nowMs: number): void {
+    this.#lastReliefAtMs = nowMs;
   }
 }

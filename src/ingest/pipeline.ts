@@ -3,6 +3,7 @@
 import { type Connection, sqlState } from '../database/connection.ts';
 import { ConnectionSlot } from '../database/connection-slot.ts';
 import { faultClassOf } from '../database/fault-class.ts';
+import type { Sqlite } from '../database/sqlite.ts';
 import { errorText, isSluiceError, SluiceError } from '../errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../failpoints.ts';
 import { GROUP_CHARACTERS, GROUP_ROWS, MAX_FRAME_BYTES } from '../limits.ts';
@@ -10,7 +11,6 @@ import type { DeadLetter, DeadLetters } from '../outbox/dead-letters.ts';
 import type { Chunk } from '../outbox/group.ts';
 import { createOutboxTables, lanesInOutbox, OutboxLane } from '../outbox/outbox-lane.ts';
 import { ProducerRegistry } from '../outbox/producer-registry.ts';
-import type { Sqlite } from '../outbox/sqlite.ts';
 import {
   type DecodedFrame,
   decodeFrame,
@@ -28,6 +28,7 @@ import { emptyIntakeStats } from './counting-intake.ts';
 import { creditOf, type Room } from './credit.ts';
 import { Flusher, type FlusherState, type FlushFault, type WriteEnd } from './flusher.ts';
 import { FrameHold } from './frame-hold.ts';
+import { GroupTime } from './group-time.ts';
 import type { Intake, IntakeStats, Peer, RefusedReason, Session, SessionRequest } from './intake.ts';
 import { type Lane, MemoryLane } from './lane.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
@@ -108,7 +109,8 @@ export class Pipeline implements Intake {
   /** Producers whose last sequences were refused, which nothing tells of before their rows are written. */
   readonly #usedUp = new Set<Producer>();
   #groupSinceMs: number | undefined;
-  #groupMs: number;
+  #groupRows = 0;
+  readonly #groupTime: GroupTime;
   #isGroupTimerSet = false;
   #hasSessionWithoutCredit = false;
   #progressWaiters: (() => void)[] = [];
@@ -130,13 +132,13 @@ export class Pipeline implements Intake {
     const isFenced = this.hasOutbox && writer.isExactlyOnce;
     this.delivery = isFenced ? 'exactly-once' : 'at-least-once';
     this.#openLanes = plan.lanes;
-    this.#groupMs = sink.options.groupMs;
+    this.#groupTime = new GroupTime(sink.options.groupMs);
     if (this.hasOutbox) createOutboxTables(sqlite as Sqlite);
     const lanes = this.hasOutbox ? Math.max(plan.lanes, lanesInOutbox(sqlite as Sqlite)) : plan.lanes;
     const hold =
       holdFrames === undefined
         ? undefined
-        : new FrameHold({ holdFrames, fill: () => this.#memoryFill, timers });
+        : new FrameHold({ holdFrames, fill: () => this.#memoryFill(), timers });
     this.#lanes = Array.from({ length: lanes }, (_, number) => {
       const outbox = this.hasOutbox ? this.#openOutboxLane(number, plan.lanes, isFenced, options) : undefined;
       const lane = outbox ?? new MemoryLane((producer) => this.#onCommitted(producer));
@@ -321,6 +323,7 @@ export class Pipeline implements Intake {
   gather(producer: Producer, firstSequence: number, chunk: Chunk, receivedAtMs: number): void {
     const { lane, flusher } = this.#laneOf(producer);
     lane.gather(producer, firstSequence, chunk, receivedAtMs);
+    this.#groupRows += chunk.payloads.length;
     if (!this.hasOutbox) flusher.notify();
   }
 
@@ -334,6 +337,7 @@ export class Pipeline implements Intake {
   ): void {
     const { lane, flusher } = this.#laneOf(producer);
     lane.gatherOne(producer, sequence, payload, isPlain, receivedAtMs);
+    this.#groupRows += 1;
     if (!this.hasOutbox) flusher.notify();
   }
 
@@ -353,13 +357,13 @@ export class Pipeline implements Intake {
   #openGroup(nowMs: number): void {
     if (this.#groupSinceMs !== undefined) return;
     this.#groupSinceMs = nowMs;
-    if (!this.#isGroupTimerSet) this.#setGroupTimer(this.#groupMs);
+    if (!this.#isGroupTimerSet) this.#setGroupTimer(this.#groupTime.ms);
   }
 
   // A flood keeps timers from going off, so every frame looks at the clock, and at the size.
   #closeGroupIfDue(nowMs: number): void {
     if (this.#groupSinceMs === undefined) return;
-    const isOld = this.#groupMs > 0 && nowMs - this.#groupSinceMs >= this.#groupMs;
+    const isOld = this.#groupTime.ms > 0 && nowMs - this.#groupSinceMs >= this.#groupTime.ms;
     if (isOld || this.#lanes.some(({ lane }) => isLarge(lane))) this.storeGroup();
   }
 
@@ -369,7 +373,7 @@ export class Pipeline implements Intake {
     this.timers.after(delayMs, () => {
       this.#isGroupTimerSet = false;
       if (this.#groupSinceMs === undefined) return;
-      const restMs = this.#groupSinceMs + this.#groupMs - this.timers.now();
+      const restMs = this.#groupSinceMs + this.#groupTime.ms - this.timers.now();
       if (restMs <= 0) this.storeGroup();
       else this.#setGroupTimer(restMs);
     });
@@ -385,14 +389,11 @@ export class Pipeline implements Intake {
     try {
       if (this.hasOutbox) {
         this.#failpoints.hit('before_outbox_write');
-        let rows = 0;
         for (const { lane, flusher } of this.#lanes) {
           if (lane.gatheredRows === 0) continue;
-          rows += lane.gatheredRows;
           lane.store();
           flusher.notify();
         }
-        this.#groupMs = nextGroupMs(rows, this.#sink.options.groupMs);
         if (this.#usedUp.size > 0) this.#storeUsedUp();
         this.#failpoints.hit('after_outbox_write');
       }
@@ -400,6 +401,8 @@ export class Pipeline implements Intake {
       this.failStorage(error);
       return false;
     }
+    this.#groupTime.stored(this.#groupRows, this.timers.now());
+    this.#groupRows = 0;
     this.#groupSinceMs = undefined;
     this.#sendAcks();
     return true;
@@ -588,12 +591,13 @@ export class Pipeline implements Intake {
 
   get fill(): number {
     // While the database is away, memory is full and nothing is the matter: the outbox takes the rest.
-    if (!this.hasOutbox || this.state === 'running') return this.#memoryFill;
+    if (!this.hasOutbox || this.state === 'running') return this.#memoryFill();
     const { rows, maxRows, bytes, maxBytes } = this.#room();
     return Math.max(rows / maxRows, bytes / maxBytes);
   }
 
-  get #memoryFill(): number {
+  // No getter: V8 looks a private one up at run time, and this is asked for with every few frames.
+  #memoryFill(): number {
     let bytes = 0;
     for (const { lane } of this.#lanes) bytes += lane.bytes;
     return bytes / this.#sink.options.maxBufferBytes;
@@ -719,16 +723,6 @@ export class Pipeline implements Intake {
     }
     return this.hasOutbox ? bytes <= maxOutboxBytes && rows <= maxOutboxRows : bytes <= maxBufferBytes;
   }
-}
-
-/** Above this rate groups grow: the shard's thread waits about a millisecond for the disk with each of them. */
-const GROWING_GROUP_ROWS_PER_MS = 50;
-const MAX_GROUP_MS = 40;
-
-// A group that was larger than its time allows makes the next one longer, one that was smaller makes it shorter. Below
-// 50,000 messages a second, all groups have the time that the sink asks for.
-function nextGroupMs(rows: number, groupMs: number): number {
-  return Math.max(groupMs, Math.min(MAX_GROUP_MS, rows / GROWING_GROUP_ROWS_PER_MS));
 }
 
 function isLarge({ gatheredCharacters, gatheredRows }: Lane): boolean {

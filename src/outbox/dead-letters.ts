@@ -4,6 +4,7 @@
  */
 
 import { sqlState } from '../database/connection.ts';
+import type { Sqlite } from '../database/sqlite.ts';
 import { errorText, SluiceError } from '../errors.ts';
 import {
   DEAD_LETTER_EXCERPT_CHARACTERS,
@@ -12,7 +13,6 @@ import {
   MAX_TAKEN_DEAD_LETTER_BYTES,
   MAX_TAKEN_DEAD_LETTERS,
 } from '../limits.ts';
-import type { Sqlite } from './sqlite.ts';
 
 /** A message that Postgres refused, before it has an id. */
 export interface NewDeadLetter {

@@ -11,6 +11,7 @@
  * that begins at `head`; `head`, the fence and the producers' watermarks are written in the step that deletes.
  */
 
+import type { Sqlite } from '../database/sqlite.ts';
 import type { Failpoints } from '../failpoints.ts';
 import type { Lane } from '../ingest/lane.ts';
 import type { MessageBatch } from '../ingest/message-batch.ts';
@@ -21,7 +22,6 @@ import { RunLedger, type RunMark } from '../ingest/run-ledger.ts';
 import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../limits.ts';
 import { type Chunk, decodeRuns, encodeGroup, RUN_CHARACTERS, type Run } from './group.ts';
 import type { ProducerRegistry } from './producer-registry.ts';
-import type { Sqlite } from './sqlite.ts';
 
 /**
  * A group's key in SQLite joins lane and position, so that the table needs no second index, which would be billed as a

@@ -4,9 +4,9 @@
  * messages; so the two can never differ.
  */
 
+import type { Sqlite } from '../database/sqlite.ts';
 import { createProducer, type Producer } from '../ingest/producer.ts';
 import { MAX_ACTIVE_PRODUCERS, MAX_KNOWN_PRODUCERS } from '../limits.ts';
-import type { Sqlite } from './sqlite.ts';
 
 interface ProducerRow {
   epoch: number;

@@ -1,13 +1,13 @@
 /** What dead letters do on any SQLite: run on Node's, and on that of a real Durable Object. Synchronous, as both are. */
 
 import { expect } from 'vitest';
+import type { Sqlite } from '../../src/database/sqlite.ts';
 import { MAX_LISTED_DEAD_LETTERS, MAX_TAKEN_DEAD_LETTERS } from '../../src/limits.ts';
 import {
   DEAD_LETTER_OVERHEAD_BYTES,
   DeadLetters,
   type NewDeadLetter,
 } from '../../src/outbox/dead-letters.ts';
-import type { Sqlite } from '../../src/outbox/sqlite.ts';
 
 /** Bounds that no case reaches unless it sets its own. */
 export const WIDE = { maxRows: 100_000, maxBytes: 1024 * 1024 * 1024 };

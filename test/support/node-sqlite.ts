@@ -1,7 +1,7 @@
 /** Node's SQLite behind the interface of the outbox: the same statements as in a Durable Object, in memory or in a file. */
 
 import { DatabaseSync } from 'node:sqlite';
-import type { Sqlite, SqliteValue } from '../../src/outbox/sqlite.ts';
+import type { Sqlite, SqliteValue } from '../../src/database/sqlite.ts';
 
 export class NodeSqlite implements Sqlite {
   readonly database: DatabaseSync;

@@ -46,6 +46,13 @@ describe('the pause', () => {
     expect(brake.pauseMs(1_015, 0, false)).toBe(0);
   });
 
+  test('is not needed where a timer went off meanwhile: the process has looked by itself', () => {
+    const brake = new Brake(OPTIONS);
+    brake.timerFired(1_000);
+    expect(brake.pauseMs(1_014, 0, true)).toBeUndefined();
+    expect(brake.pauseMs(1_015, 0, true)).toBe(0);
+  });
+
   test('for a full buffer does not wait for the relief time', () => {
     const brake = new Brake(OPTIONS);
     brake.began();
@@ -55,9 +62,16 @@ describe('the pause', () => {
 });
 
 describe('a round', () => {
-  test('is over once there were as many frames as sockets', () => {
+  test('is over each time that there were as many frames as sockets', () => {
     const brake = new Brake(OPTIONS);
-    expect([1, 2, 3, 4].map(() => brake.countFrame(3))).toEqual([false, false, true, true]);
+    expect([1, 2, 3, 4, 5, 6].map(() => brake.countFrame(3))).toEqual([
+      false,
+      false,
+      true,
+      false,
+      false,
+      true,
+    ]);
   });
 
   test('begins anew with a pause, and is not over before the pause is', () => {

@@ -194,6 +194,7 @@ describe('an outbox', () => {
       receive(producer, tiny);
       timers.advance(2);
     }
+    timers.advance(50);
     // After a restart all of them are in the outbox only.
     const { pipeline } = pipelineWith({ maxBufferBytes }, { sqlite });
     await settled();

@@ -1,5 +1,5 @@
 /**
- * What the outbox needs of an SQLite database: a Durable Object's own, or Node's. All of it is synchronous, so that a
+ * What the outbox and the stores need of an SQLite database: a Durable Object's own, or Node's. All of it is synchronous, so that a
  * step of several statements is one step; only durability is waited for.
  */
 
