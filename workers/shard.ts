@@ -4,7 +4,6 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import { DurableObjectSqlite } from './sqlite.ts';
 import { benchSink } from '../src/bench/bench-sink.ts';
 import { type ErrorCode, errorText, SluiceError } from '../src/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/failpoints.ts';
@@ -31,6 +30,7 @@ import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
 import { decodeShardName, type ShardName } from './shard-name.ts';
 import { findSink } from './sinks.ts';
+import { DurableObjectSqlite } from './sqlite.ts';
 
 /** The header by which the Worker tells a shard who connects. */
 export const PRODUCER_HEADER = 'sluice-producer';
