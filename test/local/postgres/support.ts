@@ -47,7 +47,15 @@ export function killServer(processId: number): void {
     .map((line) => line.trim().split(/\s+/).map(Number))
     .filter(([, parent]) => parent === processId)
     .map(([child]) => child as number);
-  for (const id of [processId, ...children]) process.kill(id, 'SIGKILL');
+  process.kill(processId, 'SIGKILL');
+  for (const child of children) {
+    try {
+      process.kill(child, 'SIGKILL');
+    } catch (error) {
+      // Those that notice that the server is gone end by themselves, some before their turn here.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
 }
 
 /** Another process that owns, or has joined, a server. */
