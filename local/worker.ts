@@ -58,6 +58,8 @@ export async function startWorker(options: LocalWorkerOptions): Promise<LocalWor
           SHARD: { className: 'Shard', useSQLite: true },
           BENCH_OBJECT: { className: 'BenchObject', useSQLite: true },
           LOAD_OBJECT: { className: 'LoadObject', useSQLite: true },
+          NAMESPACE: { className: 'Namespace', useSQLite: true },
+          REGISTRY: { className: 'Registry', useSQLite: true },
         },
         bindings,
         ...(inspectorPort === undefined ? {} : { inspectorPort }),

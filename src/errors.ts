@@ -72,6 +72,7 @@ const ERROR_TABLE = {
   version_conflict: { status: 409, closeCode: 1008 },
   position_exists: { status: 409, closeCode: 1008 },
   duplicate_message_id: { status: 409, closeCode: 1008 },
+  too_many_subscribers: { status: 429, closeCode: 1013 },
   store_closed: { status: 503, closeCode: 1001 },
 
   // Outcomes of a bench run (the CLI turns them into its exit codes).

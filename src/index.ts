@@ -1,6 +1,5 @@
 /** The public surface of the library. Inner files import each other directly; this list is for everybody else. */
 
-// The database.
 export {
   type Connection,
   type Database,
@@ -8,6 +7,9 @@ export {
   openConnection,
   sqlState,
 } from './database/connection.ts';
+// The database.
+export { ConnectionPool, type ConnectionPoolOptions } from './database/connection-pool.ts';
+export type { Sqlite, SqliteValue } from './database/sqlite.ts';
 export {
   type DatabaseSettings,
   type DatabaseTarget,
@@ -44,7 +46,7 @@ export {
 export { shardOf } from './protocol/producer.ts';
 // Tables.
 export { messages } from './schema/messages.ts';
-// Sinks: a table, what goes into its columns, and how it is batched.
+// Sinks: a table, what goes into its columns, and how it is batched; or streams of the message store.
 export {
   type ColumnSource,
   defineSink,
@@ -57,9 +59,41 @@ export {
   type Sink,
   type SinkColumn,
   type SinkDefinition,
+  type TableSink,
   type TextShape,
 } from './sink.ts';
 export { resolveSinkOptions, SINK_OPTIONS, type SinkOptions } from './sink-options.ts';
+// The message store.
+export type { CategorySummary, MessageEngine, MessageRecord, StreamSummary } from './store/engine.ts';
+export type {
+  ExpectedVersion,
+  ImportedMessage,
+  JsonObject,
+  JsonValue,
+  Message as StoredMessage,
+  NewMessage,
+  Written,
+} from './store/message.ts';
+export {
+  type CategoryReadOptions,
+  type ListOptions,
+  MessageStore,
+  type MessageStoreOptions,
+  type StoreInfo,
+  type StreamReadOptions,
+  type StreamWrite,
+} from './store/message-store.ts';
+export { cardinalId, category, consumerGroupMember, hash64, id, isCategory } from './store/names.ts';
+export { PostgresMessageEngine } from './store/postgres-engine.ts';
+export {
+  createNamespaceSchema,
+  dropNamespaceSchema,
+  PostgresNamespaces,
+} from './store/postgres-namespaces.ts';
+export { schemaOfNamespace } from './store/postgres-schema.ts';
+export { SqliteMessageEngine, type SqliteMessageEngineOptions } from './store/sqlite-engine.ts';
+export { defineStreamSink, type StreamSink, type StreamSinkDefinition } from './store/stream-sink.ts';
+export type { EventMessage, NewEvent, StreamEvent, TypedStream } from './store/typed-stream.ts';
 // Writers.
 export { WRITER_MODES, type WriterMode } from './writers/mode.ts';
 export type { PrepareWrite, Write, WritePlan, Writer } from './writers/writer.ts';

@@ -121,3 +121,51 @@ export const MAX_ADMIN_BODY_BYTES = 1024 * 1024;
 
 /** How long a shard may take to write what it has accepted before a request for it is answered with `time_limit`. */
 export const DRAIN_TIME_LIMIT_MS = 60_000;
+
+/** Length of a stream's or category's name and of a message's type, in UTF-16 code units: three in an index of Postgres stay below its 2,704 bytes. */
+export const MAX_STREAM_NAME_LENGTH = 255;
+
+/** Largest message of the store, data and metadata as UTF-8. A row of a Durable Object holds 2 MB. */
+export const DEFAULT_MAX_STORED_MESSAGE_BYTES = 1024 * 1024;
+
+/** Messages of one write to the store: what the reference system takes in a batch. */
+export const MAX_WRITE_MESSAGES = 10_000;
+
+/** Text of one write to the store. A write is one transaction, held in memory on both sides. */
+export const MAX_WRITE_BYTES = 16 * 1024 * 1024;
+
+/** Messages that a read of the store returns unless it says otherwise (Message DB). */
+export const DEFAULT_READ_MESSAGES = 1_000;
+
+/** Names that a listing of the store returns unless it says otherwise, and at most. */
+export const DEFAULT_LIST_NAMES = 100;
+export const MAX_LIST_NAMES = 1_000;
+
+/** Members of a consumer group: Message DB casts the size to smallint. */
+export const MAX_CONSUMER_GROUP_SIZE = 32_767;
+
+/** Largest position there can be: SQLite's bindings are JavaScript numbers, exact up to 2^53 - 1. */
+export const MAX_POSITION = 9_007_199_254_740_991n;
+
+/** Largest position that a message may be imported at: half of all, so that one import cannot use up what is left for writes. */
+export const MAX_IMPORTED_POSITION = 4_503_599_627_370_496n;
+
+/** Messages and text of one group of concurrent writes: enough to make the round trip's share small. */
+export const MAX_APPEND_GROUP_MESSAGES = 5_000;
+export const MAX_APPEND_GROUP_BYTES = 4 * 1024 * 1024;
+
+/** Messages and text that may wait for a group; beyond, writes are refused with `buffer_full`. */
+export const MAX_WAITING_MESSAGES = 100_000;
+export const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+
+/** Largest body of `POST /rpc`. It holds one message, whose characters JSON may write as six. */
+export const MAX_RPC_BODY_BYTES = 8 * 1024 * 1024;
+
+/** Messages that one call of `/rpc` returns, unless it asks for all of them (system 1, docs/API.md). */
+export const MAX_RPC_BATCH = 10_000;
+
+/** Subscribers of one namespace (system 1, docs/API.md: 100 for each token). */
+export const MAX_SUBSCRIBERS = 100;
+
+/** Namespaces of a deployment. */
+export const MAX_NAMESPACES = 10_000;

@@ -1,6 +1,6 @@
 /**
- * A sink: a named destination. It joins a Drizzle table, a rule for each of its columns, and the options of
- * buffering and writing.
+ * A sink: a named destination, with the options of buffering and writing. Most join a Drizzle table and a rule for each
+ * of its columns; a stream sink (src/store/stream-sink.ts) appends to the message store.
  */
 
 import { getTableColumns, getTableName } from 'drizzle-orm';
@@ -9,6 +9,7 @@ import { SluiceError } from './errors.ts';
 import { type Message, type MessageColumns, messageAt } from './ingest/message-batch.ts';
 import { checkpoints } from './schema/checkpoints.ts';
 import { resolveSinkOptions, type SinkOptions } from './sink-options.ts';
+import type { StreamSink } from './store/stream-sink.ts';
 
 /**
  * What a column's texts may look like. Writers choose the cheapest correct encoding from it, so that the text of
@@ -38,16 +39,24 @@ export interface SinkColumn extends ColumnSource {
   sqlType: string;
 }
 
-export interface Sink {
+/** What all sinks have. */
+export interface SinkBase {
   name: string;
-  table: PgTable;
-  /** The table's name in Postgres, quoted, with its schema where it has one. */
-  quotedTable: string;
-  columns: readonly SinkColumn[];
   options: SinkOptions;
   /** The table that counts its batches. */
   checkpointTable: string;
 }
+
+/** A sink whose messages become rows of a table. */
+export interface TableSink extends SinkBase {
+  kind: 'table';
+  table: PgTable;
+  /** The table's name in Postgres, quoted, with its schema where it has one. */
+  quotedTable: string;
+  columns: readonly SinkColumn[];
+}
+
+export type Sink = TableSink | StreamSink;
 
 export interface SinkDefinition<Table extends PgTable> {
   table: Table;
@@ -109,11 +118,14 @@ export function fromMessage(compute: (message: Message) => string | null): Colum
 }
 
 /**
- * Makes a sink from its definition.
+ * Makes a sink of a table from its definition.
  *
  * @throws SluiceError `invalid_options` for wrong options, an unknown column, or a sink without columns
  */
-export function defineSink<Table extends PgTable>(name: string, definition: SinkDefinition<Table>): Sink {
+export function defineSink<Table extends PgTable>(
+  name: string,
+  definition: SinkDefinition<Table>,
+): TableSink {
   const tableColumns = getTableColumns(definition.table) as Record<string, PgColumn>;
   const columns: SinkColumn[] = [];
   for (const [key, source] of Object.entries(definition.columns) as [string, ColumnSource | undefined][]) {
@@ -131,6 +143,7 @@ export function defineSink<Table extends PgTable>(name: string, definition: Sink
     throw new SluiceError('invalid_options', `Sink ${name}: name at least one column to write`);
   const { schema, name: tableName } = getTableConfig(definition.table);
   return {
+    kind: 'table',
     name,
     table: definition.table,
     quotedTable: schema === undefined ? quoteName(tableName) : `${quoteName(schema)}.${quoteName(tableName)}`,

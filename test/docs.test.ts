@@ -11,6 +11,8 @@ import { Pipeline } from '../src/ingest/pipeline.ts';
 import { MAX_CREDIT_BYTES, MAX_CREDIT_MESSAGES } from '../src/limits.ts';
 import { decodeFrame, encodeErrorFrame } from '../src/protocol/frame.ts';
 import { encodeAck, encodeCredit, encodeFlow, encodeGap, encodeNack } from '../src/protocol/sluice-v1.ts';
+import { MessageStore } from '../src/store/message-store.ts';
+import { answerRpc } from '../src/store/rpc.ts';
 import { SCENARIOS } from './faults/scenarios/all.ts';
 import { freshName, rowsOf, testDatabase } from './support/connect.ts';
 import { FakeTimers } from './support/fake-timers.ts';
@@ -63,6 +65,33 @@ describe('README.md', () => {
       .replace("'../../src/client/sluice-client.ts'", "'../src/client/sluice-client.ts'")
       .trim();
     expect(readme).toContain(shown);
+  });
+
+  test.each(['message-store.ts', 'postgres-store.ts'])('shows the example %s that a test has run', (file) => {
+    const shown = read(`test/examples/${file}`).replaceAll("'../../", "'../").trim();
+    expect(readme).toContain(shown);
+  });
+
+  test('names every method of the message store', () => {
+    const section = readme.slice(readme.indexOf('## The message store'), readme.indexOf('## The bench'));
+    const methods = Object.getOwnPropertyNames(MessageStore.prototype).filter(
+      // Those that hand the JSON on as text are for the HTTP interface.
+      (name) => name !== 'constructor' && !name.endsWith('Records') && !name.endsWith('Record'),
+    );
+    expect(methods.length).toBeGreaterThan(10);
+    for (const name of methods) expect(section).toMatch(new RegExp(`\`${name}[\`(]`));
+  });
+
+  test('names every method of /rpc, and no other', async () => {
+    const never = () => Promise.reject(new Error('nothing is asked for'));
+    const ports = { store: never, namespaces: never, health: never, onFailure() {} };
+    const { body } = await answerRpc('["no.method"]', { ...ports, randomBytes: () => new Uint8Array() });
+    const methods = [...(/there are ([^"]*)/.exec(body as string)?.[1] ?? '').matchAll(/\w+\.\w+/g)].map(
+      String,
+    );
+    expect(methods.length).toBeGreaterThan(10);
+    const named = [...readme.matchAll(/`\["(\w+\.\w+)"/g)].map(([, name]) => name);
+    expect(named.toSorted()).toEqual(methods.toSorted());
   });
 
   test('names npm scripts and files that exist', () => {

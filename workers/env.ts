@@ -2,12 +2,18 @@
 
 import type { BenchObject } from './bench/bench-object.ts';
 import type { LoadObject } from './bench/load-object.ts';
+import type { Namespace } from './namespace.ts';
+import type { Registry } from './registry.ts';
 import type { Shard } from './shard.ts';
 
 export interface Env {
   SHARD: DurableObjectNamespace<Shard>;
   BENCH_OBJECT: DurableObjectNamespace<BenchObject>;
   LOAD_OBJECT: DurableObjectNamespace<LoadObject>;
+  /** Namespaces of the message store, each by its name. */
+  NAMESPACE: DurableObjectNamespace<Namespace>;
+  /** The list of them: one object. */
+  REGISTRY: DurableObjectNamespace<Registry>;
   /** Wins over DATABASE_URL where it is bound. */
   HYPERDRIVE?: Hyperdrive;
   /** `postgres://user:password@host:port/database`; a secret. */
@@ -24,8 +30,15 @@ export interface Env {
   ADMIN?: string;
   /** The bearer token that `/admin` then asks for. */
   ADMIN_TOKEN?: string;
+  /** Where the messages of a new namespace are, unless it says otherwise: `sqlite` (default) or `postgres`. */
+  STORE_ENGINE?: string;
+  /** The namespace that requests without a token belong to, made at its first use; for local use. Unset: none. */
+  OPEN_NAMESPACE?: string;
   /** Where the Worker runs, for reports; set by the local commands. Unset: on Cloudflare. */
   RUNS_ON?: string;
-  /** Options of the sinks by name, as a table or as JSON text; over those in workers/sinks.ts. */
+  /**
+   * Options of the sinks by name, as a table or as JSON text; over those in workers/sinks.ts. A name with a `namespace` is a
+   * sink of streams.
+   */
   SINKS?: string | Record<string, Record<string, unknown>>;
 }

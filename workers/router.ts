@@ -9,6 +9,7 @@ import { benchRoutes } from './routes/bench.ts';
 import { healthRoute } from './routes/health.ts';
 import { socketRoute } from './routes/socket.ts';
 import { statsRoute } from './routes/stats.ts';
+import { storeRoutes } from './routes/store.ts';
 
 export const router = new Hono<{ Bindings: Env }>();
 
@@ -23,6 +24,9 @@ router.get('/', (context) =>
       'GET /bench      compares the ways of writing on this database',
       'GET /admin/:sink/dead-letters   how many messages Postgres refused, of each shard',
       '    /admin/:sink/:shard/…       lists, retries and drops them; resumes and drains a shard',
+      'POST /rpc       the message store: ["stream.write", …] and its other methods',
+      'GET /subscribe  tells of new messages (?stream=, ?category= or ?all=true)',
+      'POST /import    stores lines of JSON with their positions; GET /export writes them',
       '',
     ].join('\n'),
   ),
@@ -32,6 +36,7 @@ router.route('/', healthRoute);
 router.route('/', statsRoute);
 router.route('/', benchRoutes);
 router.route('/', adminRoutes);
+router.route('/', storeRoutes);
 
 router.notFound((context) =>
   problemResponse(

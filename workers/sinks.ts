@@ -1,9 +1,13 @@
-/** The sinks of this Worker. Add yours here: a table, what goes into its columns, and how it is batched. */
+/**
+ * The sinks of this Worker. Add yours here: a table, what goes into its columns, and how it is batched. Sinks of streams
+ * need no code: the variable SINKS defines them.
+ */
 
 import { SluiceError } from '../src/errors.ts';
 import { messages } from '../src/schema/messages.ts';
 import { defineSink, messageSources, type Sink } from '../src/sink.ts';
 import type { SinkOptions } from '../src/sink-options.ts';
+import { defineStreamSink } from '../src/store/stream-sink.ts';
 import type { Env } from './env.ts';
 
 const SINKS: Record<string, (options: Partial<SinkOptions>) => Sink> = {
@@ -15,8 +19,17 @@ const SINKS: Record<string, (options: Partial<SinkOptions>) => Sink> = {
     }),
 };
 
-/** The names of all sinks. */
-export const SINK_NAMES: readonly string[] = Object.keys(SINKS);
+/** Part of addresses and of the names of shards. */
+const SINK_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
+/**
+ * The names of all sinks: those above, and those of streams that the variable SINKS defines by their `namespace`.
+ *
+ * @throws SluiceError `invalid_configuration` where SINKS is not what it should be
+ */
+export function sinkNames(env: Env): string[] {
+  return [...new Set([...Object.keys(SINKS), ...Object.keys(configuredSinks(env))])];
+}
 
 /**
  * The sink of a name, with the options that the variable SINKS sets for it; undefined where there is none.
@@ -25,18 +38,13 @@ export const SINK_NAMES: readonly string[] = Object.keys(SINKS);
  */
 export function findSink(env: Env, name: string): Sink | undefined {
   const define = Object.hasOwn(SINKS, name) ? SINKS[name] : undefined;
-  if (define === undefined) return undefined;
-  const configured = configuredOptions(env);
-  for (const known of Object.keys(configured)) {
-    if (!Object.hasOwn(SINKS, known)) {
-      throw new SluiceError(
-        'invalid_configuration',
-        `The variable SINKS names the sink ${JSON.stringify(known)}; there are ${SINK_NAMES.join(', ')}`,
-      );
-    }
-  }
+  const configured = configuredSinks(env);
+  const own = Object.hasOwn(configured, name) ? configured[name] : undefined;
   try {
-    return define((configured[name] ?? {}) as Partial<SinkOptions>);
+    if (define !== undefined) return define((own ?? {}) as Partial<SinkOptions>);
+    if (own === undefined) return undefined;
+    const { namespace, ...options } = own;
+    return defineStreamSink(name, { namespace: namespace as string, options });
   } catch (error) {
     throw new SluiceError(
       'invalid_configuration',
@@ -44,6 +52,23 @@ export function findSink(env: Env, name: string): Sink | undefined {
       { cause: error },
     );
   }
+}
+
+/** What the variable says, by the names of sinks. Each is one of those above, or has a namespace. */
+function configuredSinks(env: Env): Record<string, Record<string, unknown>> {
+  const configured = configuredOptions(env);
+  for (const [name, options] of Object.entries(configured)) {
+    const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
+    const isKnown = Object.hasOwn(SINKS, name);
+    if (isObject && (isKnown || ('namespace' in options && SINK_NAME.test(name)))) continue;
+    throw new SluiceError(
+      'invalid_configuration',
+      isKnown || (isObject && 'namespace' in options)
+        ? `The variable SINKS is wrong at ${JSON.stringify(name)}: a sink has a name of 1 to 64 letters, digits, _ and -, and a table of options`
+        : `The variable SINKS names the sink ${JSON.stringify(name)}; there are ${Object.keys(SINKS).join(', ')}, and sinks of streams need a namespace`,
+    );
+  }
+  return configured as Record<string, Record<string, unknown>>;
 }
 
 function configuredOptions({ SINKS: configured }: Env): Record<string, unknown> {

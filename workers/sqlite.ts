@@ -3,6 +3,7 @@
 import type { Sqlite, SqliteValue } from '../src/database/sqlite.ts';
 
 export class DurableObjectSqlite implements Sqlite {
+  readonly isExclusive = true;
   readonly #storage: DurableObjectStorage;
   #rowsWritten = 0;
 
@@ -17,6 +18,13 @@ export class DurableObjectSqlite implements Sqlite {
   run<Row>(statement: string, ...bindings: SqliteValue[]): Row[] {
     const cursor = this.#storage.sql.exec(statement, ...bindings);
     const rows = cursor.toArray() as Row[];
+    this.#rowsWritten += cursor.rowsWritten;
+    return rows;
+  }
+
+  rows<Row extends readonly SqliteValue[]>(statement: string, ...bindings: SqliteValue[]): Row[] {
+    const cursor = this.#storage.sql.exec(statement, ...bindings);
+    const rows = [...cursor.raw()] as unknown as Row[];
     this.#rowsWritten += cursor.rowsWritten;
     return rows;
   }

@@ -1,24 +1,31 @@
 /** `npm run bench`: starts what is needed, runs a suite, reports, and leaves nothing behind. */
 
-import { mkdir, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { databaseFacts } from '../../src/bench/facts.ts';
 import { IngestHost } from '../../src/bench/ingest-host.ts';
+import { ingestSuite } from '../../src/bench/ingest-suite.ts';
 import { jsonReport, markdownReport, textReport } from '../../src/bench/report.ts';
 import type { BenchResult } from '../../src/bench/result.ts';
-import { runSuite } from '../../src/bench/runner.ts';
+import { type RunOptions, runSuite } from '../../src/bench/runner.ts';
+import { StoreHost } from '../../src/bench/store-host.ts';
+import { storeSuite } from '../../src/bench/store-suite.ts';
+import type { Suite, SuiteHost } from '../../src/bench/suite.ts';
 import { SUITES } from '../../src/bench/suites.ts';
 import { openConnection } from '../../src/database/connection.ts';
 import { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import { type DatabaseTarget, resolveTarget } from '../../src/database/target.ts';
 import { errorText, SluiceError } from '../../src/errors.ts';
 import { systemTimers } from '../../src/ingest/timers.ts';
-import { resolveOptions } from '../../src/option-table.ts';
+import { type OptionsOf, type OptionTable, resolveOptions } from '../../src/option-table.ts';
 import { DatabaseWatch } from '../bench/database-watch.ts';
 import { localIngestPorts } from '../bench/ingest-ports.ts';
 import { machineFacts, toolFacts } from '../bench/machine.ts';
+import { localStorePorts } from '../bench/store-ports.ts';
 import { openLocalDatabase } from '../local-database.ts';
-import { startWorker } from '../worker.ts';
+import { REPOSITORY } from '../repository.ts';
+import { type LocalWorker, startWorker } from '../worker.ts';
 import { abortOnSignal, Cleanup } from './cleanup.ts';
 import { EXIT } from './exit-codes.ts';
 import { progressPrinter } from './progress.ts';
@@ -31,6 +38,79 @@ interface BenchFlags {
   [parameter: string]: unknown;
 }
 
+/** A suite with its parameters, ready to be run from here. */
+interface Runnable {
+  suite: Suite;
+  driver: string;
+  /** What it needs besides this process. */
+  needs: { database: boolean; worker: boolean };
+  host(place: Place): Promise<BenchHost>;
+  run(options: Omit<RunOptions<OptionTable>, 'suite' | 'parameters'>): Promise<BenchResult>;
+}
+
+/** Where a suite runs; what it does not need is not there. */
+interface Place {
+  database: { target: DatabaseTarget; slot: ConnectionSlot } | undefined;
+  worker: LocalWorker | undefined;
+  cleanup: Cleanup;
+}
+
+type BenchHost = SuiteHost & { warmUp(): Promise<void>; close(): Promise<void> };
+
+function runnable<Table extends OptionTable>(
+  suite: Suite<Table>,
+  { quick, full, flags }: { quick: boolean; full: boolean; flags: Record<string, unknown> },
+  ways: {
+    driver(parameters: OptionsOf<Table>): string;
+    needs(parameters: OptionsOf<Table>): Runnable['needs'];
+    host(place: Place, parameters: OptionsOf<Table>): Promise<BenchHost>;
+  },
+): Runnable {
+  const preset = quick ? suite.presets.quick : full ? suite.presets.full : {};
+  const parameters = resolveOptions(suite.parameters, { ...preset, ...flags });
+  return {
+    suite: suite as unknown as Suite,
+    driver: ways.driver(parameters),
+    needs: ways.needs(parameters),
+    host: (place) => ways.host(place, parameters),
+    run: (options) => runSuite({ ...options, suite, parameters }),
+  };
+}
+
+const RUNNABLES = {
+  ingest: (given: Parameters<typeof runnable>[1]) =>
+    runnable(ingestSuite, given, {
+      driver: ({ driver }) => driver,
+      needs: () => ({ database: true, worker: true }),
+      async host({ database, worker }, parameters) {
+        if (database === undefined || worker === undefined)
+          throw new SluiceError('internal', 'Nothing was started');
+        return new IngestHost(localIngestPorts(worker.url, database.slot), parameters);
+      },
+    }),
+  store: (given: Parameters<typeof runnable>[1]) =>
+    runnable(storeSuite, given, {
+      driver: ({ driver }) => driver,
+      needs: ({ engines }) => ({
+        database: engines.includes('postgres'),
+        worker: engines.includes('object'),
+      }),
+      async host({ database, worker, cleanup }, parameters) {
+        // On the disk of the checkout, where the embedded Postgres is too; a folder for temporary files may be memory.
+        await mkdir(join(REPOSITORY, '.sluice'), { recursive: true });
+        const folder = await mkdtemp(join(REPOSITORY, '.sluice', 'bench-'));
+        cleanup.add('remove the files of the bench', () => rm(folder, { recursive: true, force: true }));
+        const ports = localStorePorts({
+          folder,
+          target: database?.target,
+          workerUrl: worker?.url,
+          run: randomBytes(4).toString('hex'),
+        });
+        return new StoreHost(ports, parameters);
+      },
+    }),
+} satisfies Record<keyof typeof SUITES, (given: Parameters<typeof runnable>[1]) => Runnable>;
+
 const REPS = { kind: 'integer', min: 1, max: 100, default: 3, description: 'Repetitions' } as const;
 /** Audits of ten million rows take their time; nothing that a bench does takes longer. */
 const BENCH_STATEMENT_LIMIT_MS = 600_000;
@@ -39,67 +119,59 @@ export async function bench(
   suiteName: string,
   { reps: givenReps, quick, full, out, ...flags }: BenchFlags,
 ): Promise<void> {
-  const suite = Object.hasOwn(SUITES, suiteName) ? SUITES[suiteName as keyof typeof SUITES] : undefined;
-  if (suite === undefined) {
+  const make = Object.hasOwn(RUNNABLES, suiteName)
+    ? RUNNABLES[suiteName as keyof typeof RUNNABLES]
+    : undefined;
+  if (make === undefined) {
     throw new SluiceError(
       'invalid_options',
       `There is no suite ${JSON.stringify(suiteName)}: there are ${Object.keys(SUITES).join(', ')}`,
     );
   }
   if (quick && full) throw new SluiceError('invalid_options', 'Choose one of --quick and --full');
-  const preset = quick ? suite.presets.quick : full ? suite.presets.full : {};
-  const parameters = resolveOptions(suite.parameters, { ...preset, ...flags });
+  const runs = make({ quick: quick === true, full: full === true, flags });
   const { reps } = resolveOptions({ reps: REPS }, givenReps === undefined ? {} : { reps: givenReps });
 
   const cleanup = new Cleanup();
   const { signal, release } = abortOnSignal();
   const log = (message: string): void => void process.stderr.write(`${message}\n`);
   try {
-    log('Starting Postgres and the Worker …');
-    const database = await openLocalDatabase(parameters.driver, cleanup, log);
-    const target = resolveTarget({
-      databaseUrl: database.url,
-      driver: parameters.driver,
-      neonProxy: database.neonProxy,
-    });
-    const slot = openSlot(target);
-    cleanup.add('close the connection', async () => slot.close());
-    const facts = await slot.use(({ db }) => databaseFacts(db, target));
-
-    const worker = await startWorker({ bindings: { ...database.bindings, BENCH: 'on' } });
-    const watch = new DatabaseWatch(target);
-    const host = new IngestHost(localIngestPorts(worker.url, slot), parameters);
+    log(startingText(runs.needs));
+    const database = runs.needs.database ? await openDatabase(runs.driver, cleanup, log) : undefined;
+    const worker = runs.needs.worker
+      ? await startWorker({ bindings: { ...database?.bindings, BENCH: 'on' } })
+      : undefined;
+    const watch = database === undefined ? undefined : new DatabaseWatch(database.target);
+    const host = await runs.host({ database, worker, cleanup });
     // The Worker goes first: its connections would hold locks on the tables that are to be dropped.
-    cleanup.add('drop the bench tables', () => host.close());
-    cleanup.add('stop the Worker', () => worker.stop());
-    cleanup.add('stop watching the database', async () => watch.stop());
+    cleanup.add('delete what the bench has made', () => host.close());
+    if (worker !== undefined) cleanup.add('stop the Worker', () => worker.stop());
+    if (watch !== undefined) cleanup.add('stop watching the database', async () => watch.stop());
 
-    const result = await watch.orLost(
-      (async () => {
-        await host.warmUp();
-        return runSuite({
-          suite,
-          parameters,
-          reps,
-          host,
-          now: Date.now,
-          signal,
-          onProgress: progressPrinter(process.stderr, Date.now),
-          facts: {
-            tool: await toolFacts(),
-            machine: machineFacts('Node and workerd on one machine'),
-            database: facts,
-          },
-        });
-      })(),
-      signal,
-    );
+    const work = (async () => {
+      await host.warmUp();
+      return runs.run({
+        reps,
+        host,
+        now: Date.now,
+        signal,
+        onProgress: progressPrinter(process.stderr, Date.now),
+        facts: {
+          tool: await toolFacts(),
+          machine: machineFacts(
+            worker === undefined ? 'Node on one machine' : 'Node and workerd on one machine',
+          ),
+          database: database?.facts ?? {},
+        },
+      });
+    })();
+    const result = await (watch === undefined ? work : watch.orLost(work, signal));
     if (result === undefined || result.variants.length === 0) {
       process.exitCode = EXIT.interrupted;
       return;
     }
-    process.stdout.write(textReport(result, suite));
-    log(`\nReports: ${(await writeReports(resolve(out), result)).join(', ')}`);
+    process.stdout.write(textReport(result, runs.suite));
+    log(`\nReports: ${(await writeReports(resolve(out), result, runs.suite)).join(', ')}`);
     process.exitCode = { complete: EXIT.good, invalid: EXIT.auditFailed, aborted: EXIT.interrupted }[
       result.state
     ];
@@ -113,6 +185,28 @@ export async function bench(
   }
 }
 
+function startingText({ database, worker }: Runnable['needs']): string {
+  const parts = [...(database ? ['Postgres'] : []), ...(worker ? ['the Worker'] : [])];
+  return parts.length === 0 ? 'Starting …' : `Starting ${parts.join(' and ')} …`;
+}
+
+interface OpenDatabase extends NonNullable<Place['database']> {
+  bindings: Record<string, string>;
+  facts: Record<string, string>;
+}
+
+async function openDatabase(
+  driver: string,
+  cleanup: Cleanup,
+  log: (message: string) => void,
+): Promise<OpenDatabase> {
+  const { url, neonProxy, bindings } = await openLocalDatabase(driver, cleanup, log);
+  const target = resolveTarget({ databaseUrl: url, driver, neonProxy });
+  const slot = openSlot(target);
+  cleanup.add('close the connection', async () => slot.close());
+  return { target, slot, bindings, facts: await slot.use(({ db }) => databaseFacts(db, target)) };
+}
+
 function openSlot(target: DatabaseTarget): ConnectionSlot {
   return new ConnectionSlot({
     open: () => openConnection(target),
@@ -121,12 +215,12 @@ function openSlot(target: DatabaseTarget): ConnectionSlot {
   });
 }
 
-async function writeReports(folder: string, result: BenchResult): Promise<string[]> {
+async function writeReports(folder: string, result: BenchResult, suite: Suite): Promise<string[]> {
   await mkdir(folder, { recursive: true });
   const name = `${result.suite}-${result.startedAt.slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-')}`;
   const files = [
     [join(folder, `${name}.json`), jsonReport(result)],
-    [join(folder, `${name}.md`), markdownReport(result, SUITES[result.suite as keyof typeof SUITES])],
+    [join(folder, `${name}.md`), markdownReport(result, suite)],
   ] as const;
   for (const [path, text] of files) await writeFile(path, text);
   return files.map(([path]) => path);

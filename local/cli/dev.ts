@@ -38,7 +38,7 @@ export async function dev(flags: { port: string }): Promise<void> {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-dev-'));
     cleanup.add('remove the variables', () => rm(folder, { recursive: true, force: true }));
     // In a file that only this user can read: arguments and environments of processes can be seen by others.
-    const variables = { ...database.bindings, BENCH: 'on', ADMIN: 'on' };
+    const variables = { ...database.bindings, BENCH: 'on', ADMIN: 'on', OPEN_NAMESPACE: 'default' };
     const envFile = join(folder, 'dev.env');
     await writeFile(
       envFile,

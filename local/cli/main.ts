@@ -7,6 +7,7 @@ import { allowedText, type OptionSpec } from '../../src/option-table.ts';
 import { bench } from './bench.ts';
 import { defineDeadLetters } from './dead-letters.ts';
 import { dev } from './dev.ts';
+import { defineExchange } from './exchange.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { LOAD_PARAMETERS, load } from './load.ts';
 import { migrate } from './migrate.ts';
@@ -21,13 +22,27 @@ const benchCommand = program
   .command('bench')
   .description('Compare the ways of writing, on an embedded Postgres or on DATABASE_URL')
   .argument('[suite]', `what to measure: ${Object.keys(SUITES).join(', ')}`, 'ingest')
-  .option('--reps <n>', 'repetitions of each mode, interleaved (default 3)')
+  .option('--reps <n>', 'repetitions of each mode or operation, interleaved (default 3)')
   .option('--quick', 'a run that ends within half a minute')
-  .option('--full', 'the run of the reference table: 10 clients with 100,000 messages each')
+  .option(
+    '--full',
+    'the long run; of ingest, that of the reference table: 10 clients with 100,000 messages each',
+  )
   .option('--out <folder>', 'where the JSON and Markdown reports go', 'results')
   .action(bench);
-for (const [name, spec] of Object.entries(SUITES.ingest.parameters))
-  benchCommand.addOption(optionOf(name, spec));
+// A flag that several suites have is described once; each suite refuses those that only others have.
+const benchFlags = new Map<string, { suites: string[]; spec: OptionSpec }>();
+for (const suite of Object.values(SUITES)) {
+  for (const [name, spec] of Object.entries(suite.parameters)) {
+    const known = benchFlags.get(name);
+    if (known === undefined) benchFlags.set(name, { suites: [suite.name], spec });
+    else known.suites.push(suite.name);
+  }
+}
+for (const [name, { suites, spec }] of benchFlags) {
+  const description = suites.length > 1 ? spec.description : `${suites[0]}: ${spec.description}`;
+  benchCommand.addOption(optionOf(name, { ...spec, description }));
+}
 
 program
   .command('dev')
@@ -47,6 +62,7 @@ program.command('migrate').description('Bring the tables of DATABASE_URL up to d
 
 defineDeadLetters(program);
 defineShard(program);
+defineExchange(program);
 
 function optionOf(name: string, spec: OptionSpec): Option {
   const value = { integer: '<n>', choice: '<word>', choices: '<words>', switch: '' }[spec.kind];

@@ -2,7 +2,7 @@
 
 import { sql } from 'drizzle-orm';
 import { bigint, jsonb, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
-import { defineSink, messageSources, quoteName, type Sink } from '../sink.ts';
+import { defineSink, messageSources, quoteName, type TableSink } from '../sink.ts';
 import type { SinkOptions } from '../sink-options.ts';
 
 /** Every table of the bench begins with this; nothing else is ever created or dropped by it. */
@@ -24,7 +24,7 @@ export interface BenchSinkSpec {
 }
 
 /** The sink that a spec describes: the columns of `messages`, in a table of the bench. */
-export function benchSink({ table, column, options }: BenchSinkSpec): Sink {
+export function benchSink({ table, column, options }: BenchSinkSpec): TableSink {
   const drizzleTable = pgTable(BENCH_TABLE_PREFIX + table, {
     id: bigint({ mode: 'bigint' }).primaryKey().generatedAlwaysAsIdentity(),
     producer: text().notNull(),

@@ -3,8 +3,12 @@
 import { type BenchResult, passes, type VariantResult } from './result.ts';
 import { relativeSpread } from './statistics.ts';
 import type { ReportColumn, Suite } from './suite.ts';
+import { type JudgedTarget, ratioOf } from './targets.ts';
 
-type ReportSuite = Pick<Suite, 'columns' | 'baseline' | 'sharesOf' | 'labels'>;
+type ReportSuite = Pick<Suite, 'columns' | 'baseline' | 'sharesOf' | 'labels' | 'keepsOrder'>;
+
+/** What is compared with a variant's own floors: the time of one operation. */
+const FLOOR_METRIC = 'usPerOperation';
 
 interface Table {
   header: string[];
@@ -18,7 +22,8 @@ export function textReport(result: BenchResult, suite: ReportSuite): string {
     '',
     ...alignTable(tableOf(result, suite)),
     '',
-    ...verdictLines(result),
+    ...verdictLines(result, suite),
+    ...targetLines(result, '  '),
     ...footLines(result),
   ];
   return `${lines.join('\n')}\n`;
@@ -34,8 +39,9 @@ export function markdownReport(result: BenchResult, suite: ReportSuite): string 
     `|${header.map((_, index) => (index === 0 ? '---' : '---:')).join('|')}|`,
     ...rows.map((row) => `| ${row.join(' | ')} |`),
     '',
-    ...verdictLines(result),
+    ...verdictLines(result, suite),
     '',
+    ...targetLines(result, '- '),
     ...footLines(result).map((line) => `- ${line}`),
     '',
     '<details><summary>Configuration and machine</summary>',
@@ -67,7 +73,8 @@ function headline({ title, suite, state, config }: BenchResult): string {
 }
 
 function tableOf(result: BenchResult, suite: ReportSuite): Table {
-  const baseline = find(result, suite.baseline);
+  const baseline = suite.baseline === undefined ? undefined : find(result, suite.baseline);
+  const floorTitles = [...new Set(result.variants.flatMap(({ floors }) => Object.keys(floors ?? {})))];
   const shares = suite.sharesOf.filter(({ floor }) => find(result, floor) !== undefined);
   // A column without a figure says nothing; a Worker, for one, cannot see the delay of its own event loop.
   const columns = suite.columns.filter(({ metric }) =>
@@ -82,6 +89,7 @@ function tableOf(result: BenchResult, suite: ReportSuite): Table {
     'spread',
     ...(baseline === undefined ? [] : [`vs ${suite.baseline}`]),
     ...shares.map(({ title }) => title),
+    ...floorTitles,
     ...columns.map(({ title }) => title),
     'lost',
     'doubled',
@@ -100,6 +108,7 @@ function tableOf(result: BenchResult, suite: ReportSuite): Table {
         ? []
         : [role === 'floor' ? '' : `${(rate / baseline.summary.perSecond.median).toFixed(1)}×`]),
       ...shares.map(({ floor }) => (role === 'floor' ? '' : shareText(rate, find(result, floor)))),
+      ...floorTitles.map((title) => floorText(result, variant, variant.floors?.[title])),
       ...columns.map((column) => metricText(variant, column)),
       ...auditTexts(variant),
     ];
@@ -113,6 +122,11 @@ function find({ variants }: BenchResult, name: string): VariantResult | undefine
 
 function shareText(rate: number, floor: VariantResult | undefined): string {
   return floor === undefined ? '' : (rate / floor.summary.perSecond.median).toFixed(2);
+}
+
+function floorText(result: BenchResult, variant: VariantResult, floor: string | undefined): string {
+  const ratio = floor === undefined ? undefined : ratioOf(variant, find(result, floor), FLOOR_METRIC);
+  return ratio === undefined ? '' : ratio.toFixed(2);
 }
 
 function metricText({ summary }: VariantResult, { metric, digits }: ReportColumn): string {
@@ -138,14 +152,33 @@ function alignTable({ header, rows }: Table): string[] {
   return [align(header), widths.map((width) => '─'.repeat(width)).join('──'), ...rows.map(align)];
 }
 
-function verdictLines({ state, variants }: BenchResult): string[] {
+function verdictLines({ state, variants }: BenchResult, suite: ReportSuite): string[] {
   if (state === 'aborted')
     return ['The run was stopped before its end; what is shown is complete in itself.', ''];
   if (state !== 'invalid') return [];
   const failed = variants
-    .filter(({ summary: { audit } }) => audit !== null && !passes(audit))
+    .filter(({ summary: { audit } }) => audit !== null && !passes(audit, suite))
     .map(({ name }) => name);
-  return [`INVALID: messages were lost or doubled (${failed.join(', ')}). No figure of this run counts.`, ''];
+  const what = suite.keepsOrder ? 'lost, doubled or reordered' : 'lost or doubled';
+  return [`INVALID: messages were ${what} (${failed.join(', ')}). No figure of this run counts.`, ''];
+}
+
+/** What the suite demands: one line each, met or missed, and by how much. */
+function targetLines({ targets = [] }: BenchResult, indent: string): string[] {
+  if (targets.length === 0) return [];
+  const missed = targets.filter(({ isMet }) => !isMet).length;
+  return [
+    `Targets: ${targets.length - missed} met, ${missed} missed`,
+    '',
+    ...targets.map((target) => `${indent}${target.isMet ? 'met   ' : 'MISSED'} ${targetText(target)}`),
+    '',
+  ];
+}
+
+function targetText({ title, figure, unit, bound }: JudgedTarget): string {
+  const digits = unit === '×' ? 2 : 1;
+  const limit = 'atMost' in bound ? `at most ${group(bound.atMost)}` : `at least ${group(bound.atLeast)}`;
+  return `${title}: ${group(Number(figure.toFixed(digits)))}${unit} (${limit})`;
 }
 
 function footLines({ notes, machine, database, config }: BenchResult): string[] {

@@ -1,5 +1,7 @@
 /** The result of a bench run as data: what the JSON file holds, and all that reports are made from. */
 
+import type { JudgedTarget } from './targets.ts';
+
 /** What a repetition proved about its rows. */
 export interface Audit {
   /** Messages sent. */
@@ -32,6 +34,8 @@ export interface VariantResult {
   description: string;
   /** What else tells it from the others: column titles and texts. */
   labels?: Readonly<Record<string, string>>;
+  /** Floors that it is shown as a multiple of, by the titles of their columns. */
+  floors?: Readonly<Record<string, string>>;
   reps: (RepResult & { perSecond: number; order: number })[];
   summary: {
     perSecond: Spread;
@@ -64,10 +68,15 @@ export interface BenchResult {
   database: Record<string, string>;
   config: Record<string, unknown>;
   variants: VariantResult[];
+  /** What the suite demands, and whether it was met; only for suites that demand something. */
+  targets?: JudgedTarget[];
   notes: string[];
 }
 
-/** True where no message was lost and none doubled. The order of rows is shown, not judged: not every writer promises it. */
-export function passes(audit: Audit): boolean {
-  return audit.lost === 0 && audit.duplicated === 0;
+/**
+ * True where no message was lost and none doubled. The order of rows is judged for suites that promise it; of the
+ * others, not every writer does, and it is only shown.
+ */
+export function passes(audit: Audit, { keepsOrder = false }: { keepsOrder?: boolean } = {}): boolean {
+  return audit.lost === 0 && audit.duplicated === 0 && (!keepsOrder || audit.outOfOrder === 0);
 }

@@ -4,6 +4,7 @@ import type { OptionsOf, OptionTable } from '../option-table.ts';
 import { type BenchResult, passes, type RepResult, type VariantResult } from './result.ts';
 import { median, spread, sumAudits } from './statistics.ts';
 import type { Suite, SuiteHost, Variant } from './suite.ts';
+import { judgeTargets } from './targets.ts';
 
 /** Where a run stands, for a bar or a line of text. */
 export interface BenchProgress {
@@ -61,7 +62,7 @@ export async function runSuite<Table extends OptionTable>(options: RunOptions<Ta
   }
 
   const summaries = variants.flatMap((variant) => summarise(variant, results.get(variant.name) ?? []));
-  const isValid = summaries.every(({ summary }) => summary.audit === null || passes(summary.audit));
+  const isValid = summaries.every(({ summary }) => summary.audit === null || passes(summary.audit, suite));
   return {
     schemaVersion: 1,
     suite: suite.name,
@@ -73,6 +74,7 @@ export async function runSuite<Table extends OptionTable>(options: RunOptions<Ta
     ...facts,
     config: { ...parameters, reps },
     variants: summaries,
+    ...(suite.targets === undefined ? {} : { targets: judgeTargets(suite.targets(parameters), summaries) }),
     notes: suite.notes(parameters),
   };
 }

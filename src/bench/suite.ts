@@ -5,6 +5,7 @@
 
 import type { OptionsOf, OptionTable } from '../option-table.ts';
 import type { RepResult } from './result.ts';
+import type { Target } from './targets.ts';
 
 /** One way of doing the work, or a floor: a figure that shows what is left to gain. */
 export interface Variant {
@@ -14,6 +15,8 @@ export interface Variant {
   description: string;
   /** What else tells it from the others, by the titles in the suite's `labels`. */
   labels?: Readonly<Record<string, string>>;
+  /** Floors that its `usPerOperation` is shown as a multiple of, by the titles of their columns. */
+  floors?: Readonly<Record<string, string>>;
 }
 
 /** A column of the report's table. */
@@ -38,11 +41,15 @@ export interface Suite<Table extends OptionTable = OptionTable> {
   unitsPerRep(variant: Variant, parameters: OptionsOf<Table>): number;
   /** Titles of the columns that show the variants' labels. */
   labels?: readonly string[];
-  /** The measured variant that the others are compared with. */
-  baseline: string;
+  /** The measured variant that the others are compared with. Default: none. */
+  baseline?: string;
   /** Floors that measured variants are shown as a share of. */
   sharesOf: readonly { floor: string; title: string }[];
   columns: readonly ReportColumn[];
+  /** What the figures have to reach. A target that is missed is told and fails nothing. */
+  targets?(parameters: OptionsOf<Table>): readonly Target[];
+  /** Order is part of what is promised: a row out of order makes the run invalid. */
+  keepsOrder?: boolean;
   /** What the figures do not include, for the foot of the report. */
   notes(parameters: OptionsOf<Table>): string[];
 }

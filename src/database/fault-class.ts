@@ -126,6 +126,10 @@ export const FAULT_CLASSES: Readonly<Record<string, FaultRule>> = {
 const SLUICE_FAULTS: Partial<Record<ErrorCode, FaultClass>> = {
   // The sink's own code threw while it made the text of a row.
   sink_failed: 'isolate',
+  // A message that a sink of streams cannot append.
+  invalid_stream_name: 'isolate',
+  invalid_message: 'isolate',
+  duplicate_message_id: 'isolate',
   // Database and outbox contradict each other, or the configuration itself: to try again changes nothing.
   checkpoint_ahead: 'pause',
   checkpoint_behind: 'pause',
@@ -133,6 +137,8 @@ const SLUICE_FAULTS: Partial<Record<ErrorCode, FaultClass>> = {
   dead_letters_full: 'pause',
   invalid_configuration: 'pause',
   invalid_options: 'pause',
+  // Somebody has to create it.
+  unknown_namespace: 'pause',
 };
 
 /**

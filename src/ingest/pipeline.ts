@@ -23,7 +23,7 @@ import { type Credit, encodeCredit } from '../protocol/sluice-v1.ts';
 import type { Sink } from '../sink.ts';
 import { type CheckpointKey, startIncarnation, writeOnce } from '../writers/write-once.ts';
 import type { Write } from '../writers/writer.ts';
-import { WRITERS } from '../writers/writers.ts';
+import { writingOf } from '../writers/writers.ts';
 import { emptyIntakeStats } from './counting-intake.ts';
 import { creditOf, type Room } from './credit.ts';
 import { Flusher, type FlusherState, type FlushFault, type WriteEnd } from './flusher.ts';
@@ -122,14 +122,20 @@ export class Pipeline implements Intake {
     this.timers = timers;
     this.frameLimits = { maxMessageBytes: sink.options.maxMessageBytes, maxFrameBytes: MAX_FRAME_BYTES };
     this.hasOutbox = sqlite !== undefined && sink.options.durability === 'outbox';
+    if (sink.kind === 'stream' && !this.hasOutbox) {
+      throw new SluiceError(
+        'invalid_configuration',
+        'A sink of streams writes exactly once, and so needs the storage of its shard',
+      );
+    }
     this.#sqlite = sqlite;
     this.#deadLetters = options.deadLetters;
     this.#failpoints = options.failpoints ?? NO_FAILPOINTS;
     this.#onStorageFailure = options.onStorageFailure;
     this.producers = new ProducerRegistry(this.hasOutbox ? sqlite : undefined);
-    const writer = WRITERS[sink.options.writer];
-    const plan = writer.plan(sink.options);
-    const isFenced = this.hasOutbox && writer.isExactlyOnce;
+    const writing = writingOf(sink);
+    const { plan } = writing;
+    const isFenced = this.hasOutbox && writing.isExactlyOnce;
     this.delivery = isFenced ? 'exactly-once' : 'at-least-once';
     this.#openLanes = plan.lanes;
     this.#groupTime = new GroupTime(sink.options.groupMs);
@@ -144,7 +150,7 @@ export class Pipeline implements Intake {
       const lane = outbox ?? new MemoryLane((producer) => this.#onCommitted(producer));
       const workers = Array.from({ length: plan.workersPerLane }, () => ({
         slot: new ConnectionSlot({ open: openConnection, timers }),
-        prepare: writer.create(sink),
+        prepare: writing.create(),
       }));
       const flusher = new Flusher({
         buffer: lane,
@@ -736,6 +742,8 @@ function prepareRows(prepare: (batch: MessageBatch) => Write, batch: MessageBatc
   try {
     return prepare(batch);
   } catch (error) {
+    // A sink of streams says itself what is wrong with a message.
+    if (isSluiceError(error) && faultClassOf(error) === 'isolate') throw error;
     throw new SluiceError('sink_failed', `The sink's own code failed: ${errorText(error)}`, { cause: error });
   }
 }

@@ -2,7 +2,7 @@ import { SQL } from 'drizzle-orm';
 import type { Database } from '../database/connection.ts';
 import type { MessageBatch } from '../ingest/message-batch.ts';
 import { MAX_STATEMENT_PARAMETERS } from '../limits.ts';
-import { quoteName, type Sink, type SinkColumn } from '../sink.ts';
+import { quoteName, type SinkColumn, type TableSink } from '../sink.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /**
@@ -54,7 +54,7 @@ function parametersOf(
  * The statement for a number of rows. It is not taken from Drizzle, which names the columns in the table's order and
  * adds those that have a default in the client. Remembers the last one: under load all batches are full, so one is enough.
  */
-function insertTexts({ quotedTable, columns }: Sink): (rows: number) => string {
+function insertTexts({ quotedTable, columns }: TableSink): (rows: number) => string {
   const head = `insert into ${quotedTable} (${columns.map(({ name }) => quoteName(name)).join(', ')}) values `;
   let lastRows = 0;
   let lastText = '';

@@ -1,5 +1,5 @@
 import type { MessageBatch } from '../ingest/message-batch.ts';
-import { quoteName, type Sink, type SinkColumn } from '../sink.ts';
+import { quoteName, type SinkColumn, type TableSink } from '../sink.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /** COPY FROM STDIN in the text format: the fastest way into Postgres, one statement and so all or nothing. */
@@ -21,7 +21,7 @@ export const copy: Writer = {
 };
 
 /** The statement that takes what `encodeCopyText` makes. */
-export function copyStatement({ quotedTable, columns }: Sink): string {
+export function copyStatement({ quotedTable, columns }: TableSink): string {
   return `copy ${quotedTable} (${columns.map(({ name }) => quoteName(name)).join(', ')}) from stdin`;
 }
 
@@ -35,7 +35,7 @@ const encoder = new TextEncoder();
 
 /** A batch in COPY's text format (PostgreSQL documentation, "COPY", "Text Format"), in chunks that end with a row. */
 export function* encodeCopyText(
-  { columns: sinkColumns }: Pick<Sink, 'columns'>,
+  { columns: sinkColumns }: Pick<TableSink, 'columns'>,
   { columns, from, to }: MessageBatch,
 ): Generator<Uint8Array> {
   const last = sinkColumns.length - 1;

@@ -1,11 +1,11 @@
 /** One row by one INSERT, as people write it with Drizzle: what `naive` and `buffered` share. */
 
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
-import type { Sink } from '../sink.ts';
+import type { TableSink } from '../sink.ts';
 import type { PrepareWrite } from './writer.ts';
 
 /** Inserts the messages of a batch one after another; the plan of both writers makes that one message. */
-export function insertRows({ table, columns }: Sink): PrepareWrite {
+export function insertRows({ table, columns }: TableSink): PrepareWrite {
   // Drizzle would fill in its own defaults for columns left out; here, as with all writers, they are Postgres's.
   const defaults: Record<string, SQL> = {};
   for (const [key, { defaultFn, onUpdateFn }] of Object.entries(getTableColumns(table))) {

@@ -2,7 +2,7 @@
 
 import type { Connection } from '../database/connection.ts';
 import type { MessageBatch } from '../ingest/message-batch.ts';
-import type { Sink } from '../sink.ts';
+import type { TableSink } from '../sink.ts';
 import type { SinkOptions } from '../sink-options.ts';
 import type { WriterMode } from './mode.ts';
 
@@ -43,7 +43,7 @@ export interface Writer {
   isExactlyOnce: boolean;
   plan(options: SinkOptions): WritePlan;
   /** Makes what is needed once. Each connection gets its own, so state in it is safe. */
-  create(sink: Sink): PrepareWrite;
+  create(sink: TableSink): PrepareWrite;
 }
 
 /** The plan of the writers that send batches: one lane unless the sink asks for more connections. */

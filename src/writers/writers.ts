@@ -1,11 +1,35 @@
-/** The table of all writers. */
+/** The table of all writers, and the choice of one. */
 
+import type { Sink } from '../sink.ts';
+import { prepareAppends } from './append.ts';
 import { buffered } from './buffered.ts';
 import { bulk } from './bulk.ts';
 import { copy } from './copy.ts';
 import type { WriterMode } from './mode.ts';
 import { naive } from './naive.ts';
 import { unnest } from './unnest.ts';
-import type { Writer } from './writer.ts';
+import { batchPlan, type PrepareWrite, type WritePlan, type Writer } from './writer.ts';
 
 export const WRITERS: Readonly<Record<WriterMode, Writer>> = { naive, buffered, bulk, unnest, copy };
+
+/** How the batches of one sink are written. */
+export interface Writing {
+  plan: WritePlan;
+  /** True where a batch is one transaction, and so can be counted by a checkpoint in it. */
+  isExactlyOnce: boolean;
+  /** Makes what is needed once. Each connection gets its own. */
+  create(): PrepareWrite;
+}
+
+/** A table is written by the writer that its options name, a stream by appends. */
+export function writingOf(sink: Sink): Writing {
+  if (sink.kind === 'stream') {
+    return { plan: batchPlan(sink.options), isExactlyOnce: true, create: () => prepareAppends(sink) };
+  }
+  const writer = WRITERS[sink.options.writer];
+  return {
+    plan: writer.plan(sink.options),
+    isExactlyOnce: writer.isExactlyOnce,
+    create: () => writer.create(sink),
+  };
+}

@@ -7,7 +7,7 @@ declare global {
     interface Env extends SluiceEnv {}
     interface GlobalProps {
       mainModule: typeof import('../../workers/index.ts');
-      durableNamespaces: 'Shard' | 'BenchObject' | 'LoadObject';
+      durableNamespaces: 'Shard' | 'BenchObject' | 'LoadObject' | 'Namespace' | 'Registry';
     }
   }
 }

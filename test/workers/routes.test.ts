@@ -94,6 +94,9 @@ describe('GET /ws/:sink', () => {
       [{ SINKS: { mesages: {} } }, 'mesages'],
       [{ SINKS: { messages: { lingerMs: -1 } } }, 'from 0 to 60000'],
       [{ SINKS: { messages: { linger: 1 } } }, 'Unknown option messages.linger'],
+      [{ SINKS: { messages: { namespace: 'bank' } } }, 'Unknown option messages.namespace'],
+      [{ SINKS: { messages: 5 as never } }, 'table of options'],
+      [{ SINKS: { 'a/b': { namespace: 'bank' } } }, '"a/b"'],
     ];
     for (const [overrides, text] of wrong) {
       const response = await askWith(overrides, upgradeRequest('/ws/messages?producer=route-sinks'));
@@ -108,6 +111,28 @@ describe('GET /ws/:sink', () => {
     );
     expect(right.status).toBe(101);
     await new Client(right).close();
+  });
+
+  it('finds the sinks of streams that SINKS defines, and answers 500 where that is wrong', async () => {
+    const SINKS = { accounts: { namespace: 'bank', batchRows: 10 } };
+    // Let through to a shard, which has the variables of the deployment: there is no such sink there.
+    const right = await askWith({ SINKS }, upgradeRequest('/ws/accounts'));
+    expect((await problemOf(right)).detail).toContain('no longer defined');
+    const unknown = await askWith({ SINKS }, upgradeRequest('/ws/account'));
+    expect((await problemOf(unknown)).detail).toContain('there are messages, accounts');
+    const wrong: [Record<string, unknown>, string][] = [
+      [{ namespace: 'a b' }, 'Not the name of a namespace'],
+      [{ namespace: 5 }, 'Not the name of a namespace'],
+      [{ namespace: 'bank', writer: 'copy' }, 'accounts.writer'],
+      [{ namespace: 'bank', durability: 'memory' }, 'accounts.durability'],
+    ];
+    for (const [accounts, text] of wrong) {
+      const response = await askWith({ SINKS: { accounts } }, upgradeRequest('/ws/accounts'));
+      expect(response.status).toBe(500);
+      const problem = await problemOf(response);
+      expect(problem.code).toBe('invalid_configuration');
+      expect(problem.detail).toContain(text);
+    }
   });
 });
 

@@ -14,8 +14,8 @@ const NAME = /^[a-z0-9]{1,32}$/;
 export function readBenchTarget(text: string | undefined): BenchTarget {
   const given = parseObject(text, 'target');
   assertKnownNames(given, ['run', 'spec', 'driver', 'shards'], 'target');
-  const { run, spec, driver, shards } = given;
-  if (typeof run !== 'string' || !NAME.test(run)) throw wrong('target.run', NAME.source);
+  const { spec, driver, shards } = given;
+  const run = readBenchName(given.run, 'target.run');
   const options = resolveOptions(
     {
       driver: { kind: 'choice', choices: ['auto', 'tcp', 'neon'], default: 'auto', description: '' },
@@ -25,12 +25,23 @@ export function readBenchTarget(text: string | undefined): BenchTarget {
     'target',
   );
   if (spec === null) return { run, spec: null, ...options };
-  const { table, column, options: sinkOptions } = spec as Record<string, unknown>;
-  if (typeof table !== 'string' || !NAME.test(table)) throw wrong('target.spec.table', NAME.source);
+  const { column, options: sinkOptions, ...named } = spec as Record<string, unknown>;
+  const table = readBenchName(named.table, 'target.spec.table');
   const chosen = BENCH_COLUMNS.find((known) => known === column);
   if (chosen === undefined) throw wrong('target.spec.column', BENCH_COLUMNS.join(', '));
   resolveSinkOptions((sinkOptions ?? {}) as Record<string, unknown>, 'target.spec.options');
   return { run, spec: { table, column: chosen, options: (sinkOptions ?? {}) as object }, ...options };
+}
+
+/**
+ * Checks a name that becomes part of others.
+ *
+ * @param option what it is, for the error
+ * @throws SluiceError `invalid_options`
+ */
+export function readBenchName(name: unknown, option: string): string {
+  if (typeof name !== 'string' || !NAME.test(name)) throw wrong(option, NAME.source);
+  return name;
 }
 
 /** The name of one of a target's shards. */

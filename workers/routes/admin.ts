@@ -21,7 +21,7 @@ import { withTimeLimit } from '../../src/time-limit.ts';
 import { assertAdminAccess } from '../access.ts';
 import type { Env } from '../env.ts';
 import { encodeShardName } from '../shard-name.ts';
-import { findSink, SINK_NAMES } from '../sinks.ts';
+import { findSink, sinkNames } from '../sinks.ts';
 
 const PAGE_PARAMETERS = optionTable({
   after: {
@@ -153,8 +153,8 @@ function sinkOf(env: Env, name: string): Sink {
   if (sink !== undefined) return sink;
   throw new SluiceError(
     'unknown_sink',
-    `There is no sink ${JSON.stringify(name)}: there are ${SINK_NAMES.join(', ')}`,
-    { details: { sinks: SINK_NAMES } },
+    `There is no sink ${JSON.stringify(name)}: there are ${sinkNames(env).join(', ')}`,
+    { details: { sinks: sinkNames(env) } },
   );
 }
 

@@ -4,11 +4,14 @@
  */
 
 import { Hono } from 'hono';
-import { assertKnownNames } from '../../src/option-table.ts';
+import { BENCH_STEPS } from '../../src/bench/remote-bench.ts';
+import { assertKnownNames, optionTable, resolveOptions } from '../../src/option-table.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
+import type { JsonValue } from '../../src/store/message.ts';
 import { assertBenchAccess } from '../access.ts';
 import { drainShards, shardsOf } from '../bench/ingest-ports.ts';
-import { benchShardName, readBenchTarget } from '../bench/target.ts';
+import { readStoreOrder, storePlace } from '../bench/store-steps.ts';
+import { benchShardName, readBenchName, readBenchTarget } from '../bench/target.ts';
 import type { Env } from '../env.ts';
 import { producerOf, upgrade } from './socket.ts';
 
@@ -40,6 +43,18 @@ benchRoutes.post('/bench/drain', async (context) => {
   assertKnownNames(query, ['target']);
   const target = readBenchTarget(query.target);
   return context.json(await drainShards(context.env, target));
+});
+
+const STORE_STEP = optionTable({
+  step: { kind: 'choice', choices: BENCH_STEPS, default: 'prepare', description: '' },
+});
+
+benchRoutes.post('/bench/store', async (context) => {
+  const { place, ...query } = context.req.query();
+  const { step } = resolveOptions(STORE_STEP, query);
+  const order = readStoreOrder(await context.req.json().catch(() => null));
+  const stub = storePlace(context.env, readBenchName(place, 'place'));
+  return context.json((await stub.takeStoreStep(step, order)) as JsonValue);
 });
 
 benchRoutes.get('/bench/stats', async (context) => {

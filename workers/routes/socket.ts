@@ -8,7 +8,7 @@ import { SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import type { Env } from '../env.ts';
 import { PRODUCER_HEADER } from '../shard.ts';
 import { encodeShardName } from '../shard-name.ts';
-import { findSink, SINK_NAMES } from '../sinks.ts';
+import { findSink, sinkNames } from '../sinks.ts';
 
 export const socketRoute = new Hono<{ Bindings: Env }>();
 
@@ -18,9 +18,9 @@ socketRoute.get('/ws/:sink', (context) => {
   if (sink === undefined) {
     throw new SluiceError(
       'unknown_sink',
-      `There is no sink ${JSON.stringify(sinkName)}: there are ${SINK_NAMES.join(', ')}`,
+      `There is no sink ${JSON.stringify(sinkName)}: there are ${sinkNames(context.env).join(', ')}`,
       {
-        details: { sinks: SINK_NAMES },
+        details: { sinks: sinkNames(context.env) },
       },
     );
   }

@@ -7,7 +7,7 @@ import { assertKnownNames } from '../../src/option-table.ts';
 import type { Env } from '../env.ts';
 import type { ShardStats } from '../shard.ts';
 import { encodeShardName } from '../shard-name.ts';
-import { findSink, SINK_NAMES } from '../sinks.ts';
+import { findSink, sinkNames } from '../sinks.ts';
 
 export const statsRoute = new Hono<{ Bindings: Env }>();
 
@@ -15,12 +15,12 @@ statsRoute.get('/stats', async (context) => {
   const { sink: asked } = context.req.query();
   assertKnownNames(context.req.query(), ['sink']);
   const sinks = await Promise.all(
-    (asked === undefined ? SINK_NAMES : [asked]).map(async (name) => {
+    (asked === undefined ? sinkNames(context.env) : [asked]).map(async (name) => {
       const sink = findSink(context.env, name);
       if (sink === undefined) {
         throw new SluiceError(
           'unknown_sink',
-          `There is no sink ${JSON.stringify(name)}: there are ${SINK_NAMES.join(', ')}`,
+          `There is no sink ${JSON.stringify(name)}: there are ${sinkNames(context.env).join(', ')}`,
         );
       }
       const shards = await Promise.all(

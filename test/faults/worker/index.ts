@@ -6,6 +6,8 @@ import { control } from './control.ts';
 
 export { BenchObject } from '../../../workers/bench/bench-object.ts';
 export { LoadObject } from '../../../workers/bench/load-object.ts';
+export { Namespace } from '../../../workers/namespace.ts';
+export { Registry } from '../../../workers/registry.ts';
 export { FaultShard as Shard } from './fault-shard.ts';
 
 export default {

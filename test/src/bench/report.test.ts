@@ -273,3 +273,59 @@ test('as JSON, the report is the result itself, and text made from it again is t
   expect(jsonReport(original)).toMatch(/\}\n$/);
   expect(textReport(read, ingestSuite)).toBe(textReport(original, ingestSuite));
 });
+
+describe('a suite that demands something of its figures', () => {
+  const suite = { columns: [], sharesOf: [], keepsOrder: true };
+  const timed = (name: string, usPerOperation: number, more: Partial<VariantResult> = {}) => ({
+    ...variant(name, 1, { metrics: { usPerOperation } }),
+    reps: [{ units: 1, elapsedMs: 1, metrics: { usPerOperation }, audit: CLEAN, perSecond: 1, order: 1 }],
+    ...more,
+  });
+  const demanding = (more: Partial<BenchResult> = {}) =>
+    result({
+      variants: [
+        timed('write', 30, { floors: { '× bare': 'floor: bare', '× none': 'floor: none' } }),
+        timed('floor: bare', 20, { role: 'floor' }),
+      ],
+      targets: [
+        { title: 'write', figure: 1.5, unit: '×', bound: { atMost: 2 }, isMet: true },
+        {
+          title: 'batches',
+          figure: 54_321.06,
+          unit: ' messages/s',
+          bound: { atLeast: 60_000 },
+          isMet: false,
+        },
+      ],
+      ...more,
+    });
+
+  test('is told which targets are met and which are missed', () => {
+    const text = textReport(demanding(), suite);
+    expect(text).toContain('Targets: 1 met, 1 missed');
+    expect(text).toContain('  met    write: 1.5× (at most 2)\n');
+    expect(text).toContain('  MISSED batches: 54,321.1 messages/s (at least 60,000)\n');
+    expect(markdownReport(demanding(), suite)).toContain('- MISSED batches');
+    expect(textReport(result(), ingestSuite), 'the control').not.toContain('Targets');
+  });
+
+  test('is shown in multiples of its floors, where these have run', () => {
+    const { rows } = table(demanding(), suite);
+    expect(rows.write).toMatchObject({ '× bare': '1.50', '× none': '' });
+    expect(rows['floor: bare']).toMatchObject({ '× bare': '' });
+    expect(table(result()).header, 'the control').not.toContain('× bare');
+  });
+
+  test('is compared with no baseline where it has none', () => {
+    expect(table(demanding(), suite).header.join()).not.toContain('vs');
+  });
+
+  test('names the variants whose order was not kept, if that is promised', () => {
+    const variants = [timed('write', 30), variant('other', 1, { audit: { ...CLEAN, outOfOrder: 1 } })];
+    const invalid = demanding({ state: 'invalid', variants });
+    expect(textReport(invalid, suite)).toContain(
+      'INVALID: messages were lost, doubled or reordered (other).',
+    );
+    expect(textReport(invalid, { ...suite, keepsOrder: false })).toContain('lost or doubled ().');
+  });
+});

@@ -164,6 +164,44 @@ describe('the state of a run', () => {
     expect(result.variants).toHaveLength(3);
   });
 
+  test.each([
+    { keepsOrder: true, state: 'invalid' },
+    { keepsOrder: false, state: 'complete' },
+  ])(
+    'is $state when rows are out of order and the suite promises order: $keepsOrder',
+    async ({ keepsOrder, state }) => {
+      const ran = await runSuite({
+        suite: { ...suite, keepsOrder },
+        parameters: { size: 10 },
+        reps: 1,
+        host: { run: async () => repetition({ audit: { ...CLEAN, outOfOrder: 1 } }) },
+        now: Date.now,
+        facts: { tool: {}, machine: {}, database: {} },
+      });
+      expect(ran.state).toBe(state);
+    },
+  );
+
+  test('has the targets of its suite judged, and none where the suite has none', async () => {
+    const ran = await runSuite({
+      suite: {
+        ...suite,
+        targets: ({ size }) => [
+          { title: 'a', variant: 'a', metric: 'perSecond', bound: { atLeast: size + 1 }, unit: '/s' },
+        ],
+      },
+      parameters: { size: 10 },
+      reps: 1,
+      host: { run: async () => repetition() },
+      now: Date.now,
+      facts: { tool: {}, machine: {}, database: {} },
+    });
+    expect(ran.targets).toEqual([
+      { title: 'a', figure: 10, unit: '/s', bound: { atLeast: 11 }, isMet: false },
+    ]);
+    expect(await runWith(async () => repetition())).not.toHaveProperty('targets');
+  });
+
   test('is invalid for a floor that lost rows, as for a mode', async () => {
     const run: Run = async ({ role }) => repetition(role === 'floor' ? { audit: { ...CLEAN, lost: 1 } } : {});
     expect((await runWith(run)).state).toBe('invalid');

@@ -58,12 +58,20 @@ class Disk implements Sqlite {
   }
 
   run<Row>(statement: string, ...bindings: SqliteValue[]): Row[] {
-    if (!this.#isOpen && !statement.startsWith('select')) {
-      this.#isOpen = true;
-      this.#sqlite.run('begin');
-      setImmediate(() => this.#commit());
-    }
+    this.#beginTurn(statement);
     return this.#sqlite.run(statement, ...bindings);
+  }
+
+  rows<Row extends readonly SqliteValue[]>(statement: string, ...bindings: SqliteValue[]): Row[] {
+    this.#beginTurn(statement);
+    return this.#sqlite.rows(statement, ...bindings);
+  }
+
+  #beginTurn(statement: string): void {
+    if (this.#isOpen || statement.startsWith('select')) return;
+    this.#isOpen = true;
+    this.#sqlite.run('begin');
+    setImmediate(() => this.#commit());
   }
 
   transaction<Result>(step: () => Result): Result {

@@ -10,7 +10,7 @@ import {
   fromProducer,
   fromReceivedAt,
   fromSequence,
-  type Sink,
+  type TableSink,
 } from '../../../src/sink.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { batchOf, write } from './contract.ts';
@@ -25,7 +25,7 @@ describe.each(DRIVERS)('bulk at the parameter limit, over the driver %s', (drive
     connection = await database.open();
   });
 
-  async function fiveColumns(): Promise<Sink> {
+  async function fiveColumns(): Promise<TableSink> {
     const table = pgTable(freshName('bulk'), {
       producer: text(),
       sequence: bigint({ mode: 'bigint' }),
@@ -50,7 +50,7 @@ describe.each(DRIVERS)('bulk at the parameter limit, over the driver %s', (drive
   }
 
   /** How many rows there are, how many transactions wrote them, and how many statements. */
-  async function traces({ quotedTable }: Sink): Promise<unknown> {
+  async function traces({ quotedTable }: TableSink): Promise<unknown> {
     const [row] = await rowsOf(
       connection,
       `select count(*)::int as rows, count(distinct sequence)::int as distinct,

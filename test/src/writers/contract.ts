@@ -21,7 +21,7 @@ import {
   fromPayload,
   fromProducer,
   fromSequence,
-  type Sink,
+  type TableSink,
 } from '../../../src/sink.ts';
 import { WRITER_MODES, type WriterMode } from '../../../src/writers/mode.ts';
 import { WRITERS } from '../../../src/writers/writers.ts';
@@ -52,7 +52,7 @@ export function batchOf(messages: readonly Partial<Message>[]): MessageBatch {
 
 export function write(
   mode: WriterMode,
-  sink: Sink,
+  sink: TableSink,
   batch: MessageBatch,
   connection: Connection,
 ): Promise<void> {
@@ -147,7 +147,9 @@ export function writerContract(driver: Driver): void {
     connection = await database.open();
   });
 
-  async function benchTable(column: BenchColumn): Promise<{ sink: Sink; read: () => Promise<unknown[]> }> {
+  async function benchTable(
+    column: BenchColumn,
+  ): Promise<{ sink: TableSink; read: () => Promise<unknown[]> }> {
     const table = freshName('contract');
     await rowsOf(connection, createBenchTable(table, column));
     return {

@@ -8,7 +8,7 @@ import type { SluiceError } from '../../../src/errors.ts';
 import { type Failpoint, type Failpoints, NO_FAILPOINTS } from '../../../src/failpoints.ts';
 import { MAX_STATEMENT_PARAMETERS } from '../../../src/limits.ts';
 import { checkpoints } from '../../../src/schema/checkpoints.ts';
-import type { Sink } from '../../../src/sink.ts';
+import type { TableSink } from '../../../src/sink.ts';
 import type { WriterMode } from '../../../src/writers/mode.ts';
 import {
   type CheckpointKey,
@@ -55,7 +55,7 @@ function orderOf(key: CheckpointKey, fence: bigint | null, end: bigint): WriteOn
   return { key, fence, from: fence ?? 0n, end };
 }
 
-function rowsWrite(mode: WriterMode, sink: Sink, firstSequence: number, rows: number): Write {
+function rowsWrite(mode: WriterMode, sink: TableSink, firstSequence: number, rows: number): Write {
   const messages = Array.from({ length: rows }, (_, index) => ({ sequence: firstSequence + index }));
   return WRITERS[mode].create(sink)(batchOf(messages));
 }
@@ -70,7 +70,7 @@ describe.each(DRIVERS)('over the driver %s', (driver) => {
     onlooker = await database.open();
   });
 
-  async function makeSink(): Promise<Sink> {
+  async function makeSink(): Promise<TableSink> {
     const table = freshName('once');
     await rowsOf(onlooker, createBenchTable(table, 'text'));
     const sink = benchSink({ table, column: 'text', options: {} });
@@ -78,7 +78,7 @@ describe.each(DRIVERS)('over the driver %s', (driver) => {
     return sink;
   }
 
-  async function sequences({ table }: Sink): Promise<number[]> {
+  async function sequences({ table }: TableSink): Promise<number[]> {
     const rows = await rowsOf<{ sequence: string }>(onlooker, sql`select sequence from ${table} order by id`);
     return rows.map(({ sequence }) => Number(sequence));
   }

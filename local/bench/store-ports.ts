@@ -1,0 +1,125 @@
+/** The engines of the suite `store` from the command line: Node's SQLite and Postgres here, a Durable Object over HTTP. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type AskPlace, RemoteBench } from '../../src/bench/remote-bench.ts';
+import { type BareSqlite, sqliteFloor } from '../../src/bench/sqlite-floor.ts';
+import {
+  type BenchEngine,
+  type BenchNamespace,
+  EngineBench,
+  type StoreBench,
+} from '../../src/bench/store-bench.ts';
+import type { StorePorts } from '../../src/bench/store-host.ts';
+import type { StoreEngine } from '../../src/bench/store-order.ts';
+import { postgresBenchEngine } from '../../src/bench/store-postgres.ts';
+import { openConnection } from '../../src/database/connection.ts';
+import type { DatabaseTarget } from '../../src/database/target.ts';
+import { SluiceError } from '../../src/errors.ts';
+import { MessageStore } from '../../src/store/message-store.ts';
+import { SqliteMessageEngine } from '../../src/store/sqlite-engine.ts';
+import { NodeSqlite } from '../sqlite.ts';
+
+export interface LocalStorePlaces {
+  /** A folder for the files of SQLite, on the disk whose speed is to be measured. */
+  folder: string;
+  /** Undefined where the engine `postgres` is not measured. */
+  target: DatabaseTarget | undefined;
+  /** Where the Worker listens; undefined where the engine `object` is not measured. */
+  workerUrl: URL | undefined;
+  /** Part of the names of all that is made: letters and digits. */
+  run: string;
+}
+
+export function localStorePorts({ folder, target, workerUrl, run }: LocalStorePlaces): StorePorts {
+  const now = (): number => performance.now();
+  return {
+    async open(engine: StoreEngine): Promise<StoreBench> {
+      switch (engine) {
+        case 'memory':
+        case 'file':
+        case 'full':
+          return new EngineBench(sqliteEngine(engine, folder), now);
+        case 'postgres':
+          if (target === undefined) throw new SluiceError('internal', 'The bench has no database');
+          return new EngineBench(
+            postgresBenchEngine({ openConnection: () => openConnection(target), run }),
+            now,
+          );
+        case 'object':
+          if (workerUrl === undefined) throw new SluiceError('internal', 'The bench has no Worker');
+          return new RemoteBench(askWorker(workerUrl), run, now);
+      }
+    },
+    now,
+  };
+}
+
+/** Node's SQLite as users have it, a database for each namespace. */
+function sqliteEngine(kind: 'memory' | 'file' | 'full', folder: string): BenchEngine {
+  return {
+    async create(): Promise<BenchNamespace> {
+      const own = kind === 'memory' ? undefined : await mkdtemp(join(folder, `${kind}-`));
+      const path = (name: string): string => (own === undefined ? ':memory:' : join(own, name));
+      const open: { close(): void }[] = [];
+      return {
+        async openStore() {
+          const sqlite = new NodeSqlite(path('store.db'), {
+            synchronous: kind === 'full' ? 'full' : 'normal',
+          });
+          open.push(sqlite);
+          return new MessageStore(new SqliteMessageEngine(sqlite));
+        },
+        async openFloor(hasIndexes) {
+          const { bare, close } = openBare(path('floor.db'), kind);
+          open.push({ close });
+          return sqliteFloor(bare, hasIndexes);
+        },
+        async drop() {
+          for (const database of open.splice(0)) database.close();
+          if (own !== undefined) await rm(own, { recursive: true, force: true });
+        },
+      };
+    },
+  };
+}
+
+/** node:sqlite and nothing around it. */
+function openBare(path: string, kind: 'memory' | 'file' | 'full'): { bare: BareSqlite; close: () => void } {
+  const database = new DatabaseSync(path);
+  if (kind !== 'memory') {
+    database.exec(`pragma journal_mode = wal; pragma synchronous = ${kind === 'full' ? 'full' : 'normal'}`);
+  }
+  const begin = database.prepare('begin immediate');
+  const commit = database.prepare('commit');
+  return {
+    bare: {
+      exec: (statement) => database.exec(statement),
+      prepare: (statement) => database.prepare(statement),
+      transaction(step) {
+        begin.run();
+        step();
+        commit.run();
+      },
+    },
+    close: () => database.close(),
+  };
+}
+
+/** Has a place of the Worker take a step of the bench. */
+function askWorker(workerUrl: URL): AskPlace {
+  return async function ask(place, step, order) {
+    // What its objects hold ends with the Worker, which may be gone already.
+    if (step === 'close') return null;
+    const url = new URL('/bench/store', workerUrl);
+    url.searchParams.set('place', place);
+    url.searchParams.set('step', step);
+    const response = await fetch(url, { method: 'POST', body: JSON.stringify(order) });
+    if (!response.ok) {
+      const text = (await response.text()).slice(0, 200);
+      throw new SluiceError('internal', `The Worker could not ${step} the bench: ${response.status} ${text}`);
+    }
+    return response.json();
+  };
+}

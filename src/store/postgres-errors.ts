@@ -1,0 +1,47 @@
+/** What failures of Postgres are to a caller of the message store. */
+
+import { sqlState } from '../database/connection.ts';
+import { errorText, isSluiceError, SluiceError } from '../errors.ts';
+
+const NOUNS = {
+  append: 'an append',
+  import: 'an import',
+  clear: 'a deletion',
+  read: 'a read',
+  namespaces: 'a change or a listing of namespaces',
+};
+
+/** What the store was doing. */
+export type StoreUse = keyof typeof NOUNS;
+
+// A schema, a function or a table (PostgreSQL documentation, appendix "PostgreSQL Error Codes").
+const MISSING_STATES = new Set(['3F000', '42883', '42P01']);
+
+/** Whether a statement failed because what it names is not there. */
+export function isMissing(error: unknown): boolean {
+  return !isSluiceError(error) && MISSING_STATES.has(sqlState(error) ?? '');
+}
+
+/**
+ * The error for a caller: `database_unreachable` where the connection was lost, `database_refused` with the SQLSTATE in
+ * its details where the server refused. The driver's error, whose text holds the messages, is only its cause. Errors of
+ * Sluice stay what they are.
+ */
+export function storeError(error: unknown, doing: StoreUse): SluiceError {
+  if (isSluiceError(error)) return error;
+  const state = sqlState(error);
+  const options = { cause: error, details: { sqlState: state } };
+  if (state === undefined || state.startsWith('08') || state.startsWith('57P0')) {
+    const outcome = doing === 'read' ? '' : '; whether anything was written is not known';
+    return new SluiceError(
+      'database_unreachable',
+      `The connection to Postgres was lost during ${NOUNS[doing]}${outcome}: ${errorText(error)}`,
+      options,
+    );
+  }
+  return new SluiceError(
+    'database_refused',
+    `Postgres failed at ${NOUNS[doing]} (SQLSTATE ${state}): ${errorText(error)}`,
+    options,
+  );
+}

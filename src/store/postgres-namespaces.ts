@@ -1,0 +1,311 @@
+/**
+ * The namespaces of a message store in Postgres: a schema each, and a table that lists them.
+ *
+ * A deployment that keeps its list elsewhere, as the Worker does, takes only `createNamespaceSchema` and
+ * `dropNamespaceSchema`.
+ */
+
+import { type SQL, sql } from 'drizzle-orm';
+import { type Connection, type Database, sqlState } from '../database/connection.ts';
+import type { ConnectionLender } from '../database/connection-pool.ts';
+import { SluiceError } from '../errors.ts';
+import { quoteName } from '../sink.ts';
+import {
+  checkNamespace,
+  type DeletedNamespace,
+  type ListNamespaces,
+  type NamespaceInfo,
+  type NamespaceRecord,
+  type Namespaces,
+  type NewNamespace,
+} from './namespaces.ts';
+import { PostgresMessageEngine } from './postgres-engine.ts';
+import { isMissing, storeError } from './postgres-errors.ts';
+import { createSchemaStatements, schemaOfNamespace } from './postgres-schema.ts';
+
+/** No namespace has this schema: theirs begin with an underscore behind it. */
+const REGISTRY_SCHEMA = 'sluice';
+const REGISTRY = `${quoteName(REGISTRY_SCHEMA)}.namespaces`;
+
+/** Namespaces of one listing. */
+const MAX_LIST_LIMIT = 1_000;
+
+type Runner = Pick<Database, 'execute'>;
+
+/**
+ * Creates the schema of a namespace, with all that belongs to it or nothing.
+ *
+ * @throws SluiceError `invalid_namespace`; `namespace_exists` where the schema is there already. Otherwise the driver's
+ *   error
+ */
+export async function createNamespaceSchema(connection: Connection, namespace: string): Promise<void> {
+  const schema = schemaOfNamespace(namespace);
+  await asNamespaceExists(namespace, () =>
+    connection.db.transaction((transaction) => createSchema(transaction, schema)),
+  );
+}
+
+/**
+ * Drops the schema of a namespace with all messages. Waits for appends that are under way.
+ *
+ * @returns how many messages there were
+ * @throws SluiceError `invalid_namespace`; `unknown_namespace`. Otherwise the driver's error
+ */
+export async function dropNamespaceSchema(connection: Connection, namespace: string): Promise<bigint> {
+  const schema = schemaOfNamespace(namespace);
+  return asUnknownNamespace(namespace, () =>
+    connection.db.transaction((transaction) => dropSchema(transaction, schema)),
+  );
+}
+
+export interface PostgresNamespacesOptions {
+  connections: ConnectionLender;
+}
+
+/** The list of namespaces is the table `sluice.namespaces`, made at the first use. */
+export class PostgresNamespaces implements Namespaces {
+  readonly #connections: ConnectionLender;
+  #isRegistryThere = false;
+
+  constructor({ connections }: PostgresNamespacesOptions) {
+    this.#connections = connections;
+  }
+
+  /**
+   * Creates a namespace with its schema.
+   *
+   * @throws SluiceError `invalid_namespace`, `namespace_exists`, or `invalid_options` for an engine other than Postgres
+   */
+  async create({ namespace, description, engine, tokenHash }: NewNamespace): Promise<NamespaceRecord> {
+    const schema = schemaOfNamespace(namespace);
+    if (engine !== undefined && engine !== 'postgres')
+      throw new SluiceError(
+        'invalid_options',
+        `This list has namespaces in Postgres only, none in ${engine}`,
+      );
+    return this.#use((connection) =>
+      asNamespaceExists(namespace, () =>
+        connection.db.transaction(async (transaction) => {
+          const [row] = await rowsOf<RegistryRow>(
+            transaction,
+            sql`insert into ${sql.raw(REGISTRY)} (name, description, token_hash) values (${namespace}, ${description}, ${tokenHash}) on conflict do nothing returning name, description, ${CREATED_AT_US}`,
+          );
+          if (row === undefined) throw namespaceExists(namespace);
+          await createSchema(transaction, schema);
+          return toRecord(row);
+        }),
+      ),
+    );
+  }
+
+  /** @throws SluiceError `invalid_namespace`, `unknown_namespace` */
+  async delete(namespace: string): Promise<DeletedNamespace> {
+    const schema = schemaOfNamespace(namespace);
+    return this.#use((connection) =>
+      asUnknownNamespace(namespace, () =>
+        connection.db.transaction(async (transaction) => {
+          const [row] = await rowsOf<{ deleted_at_us: string }>(
+            transaction,
+            sql`delete from ${sql.raw(REGISTRY)} where name = ${namespace} returning ${microseconds('now()')} as deleted_at_us`,
+          );
+          if (row === undefined) throw unknownNamespace(namespace);
+          const messagesDeleted = await dropSchema(transaction, schema);
+          return { namespace, deletedAtUs: Number(row.deleted_at_us), messagesDeleted };
+        }),
+      ),
+    );
+  }
+
+  /**
+   * The namespaces behind `after`, in byte order of their names.
+   *
+   * @throws SluiceError `invalid_options` for a limit that is no integer of 1 to 1,000
+   */
+  async list({ after, limit }: ListNamespaces): Promise<NamespaceInfo[]> {
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIST_LIMIT)
+      throw new SluiceError(
+        'invalid_options',
+        `A listing has 1 to ${MAX_LIST_LIMIT} namespaces, not ${limit}`,
+      );
+    return this.#use(async (connection) => {
+      const rows = await rowsOf<RegistryRow>(
+        connection.db,
+        sql`select name, description, ${CREATED_AT_US} from ${sql.raw(REGISTRY)} where name > ${after} order by name limit ${limit}`,
+      );
+      const infos: NamespaceInfo[] = [];
+      for (const row of rows) {
+        const messages = await countMessages(connection, row.name);
+        // Deleted since the list was read.
+        if (messages !== undefined) infos.push({ ...toRecord(row), messages });
+      }
+      return infos;
+    });
+  }
+
+  /** @throws SluiceError `invalid_namespace`, `unknown_namespace` */
+  async info(namespace: string): Promise<NamespaceInfo> {
+    checkNamespace(namespace);
+    return this.#use(async (connection) => {
+      const [row] = await rowsOf<RegistryRow>(
+        connection.db,
+        sql`select name, description, ${CREATED_AT_US} from ${sql.raw(REGISTRY)} where name = ${namespace} and clock_timestamp() is not null`,
+      );
+      const messages = row === undefined ? undefined : await countMessages(connection, namespace);
+      if (row === undefined || messages === undefined) throw unknownNamespace(namespace);
+      return { ...toRecord(row), messages };
+    });
+  }
+
+  /** The hash of the namespace's token, `hashToken`. @throws SluiceError `invalid_namespace`, `unknown_namespace` */
+  async tokenHash(namespace: string): Promise<string> {
+    checkNamespace(namespace);
+    return this.#use(async (connection) => {
+      const [row] = await rowsOf<{ token_hash: string }>(
+        connection.db,
+        sql`select token_hash from ${sql.raw(REGISTRY)} where name = ${namespace} and clock_timestamp() is not null`,
+      );
+      if (row === undefined) throw unknownNamespace(namespace);
+      return row.token_hash;
+    });
+  }
+
+  /**
+   * The engine of a namespace. Does not ask whether it exists: its first use is refused with `unknown_namespace` where
+   * it does not.
+   *
+   * @throws SluiceError `invalid_namespace`
+   */
+  engine(namespace: string): PostgresMessageEngine {
+    return new PostgresMessageEngine({
+      connections: this.#connections,
+      schema: schemaOfNamespace(namespace),
+    });
+  }
+
+  async #use<Result>(work: (connection: Connection) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.#connections.use(async (connection) => {
+        if (!this.#isRegistryThere) {
+          await createRegistry(connection);
+          this.#isRegistryThere = true;
+        }
+        return work(connection);
+      });
+    } catch (error) {
+      // It may have been dropped since; then the next use makes it anew.
+      this.#isRegistryThere = false;
+      throw storeError(error, 'namespaces');
+    }
+  }
+}
+
+interface RegistryRow {
+  name: string;
+  description: string;
+  created_at_us: string;
+}
+
+function microseconds(time: string): SQL {
+  return sql.raw(`(extract(epoch from ${time}) * 1000000)::bigint`);
+}
+
+const CREATED_AT_US = sql`${microseconds('created_at')} as created_at_us`;
+
+const REGISTRY_STATEMENTS = [
+  `create schema if not exists ${quoteName(REGISTRY_SCHEMA)}`,
+  `create table if not exists ${REGISTRY} (
+  name text collate "C" primary key,
+  description text not null,
+  token_hash text not null,
+  created_at timestamptz not null default now()
+)`,
+];
+
+async function createRegistry({ db }: Connection): Promise<void> {
+  const [known] = await rowsOf<{ there: boolean }>(
+    db,
+    sql`select to_regclass(${REGISTRY}) is not null as there`,
+  );
+  if (known?.there === true) return;
+  for (const statement of REGISTRY_STATEMENTS) {
+    try {
+      await db.execute(sql.raw(statement));
+    } catch (error) {
+      // IF NOT EXISTS looks, then creates: of two that do so at once, one still gets an error. What it wanted is there.
+      if (!EXISTS_STATES.has(sqlState(error) ?? '')) throw error;
+    }
+  }
+}
+
+async function createSchema(transaction: Runner, schema: string): Promise<void> {
+  // One message, one round trip: without parameters, several statements are possible.
+  await transaction.execute(sql.raw(createSchemaStatements(schema).join(';\n')));
+}
+
+async function dropSchema(transaction: Runner, schema: string): Promise<bigint> {
+  const own = quoteName(schema);
+  // Appends that wait for the lock fail when it falls; with another order, one could have got in between.
+  await transaction.execute(sql.raw(`lock table ${own}.append_lock in access exclusive mode`));
+  const [row] = await rowsOf<{ count: string }>(
+    transaction,
+    sql.raw(`select count(*) as count from ${own}.messages`),
+  );
+  await transaction.execute(sql.raw(`drop schema ${own} cascade`));
+  return BigInt(row?.count ?? 0);
+}
+
+async function countMessages(connection: Connection, namespace: string): Promise<bigint | undefined> {
+  const messages = `${quoteName(schemaOfNamespace(namespace))}.messages`;
+  try {
+    const [row] = await rowsOf<{ count: string }>(
+      connection.db,
+      sql.raw(`select count(*) as count from ${messages} where clock_timestamp() is not null`),
+    );
+    return BigInt(row?.count ?? 0);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+// 23505 too: two that create the same thing at once meet in the system catalogues.
+const EXISTS_STATES = new Set(['23505', '42P06', '42P07']);
+
+async function asNamespaceExists<Result>(namespace: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw EXISTS_STATES.has(sqlState(error) ?? '') ? namespaceExists(namespace, error) : error;
+  }
+}
+
+async function asUnknownNamespace<Result>(namespace: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw isMissing(error) ? unknownNamespace(namespace, error) : error;
+  }
+}
+
+function namespaceExists(namespace: string, cause?: unknown): SluiceError {
+  return new SluiceError('namespace_exists', `The namespace ${namespace} exists already`, {
+    details: { namespace },
+    cause,
+  });
+}
+
+function unknownNamespace(namespace: string, cause?: unknown): SluiceError {
+  return new SluiceError('unknown_namespace', `The namespace ${namespace} does not exist`, {
+    details: { namespace },
+    cause,
+  });
+}
+
+async function rowsOf<Row>(runner: Runner, query: SQL): Promise<Row[]> {
+  const result = await runner.execute(query);
+  return (result as unknown as { rows: Row[] }).rows;
+}
+
+function toRecord({ name, description, created_at_us }: RegistryRow): NamespaceRecord {
+  return { namespace: name, description, engine: 'postgres', createdAtUs: Number(created_at_us) };
+}

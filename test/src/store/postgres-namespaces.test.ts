@@ -1,0 +1,209 @@
+import { describe, expect, test } from 'vitest';
+import { openConnection } from '../../../src/database/connection.ts';
+import { ConnectionPool } from '../../../src/database/connection-pool.ts';
+import { systemTimers } from '../../../src/ingest/timers.ts';
+import type { NewNamespace } from '../../../src/store/namespaces.ts';
+import { appendOn } from '../../../src/store/postgres-engine.ts';
+import {
+  createNamespaceSchema,
+  dropNamespaceSchema,
+  PostgresNamespaces,
+} from '../../../src/store/postgres-namespaces.ts';
+import { schemaOfNamespace } from '../../../src/store/postgres-schema.ts';
+import { rowsOf } from '../../support/connect.ts';
+import { ownDatabase } from '../../support/own-database.ts';
+import { command, row } from './postgres-support.ts';
+
+const database = ownDatabase();
+
+function namespaces(): PostgresNamespaces {
+  return new PostgresNamespaces({
+    connections: new ConnectionPool({
+      open: () => openConnection(database.target),
+      timers: systemTimers,
+    }),
+  });
+}
+
+const fresh = (namespace: string): NewNamespace => ({
+  namespace,
+  description: `about ${namespace}`,
+  engine: undefined,
+  tokenHash: `hash of ${namespace}`,
+});
+
+async function schemas(): Promise<string[]> {
+  const rows = await rowsOf<{ name: string }>(
+    database.connection,
+    `select nspname as name from pg_namespace where nspname like 'sluice\\_%' order by nspname collate "C"`,
+  );
+  return rows.map(({ name }) => name);
+}
+
+describe('namespaces in Postgres', () => {
+  test('NS-001, 003, 006, 007: created once, listed with how many messages they have, deleted with all of them', async () => {
+    const list = namespaces();
+    expect(await list.list({ after: '', limit: 100 })).toEqual([]);
+    const before = Date.now() * 1000;
+    const record = await list.create(fresh('tenant-1'));
+    expect(record).toEqual({
+      namespace: 'tenant-1',
+      description: 'about tenant-1',
+      engine: 'postgres',
+      createdAtUs: expect.any(Number),
+    });
+    expect(Math.abs(record.createdAtUs - before)).toBeLessThan(60_000_000);
+    await expect(list.create(fresh('tenant-1'))).rejects.toMatchObject({
+      code: 'namespace_exists',
+      details: { namespace: 'tenant-1' },
+    });
+    await list.create(fresh('tenant-2'));
+    await list.engine('tenant-1').append([command('account-1', [row(), row(), row()])]);
+    expect(
+      (await list.list({ after: '', limit: 100 })).map(({ namespace, messages }) => [namespace, messages]),
+    ).toEqual([
+      ['tenant-1', 3n],
+      ['tenant-2', 0n],
+    ]);
+    expect(await list.list({ after: 'tenant-1', limit: 1 })).toMatchObject([{ namespace: 'tenant-2' }]);
+    expect(await list.info('tenant-1')).toEqual({ ...record, messages: 3n });
+    expect(await list.tokenHash('tenant-1')).toBe('hash of tenant-1');
+    expect(await schemas()).toEqual(['sluice_tenant-1', 'sluice_tenant-2']);
+
+    expect(await list.delete('tenant-1')).toEqual({
+      namespace: 'tenant-1',
+      deletedAtUs: expect.any(Number),
+      messagesDeleted: 3n,
+    });
+    expect(await schemas()).toEqual(['sluice_tenant-2']);
+    await expect(list.engine('tenant-1').version('account-1')).rejects.toMatchObject({
+      code: 'unknown_namespace',
+    });
+    await list.create(fresh('tenant-1'));
+    expect(await list.engine('tenant-1').info()).toEqual({ messages: 0n, head: 0n });
+    expect((await list.delete('tenant-1')).messagesDeleted).toBe(0n);
+    await list.delete('tenant-2');
+  });
+
+  test('NS-005, 008: one that is not there is said to be unknown', async () => {
+    const list = namespaces();
+    const unknown = { code: 'unknown_namespace', details: { namespace: 'nobody' } };
+    await expect(list.delete('nobody')).rejects.toMatchObject(unknown);
+    await expect(list.info('nobody')).rejects.toMatchObject(unknown);
+    await expect(list.tokenHash('nobody')).rejects.toMatchObject(unknown);
+    await expect(dropNamespaceSchema(database.connection, 'nobody')).rejects.toMatchObject(unknown);
+  });
+
+  test.each(['', '-a', '.a', 'a b', 'a"b', "a'b", 'a;b', 'é', 'a/b', 'a\0b', 'a'.repeat(57)])(
+    'refuses the name %o, and writes nothing',
+    async (name) => {
+      const list = namespaces();
+      const before = await schemas();
+      const invalid = { code: 'invalid_namespace' };
+      await expect(list.create(fresh(name))).rejects.toMatchObject(invalid);
+      await expect(list.delete(name)).rejects.toMatchObject(invalid);
+      await expect(list.info(name)).rejects.toMatchObject(invalid);
+      await expect(createNamespaceSchema(database.connection, name)).rejects.toMatchObject(invalid);
+      expect(() => list.engine(name)).toThrow(expect.objectContaining(invalid));
+      expect(await schemas()).toEqual(before);
+    },
+  );
+
+  test('names that differ in case, and the longest one, are namespaces of their own', async () => {
+    const list = namespaces();
+    const names = ['Case', 'a.b-c_1', 'case', 'public', 'x'.repeat(56)];
+    for (const name of names) {
+      await list.create(fresh(name));
+      await list.engine(name).append([command(`account-${name}`)]);
+    }
+    expect((await list.list({ after: '', limit: 100 })).map(({ namespace }) => namespace)).toEqual(names);
+    expect(await schemas()).toEqual(names.map(schemaOfNamespace));
+    for (const name of names) {
+      expect(await list.engine(name).listStreams({ prefix: '', after: '', limit: 10 })).toEqual([
+        { stream: `account-${name}`, version: 0n, lastGlobalPosition: 1n },
+      ]);
+      expect((await list.delete(name)).messagesDeleted).toBe(1n);
+    }
+  });
+
+  test('of several that create one name at once, one does; of several that delete it, too', async () => {
+    const lists = Array.from({ length: 4 }, namespaces);
+    const created = await Promise.allSettled(lists.map((list) => list.create(fresh('race'))));
+    expect(created.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const outcome of created) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'namespace_exists' });
+    }
+    const deleted = await Promise.allSettled(lists.map((list) => list.delete('race')));
+    expect(deleted.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const outcome of deleted) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'unknown_namespace' });
+    }
+  });
+
+  test('the list itself may be made by several at once', async () => {
+    await rowsOf(database.connection, 'drop schema sluice cascade');
+    const lists = await Promise.all(
+      Array.from({ length: 6 }, () => namespaces().list({ after: '', limit: 10 })),
+    );
+    expect(lists).toEqual(Array.from({ length: 6 }, () => []));
+  });
+
+  test('a schema that is there already is no namespace of ours, and stays as it is', async () => {
+    const list = namespaces();
+    await rowsOf(
+      database.connection,
+      'create schema "sluice_theirs"; create table "sluice_theirs".kept (n int)',
+    );
+    await expect(list.create(fresh('theirs'))).rejects.toMatchObject({ code: 'namespace_exists' });
+    await expect(list.info('theirs')).rejects.toMatchObject({ code: 'unknown_namespace' });
+    await expect(dropNamespaceSchema(database.connection, 'theirs')).rejects.toMatchObject({
+      code: 'unknown_namespace',
+    });
+    expect(await rowsOf(database.connection, 'select * from "sluice_theirs".kept')).toEqual([]);
+    await rowsOf(database.connection, 'drop schema "sluice_theirs" cascade');
+  });
+
+  test('a deletion waits for the append that is under way, and counts it', async () => {
+    const list = namespaces();
+    await list.create(fresh('busy'));
+    const writer = await openConnection(database.target);
+    await writer.db.execute('begin');
+    await appendOn(writer, schemaOfNamespace('busy'), [command('account-1')]);
+    let isDeleted = false;
+    const deleting = list.delete('busy').then((deleted) => {
+      isDeleted = true;
+      return deleted;
+    });
+    expect(await rowsOf(writer, 'select 1 as n')).toEqual([{ n: 1 }]);
+    expect(isDeleted).toBe(false);
+    await writer.db.execute('commit');
+    expect((await deleting).messagesDeleted).toBe(1n);
+    writer.close();
+  });
+
+  test('a database that cannot be reached, and a list that was dropped', async () => {
+    const nowhere = new PostgresNamespaces({
+      connections: {
+        use: async () => {
+          throw Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+        },
+      },
+    });
+    await expect(nowhere.create(fresh('lost'))).rejects.toMatchObject({ code: 'database_unreachable' });
+    const list = namespaces();
+    await list.list({ after: '', limit: 1 });
+    await rowsOf(database.connection, 'drop schema sluice cascade');
+    await expect(list.list({ after: '', limit: 1 })).rejects.toMatchObject({ code: 'database_refused' });
+    expect(await list.list({ after: '', limit: 1 })).toEqual([]);
+  });
+
+  test('other engines and limits are refused', async () => {
+    const list = namespaces();
+    await expect(list.create({ ...fresh('lite'), engine: 'sqlite' })).rejects.toMatchObject({
+      code: 'invalid_options',
+    });
+    for (const limit of [0, -1, 1.5, 1_001])
+      await expect(list.list({ after: '', limit })).rejects.toMatchObject({ code: 'invalid_options' });
+    expect(await schemas()).toEqual([]);
+  });
+});

@@ -1,0 +1,95 @@
+/** Namespaces of a test's own in the Postgres of the test run. */
+
+import { afterAll, beforeAll } from 'vitest';
+import type { Connection } from '../../../src/database/connection.ts';
+import { openConnection } from '../../../src/database/connection.ts';
+import { ConnectionPool } from '../../../src/database/connection-pool.ts';
+import { systemTimers } from '../../../src/ingest/timers.ts';
+import type { AppendCommand, MessageRow } from '../../../src/store/engine.ts';
+import { cardinalHash, category } from '../../../src/store/names.ts';
+import { PostgresMessageEngine } from '../../../src/store/postgres-engine.ts';
+import { createNamespaceSchema, dropNamespaceSchema } from '../../../src/store/postgres-namespaces.ts';
+import { schemaOfNamespace } from '../../../src/store/postgres-schema.ts';
+import { freshName, type TestDatabase, testDatabase } from '../../support/connect.ts';
+
+export interface StoreDatabase {
+  readonly database: TestDatabase;
+  /** A connection that lasts until the end of the file. */
+  readonly connection: Connection;
+  /** A new namespace, dropped at the end of the file. Returns its schema. */
+  namespace(): Promise<string>;
+  /** A pool that is closed at the end of the file. Default: 4 connections. */
+  pool(size?: number): ConnectionPool;
+  /** An engine on a new namespace. */
+  engine(size?: number): Promise<PostgresMessageEngine>;
+}
+
+/** To be called where tests are collected. */
+export function storeDatabase(): StoreDatabase {
+  const database = testDatabase('tcp');
+  const names: string[] = [];
+  const pools: ConnectionPool[] = [];
+  let connection: Connection | undefined;
+  beforeAll(async () => {
+    connection = await database.open();
+  });
+  afterAll(async () => {
+    for (const pool of pools) pool.close();
+    const last = await openConnection(database.target);
+    for (const name of names) await dropNamespaceSchema(last, name).catch(() => {});
+    last.close();
+  });
+  return {
+    database,
+    get connection() {
+      if (connection === undefined) throw new Error('the connection is there once the tests run');
+      return connection;
+    },
+    async namespace() {
+      const name = freshName('store');
+      await createNamespaceSchema(this.connection, name);
+      names.push(name);
+      return schemaOfNamespace(name);
+    },
+    pool(size = 4) {
+      const pool = new ConnectionPool({
+        open: () => openConnection(database.target),
+        timers: systemTimers,
+        size,
+      });
+      pools.push(pool);
+      return pool;
+    },
+    async engine(size) {
+      return new PostgresMessageEngine({ connections: this.pool(size), schema: await this.namespace() });
+    },
+  };
+}
+
+let rows = 0;
+
+/** A message with an id that no other has. */
+export function row(changes: Partial<MessageRow> = {}): MessageRow {
+  rows += 1;
+  return {
+    id: `00000000-0000-4000-8000-${String(rows).padStart(12, '0')}`,
+    type: 'Happened',
+    data: '{"n":1}',
+    metadata: null,
+    correlation: null,
+    ...changes,
+  };
+}
+
+/** A command that appends messages to one stream. */
+export function command(
+  stream: string,
+  messages: readonly MessageRow[] = [row()],
+  expectedVersion: bigint | null = null,
+): AppendCommand {
+  return {
+    appends: [
+      { stream, category: category(stream), cardinalHash: cardinalHash(stream), expectedVersion, messages },
+    ],
+  };
+}

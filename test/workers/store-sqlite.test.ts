@@ -1,0 +1,45 @@
+/** The message store in the SQLite storage of a real Durable Object. */
+
+import { runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { describe, it } from 'vitest';
+import type { MessageEngine } from '../../src/store/engine.ts';
+import { MessageStore } from '../../src/store/message-store.ts';
+import { SqliteMessageEngine } from '../../src/store/sqlite-engine.ts';
+import type { Shard } from '../../workers/shard.ts';
+import { encodeShardName } from '../../workers/shard-name.ts';
+import { DurableObjectSqlite } from '../../workers/sqlite.ts';
+import { messageStoreContract } from '../support/message-store-contract.ts';
+import { SQLITE_ENGINE_CASES } from '../support/sqlite-engine-cases.ts';
+import './environment.ts';
+
+let objects = 0;
+
+/** A Durable Object with an empty storage: a shard that only counts frames has no tables of its own. */
+function emptyObject(): DurableObjectStub<Shard> {
+  objects += 1;
+  const bench = `store-${crypto.randomUUID().slice(0, 8)}-${objects}`;
+  return env.SHARD.getByName(encodeShardName({ bench, spec: null, driver: null, shard: 0 }));
+}
+
+messageStoreContract('the SQLite of a Durable Object', async () => {
+  const stub = emptyObject();
+  const engine = await runInDurableObject(
+    stub,
+    (_, state) => new SqliteMessageEngine(new DurableObjectSqlite(state.storage)),
+  );
+  // An object's storage may only be used from inside of it.
+  const inside = new Proxy(engine, {
+    get(_, name: keyof MessageEngine) {
+      return (...args: unknown[]) =>
+        runInDurableObject(stub, () => (engine[name] as (...args: unknown[]) => unknown)(...args));
+    },
+  });
+  return { store: new MessageStore(inside), engine: inside, close: async () => {} };
+});
+
+describe('the engine in the storage of a Durable Object', () => {
+  it.each(SQLITE_ENGINE_CASES)('$name', async ({ run }) => {
+    await runInDurableObject(emptyObject(), (_, state) => run(new DurableObjectSqlite(state.storage)));
+  });
+});

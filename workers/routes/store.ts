@@ -1,0 +1,150 @@
+/**
+ * The message store over HTTP: `POST /rpc`, `GET /subscribe`, `POST /import` and `GET /export`. The token of a request
+ * names its namespace, whose Durable Object checks it and answers. Namespaces are created, deleted and listed by whoever
+ * may use `/admin`; the holder of a namespace's token may also delete it and ask how it stands.
+ */
+
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { isSluiceError, SluiceError } from '../../src/errors.ts';
+import { MAX_RPC_BODY_BYTES } from '../../src/limits.ts';
+import { checkNamespace, type Namespaces, namespaceOfToken } from '../../src/store/namespaces.ts';
+import { answerRpc, needsStore, RPC_VERSION, rpcErrorAnswer, unauthorized } from '../../src/store/rpc.ts';
+import { assertAdminAccess } from '../access.ts';
+import type { Env } from '../env.ts';
+import { streamOf } from '../event-stream.ts';
+import { ACCESS_HEADER, jsonResponse, logFailure, randomBytes } from '../namespace.ts';
+import { registryOf, standardEngine } from '../registry.ts';
+
+type StoreContext = Context<{ Bindings: Env }>;
+
+export const storeRoutes = new Hono<{ Bindings: Env }>();
+
+storeRoutes.use(
+  '/rpc',
+  bodyLimit({
+    maxSize: MAX_RPC_BODY_BYTES,
+    onError: () =>
+      errorResponse(
+        new SluiceError('message_too_large', `The body is larger than ${MAX_RPC_BODY_BYTES} bytes`),
+      ),
+  }),
+);
+
+storeRoutes.post('/rpc', (context) =>
+  answered(async () => {
+    assertNoForm(context, 'application/json');
+    const text = await context.req.text();
+    if (needsStore(text)) return forward(context, { method: 'POST', body: text });
+    const { status, body } = await answerRpc(text, {
+      store: async () => {
+        throw new SluiceError('internal', 'Stores are asked where they are');
+      },
+      namespaces: (namespace) => namespacesFor(context, namespace),
+      health: async () => ({
+        status: 'ok',
+        backend: standardEngine(context.env),
+        connections: 0,
+        version: RPC_VERSION,
+      }),
+      onFailure: logFailure,
+      randomBytes,
+    });
+    return jsonResponse(typeof body === 'string' ? body : streamOf(body), status);
+  }),
+);
+
+storeRoutes.get('/subscribe', (context) =>
+  answered(async () => {
+    const response = await forward(context, { method: 'GET' });
+    if (context.req.query('token') === undefined) return response;
+    // A page of another site that has the token may read the answer; without one, the browser keeps it from the page.
+    const headers = new Headers(response.headers);
+    headers.set('access-control-allow-origin', '*');
+    return new Response(response.body, { status: response.status, headers });
+  }),
+);
+
+storeRoutes.post('/import', (context) =>
+  answered(async () => {
+    assertNoForm(context, 'application/x-ndjson');
+    return forward(context, { method: 'POST', body: context.req.raw.body });
+  }),
+);
+
+storeRoutes.get('/export', (context) => answered(() => forward(context, { method: 'GET' })));
+
+/** Passes a request on to the namespace that its token names, or to the open one. */
+function forward(
+  context: StoreContext,
+  request: { method: string; body?: string | ReadableStream | null },
+): Promise<Response> {
+  const token = tokenOf(context);
+  let namespace: string;
+  if (token === undefined) {
+    namespace = context.env.OPEN_NAMESPACE ?? '';
+    if (namespace === '') throw unauthorized('missing');
+    checkNamespace(namespace);
+  } else {
+    const named = namespaceOfToken(token);
+    if (named === undefined) throw unauthorized('invalid');
+    namespace = named;
+  }
+  const headers: Record<string, string> = {
+    [ACCESS_HEADER]: token === undefined ? 'open' : `token ${token}`,
+  };
+  const lastEventId = context.req.header('last-event-id');
+  if (lastEventId !== undefined) headers['last-event-id'] = lastEventId;
+  return context.env.NAMESPACE.getByName(namespace).fetch(
+    new Request(context.req.url, { ...request, headers }),
+  );
+}
+
+/** The namespaces, for the admin; for the holder of a namespace's token as far as they are about that one. */
+async function namespacesFor(context: StoreContext, namespace: string | undefined): Promise<Namespaces> {
+  const { env } = context;
+  const token = tokenOf(context);
+  const isOwn = token !== undefined && namespace !== undefined && namespaceOfToken(token) === namespace;
+  if (isOwn && (await env.NAMESPACE.getByName(namespace).verify(token))) return registryOf(env);
+  try {
+    await assertAdminAccess(env, context.req.header('authorization'));
+  } catch (error) {
+    if (isSluiceError(error) && error.code === 'unauthorized')
+      throw unauthorized(token === undefined ? 'missing' : 'invalid');
+    throw error;
+  }
+  return registryOf(env);
+}
+
+/** The token of a request: in the address, where an EventSource has to put it, or in its header. */
+function tokenOf(context: StoreContext): string | undefined {
+  const inAddress = context.req.query('token');
+  if (inAddress !== undefined && inAddress !== '') return inAddress;
+  const authorization = context.req.header('authorization');
+  if (authorization === undefined) return undefined;
+  const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
+  if (token === undefined) throw unauthorized('invalid');
+  return token;
+}
+
+// A page of any other site can make a browser send a form or plain text to a Worker on this machine, where no token is
+// asked for; what it declares as something else is asked about first.
+function assertNoForm(context: StoreContext, expected: string): void {
+  if (context.req.header('authorization') !== undefined || context.req.query('token') !== undefined) return;
+  const type = context.req.header('content-type')?.split(';')[0]?.trim().toLowerCase() ?? '';
+  if (!['', 'text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data'].includes(type)) return;
+  throw new SluiceError('invalid_options', `Without a token, send the header "Content-Type: ${expected}"`);
+}
+
+async function answered(work: () => Promise<Response>): Promise<Response> {
+  try {
+    return await work();
+  } catch (error) {
+    return errorResponse(error);
+  }
+}
+
+function errorResponse(error: unknown): Response {
+  const { status, body } = rpcErrorAnswer(error, logFailure);
+  return jsonResponse(body, status);
+}
