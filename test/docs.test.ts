@@ -17,7 +17,7 @@ import { SCENARIOS } from './faults/scenarios/all.ts';
 import { freshName, rowsOf, testDatabase } from './support/connect.ts';
 import { FakeTimers } from './support/fake-timers.ts';
 import { NodeSqlite } from './support/node-sqlite.ts';
-import { benchTable, modesTable, optionsTable } from './support/readme-tables.ts';
+import { benchTable, modesTable, optionsTable, storeBenchTable } from './support/readme-tables.ts';
 
 const readme = read('README.md');
 const protocol = read('PROTOCOL.md');
@@ -43,6 +43,7 @@ describe('README.md', () => {
     expect(readme).toContain(optionsTable()));
   test('lists every flag of the bench with its default and bounds', () =>
     expect(readme).toContain(benchTable()));
+  test('lists every flag of the bench of the store', () => expect(readme).toContain(storeBenchTable()));
 
   test('shows the custom sink that the compiler checks', () => {
     const shown = read('test/examples/custom-sink.ts')

@@ -1,6 +1,8 @@
 /** The message store's engine on Postgres: one namespace, a schema of its own (postgres-schema.ts). */
 
-import type { Connection } from '../database/connection.ts';
+import { md5 } from '@noble/hashes/legacy.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { type Connection, sqlState } from '../database/connection.ts';
 import type { ConnectionLender } from '../database/connection-pool.ts';
 import { SluiceError } from '../errors.ts';
 import { quoteName } from '../sink.ts';
@@ -26,23 +28,33 @@ export interface PostgresEngineOptions {
   connections: ConnectionLender;
   /** The namespace's schema, `schemaOfNamespace(name)`, made by `createNamespaceSchema`. */
   schema: string;
+  /**
+   * Whether statements get names, so that the server parses each once per connection: about 25 µs less for each call.
+   * For connections of one's own. A transaction pooler that does not know names would be left with them; where one is
+   * in between all the same, the engine notices and goes on without. Default: false.
+   */
+  preparesStatements?: boolean;
 }
 
 export class PostgresMessageEngine implements MessageEngine {
   readonly #connections: ConnectionLender;
   readonly #schema: string;
 
-  constructor({ connections, schema }: PostgresEngineOptions) {
+  readonly #names = new Map<string, string>();
+  #preparesStatements: boolean;
+
+  constructor({ connections, schema, preparesStatements = false }: PostgresEngineOptions) {
     this.#connections = connections;
     this.#schema = schema;
+    this.#preparesStatements = preparesStatements;
   }
 
   append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]> {
-    return this.#use('append', (connection) => appendOn(connection, this.#schema, commands));
+    return this.#use('append', (run) => append(run, this.#schema, commands));
   }
 
   import(rows: readonly ImportRow[]): Promise<ImportVerdict> {
-    return this.#use('import', (connection) => importOn(connection, this.#schema, rows));
+    return this.#use('import', (run) => importRows(run, this.#schema, rows));
   }
 
   async readStream({ stream, position, globalPosition, limit }: ReadStream): Promise<MessageRecord[]> {
@@ -114,15 +126,34 @@ export class PostgresMessageEngine implements MessageEngine {
   }
 
   #rows<Row>(query: Statement, doing: StoreUse = 'read'): Promise<Row[]> {
-    return this.#use(doing, (connection) => rowsOf<Row>(connection, query));
+    return this.#use(doing, (run) => run<Row>(query));
   }
 
-  async #use<Result>(
-    doing: StoreUse,
-    work: (connection: Connection) => PromiseLike<Result>,
-  ): Promise<Result> {
+  async #run<Row>(connection: Connection, statement: Statement): Promise<Row[]> {
+    if (!this.#preparesStatements) return rowsOf(connection, statement);
     try {
-      return await this.#connections.use(work);
+      return await rowsOf(connection, statement, this.#nameOf(statement.sql));
+    } catch (error) {
+      if (!NAME_STATES.has(sqlState(error) ?? '')) throw error;
+      this.#preparesStatements = false;
+      return rowsOf(connection, statement);
+    }
+  }
+
+  // By its text: what another client of a pooler has left under a name is the same statement.
+  #nameOf(text: string): string {
+    const known = this.#names.get(text);
+    if (known !== undefined) return known;
+    const name = `sluice_${bytesToHex(md5(utf8ToBytes(text)))}`;
+    this.#names.set(text, name);
+    return name;
+  }
+
+  async #use<Result>(doing: StoreUse, work: (run: Run) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.#connections.use((connection) =>
+        work((statement) => this.#run(connection, statement)),
+      );
     } catch (error) {
       if (isMissing(error))
         throw new SluiceError(
@@ -135,6 +166,13 @@ export class PostgresMessageEngine implements MessageEngine {
   }
 }
 
+/** Runs one statement, and returns its rows. */
+type Run = <Row>(statement: Statement) => Promise<Row[]>;
+
+// 26000: a pooler switched to a server connection that does not know the name. 42P05: to one that knows it already.
+// Either way the statement has not run.
+const NAME_STATES = new Set(['26000', '42P05']);
+
 /**
  * Runs commands on a connection: in the transaction that is open there, or else in one of their own. In the caller's
  * transaction the namespace is locked for all others until that ends; it has to be at READ COMMITTED.
@@ -143,8 +181,16 @@ export class PostgresMessageEngine implements MessageEngine {
  * @returns a verdict for each command, in their order. A refused command leaves the transaction usable
  * @throws the driver's error where the database fails
  */
-export async function appendOn(
+export function appendOn(
   connection: Connection,
+  schema: string,
+  commands: readonly AppendCommand[],
+): Promise<readonly AppendVerdict[]> {
+  return append((statement) => rowsOf(connection, statement), schema, commands);
+}
+
+async function append(
+  run: Run,
   schema: string,
   commands: readonly AppendCommand[],
 ): Promise<readonly AppendVerdict[]> {
@@ -152,7 +198,7 @@ export async function appendOn(
   const only = onlyAppendOf(commands);
   const group = only === undefined ? groupOf(commands) : { appends: [only], messages: only.messages };
   const statement = only === undefined ? appendCall(schema, commands, group) : appendOneCall(schema, only);
-  const [row] = await rowsOf<{ answer: string }>(connection, statement);
+  const [row] = await run<{ answer: string }>(statement);
   if (row === undefined) throw new SluiceError('internal', 'An append was not answered');
   return verdictsOf(commands, group, row.answer);
 }
@@ -166,7 +212,7 @@ function onlyAppendOf(commands: readonly AppendCommand[]): StreamAppend | undefi
 function appendOneCall(schema: string, append: StreamAppend): Statement {
   const { stream, category, cardinalHash, expectedVersion, messages } = append;
   const { id, type, data, metadata, correlation } = messages[0] as MessageRow;
-  return scalarCall(schema, 'append_one', [
+  return procedureCall(schema, 'append_one', [
     stream,
     category,
     cardinalHash?.toString() ?? null,
@@ -200,7 +246,7 @@ function appendCall(
   const messageAppends = appends.flatMap(({ messages: { length } }, index) =>
     new Array<number>(length).fill(index + 1),
   );
-  return scalarCall(schema, 'append', [
+  return procedureCall(schema, 'append', [
     ...streams.parameters(),
     arrayText(commands.map(({ appends: { length } }) => length)),
     arrayText(appendStreams),
@@ -249,23 +295,13 @@ function verdictsOf(
   });
 }
 
-/**
- * Imports rows on a connection: in the transaction that is open there, or else in one of their own.
- *
- * @throws the driver's error where the database fails
- */
-export async function importOn(
-  connection: Connection,
-  schema: string,
-  rows: readonly ImportRow[],
-): Promise<ImportVerdict> {
+async function importRows(run: Run, schema: string, rows: readonly ImportRow[]): Promise<ImportVerdict> {
   if (rows.length === 0) return { kind: 'imported' };
   const taken = takenWithin(rows);
   if (taken !== undefined) return taken;
   const streams = new StreamColumns();
   const streamOf = rows.map((row) => streams.numberOf(row));
-  const [found] = await rowsOf<{ number: number; what: 'position' | 'global_position' | 'id' }>(
-    connection,
+  const [found] = await run<{ number: number; what: 'position' | 'global_position' | 'id' }>(
     call(schema, 'import', [
       ...streams.parameters(),
       arrayText(streamOf),
@@ -388,6 +424,11 @@ function call(schema: string, name: string, params: Parameter[]): Statement {
   };
 }
 
+/** A call of a procedure, whose last parameter is its `answer`. */
+function procedureCall(schema: string, name: string, params: Parameter[]): Statement {
+  return { sql: `call ${callText(schema, name, params).slice(0, -1)}, null)`, params };
+}
+
 /** A call of a function that answers with one value, `answer`: cheaper to plan than one that answers with rows. */
 function scalarCall(schema: string, name: string, params: Parameter[]): Statement {
   return { sql: `select ${callText(schema, name, params)} as answer, clock_timestamp()`, params };
@@ -398,11 +439,11 @@ function callText(schema: string, name: string, params: readonly Parameter[]): s
 }
 
 /**
- * Runs a statement without a name, as every pooler takes it. Its text is made already, so that it goes past the part of
- * Drizzle that joins texts (measured: 11 µs of a write's 300).
+ * Runs a statement; without a name, as every pooler takes it. Its text is made already, so that it goes past the part
+ * of Drizzle that joins texts (measured: 11 µs of a write's 400).
  */
-async function rowsOf<Row>({ db }: Connection, statement: Statement): Promise<Row[]> {
-  const result = await db._.session.prepareQuery(statement, undefined, undefined, false).execute();
+async function rowsOf<Row>({ db }: Connection, statement: Statement, name?: string): Promise<Row[]> {
+  const result = await db._.session.prepareQuery(statement, undefined, name, false).execute();
   return (result as unknown as { rows: Row[] }).rows;
 }
 

@@ -143,18 +143,22 @@ function lockStatements(schema: string): string {
  *   to quote every quotation mark of it into an array; an empty line of metadata is none. `p_repeats`, where any id
  *   stands in the group twice, names for each message the last message before it that has its id.
  *
+ * A procedure, because a CALL is not planned (measured: 30 of the 450 µs of a single write), and because no proxy takes it for a
+ * read that it may answer from its cache.
+ *
  * Everything is numbered from 1 in its order. Answers with the last global position before the group; for each command
  * 0 (written), n (its append n met another version) or -n (the id of its message n is taken); and for each append the
  * version of its stream behind it, or the one that it met.
  */
-function appendFunction(schema: string): string {
+function appendProcedure(schema: string): string {
   const own = quoteName(schema);
-  return `create function ${own}.append(
+  return `create procedure ${own}.append(
   p_streams text[], p_categories text[], p_hashes bigint[],
   p_commands int[],
   p_append_streams int[], p_expected bigint[], p_counts int[],
-  p_appends int[], p_ids uuid[], p_types text[], p_data text, p_metadata text, p_correlations text[], p_repeats int[]
-) returns text language plpgsql volatile
+  p_appends int[], p_ids uuid[], p_types text[], p_data text, p_metadata text, p_correlations text[], p_repeats int[],
+  inout answer text
+) language plpgsql
 ${APPEND_SETTINGS}
 as $append$
 declare
@@ -247,7 +251,7 @@ begin${lockStatements(schema)}
     ) with ordinality r (append, id, type, data, metadata, correlation, number)
     where v_is_all_written or v_written[r.append];
   end if;
-  return concat_ws(';', v_head, array_to_string(v_verdicts, ','), array_to_string(v_ends, ','));
+  answer := concat_ws(';', v_head, array_to_string(v_verdicts, ','), array_to_string(v_ends, ','));
 end
 $append$`;
 }
@@ -256,12 +260,13 @@ $append$`;
  * Writes one message, which is what most commands are. Answers as `append` does, and takes less of the server (measured
  * without the flush of the WAL: 160 µs against 220 µs, where a bare INSERT takes 100 µs).
  */
-function appendOneFunction(schema: string): string {
+function appendOneProcedure(schema: string): string {
   const own = quoteName(schema);
-  return `create function ${own}.append_one(
+  return `create procedure ${own}.append_one(
   p_stream text, p_category text, p_hash bigint, p_expected bigint,
-  p_id uuid, p_type text, p_data jsonb, p_metadata jsonb, p_correlation text
-) returns text language plpgsql volatile
+  p_id uuid, p_type text, p_data jsonb, p_metadata jsonb, p_correlation text,
+  inout answer text
+) language plpgsql
 ${APPEND_SETTINGS}
 as $append$
 declare
@@ -275,16 +280,18 @@ begin${lockStatements(schema)}
     (select true from ${own}.messages m where m.id = p_id limit 1)
     into v_head, v_version, v_is_taken;
   if p_expected <> v_version then
-    return concat_ws(';', v_head, 1, v_version);
+    answer := concat_ws(';', v_head, 1, v_version);
+    return;
   end if;
   if v_is_taken then
-    return concat_ws(';', v_head, -1, v_version);
+    answer := concat_ws(';', v_head, -1, v_version);
+    return;
   end if;
   insert into ${own}.messages
     (global_position, "position", "time", cardinal_hash, id, stream_name, category, type, data, metadata, correlation)
   values
     (v_head + 1, v_version + 1, clock_timestamp(), p_hash, p_id, p_stream, p_category, p_type, p_data, p_metadata, p_correlation);
-  return concat_ws(';', v_head, 0, v_version + 1);
+  answer := concat_ws(';', v_head, 0, v_version + 1);
 end
 $append$`;
 }
@@ -446,8 +453,8 @@ export function createSchemaStatements(schema: string): string[] {
   return [
     `create schema ${quoteName(schema)}`,
     ...tableStatements(schema),
-    appendFunction(schema),
-    appendOneFunction(schema),
+    appendProcedure(schema),
+    appendOneProcedure(schema),
     importFunction(schema),
     ...readFunctions(schema),
     clearFunction(schema),

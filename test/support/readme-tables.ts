@@ -1,6 +1,7 @@
 /** The README's tables, made from the same data that the code runs on. `test/docs.test.ts` holds the README to them. */
 
 import { INGEST_PARAMETERS } from '../../src/bench/ingest-suite.ts';
+import { STORE_PARAMETERS } from '../../src/bench/store-suite.ts';
 import { allowedText, type OptionSpec, type OptionTable } from '../../src/option-table.ts';
 import { SINK_OPTIONS } from '../../src/sink-options.ts';
 import { WRITER_MODES } from '../../src/writers/mode.ts';
@@ -24,6 +25,10 @@ export function optionsTable(): string {
 
 export function benchTable(): string {
   return optionTableText('flag', INGEST_PARAMETERS, '--');
+}
+
+export function storeBenchTable(): string {
+  return optionTableText('flag', STORE_PARAMETERS, '--');
 }
 
 function optionTableText(title: string, options: OptionTable, prefix: string): string {

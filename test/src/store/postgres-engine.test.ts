@@ -288,6 +288,57 @@ describe('transaction pooling', () => {
   });
 });
 
+describe('names of statements', () => {
+  const named = (connection: Connection) =>
+    rowsOf<{ name: string }>(connection, 'select name from pg_prepared_statements');
+
+  test('on a connection of its own, each statement is parsed once', async () => {
+    const connection = await postgres.database.open();
+    const connections: ConnectionLender = { use: async (work) => work(connection) };
+    const options = { connections, preparesStatements: true };
+    const first = new PostgresMessageEngine({ ...options, schema: await postgres.namespace() });
+    const second = new PostgresMessageEngine({ ...options, schema: await postgres.namespace() });
+    for (let n = 0; n < 8; n += 1) {
+      expect(await first.append([command('account-1', [row()], BigInt(n - 1))])).toEqual([
+        { kind: 'written', ends: [{ position: BigInt(n), globalPosition: BigInt(n + 1) }] },
+      ]);
+      expect(await first.append([command('account-1', [row()], 100n)])).toMatchObject([{ kind: 'conflict' }]);
+    }
+    // The same names in two namespaces would write to the wrong one.
+    await second.append([command('account-1')]);
+    expect(await second.version('account-1')).toBe(0n);
+    expect(await first.version('account-1')).toBe(7n);
+    expect(await named(connection)).toHaveLength(4);
+  });
+
+  test('a pooler that loses them is noticed: nothing fails, nothing is written twice, and it goes on without', async () => {
+    const connections = await Promise.all(Array.from({ length: 2 }, () => postgres.database.open()));
+    let uses = 0;
+    const pooler: ConnectionLender = {
+      async use(work) {
+        const connection = connections[uses % 2] as Connection;
+        uses += 1;
+        const result = await work(connection);
+        await connection.db.execute('deallocate all');
+        return result;
+      },
+    };
+    const engine = new PostgresMessageEngine({
+      connections: pooler,
+      schema: await postgres.namespace(),
+      preparesStatements: true,
+    });
+    for (let n = 0; n < 6; n += 1) {
+      expect(await engine.append([command('account-1')])).toEqual([
+        { kind: 'written', ends: [{ position: BigInt(n), globalPosition: BigInt(n + 1) }] },
+      ]);
+    }
+    expect(await engine.info()).toEqual({ messages: 6n, head: 6n });
+    const [left] = await Promise.all(connections.map(named));
+    expect(left).toEqual([]);
+  });
+});
+
 describe("Neon's driver", () => {
   const neon = testDatabase('neon');
 

@@ -301,7 +301,7 @@ describe('a connection that ends', () => {
         return own?.pid;
       });
     const pid = await pidOf();
-    await rowsOf(postgres.connection, `alter function "${schema}".append_one set lock_timeout = '20ms'`);
+    await rowsOf(postgres.connection, `alter procedure "${schema}".append_one set lock_timeout = '20ms'`);
     const slow = await postgres.database.open();
     await begin(slow);
     await appendOn(slow, schema, [command('account-1')]);
