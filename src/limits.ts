@@ -137,6 +137,9 @@ export const MAX_WRITE_BYTES = 16 * 1024 * 1024;
 /** Messages that a read of the store returns unless it says otherwise (Message DB). */
 export const DEFAULT_READ_MESSAGES = 1_000;
 
+/** Text that a page of an iteration over the store is meant to hold: a Worker has 128 MB for all that it does. */
+export const MAX_PAGE_BYTES = 8 * 1024 * 1024;
+
 /** Names that a listing of the store returns unless it says otherwise, and at most. */
 export const DEFAULT_LIST_NAMES = 100;
 export const MAX_LIST_NAMES = 1_000;

@@ -4,7 +4,7 @@
  */
 
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { SluiceError } from '../errors.ts';
+import { isSluiceError, SluiceError } from '../errors.ts';
 import {
   DEFAULT_LIST_NAMES,
   DEFAULT_MAX_STORED_MESSAGE_BYTES,
@@ -14,6 +14,7 @@ import {
   MAX_IMPORTED_POSITION,
   MAX_LIST_NAMES,
   MAX_NESTING_DEPTH,
+  MAX_PAGE_BYTES,
   MAX_WAITING_BYTES,
   MAX_WAITING_MESSAGES,
   MAX_WRITE_BYTES,
@@ -53,6 +54,7 @@ import {
   checkStreamWithId,
   nameFault,
 } from './names.ts';
+import { PageSize } from './page-size.ts';
 import { type JsonEvent, type StreamEvent, TypedStream } from './typed-stream.ts';
 import { isUuid, type RandomBytes, uuidV7 } from './uuid.ts';
 
@@ -75,6 +77,8 @@ export interface MessageStoreOptions {
   maxWaitingMessages?: number;
   /** Text that may wait while a group is written, counted like that of one write. Default: 64 MiB. */
   maxWaitingBytes?: number;
+  /** Text that a page of an iteration is meant to hold, counted like that of one write. Default: 8 MiB. */
+  maxPageBytes?: number;
 }
 
 /** Messages of one stream, as a part of a batch. */
@@ -124,10 +128,13 @@ export interface StoreInfo {
   head: bigint;
 }
 
-/** What a page of an iteration may hold. Default: 1,000 messages. */
+/** What a page of an iteration may hold. Default: 1,000 messages; fewer where they are large. */
 interface PageOptions {
   batchSize?: number;
 }
+
+/** Largest position of Message DB, and of a Postgres column: a larger one would fail the whole group in the database. */
+const MAX_INT64 = 9_223_372_036_854_775_807n;
 
 /** As SQL knows no “all”, a limit that no store reaches. */
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
@@ -138,7 +145,10 @@ export class MessageStore {
   readonly #maxMessageBytes: number;
   readonly #maxWriteMessages: number;
   readonly #maxWriteBytes: number;
+  readonly #maxPageBytes: number;
   readonly #appends: Grouping<AppendCommand, AppendVerdict>;
+  /** Imports and deletions under way, which do not go through the groups. */
+  readonly #others = new Set<Promise<unknown>>();
   #isClosed = false;
 
   constructor(engine: MessageEngine, options: MessageStoreOptions = {}) {
@@ -150,6 +160,7 @@ export class MessageStore {
     this.#maxMessageBytes = atLeastOne(options, 'maxMessageBytes', DEFAULT_MAX_STORED_MESSAGE_BYTES);
     this.#maxWriteMessages = atLeastOne(options, 'maxWriteMessages', MAX_WRITE_MESSAGES);
     this.#maxWriteBytes = atLeastOne(options, 'maxWriteBytes', MAX_WRITE_BYTES);
+    this.#maxPageBytes = atLeastOne(options, 'maxPageBytes', MAX_PAGE_BYTES);
     this.#appends = new Grouping((commands) => engine.append(commands), {
       maxGroupRows: atLeastOne(options, 'maxGroupMessages', MAX_APPEND_GROUP_MESSAGES),
       maxGroupBytes: atLeastOne(options, 'maxGroupBytes', MAX_APPEND_GROUP_BYTES),
@@ -171,6 +182,7 @@ export class MessageStore {
     options: { expectedVersion?: ExpectedVersion } = {},
   ): Promise<Written> {
     this.#checkOpen();
+    checkObject('options', options);
     const sum = { rows: 0, bytes: 0 };
     const append = this.#append(stream, messages, options.expectedVersion, sum);
     const verdict = await this.#appends.submit({ appends: [append] }, sum.rows, sum.bytes);
@@ -187,9 +199,10 @@ export class MessageStore {
     this.#checkOpen();
     if (!Array.isArray(writes)) throw invalidOptions('A batch must be an array of writes', 'writes');
     const sum = { rows: 0, bytes: 0 };
-    const appends = writes.map(({ stream, messages, expectedVersion }) =>
-      this.#append(stream, messages, expectedVersion, sum),
-    );
+    const appends = writes.map((write: StreamWrite) => {
+      checkObject('writes', write);
+      return this.#append(write.stream, write.messages, write.expectedVersion, sum);
+    });
     if (appends.length === 0) return [];
     return endsOf(await this.#appends.submit({ appends }, sum.rows, sum.bytes)).map((end) => ({ ...end }));
   }
@@ -230,10 +243,15 @@ export class MessageStore {
     options: StreamStart & PageOptions = {},
   ): AsyncGenerator<Message, void, undefined> {
     const read = pageRead(streamRead(stream, options));
+    // For the pages behind the first, which go on by position: imports may have given a stream two different orders.
+    const from = read.globalPosition ?? 0n;
+    const size = new PageSize(read.limit, this.#maxPageBytes);
     for (;;) {
       this.#checkOpen();
+      read.limit = size.messages;
       const records = await this.#engine.readStream(read);
-      for (const record of records) yield toMessage(record);
+      size.learn(records);
+      for (const record of records) if (record.globalPosition >= from) yield toMessage(record);
       const last = records.at(-1);
       if (last === undefined || records.length < read.limit) return;
       read.position = last.position + 1n;
@@ -247,9 +265,12 @@ export class MessageStore {
     options: CategoryFilter & PageOptions = {},
   ): AsyncGenerator<Message, void, undefined> {
     const read = pageRead(categoryRead(category, options));
+    const size = new PageSize(read.limit, this.#maxPageBytes);
     for (;;) {
       this.#checkOpen();
+      read.limit = size.messages;
       const records = await this.#engine.readCategory(read);
+      size.learn(records);
       for (const record of records) yield toMessage(record);
       const last = records.at(-1);
       if (last === undefined || records.length < read.limit) return;
@@ -268,9 +289,11 @@ export class MessageStore {
   }
 
   /** As `last`, with data and metadata as the JSON text that the engine holds. */
-  async lastRecord(stream: string, { type }: { type?: string } = {}): Promise<MessageRecord | undefined> {
+  async lastRecord(stream: string, options: { type?: string } = {}): Promise<MessageRecord | undefined> {
     this.#checkOpen();
     checkStreamName(stream);
+    checkObject('options', options);
+    const { type } = options;
     if (type !== undefined && nameFault(type) !== undefined)
       throw invalidOptions(`The type to look for ${nameFault(type)}`, 'type');
     return this.#engine.last(stream, type ?? null);
@@ -312,15 +335,23 @@ export class MessageStore {
    * highest places.
    *
    * @throws SluiceError `position_exists` where a place or an id is taken (details: `what`, `stream`, `position`), `invalid_stream_name`,
-   * `invalid_message`, `message_too_large`, `store_closed`
+   * `invalid_message`, `message_too_large` (details: `index` of the message), `store_closed`
    */
   async import(messages: readonly ImportedMessage[]): Promise<void> {
     this.#checkOpen();
     if (!Array.isArray(messages)) throw invalidOptions('An import must be an array of messages', 'messages');
     const sum = { rows: 0, bytes: 0 };
-    const rows = messages.map((message: ImportedMessage) => this.#importRow(message, sum));
+    const rows = messages.map((message: ImportedMessage, index) => {
+      try {
+        return this.#importRow(message, sum);
+      } catch (error) {
+        if (!isSluiceError(error)) throw error;
+        const { code, details } = error;
+        throw new SluiceError(code, error.message, { cause: error, details: { ...details, index } });
+      }
+    });
     if (rows.length === 0) return;
-    const verdict = await this.#engine.import(rows);
+    const verdict = await this.#tracked(this.#engine.import(rows));
     if (verdict.kind === 'imported') return;
     const { what, stream, position } = verdict;
     throw new SluiceError(
@@ -339,7 +370,7 @@ export class MessageStore {
   /** Deletes all messages and returns how many; positions begin anew. @throws SluiceError `store_closed` */
   async clear(): Promise<bigint> {
     this.#checkOpen();
-    return this.#engine.clear();
+    return this.#tracked(this.#engine.clear());
   }
 
   /**
@@ -355,10 +386,23 @@ export class MessageStore {
     return new TypedStream<Input, Output>(this, name, schema);
   }
 
-  /** Refuses further calls with `store_closed`, and resolves once the writes that were accepted have their verdicts. */
+  /**
+   * Refuses further calls with `store_closed`, and resolves once the writes, imports and deletions that were accepted have their
+   * verdicts.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#appends.idle();
+    await Promise.allSettled(this.#others);
+  }
+
+  async #tracked<Result>(call: Promise<Result>): Promise<Result> {
+    this.#others.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#others.delete(call);
+    }
   }
 
   #checkOpen(): void {
@@ -419,7 +463,7 @@ export class MessageStore {
       type,
       data,
       metadata: metadataText,
-      correlation: metadataText === null ? null : correlationOf(metadata),
+      correlation: metadataText === null ? null : storedCorrelation(metadataText),
     };
   }
 
@@ -498,9 +542,9 @@ function versionText(version: bigint): string {
 function versionOf(expected: ExpectedVersion | undefined): bigint | null {
   if (expected === undefined) return null;
   if (expected === 'no-stream') return -1n;
-  if (typeof expected === 'bigint' && expected >= 0n) return expected;
+  if (isPosition(expected)) return expected;
   throw invalidOptions(
-    `The expected version must be 'no-stream' or a bigint from 0: ${String(expected)} (${typeof expected})`,
+    `The expected version must be 'no-stream' or a bigint from 0 to 2^63 - 1: ${String(expected).slice(0, 100)} (${typeof expected})`,
     'expectedVersion',
   );
 }
@@ -542,11 +586,19 @@ function jsonFault(verdict: number): string {
   }
 }
 
-/** The text was found to be at most 512 levels deep, so that this ends. */
+/** Asks JSON.stringify, which sees what `toJSON` makes of an object, and not what is inside of that. */
 function hasUnwritableNumber(value: unknown): boolean {
-  if (typeof value === 'number') return !Number.isFinite(value);
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.values(value).some(hasUnwritableNumber);
+  let isFound = false;
+  JSON.stringify(value, (_key, part: unknown) => {
+    isFound ||= typeof part === 'number' && !Number.isFinite(part);
+    return part;
+  });
+  return isFound;
+}
+
+// Of the text: `toJSON` can make other metadata of an object than it has. JSON.stringify writes letters without escapes.
+function storedCorrelation(metadata: string): string | null {
+  return metadata.includes('"correlationStreamName"') ? correlationOf(JSON.parse(metadata)) : null;
 }
 
 /** Category of `metadata.correlationStreamName`; null where that is no usable text. */
@@ -559,8 +611,10 @@ export function correlationOf(metadata: JsonValue | undefined): string | null {
   return nameFault(found) === undefined ? found : null;
 }
 
-function streamRead(stream: string, { position, globalPosition, batchSize }: StreamReadOptions): ReadStream {
+function streamRead(stream: string, options: StreamReadOptions): ReadStream {
   checkStreamWithId(stream);
+  checkObject('options', options);
+  const { position, globalPosition, batchSize } = options;
   if (position !== undefined && globalPosition !== undefined)
     throw invalidOptions('Give position or globalPosition, not both', 'globalPosition');
   if (globalPosition !== undefined) checkPosition('globalPosition', globalPosition);
@@ -573,11 +627,11 @@ function streamRead(stream: string, { position, globalPosition, batchSize }: Str
   };
 }
 
-function categoryRead(
-  name: string,
-  { globalPosition = 1n, batchSize, correlation, consumer }: CategoryReadOptions,
-): ReadCategory {
+function categoryRead(name: string, options: CategoryReadOptions): ReadCategory {
   if (name !== '') checkCategory(name);
+  checkObject('options', options);
+  const { globalPosition = 1n, batchSize, correlation, consumer } = options;
+  if (consumer !== undefined) checkObject('consumer', consumer);
   checkPosition('globalPosition', globalPosition);
   if (correlation !== undefined) checkCorrelation(correlation);
   return {
@@ -599,9 +653,21 @@ function checkCorrelation(correlation: unknown): void {
     );
 }
 
+function checkObject(option: string, value: unknown): void {
+  if (typeof value === 'object' && value !== null) return;
+  throw invalidOptions(`${option}: ${value === null ? 'null' : typeof value} is no object`, option);
+}
+
 function checkPosition(option: string, position: unknown): void {
-  if (typeof position === 'bigint' && position >= 0n) return;
-  throw invalidOptions(`${option} must be a bigint from 0: ${String(position)} (${typeof position})`, option);
+  if (isPosition(position)) return;
+  throw invalidOptions(
+    `${option} must be a bigint from 0 to 2^63 - 1: ${String(position).slice(0, 100)} (${typeof position})`,
+    option,
+  );
+}
+
+function isPosition(value: unknown): value is bigint {
+  return typeof value === 'bigint' && value >= 0n && value <= MAX_INT64;
 }
 
 function limitOf(batchSize: number | 'unlimited' | undefined): number {
@@ -621,11 +687,9 @@ function pageRead<Read extends { limit: number }>(read: Read): Read {
   return read;
 }
 
-function nameList({ prefix = '', after = '', limit = DEFAULT_LIST_NAMES }: ListOptions): {
-  prefix: string;
-  after: string;
-  limit: number;
-} {
+function nameList(options: ListOptions): { prefix: string; after: string; limit: number } {
+  checkObject('options', options);
+  const { prefix = '', after = '', limit = DEFAULT_LIST_NAMES } = options;
   for (const [option, text] of [
     ['prefix', prefix],
     ['after', after],

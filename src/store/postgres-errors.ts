@@ -28,11 +28,15 @@ export function isMissing(error: unknown): boolean {
  * Sluice stay what they are.
  */
 export function storeError(error: unknown, doing: StoreUse): SluiceError {
-  if (isSluiceError(error)) return error;
+  const outcome = doing === 'read' ? '' : '; whether anything was written is not known';
+  if (isSluiceError(error)) {
+    if (error.code !== 'time_limit') return error;
+    const message = `Postgres did not answer in time during ${NOUNS[doing]}${outcome}`;
+    return new SluiceError('time_limit', message, { cause: error, details: error.details });
+  }
   const state = sqlState(error);
   const options = { cause: error, details: { sqlState: state } };
   if (state === undefined || state.startsWith('08') || state.startsWith('57P0')) {
-    const outcome = doing === 'read' ? '' : '; whether anything was written is not known';
     return new SluiceError(
       'database_unreachable',
       `The connection to Postgres was lost during ${NOUNS[doing]}${outcome}: ${errorText(error)}`,

@@ -8,7 +8,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { type Connection, type Database, sqlState } from '../database/connection.ts';
 import type { ConnectionLender } from '../database/connection-pool.ts';
-import { SluiceError } from '../errors.ts';
+import { isSluiceError, SluiceError } from '../errors.ts';
 import { quoteName } from '../sink.ts';
 import {
   checkNamespace,
@@ -29,6 +29,12 @@ const REGISTRY = `${quoteName(REGISTRY_SCHEMA)}.namespaces`;
 
 /** Namespaces of one listing. */
 const MAX_LIST_LIMIT = 1_000;
+
+/** How long a deletion waits for appends that are under way. */
+const DROP_LOCK_TIME_LIMIT_MS = 5_000;
+
+/** What is counted under the lock has to be seen, whatever the database's default is. */
+const READ_COMMITTED = { isolationLevel: 'read committed' } as const;
 
 type Runner = Pick<Database, 'execute'>;
 
@@ -54,7 +60,7 @@ export async function createNamespaceSchema(connection: Connection, namespace: s
 export async function dropNamespaceSchema(connection: Connection, namespace: string): Promise<bigint> {
   const schema = schemaOfNamespace(namespace);
   return asUnknownNamespace(namespace, () =>
-    connection.db.transaction((transaction) => dropSchema(transaction, schema)),
+    connection.db.transaction((transaction) => dropSchema(transaction, schema), READ_COMMITTED),
   );
 }
 
@@ -111,7 +117,7 @@ export class PostgresNamespaces implements Namespaces {
           if (row === undefined) throw unknownNamespace(namespace);
           const messagesDeleted = await dropSchema(transaction, schema);
           return { namespace, deletedAtUs: Number(row.deleted_at_us), messagesDeleted };
-        }),
+        }, READ_COMMITTED),
       ),
     );
   }
@@ -130,7 +136,7 @@ export class PostgresNamespaces implements Namespaces {
     return this.#use(async (connection) => {
       const rows = await rowsOf<RegistryRow>(
         connection.db,
-        sql`select name, description, ${CREATED_AT_US} from ${sql.raw(REGISTRY)} where name > ${after} order by name limit ${limit}`,
+        sql`select name, description, ${CREATED_AT_US} from ${sql.raw(REGISTRY)} where name > ${after} and clock_timestamp() is not null order by name limit ${limit}`,
       );
       const infos: NamespaceInfo[] = [];
       for (const row of rows) {
@@ -184,19 +190,29 @@ export class PostgresNamespaces implements Namespaces {
 
   async #use<Result>(work: (connection: Connection) => Promise<Result>): Promise<Result> {
     try {
-      return await this.#connections.use(async (connection) => {
+      const answer = await this.#connections.use(async (connection) => {
         if (!this.#isRegistryThere) {
           await createRegistry(connection);
           this.#isRegistryThere = true;
         }
-        return work(connection);
+        // Handed out as a value: an error would cost the connection, and whoever tries names would cost one each time.
+        return work(connection).catch((error: unknown) => {
+          if (isRefusal(error)) return error;
+          throw error;
+        });
       });
+      if (isRefusal(answer)) throw answer;
+      return answer;
     } catch (error) {
       // It may have been dropped since; then the next use makes it anew.
       this.#isRegistryThere = false;
       throw storeError(error, 'namespaces');
     }
   }
+}
+
+function isRefusal(value: unknown): value is SluiceError {
+  return isSluiceError(value) && (value.code === 'unknown_namespace' || value.code === 'namespace_exists');
 }
 
 interface RegistryRow {
@@ -224,7 +240,7 @@ const REGISTRY_STATEMENTS = [
 async function createRegistry({ db }: Connection): Promise<void> {
   const [known] = await rowsOf<{ there: boolean }>(
     db,
-    sql`select to_regclass(${REGISTRY}) is not null as there`,
+    sql`select to_regclass(${REGISTRY}) is not null as there, clock_timestamp()`,
   );
   if (known?.there === true) return;
   for (const statement of REGISTRY_STATEMENTS) {
@@ -245,6 +261,8 @@ async function createSchema(transaction: Runner, schema: string): Promise<void> 
 async function dropSchema(transaction: Runner, schema: string): Promise<bigint> {
   const own = quoteName(schema);
   // Appends that wait for the lock fail when it falls; with another order, one could have got in between.
+  // Behind one who waits for this lock, all appends wait; so it is not waited for longer than they would wait.
+  await transaction.execute(sql.raw(`set local lock_timeout = '${DROP_LOCK_TIME_LIMIT_MS}ms'`));
   await transaction.execute(sql.raw(`lock table ${own}.append_lock in access exclusive mode`));
   const [row] = await rowsOf<{ count: string }>(
     transaction,

@@ -66,7 +66,9 @@ const TABLES = [
   'create table if not exists message_gaps (only integer primary key check (only = 1), positions integer not null) strict',
 ];
 
-const SELECT_HEAD = 'select max(global_position) as head from messages';
+// One statement, because another process may import between two.
+const SELECT_INFO =
+  'select (select max(global_position) from messages) as head, (select positions from message_gaps) as gaps';
 const SELECT_VERSION = 'select max(position) as version from messages where stream = ?';
 const SELECT_PLACES =
   'select (select max(global_position) from messages) as head, (select max(position) from messages where stream = ?) as version';
@@ -270,10 +272,9 @@ export class SqliteMessageEngine implements MessageEngine {
   }
 
   #info(): { messages: number; head: number } {
-    const head = this.#sqlite.run<{ head: number | null }>(SELECT_HEAD)[0]?.head ?? 0;
-    const gaps =
-      this.#sqlite.run<{ positions: number }>('select positions from message_gaps')[0]?.positions ?? 0;
-    return { messages: head - gaps, head };
+    const [places] = this.#sqlite.rows<[head: number | null, gaps: number | null]>(SELECT_INFO);
+    const head = places?.[0] ?? 0;
+    return { messages: head - (places?.[1] ?? 0), head };
   }
 
   /** For a command of one row: that is written or not by itself, and there is nothing to undo. */

@@ -214,6 +214,18 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         expect(error.details).toMatchObject({ expectedVersion: '9223372036854775807', actualVersion: '0' });
       });
 
+      test('a version beyond 64 bits is refused, and costs nobody who writes beside it', async () => {
+        const store = await withMessages('test-1', 1);
+        const expectedVersion = LARGEST_BIGINT + 1n;
+        const [beside, refused] = await Promise.allSettled([
+          store.write('test-1', event()),
+          store.write('test-1', event(), { expectedVersion }),
+        ]);
+        expect(beside).toMatchObject({ status: 'fulfilled', value: { position: 1n } });
+        expect(refused).toMatchObject({ status: 'rejected', reason: { code: 'invalid_options' } });
+        expect(await store.version('test-1')).toBe(1n);
+      });
+
       test('an id that is there already, in whatever stream, is refused and nothing of the write is kept', async () => {
         const store = await empty();
         await store.write('test-1', { ...event(), id: idOf(1) });
@@ -414,7 +426,7 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
             code: 'invalid_options',
           });
         }
-        for (const position of [-1n, 1 as unknown as bigint]) {
+        for (const position of [-1n, 1 as unknown as bigint, LARGEST_BIGINT + 1n]) {
           expect(await failureOf(store.readStream('test-1', { position }))).toMatchObject({
             code: 'invalid_options',
           });
@@ -430,6 +442,43 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         ).toMatchObject({ code: 'invalid_options' });
         expect(await failureOf(store.last('test-1', { type: '' }))).toMatchObject({
           code: 'invalid_options',
+        });
+        expect(await store.readStream('test-1', { position: LARGEST_BIGINT }), 'the control').toEqual([]);
+        expect(await store.readStream('test-1', { globalPosition: LARGEST_BIGINT })).toEqual([]);
+        expect(await store.readCategory('test', { globalPosition: LARGEST_BIGINT })).toEqual([]);
+      });
+
+      test('what is null where an object belongs', async () => {
+        const store = await withMessages('test-1', 1);
+        const none = null as never;
+        const calls = [
+          () => store.write('test-1', event(), none),
+          () => store.writeBatch([{ stream: 'test-2', messages: event() }, none]),
+          () => store.readStream('test-1', none),
+          () => store.readCategory('test', none),
+          () => store.readCategory('test', { consumer: none }),
+          () => store.iterateStream('test-1', none).next(),
+          () => store.iterateCategory('test', none).next(),
+          () => store.last('test-1', none),
+          () => store.listStreams(none),
+          () => store.listCategories(none),
+        ];
+        for (const call of calls) expect(await failureOf(call())).toMatchObject({ code: 'invalid_options' });
+        expect(await store.info()).toMatchObject({ messages: 1n });
+      });
+
+      test('JSON is asked about what is written, not about the objects that it is made from', async () => {
+        const store = await empty();
+        const self: { toJSON: () => string; limit: number; self?: unknown } = {
+          toJSON: () => 'itself',
+          limit: Number.POSITIVE_INFINITY,
+        };
+        self.self = self;
+        await store.write('test-1', { type: 'A', data: { self, none: null } as never });
+        expect((await store.last('test-1'))?.data).toEqual({ self: 'itself', none: null });
+        const hidden = { toJSON: () => Number.NaN } as never;
+        expect(await failureOf(store.write('test-1', { type: 'A', data: [hidden] }))).toMatchObject({
+          code: 'invalid_message',
         });
       });
 
@@ -452,6 +501,36 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         release();
         await Promise.all([write, close]);
         expect(order).toEqual(['written', 'closed']);
+      });
+
+      test('close waits for an import and for a deletion', async () => {
+        const { engine } = await subject();
+        const released = Promise.withResolvers<void>();
+        const slow: MessageEngine = {
+          ...countingReads(engine).engine,
+          import: async (rows) => {
+            await released.promise;
+            return engine.import(rows);
+          },
+          clear: async () => {
+            await released.promise;
+            throw new Error('the database failed');
+          },
+        };
+        const order: string[] = [];
+        const closes = [
+          (store: MessageStore) => store.import([imported()]).then(() => order.push('imported')),
+          (store: MessageStore) => store.clear().catch(() => order.push('failed')),
+        ].map((begin) => {
+          const store = new MessageStore(slow);
+          const begun = begin(store);
+          return Promise.all([begun, store.close().then(() => order.push('closed'))]);
+        });
+        released.resolve();
+        await Promise.all(closes);
+        expect(order.indexOf('closed')).toBeGreaterThan(0);
+        expect(order.slice().sort()).toEqual(['closed', 'closed', 'failed', 'imported']);
+        expect(await engine.info()).toMatchObject({ messages: 1n });
       });
 
       test('options of the store itself', async () => {
@@ -668,6 +747,16 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         expect(await read('test', 'workflow_x')).toEqual(['test-4']);
         expect(await read('', 'workflow')).toEqual(['test-1', 'test-3', 'another-1']);
         expect(await read('test', 'none')).toEqual([]);
+      });
+
+      test('the correlation is that of the metadata as they are stored, whatever made them', async () => {
+        const store = await empty();
+        const own = { correlationStreamName: 'workflow-1' };
+        await store.write('task-1', { type: 'A', metadata: { toJSON: () => own } as never });
+        await store.write('task-2', { type: 'A', metadata: Object.create(own) as never });
+        const found = await store.readCategory('task', { correlation: 'workflow' });
+        expect(found.map(({ streamName, metadata }) => [streamName, metadata])).toEqual([['task-1', own]]);
+        expect((await store.last('task-2'))?.metadata).toEqual({});
       });
 
       test('Message DB correlated/error-stream-name', async () => {
@@ -1116,6 +1205,28 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         expect(counted.limits).toEqual([10, 10]);
       });
 
+      test('has fewer messages in a page where they are large, and more again behind them', async () => {
+        const { engine, store } = await subject();
+        const sizes = [...Array<number>(20).fill(1_000), ...Array<number>(500).fill(10)];
+        await store.write(
+          'test-1',
+          sizes.map((size) => event('A', 'x'.repeat(size))),
+        );
+        const counted = countingReads(engine);
+        const counting = new MessageStore(counted.engine, { maxPageBytes: 4_100 });
+        expect(positionsOf(await collect(counting.iterateStream('test-1')))).toEqual(upTo(520));
+        // Texts of 1,002 and of 12 characters: 4 and 341 in a page, no more than eight times as many as before.
+        expect(counted.limits).toEqual([16, 4, 4, 32, 256, 341]);
+        counted.limits.length = 0;
+        expect(positionsOf(await collect(counting.iterateCategory('test', { batchSize: 100 })))).toEqual(
+          upTo(520),
+        );
+        expect(counted.limits).toEqual([16, 4, 4, 32, 100, 100, 100, 100, 100]);
+        counted.limits.length = 0;
+        const tiny = new MessageStore(counted.engine, { maxPageBytes: 1 });
+        expect(await collect(tiny.iterateStream('test-1', { position: 518n }))).toHaveLength(2);
+      });
+
       test('has no “unlimited”: it would hold everything', async () => {
         const store = await withMessages('test-1', 1);
         const unlimited = { batchSize: 'unlimited' as unknown as number };
@@ -1338,6 +1449,19 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         });
         expect(await failureOf(store.import([imported(), bad]))).toMatchObject({ code });
         expect(await store.info()).toEqual({ messages: 0n, head: 0n });
+      });
+
+      test('an iteration from a global position gives what a read does, where the two orders differ', async () => {
+        const store = await empty();
+        await store.import([
+          imported({ position: 0n, globalPosition: 200n }),
+          imported({ id: idOf(2), position: 1n, globalPosition: 100n }),
+          imported({ id: idOf(3), position: 2n, globalPosition: 300n }),
+        ]);
+        const read = await store.readStream('account-1', { globalPosition: 150n });
+        expect(globalPositionsOf(read)).toEqual([200, 300]);
+        const pages = store.iterateStream('account-1', { globalPosition: 150n, batchSize: 1 });
+        expect(globalPositionsOf(await collect(pages))).toEqual([200, 300]);
       });
 
       test('a thousand at once, out of order, then read in order', async () => {

@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { NodeSqlite } from '../../../local/sqlite.ts';
+import type { SqliteValue } from '../../../src/database/sqlite.ts';
+import type { ImportRow } from '../../../src/store/engine.ts';
 import { MessageStore } from '../../../src/store/message-store.ts';
 import { SqliteMessageEngine } from '../../../src/store/sqlite-engine.ts';
-import { messageStoreContract } from '../../support/message-store-contract.ts';
+import { idOf, messageStoreContract } from '../../support/message-store-contract.ts';
 import { SQLITE_ENGINE_CASES } from '../../support/sqlite-engine-cases.ts';
 
 messageStoreContract('SQLite in memory', async () => {
@@ -63,4 +65,56 @@ describe('a file', () => {
     again.close();
     rmSync(folder, { recursive: true });
   });
+
+  test('its figures are of one moment, also where another connection imports meanwhile', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-store-'));
+    const path = join(folder, 'store.db');
+    const sqlite = new InterruptedSqlite(path);
+    const other = new NodeSqlite(path);
+    const engine = new SqliteMessageEngine(sqlite);
+    const importer = new SqliteMessageEngine(other);
+    let globalPosition = 1_000n;
+    sqlite.after = () => {
+      void importer.import([importedRow(globalPosition)]);
+      globalPosition += 1_000n;
+    };
+    expect(await engine.info()).toEqual({ messages: 0n, head: 0n });
+    expect(await engine.info()).toEqual({ messages: 1n, head: 1_000n });
+    sqlite.close();
+    other.close();
+    rmSync(folder, { recursive: true });
+  });
 });
+
+function importedRow(globalPosition: bigint): ImportRow {
+  return {
+    id: idOf(Number(globalPosition)),
+    stream: `a-${globalPosition}`,
+    category: 'a',
+    cardinalHash: null,
+    type: 'A',
+    data: '{}',
+    metadata: null,
+    correlation: null,
+    position: 0n,
+    globalPosition,
+    timeUs: 1,
+  };
+}
+
+/** Lets something else happen behind each of its statements. */
+class InterruptedSqlite extends NodeSqlite {
+  after = (): void => {};
+
+  override run<Row>(statement: string, ...bindings: SqliteValue[]): Row[] {
+    const rows = super.run<Row>(statement, ...bindings);
+    this.after();
+    return rows;
+  }
+
+  override rows<Row extends readonly SqliteValue[]>(statement: string, ...bindings: SqliteValue[]): Row[] {
+    const rows = super.rows<Row>(statement, ...bindings);
+    this.after();
+    return rows;
+  }
+}

@@ -109,6 +109,44 @@ describe('namespaces in Postgres', () => {
     },
   );
 
+  test('names that are not there, or there already, cost no connection', async () => {
+    let opened = 0;
+    const list = new PostgresNamespaces({
+      connections: new ConnectionPool({
+        open: () => {
+          opened += 1;
+          return openConnection(database.target);
+        },
+        timers: systemTimers,
+      }),
+    });
+    await list.create(fresh('counted'));
+    for (let n = 0; n < 3; n += 1) {
+      await expect(list.info(`no-${n}`)).rejects.toMatchObject({ code: 'unknown_namespace' });
+      await expect(list.tokenHash(`no-${n}`)).rejects.toMatchObject({ code: 'unknown_namespace' });
+      await expect(list.delete(`no-${n}`)).rejects.toMatchObject({ code: 'unknown_namespace' });
+      await expect(list.create(fresh('counted'))).rejects.toMatchObject({ code: 'namespace_exists' });
+    }
+    expect(opened).toBe(1);
+    await list.delete('counted');
+  });
+
+  test('a deletion does not wait for ever for an append that does not end', async () => {
+    const list = namespaces();
+    await list.create(fresh('held'));
+    const holder = await openConnection(database.target);
+    await rowsOf(holder, 'begin');
+    await appendOn(holder, schemaOfNamespace('held'), [command('held-1', [row()])]);
+    await expect(list.delete('held')).rejects.toMatchObject({
+      code: 'database_refused',
+      details: { sqlState: '55P03' },
+    });
+    await rowsOf(holder, 'rollback');
+    // The control: nothing holds it now.
+    expect(await list.delete('held')).toMatchObject({ namespace: 'held', messagesDeleted: 0n });
+    holder.close();
+  });
+
   test('names that differ in case, and the longest one, are namespaces of their own', async () => {
     const list = namespaces();
     const names = ['Case', 'a.b-c_1', 'case', 'public', 'x'.repeat(56)];

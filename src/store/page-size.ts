@@ -1,0 +1,40 @@
+/**
+ * How many messages the pages of a reader that wants all of them have, so that memory stays bounded where messages are
+ * large: few at first, then as many as would fit if they were as large as the largest of the page before. Messages that
+ * grow from one page to the next can still make one page larger.
+ */
+
+import type { MessageRecord } from './engine.ts';
+
+/** Worth 16 MiB where messages are as large as they may be by default. */
+const FIRST_PAGE_MESSAGES = 16;
+
+/** How many times as many messages as the page before a page may have. */
+const MAX_GROWTH = 8;
+
+export class PageSize {
+  readonly #maxMessages: number;
+  readonly #maxBytes: number;
+  /** Messages of the next page. */
+  messages: number;
+
+  /**
+   * @param maxMessages of a page, at least 1
+   * @param maxBytes that the data and metadata of a page should have, counted in UTF-16 code units
+   */
+  constructor(maxMessages: number, maxBytes: number) {
+    this.#maxMessages = maxMessages;
+    this.#maxBytes = maxBytes;
+    this.messages = Math.min(maxMessages, FIRST_PAGE_MESSAGES);
+  }
+
+  /** To be told of each page. */
+  learn(page: readonly MessageRecord[]): void {
+    let largest = 1;
+    for (const { data, metadata } of page) {
+      largest = Math.max(largest, data.length + (metadata?.length ?? 0));
+    }
+    const fitting = Math.min(Math.floor(this.#maxBytes / largest), this.messages * MAX_GROWTH);
+    this.messages = Math.max(1, Math.min(fitting, this.#maxMessages));
+  }
+}
