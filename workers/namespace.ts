@@ -13,6 +13,7 @@ import { assertKnownNames } from '../src/option-table.ts';
 import type { MessageEngine } from '../src/store/engine.ts';
 import { exportLines, importLines } from '../src/store/exchange.ts';
 import { MessageStore } from '../src/store/message-store.ts';
+import { checkCategory } from '../src/store/names.ts';
 import { hashToken, isSameHash, type StoreEngine } from '../src/store/namespaces.ts';
 import { PokeFeed, type Subscription } from '../src/store/poke-feed.ts';
 import { PostgresMessageEngine } from '../src/store/postgres-engine.ts';
@@ -41,6 +42,9 @@ const POLL_MS = 1_000;
  */
 const CONNECTIONS = 4;
 
+/** How long a subscriber that is one too many waits to hear that others are gone. */
+const GONE_READER_MS = 250;
+
 /** What may wait in memory while Postgres is slow: an object has 128 MB. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
@@ -67,6 +71,8 @@ interface OpenStore {
 export class Namespace extends DurableObject<Env> {
   #config: NamespaceConfig | undefined;
   #opened: OpenStore | undefined;
+  /** The registry is making this namespace for requests without a token. */
+  #ensuring: Promise<void> | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -82,7 +88,7 @@ export class Namespace extends DurableObject<Env> {
         case '/rpc':
           return await this.#rpc(request);
         case '/subscribe':
-          return this.#subscribe(searchParams, request.headers.get('last-event-id'));
+          return await this.#subscribe(searchParams, request.headers.get('last-event-id'));
         case '/import':
           return this.#import(request, searchParams);
         default:
@@ -101,8 +107,14 @@ export class Namespace extends DurableObject<Env> {
       return;
     }
     if (access !== 'open') throw unauthorized('missing');
-    // The registry calls back and configures this object.
-    if (this.#config === undefined) await registryOf(this.env).ensure(this.ctx.id.name ?? '');
+    if (this.#config !== undefined) return;
+    // The registry calls back and configures this object. Asked a second time meanwhile, it would say that it is made.
+    this.#ensuring ??= registryOf(this.env)
+      .ensure(this.ctx.id.name ?? '')
+      .finally(() => {
+        this.#ensuring = undefined;
+      });
+    await this.#ensuring;
   }
 
   /** RPC: true for the namespace's token. */
@@ -190,8 +202,13 @@ export class Namespace extends DurableObject<Env> {
     return jsonResponse(typeof body === 'string' ? body : streamOf(body), status);
   }
 
-  #subscribe(query: URLSearchParams, lastEventId: string | null): Response {
+  async #subscribe(query: URLSearchParams, lastEventId: string | null): Promise<Response> {
     const subscription = readSubscription(query, lastEventId);
+    if (this.#open().feed.isFull) {
+      // workerd tells of a reader that hung up only when something is sent to it. An EventSource that is refused gives up.
+      this.#open().feed.keepAlive();
+      await new Promise<void>((resolve) => systemTimers.after(GONE_READER_MS, resolve));
+    }
     const { feed } = this.#open();
     const body = pokeStream(subscription.of, (sink) => feed.subscribe(subscription, sink));
     return new Response(body, { headers: EVENT_STREAM_HEADERS });
@@ -211,11 +228,14 @@ export class Namespace extends DurableObject<Env> {
     const { store } = this.#open();
     const since = query.get('since');
     const until = query.get('until');
+    const categories = query
+      .getAll('category')
+      .flatMap((names) => names.split(','))
+      .filter((name) => name !== '');
+    // Before the answer begins, so that it is a status.
+    for (const name of categories) checkCategory(name);
     const lines = exportLines(store, {
-      categories: query
-        .getAll('category')
-        .flatMap((names) => names.split(','))
-        .filter((name) => name !== ''),
+      categories,
       sinceUs: since === null ? undefined : parseTimeUs(since),
       untilUs: until === null ? undefined : parseTimeUs(until),
     });
@@ -289,6 +309,8 @@ function lenderOf(connection: Connection): ConnectionLender {
 function readSubscription(query: URLSearchParams, lastEventId: string | null): Subscription {
   const given = Object.fromEntries(query);
   assertKnownNames(given, ['stream', 'category', 'all', 'position', 'consumer', 'size', 'token']);
+  for (const name of Object.keys(given))
+    if (query.getAll(name).length > 1) throw invalid(`${name} is given more than once`);
   const { stream, category, all, consumer, size } = given;
   const targets = [stream, category, all === 'true' ? 'all' : undefined].filter(
     (target) => target !== undefined,
@@ -312,7 +334,7 @@ function readSubscription(query: URLSearchParams, lastEventId: string | null): S
 
 function integer(name: string, text: string | undefined): bigint | undefined {
   if (text === undefined) return undefined;
-  if (/^\d{1,15}$/.test(text)) return BigInt(text);
+  if (/^\d{1,16}$/.test(text)) return BigInt(text);
   throw invalid(`${name} must be a whole number from 0`);
 }
 

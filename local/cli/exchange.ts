@@ -74,6 +74,12 @@ async function exportStore({ category, since, until, output, gzip, ...flags }: E
 
 async function importStore({ input, ...flags }: ImportFlags): Promise<void> {
   const url = addressOf('/import', flags);
+  // Who refuses a large body hangs up while it is sent, and the answer is lost: a token is tried out before.
+  await ask(addressOf('/rpc', flags), flags, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '["ns.streams",{"limit":1}]',
+  });
   const source = await openInput(input);
   const response = await ask(url, flags, {
     method: 'POST',
@@ -81,7 +87,7 @@ async function importStore({ input, ...flags }: ImportFlags): Promise<void> {
     body: Readable.toWeb(source) as unknown as ReadableStream<Uint8Array>,
     duplex: 'half',
   });
-  for await (const event of eventsOf(response)) {
+  for await (const event of eventsOf(response, source)) {
     if ('error' in event)
       throw new SluiceError('internal', printable(`Line ${event.line}: ${event.error}: ${event.message}`));
     if ('done' in event) {
@@ -113,14 +119,24 @@ async function openInput(input: string | undefined): Promise<Readable> {
   }
 }
 
-async function* eventsOf(response: Response): AsyncGenerator<ImportEvent> {
+async function* eventsOf(response: Response, source: Readable): AsyncGenerator<ImportEvent> {
   const decoder = new TextDecoder();
   let rest = '';
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+  for await (const chunk of chunksOf(response, source)) {
     const events = (rest + decoder.decode(chunk, { stream: true })).split('\n\n');
     rest = events.pop() ?? '';
     for (const event of events)
       if (event.startsWith('data: ')) yield JSON.parse(event.slice('data: '.length)) as ImportEvent;
+  }
+}
+
+async function* chunksOf(response: Response, source: Readable): AsyncGenerator<Uint8Array> {
+  try {
+    yield* response.body as unknown as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    const cause = source.errored ?? error;
+    const what = source.errored === null ? 'The import broke off' : 'Cannot read the input';
+    throw new SluiceError('internal', `${what}: ${errorText(cause)}; what was told of is stored`, { cause });
   }
 }
 

@@ -4,9 +4,11 @@
  */
 
 import { isSluiceError, SluiceError } from '../errors.ts';
+import { MAX_PAGE_BYTES } from '../limits.ts';
 import type { MessageRecord } from './engine.ts';
 import type { ImportedMessage, JsonObject, JsonValue } from './message.ts';
 import type { MessageStore } from './message-store.ts';
+import { PageSize } from './page-size.ts';
 import { failureText } from './rpc.ts';
 import { formatTimeUs, parseTimeUs } from './wire-time.ts';
 
@@ -19,7 +21,7 @@ export const IMPORT_BATCH_CHARACTERS = 4 * 1024 * 1024;
 /** Characters of one line. A message has up to 1 MiB, and JSON may write a character as six. */
 export const MAX_LINE_CHARACTERS = 8 * 1024 * 1024;
 
-/** Messages of an export that are read at a time. */
+/** Messages of an export that are read at a time; fewer where they are large. */
 const EXPORT_PAGE_MESSAGES = 500;
 
 export interface ExportFilter {
@@ -32,25 +34,29 @@ export interface ExportFilter {
 }
 
 /**
- * The messages of a namespace as lines, in pieces of a page each. Categories come one after the other, as system 1 has
- * it. Times are compared with each message: they need not rise with the positions.
+ * The messages of a namespace as lines, in pieces of a page each. What is written while it runs is not among them, so
+ * that it comes to an end, and its categories are of one moment. They come one after the other, as system 1 has it. Times
+ * are compared with each message: they need not rise with the positions.
  */
 export async function* exportLines(
   store: MessageStore,
   { categories, sinceUs = Number.NEGATIVE_INFINITY, untilUs = Number.POSITIVE_INFINITY }: ExportFilter,
 ): AsyncGenerator<string, void, undefined> {
+  const { head } = await store.info();
+  const size = new PageSize(EXPORT_PAGE_MESSAGES, MAX_PAGE_BYTES);
   for (const category of categories.length === 0 ? [''] : new Set(categories)) {
     for (let from = 1n; ; ) {
-      const page = await store.readCategoryRecords(category, {
-        globalPosition: from,
-        batchSize: EXPORT_PAGE_MESSAGES,
-      });
+      const batchSize = size.messages;
+      const page = await store.readCategoryRecords(category, { globalPosition: from, batchSize });
+      size.learn(page);
       const lines = page
-        .filter(({ timeUs }) => timeUs >= sinceUs && timeUs < untilUs)
+        .filter(
+          ({ timeUs, globalPosition }) => globalPosition <= head && timeUs >= sinceUs && timeUs < untilUs,
+        )
         .map((message) => `${exportLine(message)}\n`);
       if (lines.length > 0) yield lines.join('');
       const last = page.at(-1);
-      if (last === undefined || page.length < EXPORT_PAGE_MESSAGES) break;
+      if (last === undefined || page.length < batchSize || last.globalPosition >= head) break;
       from = last.globalPosition + 1n;
     }
   }
@@ -89,6 +95,8 @@ export async function* importLines(
   const startMs = now();
   let imported = 0;
   let batch: ImportedMessage[] = [];
+  /** The number of the line of each message. */
+  let numbers: number[] = [];
   let characters = 0;
   let number = 0;
   try {
@@ -96,16 +104,19 @@ export async function* importLines(
       number += 1;
       if (line.trim() === '') continue;
       batch.push(readLine(line));
+      numbers.push(number);
       characters += line.length;
       if (batch.length < IMPORT_BATCH_MESSAGES && characters < IMPORT_BATCH_CHARACTERS) continue;
       yield await storeBatch(batch);
       batch = [];
+      numbers = [];
       characters = 0;
     }
     if (batch.length > 0) await storeBatch(batch);
     yield { done: true, imported, elapsed: `${((now() - startMs) / 1_000).toFixed(1)}s` };
   } catch (error) {
-    yield { ...importError(error, onFailure), line: error instanceof LineError ? number + 1 : number };
+    const line = error instanceof LineError ? number + 1 : (numbers[indexOf(error, batch)] ?? number);
+    yield { ...importError(error, onFailure), line };
   }
 
   async function storeBatch(messages: ImportedMessage[]): Promise<ImportEvent> {
@@ -113,6 +124,14 @@ export async function* importLines(
     imported += messages.length;
     return { imported, gpos: Number(messages.at(-1)?.globalPosition ?? 0n) };
   }
+}
+
+/** Which message of a batch the store refused; -1 where it was none of them. */
+function indexOf(error: unknown, batch: readonly ImportedMessage[]): number {
+  if (!isSluiceError(error)) return -1;
+  const { index, stream, position } = error.details;
+  if (typeof index === 'number') return index;
+  return batch.findLastIndex((one) => one.streamName === stream && String(one.position) === position);
 }
 
 function importError(
@@ -124,12 +143,19 @@ function importError(
     if (code === 'position_exists' || code === 'duplicate_message_id')
       return { error: 'POSITION_EXISTS', message };
     if (code === 'invalid_json') return { error: 'INVALID_JSON', message };
-    if (code.startsWith('invalid_') || code === 'message_too_large')
-      return { error: 'INVALID_RECORD', message };
+    if (REFUSALS.has(code)) return { error: 'INVALID_RECORD', message };
   }
   onFailure(error);
   return { error: 'IMPORT_FAILED', message: failureText(error) };
 }
+
+/** What the text is to blame for. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'invalid_message',
+  'invalid_options',
+  'invalid_stream_name',
+  'message_too_large',
+]);
 
 /** Wrong about the text before it is a line: the line is the one that follows those that were counted. */
 class LineError extends SluiceError {}
@@ -163,7 +189,7 @@ async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<strin
 function readLine(line: string): ImportedMessage {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = UNEVEN_NUMBER.test(line) ? JSON.parse(line, asWritten) : JSON.parse(line);
   } catch (error) {
     throw new SluiceError('invalid_json', 'Malformed JSON', { cause: error });
   }
@@ -180,6 +206,19 @@ function readLine(line: string): ImportedMessage {
     metadata: meta ?? null,
     timeUs: parseTimeUs(time),
   };
+}
+
+/** A number that JavaScript may not hold as it is written: of many digits, or with an exponent. */
+const UNEVEN_NUMBER = /[\d.]{17}|[:,[\s]-?\d[\d.]*e/i;
+
+/** What `JSON.stringify` writes as it was read (ECMAScript proposal "JSON.parse source text access"). */
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): JsonValue };
+
+function asWritten(_name: string, value: unknown, context?: { source?: string }): unknown {
+  const source = context?.source;
+  return typeof value !== 'number' || source === undefined || source === String(value)
+    ? value
+    : rawJSON(source);
 }
 
 function textOf(value: JsonValue | undefined, name: string): string {

@@ -99,6 +99,16 @@ export class PokeFeed {
     return this.#subscribers.size;
   }
 
+  /** There are as many subscribers as there may be. */
+  get isFull(): boolean {
+    return this.#subscribers.size >= this.#options.maxSubscribers;
+  }
+
+  /** Sends all subscribers something that means nothing, by which the platform learns who of them is gone. */
+  keepAlive(): void {
+    for (const subscriber of [...this.#subscribers]) subscriber.keepAlive();
+  }
+
   /**
    * Adds a subscriber.
    *
@@ -107,7 +117,7 @@ export class PokeFeed {
   subscribe(subscription: Subscription, sink: PokeSink): Subscribed {
     checkSubscription(subscription);
     const { maxSubscribers, store, timers, onFailure } = this.#options;
-    if (this.#subscribers.size >= maxSubscribers) {
+    if (this.isFull) {
       throw new SluiceError(
         'too_many_subscribers',
         `There are ${maxSubscribers} subscribers, which is as many as a namespace may have`,
@@ -231,7 +241,7 @@ export class PokeFeed {
   #keepAliveSoon(): void {
     this.#cancelKeepAlive ??= this.#options.timers.after(this.#options.keepAliveMs, () => {
       this.#cancelKeepAlive = undefined;
-      for (const subscriber of [...this.#subscribers]) subscriber.keepAlive();
+      this.keepAlive();
       if (this.#subscribers.size > 0) this.#keepAliveSoon();
     });
   }

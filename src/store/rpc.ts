@@ -5,7 +5,7 @@
  */
 
 import { errorText, isSluiceError, SluiceError } from '../errors.ts';
-import { MAX_LIST_NAMES, MAX_NAMESPACES, MAX_RPC_BATCH } from '../limits.ts';
+import { MAX_LIST_NAMES, MAX_NAMESPACES, MAX_PAGE_BYTES, MAX_RPC_BATCH } from '../limits.ts';
 import type { MessageRecord } from './engine.ts';
 import type { JsonObject, JsonValue } from './message.ts';
 import type { MessageStore } from './message-store.ts';
@@ -19,6 +19,7 @@ import {
   STORE_ENGINES,
   type StoreEngine,
 } from './namespaces.ts';
+import { PageSize } from './page-size.ts';
 import { formatTimeUs } from './wire-time.ts';
 
 export interface RpcPorts {
@@ -49,7 +50,7 @@ export interface RpcAnswer {
  */
 export const RPC_VERSION = '1.3.0';
 
-/** Messages that a read holds in memory at a time, whatever it was asked for. */
+/** Messages that a read holds in memory at a time, whatever it was asked for; fewer where they are large. */
 const PAGE_MESSAGES = 1_000;
 
 /** Streams whose last message is asked for at a time, to tell when they were written to. */
@@ -85,10 +86,17 @@ const STORE_METHODS: ReadonlySet<string> = new Set([
   'ns.categories',
 ]);
 
+/**
+ * Characters of a request that no store answers: a name, a description, metadata. It is parsed before anybody has shown
+ * a token, and nested arrays take thirty times the memory of their text.
+ */
+export const MAX_UNSTORED_REQUEST_CHARACTERS = 64 * 1024;
+
 /** True for a request that needs the store of the caller's namespace. It reads no further than the method's name. */
 export function needsStore(text: string): boolean {
   const plain = /^\s*\[\s*"([\w.]+)"/.exec(text)?.[1];
   if (plain !== undefined) return STORE_METHODS.has(plain);
+  if (text.length > MAX_UNSTORED_REQUEST_CHARACTERS) return false;
   // Names can be written with escapes, too.
   try {
     const [method] = readRequest(text);
@@ -274,15 +282,23 @@ async function streamGet(args: Arguments, ports: RpcPorts): Promise<string | Asy
   const globalPosition = integerOption(options, 'globalPosition', 0);
   return listed(
     batchSizeOf(options),
-    (after, batchSize) => {
-      if (globalPosition === undefined) {
-        return store.readStreamRecords(stream, {
-          position: after === undefined ? BigInt(position) : after.position + 1n,
-          batchSize,
-        });
+    async (after, batchSize) => {
+      const from = BigInt(globalPosition ?? 0);
+      if (after === undefined) {
+        const start =
+          globalPosition === undefined ? { position: BigInt(position) } : { globalPosition: from };
+        return store.readStreamRecords(stream, { ...start, batchSize });
       }
-      const from = after === undefined ? BigInt(globalPosition) : after.globalPosition + 1n;
-      return store.readStreamRecords(stream, { globalPosition: from < 1n ? 1n : from, batchSize });
+      // By position also here: imports may have given the stream another order than that of all messages.
+      const found: MessageRecord[] = [];
+      for (let next = after.position + 1n; found.length < batchSize; ) {
+        const page = await store.readStreamRecords(stream, { position: next, batchSize });
+        for (const record of page) if (record.globalPosition >= from) found.push(record);
+        const last = page.at(-1);
+        if (last === undefined || page.length < batchSize) break;
+        next = last.position + 1n;
+      }
+      return found.slice(0, batchSize);
     },
     streamRow,
   );
@@ -488,17 +504,20 @@ async function listed(
 ): Promise<string | AsyncIterable<string>> {
   let left = limit ?? Number.POSITIVE_INFINITY;
   if (left === 0) return '[]';
-  const size = Math.min(left, PAGE_MESSAGES);
+  const size = new PageSize(PAGE_MESSAGES, MAX_PAGE_BYTES);
+  const firstWanted = Math.min(left, size.messages);
   // Before the answer begins, so that what is wrong with the request is a status.
-  const first = await read(undefined, size);
+  const first = await read(undefined, firstWanted);
+  size.learn(first);
   left -= first.length;
-  if (first.length < size || left === 0) return `[${first.map(row).join(',')}]`;
+  if (first.length < firstWanted || left === 0) return `[${first.map(row).join(',')}]`;
   return (async function* () {
     yield `[${first.map(row).join(',')}`;
     let after = first.at(-1) as MessageRecord;
     while (left > 0) {
-      const wanted = Math.min(left, PAGE_MESSAGES);
+      const wanted = Math.min(left, size.messages);
       const page = await read(after, wanted);
+      size.learn(page);
       left -= page.length;
       if (page.length > 0) yield `,${page.map(row).join(',')}`;
       if (page.length < wanted) break;

@@ -1,4 +1,5 @@
-import type { env } from 'cloudflare:workers';
+import { runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { STORE_ENGINES } from '../../src/store/namespaces.ts';
@@ -132,6 +133,31 @@ describe('ns.create', () => {
       expect(response.status).toBe(400);
     }
   });
+
+  it('takes none either where the address has a token: any page can write one there', async () => {
+    const { namespace, client } = await createNamespace('sqlite');
+    const open = `open-${crypto.randomUUID().slice(0, 8)}`;
+    const send = (path: string, body: string, type: string) =>
+      askWith(
+        { ADMIN: 'on', OPEN_NAMESPACE: open },
+        new Request(`http://sluice${path}`, { method: 'POST', headers: { 'content-type': type }, body }),
+      );
+    const attempts: [path: string, body: string, expected: string][] = [
+      ['/rpc', JSON.stringify(['ns.delete', namespace]), 'application/json'],
+      ['/rpc', JSON.stringify(['stream.write', 'a-1', EVENT]), 'application/json'],
+      ['/import', '', 'application/x-ndjson'],
+    ];
+    for (const [path, body] of attempts) {
+      for (const token of ['', 'x', `ns_${btoa(namespace).replaceAll('=', '')}_${'0'.repeat(64)}`])
+        expect((await send(`${path}?token=${token}`, body, 'text/plain')).status, `${path} ${token}`).toBe(
+          400,
+        );
+    }
+    expect(await client.version('a-1')).toBe(null);
+    // The control: what the type says is what is refused.
+    for (const [path, body, expected] of attempts.toReversed())
+      expect((await send(`${path}?token=`, body, expected)).status, path).toBe(200);
+  });
 });
 
 describe('OPEN_NAMESPACE', () => {
@@ -150,6 +176,55 @@ describe('OPEN_NAMESPACE', () => {
     );
     expect(await errorOf(withToken.get('a-1'))).toMatchObject({ code: 'AUTH_INVALID' });
   });
+
+  it('is there for all of the first requests, if they come together', async () => {
+    const setEngine = (engine: 'sqlite' | 'postgres') =>
+      runInDurableObject(env.REGISTRY.getByName('registry'), (object) => {
+        const held = object as unknown as { env: typeof env };
+        held.env = { ...env, STORE_ENGINE: engine };
+      });
+    for (const engine of STORE_ENGINES) {
+      await setEngine(engine);
+      const name = `open-${crypto.randomUUID().slice(0, 8)}`;
+      const open = new System1Client((path, init) =>
+        askWith({ OPEN_NAMESPACE: name }, new Request(`http://sluice${path}`, init)),
+      );
+      const written = await Promise.all(Array.from({ length: 10 }, () => open.write('a-1', EVENT)));
+      expect(written.map(({ position }) => position).sort((a, b) => a - b)).toEqual([...Array(10).keys()]);
+    }
+    await setEngine('sqlite');
+  });
+
+  it('is not read by pages of others', async () => {
+    const ask = (path: string, token = '') =>
+      askWith({ OPEN_NAMESPACE: 'open-pages' }, `${path}?all=true&token=${token}`);
+    const open = await ask('/subscribe');
+    expect([open.status, open.headers.get('access-control-allow-origin')]).toEqual([200, null]);
+    await open.body?.cancel();
+    // The control.
+    const { token } = await createNamespace('sqlite');
+    const own = await ask('/subscribe', token);
+    expect([own.status, own.headers.get('access-control-allow-origin')]).toEqual([200, '*']);
+    await own.body?.cancel();
+  });
+});
+
+it('nothing large is parsed for whoever has shown no token', async () => {
+  const anybody = clientOf(undefined);
+  const depth = 100_000;
+  for (const body of [
+    '['.repeat(depth) + ']'.repeat(depth),
+    `["ns.list"${',[]'.repeat(depth)}]`,
+    `["stream.\\u0067et"${',[]'.repeat(depth)}]`,
+  ]) {
+    const error = await errorOf(anybody.raw(body));
+    expect(error).toMatchObject({ code: 'INVALID_REQUEST', status: 400 });
+    expect(error.message).toContain('larger than');
+  }
+  // The controls: one that is not large, and one that is for a store, which asks for the token first.
+  expect(await errorOf(anybody.raw('[[[]]]'))).toMatchObject({ message: 'method name must be a string' });
+  const large = `["stream.get"${',[]'.repeat(depth)}]`;
+  expect(await errorOf(anybody.raw(large))).toMatchObject({ code: 'AUTH_REQUIRED' });
 });
 
 it('a body that is too large is refused before it is read', async () => {

@@ -186,6 +186,7 @@ describe('a subscription that cannot be', () => {
     ['category=a&consumer=2&size=2', 'less than the group size'],
     ['stream=a-1&consumer=0&size=2', 'one stream'],
     ['category=a&consumr=0', 'consumr'],
+    ['category=a&category=b', 'more than once'],
   ])('%s: is refused before it begins', async (query, text) => {
     const { token } = await createNamespace('sqlite');
     const response = await exports.default.fetch(`http://sluice/subscribe?${query}&token=${token}`);

@@ -9,7 +9,14 @@ import { bodyLimit } from 'hono/body-limit';
 import { isSluiceError, SluiceError } from '../../src/errors.ts';
 import { MAX_RPC_BODY_BYTES } from '../../src/limits.ts';
 import { checkNamespace, type Namespaces, namespaceOfToken } from '../../src/store/namespaces.ts';
-import { answerRpc, needsStore, RPC_VERSION, rpcErrorAnswer, unauthorized } from '../../src/store/rpc.ts';
+import {
+  answerRpc,
+  MAX_UNSTORED_REQUEST_CHARACTERS,
+  needsStore,
+  RPC_VERSION,
+  rpcErrorAnswer,
+  unauthorized,
+} from '../../src/store/rpc.ts';
 import { assertAdminAccess } from '../access.ts';
 import type { Env } from '../env.ts';
 import { streamOf } from '../event-stream.ts';
@@ -36,6 +43,11 @@ storeRoutes.post('/rpc', (context) =>
     assertNoForm(context, 'application/json');
     const text = await context.req.text();
     if (needsStore(text)) return forward(context, { method: 'POST', body: text });
+    if (text.length > MAX_UNSTORED_REQUEST_CHARACTERS)
+      throw new SluiceError(
+        'message_too_large',
+        `A request that is for no store is larger than ${MAX_UNSTORED_REQUEST_CHARACTERS} characters`,
+      );
     const { status, body } = await answerRpc(text, {
       store: async () => {
         throw new SluiceError('internal', 'Stores are asked where they are');
@@ -57,7 +69,8 @@ storeRoutes.post('/rpc', (context) =>
 storeRoutes.get('/subscribe', (context) =>
   answered(async () => {
     const response = await forward(context, { method: 'GET' });
-    if (context.req.query('token') === undefined) return response;
+    // An empty one is none: the request is that of the open namespace.
+    if ((context.req.query('token') ?? '') === '') return response;
     // A page of another site that has the token may read the answer; without one, the browser keeps it from the page.
     const headers = new Headers(response.headers);
     headers.set('access-control-allow-origin', '*');
@@ -128,12 +141,15 @@ function tokenOf(context: StoreContext): string | undefined {
 }
 
 // A page of any other site can make a browser send a form or plain text to a Worker on this machine, where no token is
-// asked for; what it declares as something else is asked about first.
+// asked for; what it declares as something else is asked about first, and so is a header. An address it may choose.
 function assertNoForm(context: StoreContext, expected: string): void {
-  if (context.req.header('authorization') !== undefined || context.req.query('token') !== undefined) return;
+  if (context.req.header('authorization') !== undefined) return;
   const type = context.req.header('content-type')?.split(';')[0]?.trim().toLowerCase() ?? '';
   if (!['', 'text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data'].includes(type)) return;
-  throw new SluiceError('invalid_options', `Without a token, send the header "Content-Type: ${expected}"`);
+  throw new SluiceError(
+    'invalid_options',
+    `Without the header Authorization, send "Content-Type: ${expected}"`,
+  );
 }
 
 async function answered(work: () => Promise<Response>): Promise<Response> {

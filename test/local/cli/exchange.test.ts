@@ -2,7 +2,7 @@
 
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LocalWorker, startWorker } from '../../../local/worker.ts';
 import { commandLine } from '../../support/command-line.ts';
@@ -62,7 +62,33 @@ describe('export and import', () => {
     // Its places are taken now.
     const again = await run(target, 'import', '--input', file);
     expect(again.exitCode).toBe(1);
-    expect(again.stderr).toMatch(/^sluice: Line 30: POSITION_EXISTS: /);
+    expect(again.stderr).toMatch(/^sluice: Line 1: POSITION_EXISTS: /);
+  });
+
+  it('say what is wrong with a large import, too, of which the Worker reads no further', async () => {
+    const token = await createNamespace('cli-large');
+    const lines = Array.from({ length: 20_000 }, (_, index) =>
+      JSON.stringify({
+        id: crypto.randomUUID(),
+        stream: `a-${index}`,
+        type: 'T',
+        pos: 0,
+        gpos: index + 1,
+        data: { text: 'x'.repeat(500) },
+        time: '2025-01-15T10:00:00Z',
+      }),
+    );
+    const file = path.join(cli.folder, 'large.ndjson');
+    await writeFile(file, lines.join('\n'));
+    const wrong = `${token.slice(0, -64)}${'0'.repeat(64)}`;
+    const refused = await run(wrong, 'import', '--input', file);
+    expect(refused.exitCode).toBe(1);
+    expect(refused.stderr).toContain('not that of a namespace');
+    // A file that ends in the middle.
+    await writeFile(`${file}.gz`, gzipSync(lines.join('\n')).subarray(0, 50_000));
+    const torn = await run(token, 'import', '--input', `${file}.gz`);
+    expect(torn.exitCode).toBe(1);
+    expect(torn.stderr).toMatch(/^sluice: Cannot read the input: .*unexpected end of file/);
   });
 
   it('say what is wrong, in one line', async () => {

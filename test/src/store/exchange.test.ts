@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { SluiceError } from '../../../src/errors.ts';
+import type { ImportRow, ImportVerdict } from '../../../src/store/engine.ts';
+import { exportLines, type ImportEvent, importLines } from '../../../src/store/exchange.ts';
+import { MessageStore } from '../../../src/store/message-store.ts';
+import { SqliteMessageEngine } from '../../../src/store/sqlite-engine.ts';
+import { NodeSqlite } from '../../support/node-sqlite.ts';
+
+const EVENT = { type: 'T' };
+const TIME = '2025-01-15T10:00:00.000000000Z';
+
+function newStore(engine = new SqliteMessageEngine(new NodeSqlite())): MessageStore {
+  return new MessageStore(engine);
+}
+
+function line(gpos: number, changes: Record<string, unknown> = {}): string {
+  const id = crypto.randomUUID();
+  const whole = { id, stream: `a-${gpos}`, type: 'T', pos: 0, gpos, data: {}, meta: null, time: TIME };
+  return JSON.stringify({ ...whole, ...changes });
+}
+
+async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
+  yield new TextEncoder().encode(text);
+}
+
+async function listOf<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const list: Item[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
+async function importOf(store: MessageStore, text: string, failures: unknown[] = []): Promise<ImportEvent[]> {
+  const events = importLines(store, bytesOf(text), {
+    now: () => 0,
+    onFailure: (error) => failures.push(error),
+  });
+  return listOf(events);
+}
+
+async function exportOf(store: MessageStore): Promise<string> {
+  return (await listOf(exportLines(store, { categories: [] }))).join('');
+}
+
+describe('an export', () => {
+  it('ends where the namespace ended when it began, in all its categories', async () => {
+    const store = newStore();
+    await store.write('a-1', EVENT);
+    await store.write('b-1', EVENT);
+    const pieces = exportLines(store, { categories: ['a', 'b'] });
+    const first = await pieces.next();
+    expect(String(first.value)).toContain('"a-1"');
+    await store.write('a-1', EVENT);
+    await store.write('b-1', EVENT);
+    const rest = (await listOf(pieces)).join('');
+    expect(rest.trim().split('\n')).toEqual([expect.stringContaining('"stream":"b-1","type":"T","pos":0')]);
+  });
+});
+
+describe('an import', () => {
+  it.each([
+    ['its id', { id: 'x' }],
+    ['its stream', { stream: '-1' }],
+    ['its type', { type: '' }],
+    ['its global position', { gpos: 0 }],
+    ['its data', { data: 'a\u0000b' }],
+  ])('tells the line, also where others follow it: %s', async (_, changes) => {
+    const store = newStore();
+    const text = [line(1), '', line(2, changes), line(3), line(4)].join('\n');
+    expect(await importOf(store, text)).toEqual([
+      expect.objectContaining({ error: 'INVALID_RECORD', line: 3 }),
+    ]);
+    expect((await store.info()).messages).toBe(0n);
+  });
+
+  it('tells the line of a place that is taken', async () => {
+    const store = newStore();
+    await importOf(store, line(2));
+    const text = [line(1), line(2), line(3)].join('\n');
+    expect(await importOf(store, text)).toEqual([
+      expect.objectContaining({ error: 'POSITION_EXISTS', line: 2 }),
+    ]);
+  });
+
+  it('tells the line in a later batch', async () => {
+    const store = newStore();
+    const lines = Array.from({ length: 1_100 }, (_, index) => line(index + 1));
+    lines[1_049] = line(1_050, { id: 'x' });
+    expect((await importOf(store, lines.join('\n'))).at(-1)).toMatchObject({ line: 1_050 });
+  });
+
+  it('keeps numbers as they are written', async () => {
+    const store = newStore();
+    const numbers =
+      '{"a":9007199254740993,"b":[0.12345678901234567890],"c":1e400,"d":-12345.678901234567890}';
+    const text = `${line(1, { data: 'D', meta: 'M' }).replace('"D"', numbers).replace('"M"', numbers)}\n`;
+    expect(await importOf(store, text)).toEqual([expect.objectContaining({ done: true, imported: 1 })]);
+    expect(await exportOf(store)).toBe(text);
+  });
+
+  it('of which the configuration is wrong tells nothing of it', async () => {
+    class Misconfigured extends SqliteMessageEngine {
+      override import(_rows: readonly ImportRow[]): Promise<ImportVerdict> {
+        throw new SluiceError('invalid_configuration', 'Cannot use db.internal:5432');
+      }
+    }
+    const failures: unknown[] = [];
+    const events = await importOf(newStore(new Misconfigured(new NodeSqlite())), line(1), failures);
+    expect(events).toEqual([expect.objectContaining({ error: 'IMPORT_FAILED' })]);
+    expect(JSON.stringify(events)).not.toContain('db.internal');
+    expect(failures).toHaveLength(1);
+  });
+});
