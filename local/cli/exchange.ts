@@ -14,6 +14,8 @@ import { printable } from './admin-client.ts';
 /** The variable that the token is taken from; a flag can be seen in the list of processes. */
 const TOKEN_VARIABLE = 'SLUICE_STORE_TOKEN';
 
+const NEWLINE = 0x0a;
+
 interface StoreFlags {
   url: string;
   token?: string;
@@ -63,13 +65,27 @@ async function exportStore({ category, since, until, output, gzip, ...flags }: E
   const partial = output === undefined ? undefined : `${output}.partial`;
   try {
     const target = partial === undefined ? process.stdout : createWriteStream(partial);
-    if (gzip) await pipeline(body, createGzip(), target, { end: partial !== undefined });
-    else await pipeline(body, target, { end: partial !== undefined });
+    const counted = countLines(body);
+    if (gzip) await pipeline(counted, createGzip(), target, { end: partial !== undefined });
+    else await pipeline(counted, target, { end: partial !== undefined });
     if (partial !== undefined && output !== undefined) await rename(partial, output);
   } catch (error) {
     if (partial !== undefined) await rm(partial, { force: true });
     throw new SluiceError('internal', `The export broke off: ${errorText(error)}`, { cause: error });
   }
+}
+
+/** Passes the lines on, and tells how many there are: meanwhile to a person, at the end to everybody. */
+async function* countLines(body: Readable): AsyncGenerator<Buffer> {
+  let messages = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, at + 1)) messages += 1;
+    if (process.stderr.isTTY) process.stderr.write(`\r${messages.toLocaleString('en-US')} messages exported`);
+    yield chunk;
+  }
+  process.stderr.write(
+    `${process.stderr.isTTY ? '\r' : ''}${messages.toLocaleString('en-US')} messages exported\n`,
+  );
 }
 
 async function importStore({ input, ...flags }: ImportFlags): Promise<void> {

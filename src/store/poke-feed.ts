@@ -10,7 +10,8 @@
 
 import { SluiceError } from '../errors.ts';
 import type { Timers } from '../ingest/timers.ts';
-import { MAX_SUBSCRIBERS } from '../limits.ts';
+import { MAX_PAGE_BYTES, MAX_SUBSCRIBERS } from '../limits.ts';
+import type { MessageRecord } from './engine.ts';
 import type { MessageStore } from './message-store.ts';
 import {
   category,
@@ -19,6 +20,7 @@ import {
   checkStreamWithId,
   consumerGroupMember,
 } from './names.ts';
+import { PageSize } from './page-size.ts';
 
 export interface Poke {
   stream: string;
@@ -196,19 +198,19 @@ export class PokeFeed {
     this.#isLooking = true;
     const life = this.#life;
     const { store, pageMessages } = this.#options;
+    const size = new PageSize(pageMessages, MAX_PAGE_BYTES);
     try {
       while (this.#isBehind && this.#head !== undefined) {
         this.#isBehind = false;
-        const page = await store.readCategoryRecords('', {
-          globalPosition: this.#head + 1n,
-          batchSize: pageMessages,
-        });
+        const batchSize = size.messages;
+        const page = await store.readCategoryRecords('', { globalPosition: this.#head + 1n, batchSize });
         if (life !== this.#life) return;
+        size.learn(page);
         for (const { stream, position, globalPosition } of page) {
           this.#head = globalPosition;
           this.#publish({ stream, position, globalPosition });
         }
-        if (page.length === pageMessages) this.#isBehind = true;
+        if (page.length === batchSize) this.#isBehind = true;
       }
     } catch (error) {
       if (life !== this.#life) return;
@@ -325,30 +327,36 @@ class Subscriber implements Subscribed {
   /** Sends what is in the store, until what follows is in the queue. */
   async #readHistory(): Promise<void> {
     const { pageMessages, sink } = this.#options;
+    const size = new PageSize(pageMessages, MAX_PAGE_BYTES);
     while (!this.#hasEnded) {
       await this.#room();
       if (this.#hasEnded) return;
       // From here on the head's pokes are collected; what it passed before is in the store for this read to find.
       this.#queue = [];
-      const page = await this.#read(pageMessages);
+      const batchSize = size.messages;
+      const records = await this.#read(batchSize);
       if (this.#hasEnded) return;
+      size.learn(records);
+      const page = records.map(({ stream, position, globalPosition }) => ({
+        stream,
+        position,
+        globalPosition,
+      }));
       this.#note(page);
       if (page.length > 0) sink.send(page);
-      if (page.length < pageMessages && this.#queue !== undefined) return;
+      if (page.length < batchSize && this.#queue !== undefined) return;
     }
   }
 
-  async #read(batchSize: number): Promise<Poke[]> {
+  #read(batchSize: number): Promise<MessageRecord[]> {
     const { store, subscription } = this.#options;
-    const page =
-      this.#stream === undefined
-        ? await store.readCategoryRecords(this.#category ?? '', {
-            globalPosition: this.#next < 1n ? 1n : this.#next,
-            batchSize,
-            ...(subscription.consumer === undefined ? {} : { consumer: subscription.consumer }),
-          })
-        : await store.readStreamRecords(this.#stream, { position: this.#next, batchSize });
-    return page.map(({ stream, position, globalPosition }) => ({ stream, position, globalPosition }));
+    return this.#stream === undefined
+      ? store.readCategoryRecords(this.#category ?? '', {
+          globalPosition: this.#next < 1n ? 1n : this.#next,
+          batchSize,
+          ...(subscription.consumer === undefined ? {} : { consumer: subscription.consumer }),
+        })
+      : store.readStreamRecords(this.#stream, { position: this.#next, batchSize });
   }
 
   /** Sends what the head passes, until more of it was missed than may be kept. */

@@ -39,6 +39,7 @@ describe('export and import', () => {
     expect(await run(source, 'export', '--gzip', '--output', file)).toMatchObject({
       exitCode: 0,
       stdout: '',
+      stderr: '30 messages exported\n',
     });
     const lines = gunzipSync(await readFile(file))
       .toString()
