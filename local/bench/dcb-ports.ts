@@ -2,19 +2,21 @@
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type DcbBench, DcbEngineBench, type DcbEngineRoom } from '../../src/bench/dcb/bench.ts';
+import { type DcbBench, DcbEngineBench, type DcbEngineRoom, type DcbRun } from '../../src/bench/dcb/bench.ts';
 import { directStore } from '../../src/bench/dcb/bench-store.ts';
 import type { DcbPorts } from '../../src/bench/dcb/host.ts';
-import type { DcbEngine } from '../../src/bench/dcb/order.ts';
+import type { DcbEngine, DcbOrder } from '../../src/bench/dcb/order.ts';
+import { dcbPlaceOf, OBJECT_PLACES } from '../../src/bench/dcb/place.ts';
 import { dropBenchSchemas, postgresDcbEngine } from '../../src/bench/dcb/postgres.ts';
-import { type AskDcbPlace, OBJECT_PLACES, RemoteDcbBench } from '../../src/bench/dcb/remote-bench.ts';
 import { sqliteEventFloor } from '../../src/bench/dcb/sqlite-floor.ts';
+import { RemoteBench } from '../../src/bench/steps/remote-bench.ts';
 import { openConnection } from '../../src/database/connection.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
 import { SluiceError } from '../../src/errors.ts';
 import { EventStore } from '../../src/store/events/event-store.ts';
 import { SqliteEventEngine } from '../../src/store/events/sqlite-engine.ts';
 import { NodeSqlite } from '../sqlite.ts';
+import { askWorker } from './ask-place.ts';
 import { nodeHeap } from './heap.ts';
 import { type LocalStorePlaces, openBare } from './store-ports.ts';
 
@@ -26,17 +28,26 @@ export function localDcbPorts({ folder, target, workerUrl, run }: LocalStorePlac
       switch (engine) {
         case 'memory':
         case 'file':
-          return new DcbEngineBench(sqliteEngine(engine, folder), now, heap);
+          return new DcbEngineBench(sqliteEngine(engine, folder), now, { heap });
         case 'postgres':
           if (target === undefined) throw new SluiceError('internal', 'The bench has no database');
           return new DcbEngineBench(
             postgresDcbEngine({ openConnection: () => openConnection(target), run }),
             now,
-            heap,
+            { heap },
           );
         default:
           if (workerUrl === undefined) throw new SluiceError('internal', 'The bench has no Worker');
-          return withoutWorker(new RemoteDcbBench(askWorker(workerUrl), run, now), engine, target, run);
+          return withoutWorker(
+            new RemoteBench<DcbOrder, DcbRun>(
+              askWorker(workerUrl, '/bench/dcb'),
+              (order) => `${run}${dcbPlaceOf(order)}`,
+              now,
+            ),
+            engine,
+            target,
+            run,
+          );
       }
     },
   };
@@ -98,20 +109,5 @@ function sqliteEngine(kind: 'memory' | 'file', folder: string): DcbEngineRoom {
         },
       };
     },
-  };
-}
-
-/** Has a place of the Worker take a step of the bench. */
-function askWorker(workerUrl: URL): AskDcbPlace {
-  return async function ask(place, step, order) {
-    const url = new URL('/bench/dcb', workerUrl);
-    url.searchParams.set('place', place);
-    url.searchParams.set('step', step);
-    const response = await fetch(url, { method: 'POST', body: JSON.stringify(order) });
-    if (!response.ok) {
-      const text = (await response.text()).slice(0, 200);
-      throw new SluiceError('internal', `The Worker could not ${step} the bench: ${response.status} ${text}`);
-    }
-    return response.json();
   };
 }

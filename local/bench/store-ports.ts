@@ -3,16 +3,17 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { type AskPlace, RemoteBench } from '../../src/bench/store/remote-bench.ts';
+import { type AskPlace, RemoteBench } from '../../src/bench/steps/remote-bench.ts';
 import { type BareSqlite, sqliteFloor } from '../../src/bench/store/sqlite-floor.ts';
 import {
   type BenchEngine,
   type BenchNamespace,
   EngineBench,
   type StoreBench,
+  type StoreRun,
 } from '../../src/bench/store/store-bench.ts';
 import type { StorePorts } from '../../src/bench/store/store-host.ts';
-import type { StoreEngine } from '../../src/bench/store/store-order.ts';
+import { type StoreEngine, type StoreOrder, storePlaceOf } from '../../src/bench/store/store-order.ts';
 import { postgresBenchEngine } from '../../src/bench/store/store-postgres.ts';
 import { openConnection } from '../../src/database/connection.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
@@ -20,6 +21,7 @@ import { SluiceError } from '../../src/errors.ts';
 import { MessageStore } from '../../src/store/messages/message-store.ts';
 import { SqliteMessageEngine } from '../../src/store/messages/sqlite-engine.ts';
 import { NodeSqlite } from '../sqlite.ts';
+import { askWorker } from './ask-place.ts';
 
 export interface LocalStorePlaces {
   /** A folder for the files of SQLite, on the disk whose speed is to be measured. */
@@ -49,7 +51,11 @@ export function localStorePorts({ folder, target, workerUrl, run }: LocalStorePl
           );
         case 'object':
           if (workerUrl === undefined) throw new SluiceError('internal', 'The bench has no Worker');
-          return new RemoteBench(askWorker(workerUrl), run, now);
+          return new RemoteBench<StoreOrder, StoreRun>(
+            askStore(workerUrl),
+            (order) => `${run}${storePlaceOf(order)}`,
+            now,
+          );
       }
     },
     now,
@@ -110,19 +116,8 @@ export function openBare(
   };
 }
 
-/** Has a place of the Worker take a step of the bench. */
-function askWorker(workerUrl: URL): AskPlace {
-  return async function ask(place, step, order) {
-    // What its objects hold ends with the Worker, which may be gone already.
-    if (step === 'close') return null;
-    const url = new URL('/bench/store', workerUrl);
-    url.searchParams.set('place', place);
-    url.searchParams.set('step', step);
-    const response = await fetch(url, { method: 'POST', body: JSON.stringify(order) });
-    if (!response.ok) {
-      const text = (await response.text()).slice(0, 200);
-      throw new SluiceError('internal', `The Worker could not ${step} the bench: ${response.status} ${text}`);
-    }
-    return response.json();
-  };
+/** What the Worker's objects hold ends with it, and it may be gone already. */
+function askStore(workerUrl: URL): AskPlace<StoreOrder> {
+  const ask = askWorker<StoreOrder>(workerUrl, '/bench/store');
+  return async (place, step, order) => (step === 'close' ? null : ask(place, step, order));
 }

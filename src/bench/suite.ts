@@ -3,7 +3,7 @@
  * it as a floor. One runner, one result and one report serve every suite, in the CLI and in the Worker.
  */
 
-import type { OptionsOf, OptionTable } from '../option-table.ts';
+import type { ChoiceSpec, OptionsOf, OptionTable } from '../option-table.ts';
 import type { ServerWatch } from './measure/server-watch.ts';
 import type { BenchResult, Conclusion, RepResult } from './result.ts';
 import type { Target } from './targets.ts';
@@ -64,6 +64,14 @@ export interface Suite<Table extends OptionTable = OptionTable> {
   /** What the figures do not include, for the foot of the report. */
   notes(parameters: OptionsOf<Table>): string[];
 }
+
+/** The option of every suite that needs a database. */
+export const DRIVER_OPTION = {
+  kind: 'choice',
+  choices: ['auto', 'tcp', 'neon'],
+  default: 'auto',
+  description: 'Driver of the database',
+} as const satisfies ChoiceSpec;
 
 /** What a repetition gets from the runner. */
 export interface RepContext {

@@ -49,3 +49,11 @@ export function storeError(error: unknown, doing: StoreUse): SluiceError {
     options,
   );
 }
+
+/** As `storeError`, of the statements of one namespace: `unknown_namespace` where its schema is not there. */
+export function namespaceError(error: unknown, schema: string, doing: StoreUse): SluiceError {
+  if (!isMissing(error)) return storeError(error, doing);
+  return new SluiceError('unknown_namespace', `The namespace of the schema ${schema} does not exist`, {
+    cause: error,
+  });
+}

@@ -9,7 +9,7 @@ import type { Answer } from '../../src/bench/dcb/ledger.ts';
 import type { DcbOrder } from '../../src/bench/dcb/order.ts';
 import { RunControl, type RunnableSuite } from '../../src/bench/run/run-control.ts';
 import { RunStore } from '../../src/bench/run/run-store.ts';
-import type { BenchStep } from '../../src/bench/store/remote-bench.ts';
+import type { BenchStep } from '../../src/bench/steps/step-bench.ts';
 import type { StoreOrder } from '../../src/bench/store/store-order.ts';
 import { errorText } from '../../src/errors.ts';
 import type { Env } from '../env.ts';

@@ -1,14 +1,15 @@
 /** The suite `dcb` inside the Worker: the clients in a Durable Object, and the places that a run needs. */
 
-import { DcbEngineBench, type DcbEngineRoom } from '../../src/bench/dcb/bench.ts';
+import { DcbEngineBench, type DcbEngineRoom, type DcbRun } from '../../src/bench/dcb/bench.ts';
 import { directStore, httpStore } from '../../src/bench/dcb/bench-store.ts';
 import { SET_NAMES } from '../../src/bench/dcb/data-set.ts';
 import type { DcbPorts } from '../../src/bench/dcb/host.ts';
 import { DCB_OPERATIONS, DCB_WAYS_TO_OBJECT, type DcbOrder } from '../../src/bench/dcb/order.ts';
+import { dcbPlaceOf } from '../../src/bench/dcb/place.ts';
 import { postgresDcbEngine, postgresNamespace } from '../../src/bench/dcb/postgres.ts';
-import { RemoteDcbBench } from '../../src/bench/dcb/remote-bench.ts';
 import { sqliteEventFloor } from '../../src/bench/dcb/sqlite-floor.ts';
-import type { BenchStep } from '../../src/bench/store/remote-bench.ts';
+import { RemoteBench } from '../../src/bench/steps/remote-bench.ts';
+import type { BenchStep } from '../../src/bench/steps/step-bench.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
 import { SluiceError } from '../../src/errors.ts';
 import { optionTable, resolveOptions } from '../../src/option-table.ts';
@@ -38,7 +39,9 @@ export class DcbSteps {
 
   async take(step: BenchStep, order: DcbOrder): Promise<unknown> {
     // The object's own clock may stand still; whoever sent the order looks at theirs.
-    this.#bench ??= new DcbEngineBench(engineOf(order, this.#ctx, this.#env), Date.now);
+    this.#bench ??= new DcbEngineBench(engineOf(order, this.#ctx, this.#env), Date.now, {
+      tellsLatency: false,
+    });
     if (step !== 'close') return this.#bench[step](order);
     await this.#bench.close();
     this.#bench = undefined;
@@ -146,9 +149,9 @@ export function workerDcbPorts(env: Env, target: DatabaseTarget, run: string): D
           );
         case 'object':
         case 'object-sqlite':
-          return new RemoteDcbBench(
+          return new RemoteBench<DcbOrder, DcbRun>(
             (place, step, order) => dcbPlace(env, place).takeDcbStep(step, order),
-            run,
+            (order) => `${run}${dcbPlaceOf(order)}`,
             Date.now,
           );
         default:

@@ -1,10 +1,16 @@
 /** The suite `store` inside the Worker: the loop of operations in a Durable Object, and the places that a run needs. */
 
-import { type BenchStep, RemoteBench } from '../../src/bench/store/remote-bench.ts';
+import { RemoteBench } from '../../src/bench/steps/remote-bench.ts';
+import type { BenchStep } from '../../src/bench/steps/step-bench.ts';
 import { type BareSqlite, sqliteFloor } from '../../src/bench/store/sqlite-floor.ts';
-import { type BenchEngine, EngineBench, type StoreBench } from '../../src/bench/store/store-bench.ts';
+import {
+  type BenchEngine,
+  EngineBench,
+  type StoreBench,
+  type StoreRun,
+} from '../../src/bench/store/store-bench.ts';
 import type { StorePorts } from '../../src/bench/store/store-host.ts';
-import { STORE_OPERATIONS, type StoreOrder } from '../../src/bench/store/store-order.ts';
+import { STORE_OPERATIONS, type StoreOrder, storePlaceOf } from '../../src/bench/store/store-order.ts';
 import { postgresBenchEngine } from '../../src/bench/store/store-postgres.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
 import { SluiceError } from '../../src/errors.ts';
@@ -64,9 +70,9 @@ export function workerStorePorts(env: Env, target: DatabaseTarget, run: string):
     async open(engine): Promise<StoreBench> {
       switch (engine) {
         case 'object':
-          return new RemoteBench(
+          return new RemoteBench<StoreOrder, StoreRun>(
             (place, step, order) => storePlace(env, place).takeStoreStep(step, order),
-            run,
+            (order) => `${run}${storePlaceOf(order)}`,
             Date.now,
           );
         case 'postgres':

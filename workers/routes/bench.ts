@@ -4,7 +4,7 @@
  */
 
 import { type Context, Hono } from 'hono';
-import { BENCH_STEPS } from '../../src/bench/store/remote-bench.ts';
+import { BENCH_STEPS } from '../../src/bench/steps/step-bench.ts';
 import { SluiceError } from '../../src/errors.ts';
 import { assertKnownNames, optionTable, resolveOptions } from '../../src/option-table.ts';
 import { shardOf } from '../../src/protocol/producer.ts';

@@ -7,7 +7,10 @@ import { SluiceError } from '../../errors.ts';
 import type { QueryItem } from '../../store/events/engine.ts';
 import type { NewEvent } from '../../store/events/event.ts';
 import type { EventStore } from '../../store/events/event-store.ts';
-import type { Audit } from '../result.ts';
+import { exactLatencyRecord, percentileUs } from '../measure/latency-record.ts';
+import type { Audit, HistogramRecord } from '../result.ts';
+import type { StepBench } from '../steps/step-bench.ts';
+import { type Attempt, timeAttempts } from '../steps/timed-attempts.ts';
 import {
   auditReads,
   auditWrites,
@@ -27,15 +30,7 @@ import { compareStates, expectedStates, projectedEvents, projectOnce } from './p
 import { complexQueries, scopeTags, setDecisions, simpleQueries } from './set-queries.ts';
 import { attemptCondition, attemptEvents, SCOPE_TYPES, scopeEvents } from './written-events.ts';
 
-export interface DcbBench {
-  /** Takes one step towards the events that the order needs, and returns how many are still missing. */
-  prepare(order: DcbOrder): Promise<number>;
-  run(order: DcbOrder): Promise<DcbRun>;
-  /** Judges what the last run left or returned. */
-  audit(order: DcbOrder): Promise<Audit>;
-  /** Deletes everything. */
-  close(): Promise<void>;
-}
+export type DcbBench = StepBench<DcbOrder, DcbRun>;
 
 export interface DcbRun {
   elapsedMs: number;
@@ -47,10 +42,20 @@ export interface DcbRun {
   /** How long a single attempt took, 50th and 99th of a hundred; null where the clock cannot tell. */
   p50Us: number | null;
   p99Us: number | null;
+  /** All of them; undefined where the clock cannot tell. */
+  latency?: HistogramRecord;
   /** Bytes that one attempt allocates on the heap; null where the platform cannot tell. */
   heapBytesPerOperation: number | null;
   /** The most that an iteration holds on the heap beyond what was there before it; null as above. */
   peakHeapBytes: number | null;
+}
+
+/** What a place can tell besides the time of a whole run. */
+export interface DcbGauges {
+  /** Default: none, where the platform cannot tell. */
+  heap?: HeapMeter | undefined;
+  /** Whether the clock can tell how long a single attempt took. Default: true. */
+  tellsLatency?: boolean;
 }
 
 /** Makes namespaces of one engine. */
@@ -109,7 +114,7 @@ interface Room {
 interface Stage {
   /** Closed with the stage; undefined where the room is kept. */
   own: DcbNamespace | undefined;
-  step(attempt: number, client: number): Promise<unknown> | undefined;
+  step: Attempt;
   /** Events so far, and what conditions came to. */
   tally(): Pick<DcbRun, 'units' | 'wins' | 'conflicts'>;
   /** Attempts that may be made behind the clock; 0 where the heap is not measured. */
@@ -123,6 +128,7 @@ export class DcbEngineBench implements DcbBench {
   readonly #engine: DcbEngineRoom;
   readonly #now: () => number;
   readonly #heap: HeapMeter | undefined;
+  readonly #tellsLatency: boolean;
   readonly #rooms = new Map<string, Room>();
   readonly #floors = new Map<string, { namespace: DcbNamespace; floor: FloorTable }>();
   #set: DataSet | undefined;
@@ -130,12 +136,12 @@ export class DcbEngineBench implements DcbBench {
 
   /**
    * @param now milliseconds with fractions, at the time of the call and not of the last I/O
-   * @param heap undefined where the platform cannot tell
    */
-  constructor(engine: DcbEngineRoom, now: () => number, heap?: HeapMeter) {
+  constructor(engine: DcbEngineRoom, now: () => number, { heap, tellsLatency = true }: DcbGauges = {}) {
     this.#engine = engine;
     this.#now = now;
     this.#heap = heap;
+    this.#tellsLatency = tellsLatency;
   }
 
   async prepare(order: DcbOrder): Promise<number> {
@@ -155,32 +161,15 @@ export class DcbEngineBench implements DcbBench {
 
   async run({ operations, clients }: DcbOrder): Promise<DcbRun> {
     const stage = this.#prepared();
-    const { step } = stage;
-    const now = this.#now;
-    const tookMs = new Float64Array(operations);
-    let next = 0;
-    async function attempt(client: number): Promise<void> {
-      while (next < operations) {
-        const number = next;
-        next += 1;
-        const beganAtMs = now();
-        const pending = step(number, client);
-        // A bare statement that is synchronous is over: to wait for it would be another turn of the microtasks.
-        if (pending !== undefined) await pending;
-        tookMs[number] = now() - beganAtMs;
-      }
-    }
-    const startedAtMs = now();
-    if (clients === 1) await attempt(0);
-    else await Promise.all(Array.from({ length: clients }, (_, client) => attempt(client)));
-    const elapsedMs = now() - startedAtMs;
+    const { elapsedMs, sortedMs } = await timeAttempts(operations, clients, stage.step, this.#now);
+    // Before the heap is measured, which makes attempts of its own.
     const tally = stage.tally();
-    const sorted = tookMs.sort();
     return {
       elapsedMs,
       ...tally,
-      p50Us: percentileUs(sorted, 0.5),
-      p99Us: percentileUs(sorted, 0.99),
+      p50Us: percentileUs(sortedMs, 0.5),
+      p99Us: percentileUs(sortedMs, 0.99),
+      ...(this.#tellsLatency ? { latency: exactLatencyRecord(sortedMs) } : {}),
       heapBytesPerOperation: await this.#heapPerAttempt(stage, operations),
       peakHeapBytes:
         this.#heap === undefined || stage.peakHeap === undefined ? null : await stage.peakHeap(this.#heap),
@@ -574,10 +563,4 @@ function auditFloor({ rows, places }: { rows: number; places: number }, sent: nu
 /** The queries again and again, whatever the number of the attempt. */
 function pick<Item>(items: readonly Item[], attempt: number): Item {
   return items[attempt % items.length] as Item;
-}
-
-/** @param sorted milliseconds, ascending */
-function percentileUs(sorted: Float64Array, share: number): number | null {
-  const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
-  return value === undefined ? null : value * 1_000;
 }

@@ -1,7 +1,10 @@
 /** Runs the variants of the suite `dcb`, wherever it is: the places of the engines come in as ports. */
 
+import type { ServerWatch } from '../measure/server-watch.ts';
 import type { RepResult } from '../result.ts';
-import type { SuiteHost, Variant } from '../suite.ts';
+import { EngineBenches } from '../steps/engine-benches.ts';
+import { prepareAll } from '../steps/step-bench.ts';
+import type { RepContext, SuiteHost, Variant } from '../suite.ts';
 import type { DcbBench } from './bench.ts';
 import { type DcbEngine, type DcbOrder, eventsPerAttempt } from './order.ts';
 import { type DcbParameters, dcbOrderOf, dcbSuite } from './suite.ts';
@@ -17,20 +20,27 @@ const WARM_UP_EVENTS = 1_000;
 const MIB = 1024 * 1024;
 
 export class DcbHost implements SuiteHost {
-  readonly #ports: DcbPorts;
   readonly #parameters: DcbParameters;
   readonly #seed: number;
-  readonly #benches = new Map<DcbEngine, Promise<DcbBench>>();
+  readonly #benches: EngineBenches<DcbEngine, DcbBench>;
 
   /** @param seed draws the data sets and what is read of them */
   constructor(ports: DcbPorts, parameters: DcbParameters, seed: number) {
-    this.#ports = ports;
+    this.#benches = new EngineBenches((engine) => ports.open(engine));
     this.#parameters = parameters;
     this.#seed = seed;
   }
 
-  run(variant: Variant, _rep: number, onUnits: (done: number) => void): Promise<RepResult> {
-    return this.#measure(dcbOrderOf(variant, this.#parameters, this.#seed), onUnits);
+  run(
+    variant: Variant,
+    _rep: number,
+    onUnits: (done: number) => void,
+    { server }: Pick<RepContext, 'server'> = { server: undefined },
+  ): Promise<RepResult> {
+    const order = dcbOrderOf(variant, this.#parameters, this.#seed);
+    // The other engines leave the server alone.
+    const isOnServer = order.engine === 'postgres' || order.engine === 'object';
+    return this.#measure(order, onUnits, isOnServer ? server : undefined);
   }
 
   /** Runs a little of everything on the smallest set, so that no repetition pays for code that has never run. */
@@ -44,24 +54,27 @@ export class DcbHost implements SuiteHost {
       const key = JSON.stringify(warming);
       if (done.has(key)) continue;
       done.add(key);
-      await this.#measure(warming, () => {});
+      await this.#measure(warming, () => {}, undefined);
     }
   }
 
   /** Deletes everything that the suite has made. */
-  async close(): Promise<void> {
-    const benches = [...this.#benches.values()];
-    this.#benches.clear();
-    // One that fails keeps no other from being closed.
-    const ends = await Promise.allSettled(benches.map(async (bench) => (await bench).close()));
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  close(): Promise<void> {
+    return this.#benches.close();
   }
 
-  async #measure(order: DcbOrder, onUnits: (done: number) => void): Promise<RepResult> {
-    const bench = await this.#bench(order.engine);
+  async #measure(
+    order: DcbOrder,
+    onUnits: (done: number) => void,
+    server: ServerWatch | undefined,
+  ): Promise<RepResult> {
+    const bench = await this.#benches.of(order.engine);
     await prepareAll(bench, order);
+    await server?.begin();
     const run = await bench.run(order);
     const { units, elapsedMs, wins, conflicts, p50Us, p99Us, heapBytesPerOperation, peakHeapBytes } = run;
+    // The bench drops its tables by itself, so only what the server counts is asked.
+    const figures = await server?.end(units, []);
     onUnits(units);
     return {
       units,
@@ -76,26 +89,8 @@ export class DcbHost implements SuiteHost {
         peakHeapMiB: peakHeapBytes === null ? null : peakHeapBytes / MIB,
       },
       audit: await bench.audit(order),
+      ...(run.latency === undefined ? {} : { histograms: { operation: run.latency } }),
+      ...(figures === undefined ? {} : { server: figures }),
     };
-  }
-
-  #bench(engine: DcbEngine): Promise<DcbBench> {
-    const known = this.#benches.get(engine);
-    if (known !== undefined) return known;
-    const opened = this.#ports.open(engine);
-    // Whoever waits for it is told; nobody may be left with an unhandled rejection.
-    opened.catch(() => {});
-    this.#benches.set(engine, opened);
-    return opened;
-  }
-}
-
-async function prepareAll(bench: DcbBench, order: DcbOrder): Promise<void> {
-  let missing = await bench.prepare(order);
-  while (missing > 0) {
-    const before = missing;
-    missing = await bench.prepare(order);
-    if (missing >= before)
-      throw new RangeError('The preparation of the bench does not come nearer to its end');
   }
 }

@@ -1,7 +1,7 @@
 /** The suite `dcb`: appends, conditions, reads and projections of the event store, on each of its engines. */
 
 import { type OptionsOf, optionTable } from '../../option-table.ts';
-import type { Suite, Variant } from '../suite.ts';
+import { DRIVER_OPTION, type Suite, type Variant } from '../suite.ts';
 import type { Target } from '../targets.ts';
 import { SET_NAMES, SET_SIZES, type SetName, setEvents } from './data-set.ts';
 import {
@@ -60,12 +60,7 @@ export const DCB_PARAMETERS = optionTable({
     default: 2_000,
     description: 'Conditional appends of one repetition; of all else a part or a multiple, by what it takes',
   },
-  driver: {
-    kind: 'choice',
-    choices: ['auto', 'tcp', 'neon'],
-    default: 'auto',
-    description: 'Driver of the database',
-  },
+  driver: DRIVER_OPTION,
 });
 
 export type DcbParameters = OptionsOf<typeof DCB_PARAMETERS>;

@@ -7,7 +7,7 @@ import { ACK_LEVELS } from '../../protocol/sluice-v1.ts';
 import { SINK_OPTIONS, type SinkOptions } from '../../sink-options.ts';
 import { WRITER_MODES, type WriterMode } from '../../writers/mode.ts';
 import { WRITERS } from '../../writers/writers.ts';
-import type { Suite, Variant } from '../suite.ts';
+import { DRIVER_OPTION, type Suite, type Variant } from '../suite.ts';
 import { BENCH_COLUMNS } from './bench-sink.ts';
 
 /** What a client of the bench may wait for. */
@@ -98,12 +98,7 @@ export const INGEST_PARAMETERS = optionTable({
     description:
       'Messages per second of all clients together, on a fixed schedule; 0: as fast as they are taken',
   },
-  driver: {
-    kind: 'choice',
-    choices: ['auto', 'tcp', 'neon'],
-    default: 'auto',
-    description: 'Driver of the database',
-  },
+  driver: DRIVER_OPTION,
   column: {
     kind: 'choice',
     choices: BENCH_COLUMNS,

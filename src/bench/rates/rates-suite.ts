@@ -7,7 +7,7 @@ import { SINK_OPTIONS, type SinkOptions } from '../../sink-options.ts';
 import { WRITER_MODES, type WriterMode } from '../../writers/mode.ts';
 import { WRITERS } from '../../writers/writers.ts';
 import { BENCH_COLUMNS } from '../ingest/bench-sink.ts';
-import type { Suite, Variant } from '../suite.ts';
+import { DRIVER_OPTION, type Suite, type Variant } from '../suite.ts';
 import type { RateTarget } from './breaking.ts';
 import { concludeRates } from './conclude-rates.ts';
 import { ladderRates } from './ladder.ts';
@@ -127,12 +127,7 @@ export const RATES_PARAMETERS = optionTable({
     default: 1,
     description: 'Durable Objects that share the clients',
   },
-  driver: {
-    kind: 'choice',
-    choices: ['auto', 'tcp', 'neon'],
-    default: 'auto',
-    description: 'Driver of the database',
-  },
+  driver: DRIVER_OPTION,
   column: {
     kind: 'choice',
     choices: BENCH_COLUMNS,

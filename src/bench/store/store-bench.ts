@@ -8,6 +8,8 @@ import type { ImportedMessage, Message, NewMessage } from '../../store/messages/
 import type { MessageStore } from '../../store/messages/message-store.ts';
 import { exactLatencyRecord, percentileUs } from '../measure/latency-record.ts';
 import type { Audit, HistogramRecord } from '../result.ts';
+import type { StepBench } from '../steps/step-bench.ts';
+import { type Attempt, timeAttempts } from '../steps/timed-attempts.ts';
 import { type FloorTable, floorRow, floorRows } from './floor-table.ts';
 import { auditReads, auditWrites, compareRead, type ReadVerdict } from './store-audit.ts';
 import {
@@ -26,15 +28,7 @@ import {
   streamOf,
 } from './store-order.ts';
 
-export interface StoreBench {
-  /** Takes one step towards the data that the order needs, and returns how many messages are still missing. */
-  prepare(order: StoreOrder): Promise<number>;
-  run(order: StoreOrder): Promise<StoreRun>;
-  /** Judges what the last run left or returned. */
-  audit(order: StoreOrder): Promise<Audit>;
-  /** Deletes everything. */
-  close(): Promise<void>;
-}
+export type StoreBench = StepBench<StoreOrder, StoreRun>;
 
 export interface StoreRun {
   elapsedMs: number;
@@ -81,7 +75,7 @@ interface Stage {
   namespace: BenchNamespace;
   stores: MessageStore[];
   floor: FloorTable | undefined;
-  step: (operation: number, writer: number) => Promise<unknown> | undefined;
+  step: Attempt;
   verdict: () => ReadVerdict;
 }
 
@@ -123,31 +117,13 @@ export class EngineBench implements StoreBench {
 
   async run({ operations, writers }: StoreOrder): Promise<StoreRun> {
     const { step } = this.#prepared();
-    const now = this.#now;
-    const tookMs = new Float64Array(operations);
-    let next = 0;
-    async function write(writer: number): Promise<void> {
-      while (next < operations) {
-        const operation = next;
-        next += 1;
-        const beganAtMs = now();
-        const pending = step(operation, writer);
-        // A bare statement that is synchronous is over: to wait for it would be another turn of the microtasks.
-        if (pending !== undefined) await pending;
-        tookMs[operation] = now() - beganAtMs;
-      }
-    }
-    const startedAtMs = now();
-    if (writers === 1) await write(0);
-    else await Promise.all(Array.from({ length: writers }, (_, writer) => write(writer)));
-    const elapsedMs = now() - startedAtMs;
+    const { elapsedMs, sortedMs } = await timeAttempts(operations, writers, step, this.#now);
     if (!this.#tellsLatency) return { elapsedMs, p50Us: null, p99Us: null };
-    const sorted = tookMs.sort();
     return {
       elapsedMs,
-      p50Us: percentileUs(sorted, 0.5),
-      p99Us: percentileUs(sorted, 0.99),
-      latency: exactLatencyRecord(sorted),
+      p50Us: percentileUs(sortedMs, 0.5),
+      p99Us: percentileUs(sortedMs, 0.99),
+      latency: exactLatencyRecord(sortedMs),
     };
   }
 

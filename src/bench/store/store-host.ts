@@ -2,6 +2,8 @@
 
 import type { ServerWatch } from '../measure/server-watch.ts';
 import type { RepResult } from '../result.ts';
+import { EngineBenches } from '../steps/engine-benches.ts';
+import { prepareAll } from '../steps/step-bench.ts';
 import type { RepContext, SuiteHost, Variant } from '../suite.ts';
 import type { StoreBench } from './store-bench.ts';
 import { messagesPerOperation, type StoreEngine, type StoreOrder } from './store-order.ts';
@@ -21,13 +23,14 @@ const WARM_UP_MESSAGES = 5_000;
 export class StoreHost implements SuiteHost {
   readonly #ports: StorePorts;
   readonly #parameters: StoreParameters;
-  readonly #benches = new Map<StoreEngine, Promise<StoreBench>>();
+  readonly #benches: EngineBenches<StoreEngine, StoreBench>;
   /** Engines whose big category is there. */
   readonly #isPrepared = new Set<StoreEngine>();
 
   constructor(ports: StorePorts, parameters: StoreParameters) {
     this.#ports = ports;
     this.#parameters = parameters;
+    this.#benches = new EngineBenches((engine) => ports.open(engine));
   }
 
   run(
@@ -57,12 +60,8 @@ export class StoreHost implements SuiteHost {
   }
 
   /** Deletes everything that the suite has made. */
-  async close(): Promise<void> {
-    const benches = [...this.#benches.values()];
-    this.#benches.clear();
-    // One that fails keeps no other from being closed.
-    const ends = await Promise.allSettled(benches.map(async (bench) => (await bench).close()));
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  close(): Promise<void> {
+    return this.#benches.close();
   }
 
   async #measure(
@@ -71,7 +70,7 @@ export class StoreHost implements SuiteHost {
     server: ServerWatch | undefined,
   ): Promise<RepResult> {
     const { operation, operations } = order;
-    const bench = await this.#bench(order.engine);
+    const bench = await this.#benches.of(order.engine);
     const preparedSeconds = await this.#prepare(bench, order);
     await server?.begin();
     const { elapsedMs, p50Us, p99Us, latency } = await bench.run(order);
@@ -93,25 +92,9 @@ export class StoreHost implements SuiteHost {
   async #prepare(bench: StoreBench, order: StoreOrder): Promise<number | null> {
     const startedAtMs = this.#ports.now();
     const isFirst = order.operation === 'category-big' && !this.#isPrepared.has(order.engine);
-    let missing = await bench.prepare(order);
-    while (missing > 0) {
-      const before = missing;
-      missing = await bench.prepare(order);
-      if (missing >= before)
-        throw new RangeError('The preparation of the bench does not come nearer to its end');
-    }
+    await prepareAll(bench, order);
     if (!isFirst) return null;
     this.#isPrepared.add(order.engine);
     return (this.#ports.now() - startedAtMs) / 1_000;
-  }
-
-  #bench(engine: StoreEngine): Promise<StoreBench> {
-    const known = this.#benches.get(engine);
-    if (known !== undefined) return known;
-    const opened = this.#ports.open(engine);
-    // Whoever waits for it is told; nobody may be left with an unhandled rejection.
-    opened.catch(() => {});
-    this.#benches.set(engine, opened);
-    return opened;
   }
 }

@@ -185,3 +185,8 @@ function imported({ stream, position, type, data }: Placed, global: number): Imp
 export function benchId(n: number): string {
   return `01970000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`;
 }
+
+/** Where an order is carried out inside the Worker, behind the run: letters and digits. */
+export function storePlaceOf(order: StoreOrder): string {
+  return order.way === 'floor' || order.way === 'indexed' ? 'floor' : roomOf(order);
+}

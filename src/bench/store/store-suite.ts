@@ -1,7 +1,7 @@
 /** The suite `store`: writes and reads of the message store, on each of its engines, beside bare statements. */
 
 import { type OptionsOf, optionTable } from '../../option-table.ts';
-import type { Suite, Variant } from '../suite.ts';
+import { DRIVER_OPTION, type Suite, type Variant } from '../suite.ts';
 import type { Target } from '../targets.ts';
 import {
   isWrite,
@@ -51,12 +51,7 @@ export const STORE_PARAMETERS = optionTable({
     default: 1_000_000,
     description: 'Messages of other categories beside the category that category-big reads',
   },
-  driver: {
-    kind: 'choice',
-    choices: ['auto', 'tcp', 'neon'],
-    default: 'auto',
-    description: 'Driver of the database',
-  },
+  driver: DRIVER_OPTION,
 });
 
 export type StoreParameters = OptionsOf<typeof STORE_PARAMETERS>;

@@ -3,7 +3,7 @@
 import { type OptionsOf, optionTable } from '../../option-table.ts';
 import { BENCH_TABLE_PREFIX } from '../ingest/bench-sink.ts';
 import type { BenchResult, Conclusion } from '../result.ts';
-import type { Suite, Variant } from '../suite.ts';
+import { DRIVER_OPTION, type Suite, type Variant } from '../suite.ts';
 import { iterationsCsv } from './csv.ts';
 import { iterationsOf } from './iteration.ts';
 import { stressReport } from './markdown.ts';
@@ -100,12 +100,7 @@ export const STRESS_PARAMETERS = optionTable({
     default: 'stress_test_report',
     description: 'Name of the Markdown report, without its ending (--report-md)',
   },
-  driver: {
-    kind: 'choice',
-    choices: ['auto', 'tcp', 'neon'],
-    default: 'auto',
-    description: 'Driver of the database',
-  },
+  driver: DRIVER_OPTION,
 });
 
 export type StressParameters = OptionsOf<typeof STRESS_PARAMETERS>;

@@ -3,7 +3,7 @@
 import type { Connection } from '../../database/connection.ts';
 import type { ConnectionLender } from '../../database/connection-pool.ts';
 import { SluiceError } from '../../errors.ts';
-import { isMissing, type StoreUse, storeError } from '../postgres-errors.ts';
+import { namespaceError, type StoreUse } from '../postgres-errors.ts';
 import {
   arrayText,
   call,
@@ -143,13 +143,7 @@ export class PostgresMessageEngine implements MessageEngine {
         work((statement) => this.#names.run(connection, statement)),
       );
     } catch (error) {
-      if (isMissing(error))
-        throw new SluiceError(
-          'unknown_namespace',
-          `The namespace of the schema ${this.#schema} does not exist`,
-          { cause: error },
-        );
-      throw storeError(error, doing);
+      throw namespaceError(error, this.#schema, doing);
     }
   }
 }

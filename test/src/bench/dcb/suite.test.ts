@@ -5,13 +5,18 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { localDcbPorts } from '../../../../local/bench/dcb-ports.ts';
 import { nodeHeap } from '../../../../local/bench/heap.ts';
 import { NodeSqlite } from '../../../../local/sqlite.ts';
-import { type DcbBench, DcbEngineBench, type DcbEngineRoom } from '../../../../src/bench/dcb/bench.ts';
+import {
+  type DcbBench,
+  DcbEngineBench,
+  type DcbEngineRoom,
+  type DcbRun,
+} from '../../../../src/bench/dcb/bench.ts';
 import { directStore, httpStore } from '../../../../src/bench/dcb/bench-store.ts';
 import type { FloorTable } from '../../../../src/bench/dcb/floor.ts';
 import { DcbHost } from '../../../../src/bench/dcb/host.ts';
 import { DCB_ENGINES, DCB_OPERATIONS, type DcbOrder } from '../../../../src/bench/dcb/order.ts';
+import { dcbPlaceOf } from '../../../../src/bench/dcb/place.ts';
 import { REFERENCES } from '../../../../src/bench/dcb/references.ts';
-import { RemoteDcbBench } from '../../../../src/bench/dcb/remote-bench.ts';
 import { sqliteEventFloor } from '../../../../src/bench/dcb/sqlite-floor.ts';
 import {
   DCB_PARAMETERS,
@@ -22,6 +27,7 @@ import {
 } from '../../../../src/bench/dcb/suite.ts';
 import type { BenchResult } from '../../../../src/bench/result.ts';
 import { runSuite } from '../../../../src/bench/run/runner.ts';
+import { RemoteBench } from '../../../../src/bench/steps/remote-bench.ts';
 import { BENCH_SCHEMA_PREFIX } from '../../../../src/bench/store/store-postgres.ts';
 import { httpStatus, toProblem } from '../../../../src/errors.ts';
 import { resolveOptions } from '../../../../src/option-table.ts';
@@ -129,14 +135,14 @@ function overHttp(_: EventStore, engine: EventEngine): ReturnType<typeof directS
 /** A Durable Object of a few lines: each place is a bench of its own, and orders travel as JSON. */
 function objectBench(engine: DcbEngineRoom): DcbBench {
   const places = new Map<string, DcbBench>();
-  return new RemoteDcbBench(
+  return new RemoteBench<DcbOrder, DcbRun>(
     async (name, step, order) => {
-      const place = places.get(name) ?? new DcbEngineBench(engine, () => 0);
+      const place = places.get(name) ?? new DcbEngineBench(engine, () => 0, { tellsLatency: false });
       places.set(name, place);
       const sent = JSON.parse(JSON.stringify(order)) as DcbOrder;
       return step === 'close' ? place.close() : JSON.parse(JSON.stringify(await place[step](sent)));
     },
-    'run',
+    dcbPlaceOf,
     () => performance.now(),
   );
 }
@@ -419,7 +425,7 @@ describe('a run', () => {
 
   test('tells a heap that is flat from one that is not', async () => {
     const peakOf = async (plant: Plant): Promise<number> => {
-      const bench = new DcbEngineBench(plantedEngine(plant), () => performance.now(), nodeHeap());
+      const bench = new DcbEngineBench(plantedEngine(plant), () => performance.now(), { heap: nodeHeap() });
       const order = dcbOrderOf(
         { name: 'memory small read-stream' },
         parameters({ engines: 'memory', sets: 'small' }),

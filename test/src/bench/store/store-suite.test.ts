@@ -6,12 +6,22 @@ import { localStorePorts } from '../../../../local/bench/store-ports.ts';
 import { NodeSqlite } from '../../../../local/sqlite.ts';
 import type { BenchResult } from '../../../../src/bench/result.ts';
 import { runSuite } from '../../../../src/bench/run/runner.ts';
+import { RemoteBench } from '../../../../src/bench/steps/remote-bench.ts';
 import type { FloorTable } from '../../../../src/bench/store/floor-table.ts';
-import { RemoteBench } from '../../../../src/bench/store/remote-bench.ts';
 import { sqliteFloor } from '../../../../src/bench/store/sqlite-floor.ts';
-import { type BenchEngine, EngineBench, type StoreBench } from '../../../../src/bench/store/store-bench.ts';
+import {
+  type BenchEngine,
+  EngineBench,
+  type StoreBench,
+  type StoreRun,
+} from '../../../../src/bench/store/store-bench.ts';
 import { StoreHost } from '../../../../src/bench/store/store-host.ts';
-import { STORE_ENGINES, STORE_OPERATIONS, type StoreOrder } from '../../../../src/bench/store/store-order.ts';
+import {
+  STORE_ENGINES,
+  STORE_OPERATIONS,
+  type StoreOrder,
+  storePlaceOf,
+} from '../../../../src/bench/store/store-order.ts';
 import { BENCH_SCHEMA_PREFIX } from '../../../../src/bench/store/store-postgres.ts';
 import { REFERENCES } from '../../../../src/bench/store/store-references.ts';
 import {
@@ -102,14 +112,14 @@ function plantedEngine({ append, read, floor }: Plant): BenchEngine {
 /** A Durable Object of a few lines: each place is a bench of its own, and orders travel as JSON. */
 function objectBench(): StoreBench {
   const places = new Map<string, StoreBench>();
-  return new RemoteBench(
+  return new RemoteBench<StoreOrder, StoreRun>(
     async (name, step, order) => {
       const place = places.get(name) ?? new EngineBench(plantedEngine({}), () => 0);
       places.set(name, place);
       const sent = JSON.parse(JSON.stringify(order)) as StoreOrder;
       return step === 'close' ? place.close() : JSON.parse(JSON.stringify(await place[step](sent)));
     },
-    'run',
+    storePlaceOf,
     () => performance.now(),
   );
 }
