@@ -30,23 +30,27 @@ export function withShardFlags(command: Command): Command {
 }
 
 /** Adds the flags that say which sink is meant. */
-export function withSinkFlags(command: Command): Command {
+function withSinkFlags(command: Command): Command {
+  return withWorkerFlags(command).option('--sink <name>', 'sink that the shard belongs to', 'messages');
+}
+
+/** Adds the flags that say which Worker is meant. */
+export function withWorkerFlags(command: Command): Command {
   return command
     .option('--url <address>', 'address of the Worker', 'http://localhost:8787')
-    .option('--sink <name>', 'sink that the shard belongs to', 'messages')
     .option('--token <text>', `bearer token of the Worker (better: the variable ${TOKEN_VARIABLE})`)
     .option('--json', 'print the answer as JSON');
 }
 
-/** The routes of one sink, or of one shard of it. */
+/** The routes of a Worker, of one sink, or of one shard of it. */
 export class AdminClient {
   readonly #base: URL;
   readonly #token: string | undefined;
-  /** What it talks to, for people: `messages, shard 0`. */
+  /** What it talks to, for people: `messages, shard 0`; empty for a whole Worker. */
   readonly name: string;
 
   /** @throws SluiceError `invalid_options` for an address or a shard number that cannot be */
-  constructor({ url, sink, token, ...flags }: Omit<ShardFlags, 'shard'> & { shard?: string }) {
+  constructor({ url, token, ...flags }: Pick<ShardFlags, 'url' | 'token'> & Partial<ShardFlags>) {
     const base = URL.canParse(url) ? new URL(url) : undefined;
     if (base === undefined || !/^https?:$/.test(base.protocol)) {
       throw new SluiceError(
@@ -61,8 +65,10 @@ export class AdminClient {
         '--url takes no user and password: a token is given by --token',
       );
     this.#token = readToken(token ?? process.env[TOKEN_VARIABLE] ?? '');
-    let path = `/admin/${encodeURIComponent(sink)}/`;
-    this.name = sink;
+    const { sink } = flags;
+    if (sink === '') throw new SluiceError('invalid_options', 'Cannot use an empty --sink: name a sink');
+    let path = sink === undefined ? '/admin/' : `/admin/${encodeURIComponent(sink)}/`;
+    this.name = sink ?? '';
     if (flags.shard !== undefined) {
       const { shard } = resolveOptions(SHARD_PARAMETER, { shard: flags.shard });
       path += `${shard}/`;
@@ -75,6 +81,12 @@ export class AdminClient {
     const url = new URL(path, this.#base);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     return this.#ask(url, { method: 'GET' });
+  }
+
+  /** The names of all sinks that the Worker tells of. */
+  async sinks(): Promise<string[]> {
+    const { sinks } = await this.get<{ sinks?: Record<string, unknown> }>('/stats');
+    return Object.keys(sinks ?? {});
   }
 
   post<Answer>(path: string, body: unknown): Promise<Answer> {

@@ -10,6 +10,7 @@ import type {
   DroppedDeadLetters,
 } from '../../src/outbox/dead-letters.ts';
 import type { RetriedDeadLetters } from '../../src/outbox/shard-admin.ts';
+import { unexpectedText } from '../input-kind.ts';
 import {
   AdminClient,
   counted,
@@ -18,7 +19,7 @@ import {
   printTable,
   type ShardFlags,
   withShardFlags,
-  withSinkFlags,
+  withWorkerFlags,
 } from './admin-client.ts';
 import { EXIT } from './exit-codes.ts';
 
@@ -47,7 +48,9 @@ export function defineDeadLetters(program: Command): void {
   const command = program
     .command('dead-letters')
     .description('List, show, retry and drop the messages that Postgres refused');
-  withSinkFlags(command.command('summary').description('how many each shard has')).action(summary);
+  withWorkerFlags(command.command('summary').description('how many each shard has'))
+    .option('--sink <name>', 'only this sink (default all)')
+    .action(summary);
   withShardFlags(command.command('list').description('those of one shard, oldest first'))
     .option('--after <id>', 'begin behind this one')
     .option('--limit <n>', 'how many at most (1 to 100; default 50)')
@@ -64,23 +67,27 @@ export function defineDeadLetters(program: Command): void {
     .action(drop);
 }
 
-async function summary(flags: Omit<ShardFlags, 'shard'>): Promise<void> {
-  const client = new AdminClient(flags);
-  const answer = await client.get<Summary>('dead-letters');
+async function summary(flags: Omit<ShardFlags, 'shard' | 'sink'> & { sink?: string }): Promise<void> {
+  const sinks = flags.sink === undefined ? await new AdminClient(flags).sinks() : [flags.sink];
+  const summaries: Summary[] = [];
+  for (const sink of sinks) summaries.push(await new AdminClient({ ...flags, sink }).get('dead-letters'));
   if (flags.json) {
-    printJson(answer);
+    printJson(flags.sink === undefined ? { sinks: summaries } : summaries[0]);
     return;
   }
   printTable(
-    ['shard', 'letters', 'of', 'bytes', 'of', ''],
-    answer.shards.map(({ shard, count, maxRows, bytes, maxBytes, isFull }) => [
-      String(shard),
-      String(count),
-      String(maxRows),
-      String(bytes),
-      String(maxBytes),
-      isFull ? FULL : '',
-    ]),
+    ['sink', 'shard', 'letters', 'of', 'bytes', 'of', ''],
+    summaries.flatMap(({ sink, shards }) =>
+      shards.map(({ shard, count, maxRows, bytes, maxBytes, isFull }) => [
+        sink,
+        String(shard),
+        String(count),
+        String(maxRows),
+        String(bytes),
+        String(maxBytes),
+        isFull ? FULL : '',
+      ]),
+    ),
   );
 }
 
@@ -151,6 +158,13 @@ async function retry(
   const client = new AdminClient(flags);
   if (payload !== undefined && (ids === 'all' || ids.length !== 1))
     throw new SluiceError('invalid_options', '--payload replaces one message: name one id');
+  // The Worker refuses it too, but sees less of what it is.
+  const unexpected = payload === undefined ? undefined : unexpectedText(payload);
+  if (unexpected !== undefined)
+    throw new SluiceError(
+      'invalid_options',
+      `Cannot use --payload: it is ${unexpected.seen}; ${unexpected.remedy}`,
+    );
   const answer = await retryAll(client, payload === undefined ? { ids } : { ids, payload });
   if (flags.json) printJson(answer);
   else {

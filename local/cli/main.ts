@@ -7,6 +7,7 @@ import { errorText, isSluiceError } from '../../src/errors.ts';
 import { allowedText, type OptionSpec } from '../../src/option-table.ts';
 import { bench } from './bench.ts';
 import { collected, defineBenchResults } from './bench-results.ts';
+import { isOnlyClosedOutput, tolerateClosedOutput } from './closed-output.ts';
 import { defineDeadLetters } from './dead-letters.ts';
 import { dev } from './dev.ts';
 import { defineExchange } from './exchange.ts';
@@ -101,11 +102,14 @@ function optionOf(name: string, spec: OptionSpec): Option {
   );
 }
 
+tolerateClosedOutput();
 try {
   process.exitCode = EXIT.good;
   await program.parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) {
+  if (isOnlyClosedOutput(error)) {
+    process.exitCode = EXIT.good;
+  } else if (error instanceof CommanderError) {
     // Help is no error, and was printed; everything else is a wrong option, told in one line.
     if (error.exitCode !== 0 && error.code !== 'commander.help') {
       process.stderr.write(`sluice: ${error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ')}\n`);

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { machineFacts, toolFacts } from '../../local/bench/machine.ts';
 import { abortOnSignal } from '../../local/cli/cleanup.ts';
+import { tolerateClosedOutput } from '../../local/cli/closed-output.ts';
 import { EXIT, exitCodeOf } from '../../local/cli/exit-codes.ts';
 import { errorText, SluiceError } from '../../src/errors.ts';
 import { type RunReport, runOnce } from './lab.ts';
@@ -169,6 +170,7 @@ async function main(): Promise<void> {
   }
 }
 
+tolerateClosedOutput();
 try {
   process.exitCode = EXIT.good;
   await main();

@@ -142,26 +142,49 @@ describe('dead-letters list', () => {
 });
 
 describe('dead-letters summary', () => {
-  test('prints the shards of the sink', async () => {
+  const summaryOf = (sink: string) => ({
+    sink,
+    count: 1,
+    isFull: true,
+    shards: [
+      { shard: 0, ...TOTALS },
+      { shard: 1, ...TOTALS, count: 10_000, isFull: true },
+    ],
+  });
+
+  test('prints the shards of every sink that the Worker tells of', async () => {
+    const sinks = { messages: {}, 'old readings': {} };
     answers = [
-      {
-        body: {
-          sink: 'messages',
-          count: 1,
-          isFull: true,
-          shards: [
-            { shard: 0, ...TOTALS },
-            { shard: 1, ...TOTALS, count: 10_000, isFull: true },
-          ],
-        },
-      },
+      { body: { sinks } },
+      { body: summaryOf('messages') },
+      { body: summaryOf('old readings') },
+      { body: { sinks } },
+      { body: summaryOf('messages') },
+      { body: summaryOf('old readings') },
     ];
     const { exitCode, stdout } = await run('dead-letters summary');
     expect(exitCode).toBe(0);
+    expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'GET /stats',
+      'GET /admin/messages/dead-letters',
+      'GET /admin/old%20readings/dead-letters',
+    ]);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines).toHaveLength(5);
+    expect(lines[1]).toBe('messages      0      1        10000  1039   1000000');
+    expect(lines[2]).toMatch(/^messages {6}1 {6}10000 .* FULL: /);
+    expect(lines[4]).toMatch(/^old readings {2}1 {6}10000 .* FULL: /);
+    const json = await run('dead-letters summary --json');
+    expect(JSON.parse(json.stdout)).toEqual({ sinks: [summaryOf('messages'), summaryOf('old readings')] });
+  });
+
+  test('prints only the sink that is asked for', async () => {
+    answers = [{ body: summaryOf('messages') }, { body: summaryOf('messages') }];
+    const { stdout } = await run('dead-letters summary --sink messages');
+    expect(stdout.trimEnd().split('\n')).toHaveLength(3);
     expect(asked).toMatchObject([{ method: 'GET', path: '/admin/messages/dead-letters' }]);
-    const lines = stdout.split('\n');
-    expect(lines[1]).toBe('0      1        10000  1039   1000000');
-    expect(lines[2]).toMatch(/^1 {6}10000 .* FULL: /);
+    const json = await run('dead-letters summary --sink messages --json');
+    expect(JSON.parse(json.stdout)).toEqual(summaryOf('messages'));
   });
 });
 
@@ -237,6 +260,15 @@ describe('dead-letters retry', () => {
     const { exitCode, stdout } = await run('dead-letters retry 7 9 12');
     expect(stdout).toContain('1 dead letter to be written again\nNot there: 9, 12 (');
     expect(exitCode).toBe(1);
+  });
+
+  test.each([
+    ['NaN', /--payload: it is text with NaN, which JSON does not have; write null/],
+    ['{\n  "n": 1\n}', /--payload: it is JSON over several lines; write each value on one line \(jq -c \.\)/],
+  ])('of a payload that is %j names what it is, and asks nothing', async (payload, says) => {
+    const { exitCode, stderr } = await run('dead-letters retry 7', ['--payload', payload]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringMatching(says) });
+    expect(asked).toEqual([]);
   });
 
   test('of a payload that is refused exits 1 with the reason', async () => {
@@ -327,6 +359,7 @@ describe('wrong options end with one line on stderr, exit 2, and nothing asked',
       args: ['dead-letters', 'list', '--shard', '256'],
       says: /"256" for shard: a whole number from 0 to 255/,
     },
+    { args: ['dead-letters', 'list', '--sink', ''], says: /empty --sink/ },
     { args: ['dead-letters', 'lsit'], says: /unknown command 'lsit'/ },
     { args: ['shard', 'resume', '--json', '--nonsense'], says: /unknown option '--nonsense'/ },
   ])('$args', async ({ args: [command = '', ...args], says }) => {
@@ -350,6 +383,30 @@ describe('wrong options end with one line on stderr, exit 2, and nothing asked',
       expect(stdout + stderr).not.toContain('topsecret');
     }
     expect(asked).toEqual([]);
+  });
+});
+
+describe('a reader that has gone (as in … | head)', () => {
+  const page = { letters: Array.from({ length: 100 }, () => EXCERPT), next: null, totals: TOTALS };
+  test.each([
+    ['dead-letters list', page],
+    [
+      'dead-letters summary --sink messages',
+      { sink: 'messages', count: 1, isFull: false, shards: [{ shard: 0, ...TOTALS }] },
+    ],
+    ['dead-letters show 7 --json', { ...LETTER, payload: '1' }],
+    ['dead-letters drop 7', { dropped: 1, missing: [] }],
+    ['export', '{}\n'.repeat(100_000)],
+    ['bench schema', undefined],
+    ['--help', undefined],
+  ])('%s ends without a word, as if all had been read', async (command, body) => {
+    answers = body === undefined ? [] : [{ body }];
+    const args = [...command.split(' '), ...(body === undefined ? [] : ['--url', url])];
+    const running = cli.start(args, { SLUICE_ADMIN_TOKEN: '', SLUICE_STORE_TOKEN: '' });
+    running.child.stdout?.destroy();
+    const { exitCode, stderr } = await running.ended;
+    expect(stderr).not.toMatch(/EPIPE|\bat |Error|broke off/);
+    expect(exitCode).toBe(0);
   });
 });
 
