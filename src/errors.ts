@@ -26,6 +26,7 @@ const ERROR_TABLE = {
   binary_frame: { status: 400, closeCode: 1003 },
   frame_too_large: { status: 413, closeCode: 1009 },
   message_too_large: { status: 413, closeCode: 1009 },
+  invalid_utf8: { status: 400, closeCode: 1007 },
   invalid_json: { status: 400, closeCode: 1007 },
   nul_character: { status: 400, closeCode: 1007 },
   lone_surrogate: { status: 400, closeCode: 1007 },

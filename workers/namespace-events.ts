@@ -3,6 +3,7 @@
 import { SluiceError } from '../src/errors.ts';
 import { systemTimers } from '../src/ingest/timers.ts';
 import { MAX_SUBSCRIBERS } from '../src/limits.ts';
+import { decodeUtf8 } from '../src/protocol/decode-utf8.ts';
 import { textCodec } from '../src/store/events/codec.ts';
 import type { EventEngine, EventRecord } from '../src/store/events/engine.ts';
 import { EventStore } from '../src/store/events/event-store.ts';
@@ -67,7 +68,7 @@ export class NamespaceEvents {
 
   /** `POST /append`. */
   async append(request: Request): Promise<Response> {
-    const text = utf8Text(await request.arrayBuffer());
+    const text = decodeUtf8(await request.arrayBuffer(), 'The body');
     return jsonResponse(await answerAppend(await this.#prepared(), text), 200);
   }
 
@@ -138,13 +139,4 @@ export class NamespaceEvents {
 
 async function* eventMessages(records: AsyncIterable<EventRecord>): AsyncGenerator<string, void, undefined> {
   for await (const record of records) yield eventMessage(record);
-}
-
-// What is not UTF-8 would be stored with other characters than were sent.
-function utf8Text(bytes: ArrayBuffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes);
-  } catch (error) {
-    throw new SluiceError('invalid_json', 'The body is not UTF-8', { cause: error });
-  }
 }

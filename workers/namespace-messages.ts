@@ -3,6 +3,7 @@
 import { SluiceError } from '../src/errors.ts';
 import { systemTimers } from '../src/ingest/timers.ts';
 import { assertKnownNames } from '../src/option-table.ts';
+import { decodeUtf8 } from '../src/protocol/decode-utf8.ts';
 import type { MessageEngine } from '../src/store/messages/engine.ts';
 import { exportLines, importLines } from '../src/store/messages/exchange.ts';
 import { MessageStore } from '../src/store/messages/message-store.ts';
@@ -58,7 +59,7 @@ export class NamespaceMessages {
 
   /** `POST /rpc`. */
   async rpc(request: Request): Promise<Response> {
-    const { status, body } = await answerRpc(await request.text(), {
+    const { status, body } = await answerRpc(decodeUtf8(await request.arrayBuffer(), 'The request'), {
       store: async () => {
         // It may have been deleted while the request was read.
         this.#checkOpen();

@@ -9,6 +9,7 @@ import type { Connection } from '../src/database/connection.ts';
 import { type ConnectionLender, ConnectionPool } from '../src/database/connection-pool.ts';
 import { isSluiceError, SluiceError } from '../src/errors.ts';
 import { systemTimers } from '../src/ingest/timers.ts';
+import { decodeUtf8 } from '../src/protocol/decode-utf8.ts';
 import { PostgresEventEngine } from '../src/store/events/postgres-engine.ts';
 import { ensureEventTables } from '../src/store/events/postgres-schema.ts';
 import { SqliteEventEngine } from '../src/store/events/sqlite-engine.ts';
@@ -63,10 +64,11 @@ export class Namespace extends DurableObject<Env> {
 
   /** Takes a request that the Worker has read no further than needed to find the namespace. */
   override async fetch(request: Request): Promise<Response> {
-    const { pathname, searchParams } = new URL(request.url);
+    const { pathname, search, searchParams } = new URL(request.url);
     const lastEventId = request.headers.get('last-event-id');
     try {
       await this.#assertAccess(request.headers.get(ACCESS_HEADER) ?? '');
+      assertUtf8Address(search);
       switch (pathname) {
         case '/rpc':
           return await this.#openMessages().rpc(request);
@@ -247,6 +249,17 @@ export class Namespace extends DurableObject<Env> {
     } finally {
       pool.close();
     }
+  }
+}
+
+/** `URLSearchParams` reads what is no UTF-8 as U+FFFD, and so as the name or the tag of something else. */
+function assertUtf8Address(search: string): void {
+  for (const [escaped] of search.matchAll(/(?:%[0-9a-f]{2})+/gi)) {
+    const bytes = escaped.split('%').slice(1);
+    decodeUtf8(
+      Uint8Array.from(bytes, (byte) => Number.parseInt(byte, 16)),
+      `The part ${escaped.slice(0, 100)} of the address`,
+    );
   }
 }
 

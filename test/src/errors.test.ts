@@ -30,6 +30,7 @@ const TABLE: Record<ErrorCode, [status: number, closeCode: number]> = {
   binary_frame: [400, 1003],
   frame_too_large: [413, 1009],
   message_too_large: [413, 1009],
+  invalid_utf8: [400, 1007],
   invalid_json: [400, 1007],
   nul_character: [400, 1007],
   lone_surrogate: [400, 1007],

@@ -537,7 +537,7 @@ describe('a request that is refused', () => {
     const text = new TextEncoder().encode('{"events":{"type":"T","data":"?"}}');
     const body = text.map((byte) => (byte === 0x3f ? 0xff : byte));
     const response = await own.fetch('/append', { method: 'POST', headers: JSON_TYPE, body });
-    expect(await problemOf(response)).toMatchObject({ status: 400, code: 'invalid_json' });
+    expect(await problemOf(response)).toMatchObject({ status: 400, code: 'invalid_utf8' });
     expect((await own.fetch('/append', { method: 'POST', headers: JSON_TYPE, body: text })).status).toBe(200);
   });
 

@@ -17,6 +17,7 @@ import type { RunStore } from '../../src/bench/run/run-store.ts';
 import { SluiceError } from '../../src/errors.ts';
 import { MAX_BENCH_BODY_BYTES } from '../../src/limits.ts';
 import { allowedText, assertKnownNames, type OptionTable } from '../../src/option-table.ts';
+import { decodeUtf8 } from '../../src/protocol/decode-utf8.ts';
 import { EVENT_STREAM_HEADERS } from '../event-stream.ts';
 import { problemResponse } from '../problem.ts';
 import { runEvents, runText } from './run-streams.ts';
@@ -73,7 +74,7 @@ export function runRoutes({ control, store, suites }: RunRoutesOptions) {
     if (type !== 'application/json') {
       throw new SluiceError('invalid_options', 'Send "Content-Type: application/json"');
     }
-    const stored = control.start(parseObject(await context.req.text()));
+    const stored = control.start(parseObject(decodeUtf8(await context.req.arrayBuffer(), 'The body')));
     return context.json(stored, 202, { location: `/bench/runs/${stored.id}` });
   });
 

@@ -16,6 +16,7 @@ import { assertKnownNames, optionTable, resolveOptions } from '../../src/option-
 import type { DeadLetterIds } from '../../src/outbox/dead-letters.ts';
 import { readEditedPayload } from '../../src/outbox/edited-payload.ts';
 import type { ShardAdmin } from '../../src/outbox/shard-admin.ts';
+import { decodeUtf8 } from '../../src/protocol/decode-utf8.ts';
 import type { Sink } from '../../src/sink.ts';
 import { withTimeLimit } from '../../src/time-limit.ts';
 import { assertAdminAccess } from '../access.ts';
@@ -183,7 +184,7 @@ function askedShard(
 
 interface Body {
   header(name: string): string | undefined;
-  text(): Promise<string>;
+  arrayBuffer(): Promise<ArrayBuffer>;
 }
 
 /** The object that a body holds; an empty body is an empty object. */
@@ -192,7 +193,7 @@ async function readBody(body: Body, known: readonly string[]): Promise<Record<st
   const type = body.header('content-type')?.split(';')[0]?.trim().toLowerCase();
   const wrongType = invalid('content-type', 'application/json is allowed');
   if (type !== undefined && type !== 'application/json') throw wrongType;
-  const text = await body.text();
+  const text = decodeUtf8(await body.arrayBuffer(), 'The body');
   if (text === '') return {};
   if (type === undefined) throw wrongType;
   let parsed: unknown;

@@ -7,6 +7,7 @@ import { type Context, Hono } from 'hono';
 import { BENCH_STEPS } from '../../src/bench/steps/step-bench.ts';
 import { SluiceError } from '../../src/errors.ts';
 import { assertKnownNames, optionTable, resolveOptions } from '../../src/option-table.ts';
+import { decodeUtf8 } from '../../src/protocol/decode-utf8.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import type { JsonValue } from '../../src/store/messages/message.ts';
 import { assertBenchAccess, assertBenchIsOn } from '../access.ts';
@@ -78,6 +79,16 @@ benchRoutes.post('/bench/drain', async (context) => {
   return context.json(await drainShards(context.env, target));
 });
 
+/** The JSON of a body; null where it is none. */
+async function readJson({ req }: Context<{ Bindings: Env }>): Promise<unknown> {
+  const text = decodeUtf8(await req.arrayBuffer(), 'The body');
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 const STORE_STEP = optionTable({
   step: { kind: 'choice', choices: BENCH_STEPS, default: 'prepare', description: '' },
 });
@@ -85,7 +96,7 @@ const STORE_STEP = optionTable({
 benchRoutes.post('/bench/store', async (context) => {
   const { place, ...query } = context.req.query();
   const { step } = resolveOptions(STORE_STEP, query);
-  const order = readStoreOrder(await context.req.json().catch(() => null));
+  const order = readStoreOrder(await readJson(context));
   const stub = storePlace(context.env, readBenchName(place, 'place'));
   return context.json((await stub.takeStoreStep(step, order)) as JsonValue);
 });
@@ -93,7 +104,7 @@ benchRoutes.post('/bench/store', async (context) => {
 benchRoutes.post('/bench/dcb', async (context) => {
   const { place, ...query } = context.req.query();
   const { step } = resolveOptions(STORE_STEP, query);
-  const order = readDcbOrder(await context.req.json().catch(() => null));
+  const order = readDcbOrder(await readJson(context));
   const stub = dcbPlace(context.env, readBenchName(place, 'place'));
   return context.json((await stub.takeDcbStep(step, order)) as JsonValue);
 });

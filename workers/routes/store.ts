@@ -9,6 +9,7 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { isSluiceError, SluiceError } from '../../src/errors.ts';
 import { MAX_APPEND_BODY_BYTES, MAX_RPC_BODY_BYTES } from '../../src/limits.ts';
+import { decodeUtf8 } from '../../src/protocol/decode-utf8.ts';
 import {
   answerRpc,
   MAX_UNSTORED_REQUEST_CHARACTERS,
@@ -34,7 +35,7 @@ storeRoutes.use('/append', limitBody(MAX_APPEND_BODY_BYTES));
 storeRoutes.post('/rpc', (context) =>
   answered(context, async () => {
     assertNoForm(context, 'application/json');
-    const text = await context.req.text();
+    const text = decodeUtf8(await context.req.arrayBuffer(), 'The request');
     if (needsStore(text)) return forward(context, { method: 'POST', body: text });
     if (text.length > MAX_UNSTORED_REQUEST_CHARACTERS)
       throw new SluiceError(

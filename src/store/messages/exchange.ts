@@ -5,6 +5,7 @@
 
 import { isSluiceError, SluiceError } from '../../errors.ts';
 import { MAX_PAGE_BYTES } from '../../limits.ts';
+import { decodeUtf8 } from '../../protocol/decode-utf8.ts';
 import { PageSize } from '../page-size.ts';
 import { formatTimeUs, parseTimeUs } from '../wire-time.ts';
 import type { MessageRecord } from './engine.ts';
@@ -18,8 +19,8 @@ export const IMPORT_BATCH_MESSAGES = 1_000;
 /** Text of one transaction of an import; a batch is ended early by it. */
 export const IMPORT_BATCH_CHARACTERS = 4 * 1024 * 1024;
 
-/** Characters of one line. A message has up to 1 MiB, and JSON may write a character as six. */
-export const MAX_LINE_CHARACTERS = 8 * 1024 * 1024;
+/** Bytes of one line. A message has up to 1 MiB, and JSON may write a character as six. */
+export const MAX_LINE_BYTES = 8 * 1024 * 1024;
 
 /** Messages of an export that are read at a time; fewer where they are large. */
 const EXPORT_PAGE_MESSAGES = 500;
@@ -100,8 +101,9 @@ export async function* importLines(
   let characters = 0;
   let number = 0;
   try {
-    for await (const line of linesOf(chunks)) {
+    for await (const bytes of linesOf(chunks)) {
       number += 1;
+      const line = decodeUtf8(bytes, 'The line');
       if (line.trim() === '') continue;
       batch.push(readLine(line));
       numbers.push(number);
@@ -142,6 +144,7 @@ function importError(
     const { code, message } = error;
     if (code === 'position_exists' || code === 'duplicate_message_id')
       return { error: 'POSITION_EXISTS', message };
+    if (code === 'invalid_utf8') return { error: 'INVALID_UTF8', message };
     if (code === 'invalid_json') return { error: 'INVALID_JSON', message };
     if (REFUSALS.has(code)) return { error: 'INVALID_RECORD', message };
   }
@@ -157,33 +160,44 @@ const REFUSALS: ReadonlySet<string> = new Set([
   'message_too_large',
 ]);
 
-/** Wrong about the text before it is a line: the line is the one that follows those that were counted. */
+/** A line that is longer than one may be: it is the one that follows those that were counted. */
 class LineError extends SluiceError {}
 
-async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string, void, undefined> {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
-  const decode = (chunk?: Uint8Array): string => {
-    try {
-      return chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true });
-    } catch {
-      throw new LineError('invalid_json', 'The text is not UTF-8');
-    }
-  };
-  let rest = '';
+const NEWLINE = 0x0a;
+
+/** The lines of a text in UTF-8, none of whose characters has the byte of a newline in it. */
+async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  /** The beginning of a line that has not ended yet. */
+  let rest: Uint8Array[] = [];
+  let restBytes = 0;
   for await (const chunk of chunks) {
-    const lines = decode(chunk).split('\n');
-    if (lines.length === 1) {
-      rest += lines[0];
-    } else {
-      lines[0] = rest + lines[0];
-      rest = lines.pop() ?? '';
-      yield* lines;
+    let start = 0;
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
+      yield joined([...rest, chunk.subarray(start, end)]);
+      rest = [];
+      restBytes = 0;
+      start = end + 1;
     }
-    if (rest.length > MAX_LINE_CHARACTERS)
-      throw new LineError('invalid_json', `A line is longer than ${MAX_LINE_CHARACTERS} characters`);
+    if (start < chunk.byteLength) {
+      rest.push(chunk.subarray(start));
+      restBytes += chunk.byteLength - start;
+    }
+    if (restBytes > MAX_LINE_BYTES)
+      throw new LineError('invalid_json', `A line is longer than ${MAX_LINE_BYTES} bytes`);
   }
-  rest += decode();
-  if (rest !== '') yield rest;
+  if (restBytes > 0) yield joined(rest);
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  if (pieces.length === 1 && only !== undefined) return only;
+  const whole = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let offset = 0;
+  for (const piece of pieces) {
+    whole.set(piece, offset);
+    offset += piece.byteLength;
+  }
+  return whole;
 }
 
 function readLine(line: string): ImportedMessage {

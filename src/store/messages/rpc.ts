@@ -160,6 +160,7 @@ const CODES: Readonly<Record<string, RpcErrorCode>> = {
   invalid_message: 'INVALID_REQUEST',
   invalid_namespace: 'INVALID_REQUEST',
   invalid_json: 'INVALID_REQUEST',
+  invalid_utf8: 'INVALID_REQUEST',
   message_too_large: 'INVALID_REQUEST',
   nul_character: 'INVALID_REQUEST',
   lone_surrogate: 'INVALID_REQUEST',
