@@ -19,3 +19,7 @@ export interface Sqlite {
   /** Rows written so far, as Cloudflare counts and bills them: inserts, updates and deletes, indexes included. */
   readonly rowsWritten: number;
 }
+
+export function hasTable(sqlite: Sqlite, name: string): boolean {
+  return sqlite.run("select 1 from sqlite_master where type = 'table' and name = ?", name).length > 0;
+}

@@ -35,6 +35,8 @@ export class MemoryLane implements Lane {
   readonly #buffer = new MemoryBuffer();
   readonly #ledger: RunLedger;
   #tail = 0;
+  /** True while what it holds has to wait: nothing of it counts as waiting, so nothing is taken. */
+  isHeld = false;
   readonly gatheredRows = 0;
   readonly gatheredCharacters = 0;
   readonly storedBytes = 0;
@@ -58,11 +60,11 @@ export class MemoryLane implements Lane {
   }
 
   get waitingRows(): number {
-    return this.#buffer.waitingRows;
+    return this.isHeld ? 0 : this.#buffer.waitingRows;
   }
 
   get waitingBytes(): number {
-    return this.#buffer.waitingBytes;
+    return this.isHeld ? 0 : this.#buffer.waitingBytes;
   }
 
   get oldestWaitingAtMs(): number | undefined {
@@ -93,7 +95,7 @@ export class MemoryLane implements Lane {
   store(): void {}
 
   take(limits: TakeLimits): MessageBatch | undefined {
-    return this.#buffer.take(limits);
+    return this.isHeld ? undefined : this.#buffer.take(limits);
   }
 
   settle(batch: MessageBatch): void {

@@ -10,7 +10,8 @@ import { GROUP_CHARACTERS, GROUP_ROWS, MAX_FRAME_BYTES } from '../limits.ts';
 import type { DeadLetter, DeadLetters } from '../outbox/dead-letters.ts';
 import type { Chunk } from '../outbox/group.ts';
 import { createOutboxTables, lanesInOutbox, OutboxLane } from '../outbox/outbox-lane.ts';
-import { ProducerRegistry } from '../outbox/producer-registry.ts';
+import { hasProducers, ProducerRegistry } from '../outbox/producer-registry.ts';
+import { ShardFacts } from '../outbox/shard-facts.ts';
 import {
   type DecodedFrame,
   decodeFrame,
@@ -21,9 +22,9 @@ import {
 import { shardOf } from '../protocol/producer.ts';
 import { type Credit, encodeCredit } from '../protocol/sluice-v1.ts';
 import type { Sink } from '../sink.ts';
-import { type CheckpointKey, startIncarnation, writeOnce } from '../writers/write-once.ts';
+import { type CheckpointKey, readCheckpoint, startIncarnation, writeOnce } from '../writers/write-once.ts';
 import type { Write } from '../writers/writer.ts';
-import { writingOf } from '../writers/writers.ts';
+import { type Writing, writingOf } from '../writers/writers.ts';
 import { emptyIntakeStats } from './counting-intake.ts';
 import { creditOf, type Room } from './credit.ts';
 import { Flusher, type FlusherState, type FlushFault, type WriteEnd } from './flusher.ts';
@@ -73,11 +74,22 @@ export interface Receipt {
 }
 
 interface LaneOfShard {
+  /** Its number among those of its kind: part of the key of its checkpoint where it is durable. */
+  number: number;
   lane: Lane;
   flusher: Flusher;
   /** Where the lane is durable. */
   outbox: OutboxLane | undefined;
+  /** Where it is not. */
+  memory: MemoryLane | undefined;
   slot: ConnectionSlot;
+}
+
+/** What all lanes of a shard have in common. */
+interface LaneParts {
+  options: PipelineOptions;
+  writing: Writing;
+  hold: FrameHold | undefined;
 }
 
 /** Sessions that had no credit are told of it again once the room has grown to this share of what ends the credit. */
@@ -95,9 +107,18 @@ export class Pipeline implements Intake {
   readonly #deadLetters: DeadLetters | undefined;
   readonly #failpoints: Failpoints;
   readonly #onStorageFailure: ((error: unknown) => void) | undefined;
-  readonly #lanes: LaneOfShard[];
+  readonly #lanes: LaneOfShard[] = [];
   /** Lanes that producers are assigned to; further ones are only emptied. */
   readonly #openLanes: number;
+  readonly #laneParts: LaneParts;
+  readonly #shardFacts: ShardFacts | undefined;
+  /**
+   * True while messages in memory wait for those that an outbox holds from before `durability` was set to `memory`. Those
+   * are older, and have to be written first.
+   */
+  #isEmptyingOutbox = false;
+  /** Where messages are only in memory: true once storage says so, as it does before the first of them is taken. */
+  #isNotedAsVolatile = true;
   readonly #rawProducers = new Producers();
   readonly #sessions = new Map<Producer, V1Session>();
   readonly #refused: Partial<Record<RefusedReason, number>> = {};
@@ -116,7 +137,7 @@ export class Pipeline implements Intake {
   #progressWaiters: (() => void)[] = [];
 
   constructor(options: PipelineOptions) {
-    const { sink, openConnection, timers, random, holdFrames, sqlite, onProgress } = options;
+    const { sink, timers, holdFrames, sqlite } = options;
     this.#sink = sink;
     this.#shard = options.shard ?? '0';
     this.timers = timers;
@@ -132,77 +153,121 @@ export class Pipeline implements Intake {
     this.#deadLetters = options.deadLetters;
     this.#failpoints = options.failpoints ?? NO_FAILPOINTS;
     this.#onStorageFailure = options.onStorageFailure;
-    this.producers = new ProducerRegistry(this.hasOutbox ? sqlite : undefined);
+    this.#shardFacts = sqlite === undefined ? undefined : new ShardFacts(sqlite);
+    this.producers = this.#openRegistry();
     const writing = writingOf(sink);
     const { plan } = writing;
-    const isFenced = this.hasOutbox && writing.isExactlyOnce;
-    this.delivery = isFenced ? 'exactly-once' : 'at-least-once';
+    this.delivery = this.hasOutbox && writing.isExactlyOnce ? 'exactly-once' : 'at-least-once';
     this.#openLanes = plan.lanes;
     this.#groupTime = new GroupTime(sink.options.groupMs);
-    if (this.hasOutbox) createOutboxTables(sqlite as Sqlite);
-    const lanes = this.hasOutbox ? Math.max(plan.lanes, lanesInOutbox(sqlite as Sqlite)) : plan.lanes;
     const hold =
       holdFrames === undefined
         ? undefined
         : new FrameHold({ holdFrames, fill: () => this.#memoryFill(), timers });
-    this.#lanes = Array.from({ length: lanes }, (_, number) => {
-      const outbox = this.hasOutbox ? this.#openOutboxLane(number, plan.lanes, isFenced, options) : undefined;
-      const lane = outbox ?? new MemoryLane((producer) => this.#onCommitted(producer));
-      const workers = Array.from({ length: plan.workersPerLane }, () => ({
-        slot: new ConnectionSlot({ open: openConnection, timers }),
-        prepare: writing.create(),
-      }));
-      const flusher = new Flusher({
-        buffer: lane,
-        prepare: (batch, index) => {
-          const { slot, prepare } = workers[index] as (typeof workers)[number];
-          const write = prepareRows(prepare, batch);
-          const send =
-            isFenced && outbox !== undefined
-              ? this.#prepareOnce(outbox, number, batch, write, slot)
-              : async (): Promise<WriteEnd> => {
-                  await slot.use((connection) => write(connection));
-                  return { state: 'committed' };
-                };
-          return () => (hold === undefined ? send() : hold.run(send));
-        },
-        classify,
-        ...(this.#deadLetters === undefined
-          ? {}
-          : { condemn: (message, error) => this.#condemn(lane, message, error) }),
-        triggerRows: plan.triggerRows,
-        maxRows: plan.maxRows,
-        batchBytes: sink.options.batchBytes,
-        lingerMs: plan.lingerMs,
-        workers: plan.workersPerLane,
-        timers,
-        random,
-        onProgress: () => {
-          this.#afterFlush();
-          onProgress?.();
-        },
-        onBufferFailure: (error) => this.failStorage(error),
-      });
-      return { lane, flusher, outbox, slot: (workers[0] as (typeof workers)[number]).slot };
-    });
+    this.#laneParts = { options, writing, hold };
+    const lanesWithMessages = sqlite === undefined ? 0 : lanesInOutbox(sqlite);
+    if (this.hasOutbox) createOutboxTables(sqlite as Sqlite);
+    else for (let number = 0; number < plan.lanes; number += 1) this.#openLane(number, 'memory');
+    const outboxLanes = this.hasOutbox ? Math.max(plan.lanes, lanesWithMessages) : lanesWithMessages;
+    for (let number = 0; number < outboxLanes; number += 1) this.#openLane(number, 'outbox');
     for (const { lane } of this.#lanes) this.#recovered += lane.rows;
     this.#received = this.#recovered;
-    if (this.#recovered > 0) for (const { flusher } of this.#lanes) flusher.notify();
+    if (this.#recovered === 0) return;
+    if (!this.hasOutbox) this.#holdMemory(true);
+    for (const { flusher } of this.#lanes) flusher.notify();
+  }
+
+  // Producers that storage tells of are known whatever the sink's durability. While messages are only in memory, nothing is
+  // written about them; so what storage says is then too little, and stays so until they are heard of again.
+  #openRegistry(): ProducerRegistry {
+    const sqlite = this.#sqlite;
+    const facts = this.#shardFacts;
+    if (sqlite === undefined || facts === undefined) return new ProducerRegistry(undefined);
+    const wasVolatile = facts.get('volatile');
+    if (!this.hasOutbox) {
+      if (!hasProducers(sqlite)) return new ProducerRegistry(undefined);
+      this.#isNotedAsVolatile = wasVolatile === 'yes';
+      const exactSinceMs = this.#isNotedAsVolatile ? Number.POSITIVE_INFINITY : Number(wasVolatile ?? 0);
+      return new ProducerRegistry(sqlite, undefined, { exactSinceMs, isReadOnly: true });
+    }
+    if (wasVolatile === 'yes') facts.set('volatile', String(this.timers.now()));
+    return new ProducerRegistry(sqlite, undefined, { exactSinceMs: Number(facts.get('volatile') ?? 0) });
+  }
+
+  // Memory is about to know more of a producer than storage does.
+  #noteAsVolatile(): void {
+    this.#isNotedAsVolatile = true;
+    this.#shardFacts?.set('volatile', 'yes');
+  }
+
+  #openLane(number: number, kind: 'memory' | 'outbox'): LaneOfShard {
+    const { options, writing, hold } = this.#laneParts;
+    const { sink, openConnection, timers, random, onProgress } = options;
+    const { plan, isExactlyOnce } = writing;
+    const outbox =
+      kind === 'outbox' ? this.#openOutboxLane(number, plan.lanes, isExactlyOnce, options) : undefined;
+    const memory = kind === 'memory' ? new MemoryLane((producer) => this.#onCommitted(producer)) : undefined;
+    const lane = (outbox ?? memory) as Lane;
+    const workers = Array.from({ length: plan.workersPerLane }, () => ({
+      slot: new ConnectionSlot({ open: openConnection, timers }),
+      prepare: writing.create(),
+    }));
+    const flusher = new Flusher({
+      buffer: lane,
+      prepare: (batch, index) => {
+        const { slot, prepare } = workers[index] as (typeof workers)[number];
+        const write = prepareRows(prepare, batch);
+        const send =
+          outbox === undefined
+            ? () => writeOften(slot, write)
+            : isExactlyOnce
+              ? this.#prepareOnce(outbox, number, batch, write, slot)
+              : this.#prepareOften(outbox, number, write, slot);
+        return () => (hold === undefined ? send() : hold.run(send));
+      },
+      classify,
+      ...(this.#deadLetters === undefined
+        ? {}
+        : { condemn: (message, error) => this.#condemn(lane, message, error) }),
+      triggerRows: plan.triggerRows,
+      maxRows: plan.maxRows,
+      batchBytes: sink.options.batchBytes,
+      lingerMs: plan.lingerMs,
+      workers: plan.workersPerLane,
+      timers,
+      random,
+      onProgress: () => {
+        this.#afterFlush();
+        onProgress?.();
+      },
+      onBufferFailure: (error) => this.failStorage(error),
+    });
+    const { slot } = workers[0] as (typeof workers)[number];
+    const opened = { number, lane, flusher, outbox, memory, slot };
+    this.#lanes.push(opened);
+    return opened;
   }
 
   #openOutboxLane(number: number, lanes: number, isFenced: boolean, options: PipelineOptions): OutboxLane {
+    const { maxBufferBytes } = options.sink.options;
     return new OutboxLane({
       sqlite: options.sqlite as Sqlite,
       lane: number,
       producers: this.producers,
       failpoints: this.#failpoints,
-      maxMemoryBytes: options.sink.options.maxBufferBytes / lanes,
+      // Beside messages that are only in memory, it has half of it.
+      maxMemoryBytes: (this.hasOutbox ? maxBufferBytes : maxBufferBytes / 2) / lanes,
       isFenced,
       now: () => options.timers.now(),
       randomId: options.randomId ?? (() => crypto.randomUUID()),
       onCommitted: (producer) => this.#onCommitted(producer),
       hasSession: (producer) => this.#sessions.has(producer),
     });
+  }
+
+  #holdMemory(isHeld: boolean): void {
+    this.#isEmptyingOutbox = isHeld;
+    for (const { memory } of this.#lanes) if (memory !== undefined) memory.isHeld = isHeld;
   }
 
   get maxMessageBytes(): number {
@@ -274,8 +339,9 @@ export class Pipeline implements Intake {
     const { maxOutboxBytes, maxOutboxRows, maxBufferBytes } = this.#sink.options;
     let rows = 0;
     let bytes = 0;
-    for (const { lane } of this.#lanes) {
-      rows += lane.rows;
+    for (const { lane, outbox } of this.#lanes) {
+      // Beside messages in memory, those of an outbox count for what they take there only.
+      if (this.hasOutbox || outbox === undefined) rows += lane.rows;
       bytes += this.hasOutbox ? lane.storedBytes : lane.bytes;
     }
     return {
@@ -330,7 +396,9 @@ export class Pipeline implements Intake {
     const { lane, flusher } = this.#laneOf(producer);
     lane.gather(producer, firstSequence, chunk, receivedAtMs);
     this.#groupRows += chunk.payloads.length;
-    if (!this.hasOutbox) flusher.notify();
+    if (this.hasOutbox) return;
+    if (!this.#isNotedAsVolatile) this.#noteAsVolatile();
+    flusher.notify();
   }
 
   /** The same for one message. */
@@ -344,7 +412,9 @@ export class Pipeline implements Intake {
     const { lane, flusher } = this.#laneOf(producer);
     lane.gatherOne(producer, sequence, payload, isPlain, receivedAtMs);
     this.#groupRows += 1;
-    if (!this.hasOutbox) flusher.notify();
+    if (this.hasOutbox) return;
+    if (!this.#isNotedAsVolatile) this.#noteAsVolatile();
+    flusher.notify();
   }
 
   /** The last sequences of a producer were refused: they are used up for good once what is in front is stored. */
@@ -446,6 +516,10 @@ export class Pipeline implements Intake {
   // After a batch: acks that waited for it leave at once, and clients without credit hear of the room.
   #afterFlush(): void {
     for (const resolve of this.#progressWaiters.splice(0)) resolve();
+    if (this.#isEmptyingOutbox && this.#lanes.every(({ outbox }) => (outbox?.rows ?? 0) === 0)) {
+      this.#holdMemory(false);
+      for (const { memory, flusher } of this.#lanes) if (memory !== undefined) flusher.flush();
+    }
     if (this.#toAck.size > 0) this.storeGroup();
     if (!this.#hasSessionWithoutCredit || !this.#hasRoomAgain()) return;
     this.#hasSessionWithoutCredit = false;
@@ -503,6 +577,30 @@ export class Pipeline implements Intake {
     };
   }
 
+  // Batches that were sent while each was counted may be in Postgres, whatever writes now: the checkpoint knows, and is asked
+  // before anything is written.
+  #prepareOften(
+    outbox: OutboxLane,
+    lane: number,
+    write: Write,
+    slot: ConnectionSlot,
+  ): () => Promise<WriteEnd> {
+    const { generation } = outbox;
+    return async () => {
+      let settledRows = 0;
+      if (outbox.doubt !== undefined) await outbox.doubt;
+      else if (outbox.isInDoubt) {
+        outbox.doubt = this.#endDoubt(outbox, lane, slot).finally(() => {
+          outbox.doubt = undefined;
+        });
+        settledRows = await outbox.doubt;
+      }
+      // Several workers may have had batches then.
+      if (outbox.generation !== generation) return { state: 'moved', settledRows };
+      return writeOften(slot, write);
+    };
+  }
+
   #checkpointKey({ incarnation }: OutboxLane, lane: number): CheckpointKey {
     const { name, checkpointTable } = this.#sink;
     return { table: checkpointTable, sink: name, shard: this.#shard, lane, incarnation };
@@ -543,6 +641,21 @@ export class Pipeline implements Intake {
     }
   }
 
+  /** @returns how many messages turned out to be in Postgres */
+  async #endDoubt(outbox: OutboxLane, lane: number, slot: ConnectionSlot): Promise<number> {
+    const key = this.#checkpointKey(outbox, lane);
+    const position = await slot.use((connection) => readCheckpoint(connection, key));
+    try {
+      if (position !== null && position > outbox.head && position <= outbox.reach) {
+        return outbox.advanceTo(position);
+      }
+      outbox.endDoubt();
+    } catch (error) {
+      this.failStorage(error);
+    }
+    return 0;
+  }
+
   #condemn(lane: Lane, message: MessageBatch, error: unknown): boolean {
     const deadLetters = this.#deadLetters as DeadLetters;
     const { producer, epoch, sequence, payload, receivedAtMs } = messageAt(message.columns, message.from);
@@ -570,15 +683,37 @@ export class Pipeline implements Intake {
    * the order is given up where somebody decides so.
    */
   retry(letters: readonly DeadLetter[], nowMs: number): void {
+    const lane = this.hasOutbox || this.#sqlite === undefined ? undefined : this.#durableLane();
     for (const { producer: name, epoch, sequence, payload, receivedAtMs } of letters) {
       const carrier = untrackedProducer(name, epoch, sequence);
       this.#received += 1;
       const plain = [!/[\\\p{Cc}]/u.test(payload)];
-      this.gather(carrier, sequence, { payloads: [payload], plain, text: payload }, receivedAtMs);
+      const chunk = { payloads: [payload], plain, text: payload };
+      if (lane !== undefined) lane.lane.gather(carrier, sequence, chunk, receivedAtMs);
+      else this.gather(carrier, sequence, chunk, receivedAtMs);
       // Together they may be larger than a row of the outbox can be.
-      this.afterGather(nowMs);
+      if (lane === undefined) this.afterGather(nowMs);
+      else if (isLarge(lane.lane)) this.#storeLane(lane);
     }
+    if (lane !== undefined) this.#storeLane(lane);
     this.storeGroup();
+  }
+
+  // Dead letters are durable, and stay so while they are retried, whatever the sink's durability.
+  #durableLane(): LaneOfShard {
+    createOutboxTables(this.#sqlite as Sqlite);
+    this.#holdMemory(true);
+    return this.#lanes.find(({ outbox }) => outbox !== undefined) ?? this.#openLane(0, 'outbox');
+  }
+
+  #storeLane({ lane, flusher }: LaneOfShard): void {
+    try {
+      lane.store();
+    } catch (error) {
+      this.failStorage(error);
+      return;
+    }
+    flusher.notify();
   }
 
   // State.
@@ -648,7 +783,7 @@ export class Pipeline implements Intake {
    * stays missing.
    */
   async resume(): Promise<void> {
-    for (const [number, { outbox, flusher, slot }] of this.#lanes.entries()) {
+    for (const { number, outbox, flusher, slot } of this.#lanes) {
       if (outbox !== undefined && flusher.stats.state === 'stopped') {
         outbox.startIncarnation();
         await (this.#sqlite as Sqlite).sync();
@@ -707,7 +842,7 @@ export class Pipeline implements Intake {
   // they are settled: younger ones would be written before them, and be acked as if those were.
   #laneOf(producer: Producer): LaneOfShard {
     const { name, isTracked, pendingRuns, run } = producer;
-    const isBound = isTracked && (pendingRuns > 0 || run !== undefined);
+    const isBound = this.hasOutbox && isTracked && (pendingRuns > 0 || run !== undefined);
     if (!isBound) producer.lane = this.#openLanes === 1 ? 0 : shardOf(name, this.#openLanes);
     return this.#lanes[producer.lane] as LaneOfShard;
   }
@@ -736,6 +871,11 @@ function isLarge({ gatheredCharacters, gatheredRows }: Lane): boolean {
 }
 
 const RESUME = 'Nothing is written before an operator resumes the shard';
+
+async function writeOften(slot: ConnectionSlot, write: Write): Promise<WriteEnd> {
+  await slot.use((connection) => write(connection));
+  return { state: 'committed' };
+}
 
 // A sink's own code runs here. What it throws is about a row, not about the database.
 function prepareRows(prepare: (batch: MessageBatch) => Write, batch: MessageBatch): Write {

@@ -27,6 +27,11 @@ export interface Producer {
    * refused or are missing: nothing else tells of those after a restart.
    */
   usedUpTo: number;
+  /**
+   * True where it may be further than what is known here: messages of it were taken while they were kept in memory only,
+   * and that memory is gone.
+   */
+  isFloor: boolean;
   /** The lane that its runs are in. */
   lane: number;
 }
@@ -66,6 +71,7 @@ export function createProducer(
     pendingRuns: 0,
     isChanged: false,
     usedUpTo: nextSequence - 1,
+    isFloor: false,
     lane: 0,
   };
 }

@@ -105,7 +105,7 @@ export class V1Session implements Session {
   wake({ epoch, ack, isCaughtUp }: SessionMemory): void {
     this.#cancelHelloLimit?.();
     const producer = this.#pipeline.producers.find(this.#name);
-    if (producer === undefined || producer.epoch !== epoch || !isCaughtUp) {
+    if (producer === undefined || producer.epoch !== epoch || producer.isFloor || !isCaughtUp) {
       this.#pipeline.dismiss(producer);
       this.close('shard_unavailable', 'The shard has forgotten where this producer stood: connect again');
       return;
@@ -203,12 +203,7 @@ export class V1Session implements Session {
     let missing: { from: number; to: number } | undefined;
     if (resume && epoch === current && known !== undefined) {
       producer = known;
-      isKnown = known.isKnown;
-      // What the client was promised and the shard does not have: said, and gone on behind it.
-      if (next !== undefined && next > known.nextSequence) {
-        missing = { from: known.nextSequence, to: next - 1 };
-        pipeline.producers.useUp([known], nowMs, next);
-      }
+      ({ isKnown, missing } = pipeline.producers.resume(known, next as number, nowMs));
     } else if ((epoch ?? current) <= current && (epoch !== undefined || current === MAX_EPOCH)) {
       pipeline.dismiss(known);
       this.close('fenced', `fenced: the current epoch is ${current}`);

@@ -11,7 +11,7 @@
  * that begins at `head`; `head`, the fence and the producers' watermarks are written in the step that deletes.
  */
 
-import type { Sqlite } from '../database/sqlite.ts';
+import { hasTable, type Sqlite } from '../database/sqlite.ts';
 import type { Failpoints } from '../failpoints.ts';
 import type { Lane } from '../ingest/lane.ts';
 import type { MessageBatch } from '../ingest/message-batch.ts';
@@ -81,6 +81,7 @@ export function createOutboxTables(sqlite: Sqlite): void {
 
 /** How many lanes the outbox has messages of: a sink that was deployed with fewer connections still has to drain them. */
 export function lanesInOutbox(sqlite: Sqlite): number {
+  if (!hasTable(sqlite, 'outbox_groups')) return 0;
   const last = sqlite.run<{ key: number | null }>('select max(key) as key from outbox_groups')[0]?.key;
   return last === null || last === undefined ? 0 : Math.floor(last / LANE_SPAN) + 1;
 }
@@ -106,6 +107,9 @@ export class OutboxLane implements Lane {
   #cuts: bigint[];
   /** Ends at which batches were cut before the shard restarted, and are cut again. */
   #recuts: bigint[];
+  /** The question to Postgres that ends a doubt, while it is under way. */
+  doubt: Promise<number> | undefined;
+  #generation = 0;
   #spilledRows = 0;
   #spilledBytes = 0;
   /** Text in SQLite, settled groups that are not deleted yet included. */
@@ -156,7 +160,13 @@ export class OutboxLane implements Lane {
         end += BigInt(run.rows);
         if (!run.isTracked) continue;
         const lastSequence = run.firstSequence + run.rows - 1;
-        const producer = producers.recover(run.producer, run.epoch, run.firstSequence, lastSequence);
+        const producer = producers.recover(
+          run.producer,
+          run.epoch,
+          run.firstSequence,
+          lastSequence,
+          run.receivedAtMs,
+        );
         producer.lane = lane;
         if (end <= this.#ledger.head) this.#passRun(producer, run.epoch, lastSequence);
       }
@@ -575,6 +585,7 @@ export class OutboxLane implements Lane {
   advanceTo(position: bigint): number {
     const { sqlite, lane, producers } = this.#options;
     const head = this.#ledger.head;
+    this.#generation += 1;
     this.#fence = position;
     this.#cuts = [];
     this.#recuts = [];
@@ -637,6 +648,26 @@ export class OutboxLane implements Lane {
   /** Only COMMIT is left to be sent for a batch that ends there. */
   reachOut(end: bigint): void {
     if (end > this.#reach) this.#reach = end;
+  }
+
+  /**
+   * True where batches may be in Postgres that were sent when each was counted by the checkpoint, and that are now to be
+   * written without it.
+   */
+  get isInDoubt(): boolean {
+    return !this.#options.isFenced && this.#cuts.length > 0;
+  }
+
+  /** Another number where the lane has moved on to a checkpoint: batches that were taken before are void. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** None of the batches that were in doubt is in Postgres. */
+  endDoubt(): void {
+    this.#cuts = [];
+    this.#recuts = [];
+    this.#saveLane();
   }
 
   /** The checkpoint was found, or created, at this position. */

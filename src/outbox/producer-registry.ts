@@ -4,7 +4,7 @@
  * messages; so the two can never differ.
  */
 
-import type { Sqlite } from '../database/sqlite.ts';
+import { hasTable, type Sqlite } from '../database/sqlite.ts';
 import { createProducer, type Producer } from '../ingest/producer.ts';
 import { MAX_ACTIVE_PRODUCERS, MAX_KNOWN_PRODUCERS } from '../limits.ts';
 
@@ -12,6 +12,27 @@ interface ProducerRow {
   epoch: number;
   committed: number;
   used_up_to: number;
+  used_at_ms: number;
+}
+
+export interface ProducerRegistryOptions {
+  /** What storage says of producers that it heard of before is a lower bound only. Default: 0. */
+  exactSinceMs?: number;
+  /** True where messages are in memory only: producers are known from storage, and nothing is written for what is new. */
+  isReadOnly?: boolean;
+}
+
+/** How a client that resumes finds its producer. */
+export interface Resumption {
+  /** False where messages that it sends again may be there already. */
+  isKnown: boolean;
+  /** Sequences that were acked to it, and that the shard does not have. */
+  missing: { from: number; to: number } | undefined;
+}
+
+/** True where a storage knows producers. */
+export function hasProducers(sqlite: Sqlite): boolean {
+  return hasTable(sqlite, 'producers') && sqlite.run('select 1 from producers limit 1').length > 0;
 }
 
 // Forgetting is done in lots, since each needs a look at all rows; and so is counting them.
@@ -24,6 +45,8 @@ const SAVED_AT_ONCE = 1_000;
 export class ProducerRegistry {
   readonly #sqlite: Sqlite | undefined;
   readonly #maxKnown: number;
+  readonly #isReadOnly: boolean;
+  #exactSinceMs: number;
   // Those with a session, with messages in the outbox, or with news that storage does not have.
   readonly #active = new Map<string, Producer>();
   #known: number;
@@ -31,9 +54,15 @@ export class ProducerRegistry {
   #written = 0;
 
   /** @param sqlite missing: nothing outlives the shard's memory */
-  constructor(sqlite: Sqlite | undefined, maxKnown = MAX_KNOWN_PRODUCERS) {
+  constructor(
+    sqlite: Sqlite | undefined,
+    maxKnown = MAX_KNOWN_PRODUCERS,
+    { exactSinceMs = 0, isReadOnly = false }: ProducerRegistryOptions = {},
+  ) {
     this.#sqlite = sqlite;
     this.#maxKnown = maxKnown;
+    this.#exactSinceMs = exactSinceMs;
+    this.#isReadOnly = isReadOnly;
     sqlite?.run(
       'create table if not exists producers (name text primary key, epoch integer not null, committed integer not null, used_up_to integer not null, used_at_ms integer not null) without rowid',
     );
@@ -62,12 +91,13 @@ export class ProducerRegistry {
     const active = this.#active.get(name);
     if (active !== undefined) return active;
     const row = this.#sqlite?.run<ProducerRow>(
-      'select epoch, committed, used_up_to from producers where name = ?',
+      'select epoch, committed, used_up_to, used_at_ms from producers where name = ?',
       name,
     )[0];
     if (row === undefined) return undefined;
     const next = Math.max(row.committed, row.used_up_to) + 1;
     const found = createProducer(name, row.epoch, next, row.committed);
+    found.isFloor = row.used_at_ms < this.#exactSinceMs;
     this.#active.set(name, found);
     return found;
   }
@@ -81,9 +111,25 @@ export class ProducerRegistry {
     producer.committed = nextSequence - 1;
     producer.usedUpTo = nextSequence - 1;
     producer.run = undefined;
+    producer.isFloor = false;
     this.#active.set(name, producer);
-    this.save([producer], nowMs);
+    if (!this.#isReadOnly) this.save([producer], nowMs);
     return producer;
+  }
+
+  /**
+   * A client goes on in its epoch with the sequence `next`: it was acked everything before that. What it was promised and the
+   * shard does not have is said, and gone on behind.
+   */
+  resume(producer: Producer, next: number, nowMs: number): Resumption {
+    const { isFloor, nextSequence } = producer;
+    if (isFloor) producer.isKnown = false;
+    producer.isFloor = false;
+    if (next <= nextSequence) return { isKnown: producer.isKnown, missing: undefined };
+    this.useUp([producer], nowMs, next);
+    // Where more may have been taken than is known, what was acked beyond is no loss.
+    const missing = isFloor ? undefined : { from: nextSequence, to: next - 1 };
+    return { isKnown: producer.isKnown, missing };
   }
 
   /**
@@ -95,11 +141,17 @@ export class ProducerRegistry {
       if (nextSequence !== undefined) producer.nextSequence = nextSequence;
       producer.usedUpTo = producer.nextSequence - 1;
     }
-    this.save(producers, nowMs);
+    if (!this.#isReadOnly) this.save(producers, nowMs);
   }
 
   /** Called for each run that is found in the outbox at the start, oldest first. */
-  recover(name: string, epoch: number, firstSequence: number, lastSequence: number): Producer {
+  recover(
+    name: string,
+    epoch: number,
+    firstSequence: number,
+    lastSequence: number,
+    receivedAtMs = Number.POSITIVE_INFINITY,
+  ): Producer {
     let producer = this.find(name);
     if (producer === undefined) {
       producer = createProducer(name, epoch, firstSequence);
@@ -111,7 +163,10 @@ export class ProducerRegistry {
       producer.nextSequence = firstSequence;
       producer.committed = firstSequence - 1;
     }
-    if (producer.epoch === epoch) producer.nextSequence = Math.max(producer.nextSequence, lastSequence + 1);
+    if (producer.epoch === epoch && lastSequence >= producer.nextSequence) {
+      producer.nextSequence = lastSequence + 1;
+      producer.isFloor = receivedAtMs < this.#exactSinceMs;
+    }
     producer.pendingRuns += 1;
     return producer;
   }
@@ -145,9 +200,13 @@ export class ProducerRegistry {
   /** Frees the memory of a producer that has no session, nothing in the outbox and no news. */
   release(producer: Producer): void {
     if (producer.pendingRuns > 0 || producer.run !== undefined) return;
-    if (producer.isChanged && this.#sqlite !== undefined) return;
+    const isDurable = this.#sqlite !== undefined && !this.#isReadOnly;
+    if (producer.isChanged && isDurable) return;
     // Without storage, the memory is all that tells a duplicate; it is given up only for room.
-    if (this.#sqlite === undefined && this.#active.size < MAX_ACTIVE_PRODUCERS / 2) return;
+    if (!isDurable) {
+      if (this.#active.size < MAX_ACTIVE_PRODUCERS / 2) return;
+      this.#exactSinceMs = Number.POSITIVE_INFINITY;
+    }
     // The name may have been read anew since, and then stands for another object.
     if (this.#active.get(producer.name) === producer) this.#active.delete(producer.name);
   }
