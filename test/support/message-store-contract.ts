@@ -5,6 +5,7 @@
 
 import { afterEach, describe, expect, test } from 'vitest';
 import type { SluiceError } from '../../src/errors.ts';
+import { withExactNumbers } from '../../src/store/exact-numbers.ts';
 import type {
   AppendCommand,
   MessageEngine,
@@ -1373,6 +1374,36 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
           expect(await failureOf(store.listStreams(options))).toMatchObject({ code: 'invalid_options' });
           expect(await failureOf(store.listCategories(options))).toMatchObject({ code: 'invalid_options' });
         }
+      });
+    });
+
+    describe('numbers', () => {
+      test('keep their digits in data and metadata, written or imported', async () => {
+        const store = await empty();
+        const numbers = [
+          '9007199254740993',
+          '-9007199254740993',
+          '0.12345678901234567890',
+          '1.50',
+          '12345678901234567890.10',
+        ];
+        const exact = withExactNumbers(`{"n": [${numbers.join(', ')}]}`, {} as JsonValue);
+        await store.write('account-1', { type: 'T', data: exact, metadata: exact });
+        await store.import([
+          imported({ streamName: 'account-2', globalPosition: 9n, data: exact, metadata: exact }),
+        ]);
+        const records = await store.readCategoryRecords('account');
+        expect(records).toHaveLength(2);
+        for (const { data, metadata } of records) {
+          for (const text of [data, metadata ?? '']) expect(text.match(/-?[\d.]+/g), text).toEqual(numbers);
+        }
+      });
+
+      test('null is data', async () => {
+        const store = await empty();
+        await store.write('account-1', { type: 'T', data: null });
+        await store.import([imported({ streamName: 'account-2', globalPosition: 9n, data: null })]);
+        expect((await store.readCategory('account')).map(({ data }) => data)).toEqual([null, null]);
       });
     });
 

@@ -165,6 +165,21 @@ describe.each(STORE_ENGINES)('events of a namespace in %s', (engine) => {
     expect(await positions('all', { after: 99 })).toEqual([]);
   });
 
+  it('keep the digits of the numbers in their metadata', async () => {
+    const own = await createNamespace(engine);
+    const metadata = '{"n":[9007199254740993,1.50,-0,1e5,12345678901234567890.10]}';
+    const body = `{"events":[{"type":"A","data":"1.50","metadata":${metadata}}],"condition":{"failIfEventsMatch":"all","after":1.0}}`;
+    expect((await send(own, body)).status).toBe(200);
+    expect(await (await own.fetch('/read?query=all')).text()).toContain(`"metadata":${metadata}`);
+    const subscription = await subscribe(own, ALL);
+    await subscription.got(1);
+    expect(subscription.text).toContain(`"metadata":${metadata}`);
+    await subscription.close();
+    const infinite = await problemOf(await send(own, body.replace('1.50,', '1E400,')));
+    expect(infinite).toMatchObject({ status: 400, code: 'number_out_of_range' });
+    expect(infinite.detail).toContain('1E400');
+  });
+
   it('are refused by a condition, which says where', async () => {
     const own = await createNamespace(engine);
     await append(own, event('a'));

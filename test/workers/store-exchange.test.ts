@@ -100,6 +100,38 @@ describe.each(STORE_ENGINES)('import and export of a namespace in %s', (engine) 
     expect(await other.client.get('a-1')).toEqual(await own.client.get('a-1'));
   });
 
+  it('keeps the digits of numbers from a request to an export, an import and an answer', async () => {
+    const numbers = ['9007199254740993', '1.50', '0.12345678901234567890', '12345678901234567890.10'];
+    const own = await createNamespace(engine);
+    for (const [index, number] of numbers.entries()) {
+      // Each alone: no other one makes the request be looked at.
+      await own.client.raw(
+        `["stream.write","a-${index}",{"type":"T","data":{"n":${number}},"metadata":{"n":[${number}]}}]`,
+      );
+    }
+    await own.client.write('b-1', { type: 'T', data: {} });
+    const exported = await (await own.fetch('/export')).text();
+    const found = [...exported.matchAll(/"n": ?\[?([\d.]+)/g)].map(([, number]) => number);
+    expect(found).toEqual(numbers.flatMap((number) => [number, number]));
+    const other = await createNamespace(engine);
+    await importOf(other, exported);
+    expect(await (await other.fetch('/export')).text()).toBe(exported);
+    const answer = await other.fetch('/rpc', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '["category.get","a"]',
+    });
+    const text = await answer.text();
+    for (const number of numbers) expect(text.split(number)).toHaveLength(3);
+  });
+
+  it('keeps data that are null', async () => {
+    const own = await createNamespace(engine);
+    const lines = [line({ data: null, gpos: 1 }), line({ pos: 1, gpos: 2, data: {} })];
+    await importOf(own, textOf(lines));
+    expect((await exportOf(own)).map(({ data }) => data)).toEqual([null, {}]);
+  });
+
   it('exports some categories, and the messages of some time', async () => {
     const own = await createNamespace(engine);
     const lines = [

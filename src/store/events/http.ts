@@ -22,6 +22,7 @@ import {
   JSON_PLAIN,
   JSON_TOO_DEEP,
 } from '../../protocol/check-json.ts';
+import { withExactNumbers } from '../exact-numbers.ts';
 import { failureText } from '../messages/rpc.ts';
 import { PageSize } from '../page-size.ts';
 import { formatTimeUs } from '../wire-time.ts';
@@ -117,6 +118,8 @@ export function appendRequest(text: string): AppendRequest {
     throw new SluiceError('invalid_options', 'The body must be an object: {"events":[…],"condition":{…}}');
   assertNames(body, ['events', 'condition'], '', 'invalid_options');
   const { events, condition = null } = body;
+  // With the digits that were sent, for the metadata; what is checked are values.
+  const sent = withExactNumbers<JsonObject>(text, body, refuseInfinite).events;
   if (events === undefined || events === null)
     throw new SluiceError(
       'invalid_event',
@@ -124,8 +127,10 @@ export function appendRequest(text: string): AppendRequest {
     );
   return {
     events: Array.isArray(events)
-      ? events.map((event: unknown, index) => eventOf(event, `events[${index}]`))
-      : eventOf(events, 'events'),
+      ? events.map((event: unknown, index) =>
+          eventOf(event, (sent as unknown[])[index] as JsonObject, `events[${index}]`),
+        )
+      : eventOf(events, sent as JsonObject, 'events'),
     condition: condition === null ? undefined : conditionOf(condition),
   };
 }
@@ -268,7 +273,8 @@ function conditionOf(value: unknown): AppendConditionInput {
   return after === undefined ? { failIfEventsMatch } : { failIfEventsMatch, after };
 }
 
-function eventOf(value: unknown, path: string): NewEvent<string, string> {
+/** @param sent the same with exact numbers */
+function eventOf(value: unknown, sent: JsonObject, path: string): NewEvent<string, string> {
   if (!isObject(value))
     throw new SluiceError('invalid_event', `${path} must be an object, and ${shown(value)}`);
   assertNames(value, ['type', 'data', 'tags', 'id', 'metadata'], path, 'invalid_event');
@@ -286,7 +292,15 @@ function eventOf(value: unknown, path: string): NewEvent<string, string> {
     // Clients write null for what they leave out.
     if (value[name] !== undefined && value[name] !== null) event[name] = value[name];
   }
+  if (isObject(value.metadata)) event.metadata = sent.metadata;
   return event as unknown as NewEvent<string, string>;
+}
+
+function refuseInfinite(source: string): never {
+  throw new SluiceError(
+    'number_out_of_range',
+    `The body has the number ${source.slice(0, 100)}, which is an infinity to most readers; write it as a text`,
+  );
 }
 
 function paramsOf(params: URLSearchParams, known: readonly string[]): Readonly<Record<string, string>> {

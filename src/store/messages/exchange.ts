@@ -6,6 +6,7 @@
 import { isSluiceError, SluiceError } from '../../errors.ts';
 import { MAX_PAGE_BYTES } from '../../limits.ts';
 import { decodeUtf8 } from '../../protocol/decode-utf8.ts';
+import { withExactNumbers } from '../exact-numbers.ts';
 import { PageSize } from '../page-size.ts';
 import { formatTimeUs, parseTimeUs } from '../wire-time.ts';
 import type { MessageRecord } from './engine.ts';
@@ -203,36 +204,24 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
 function readLine(line: string): ImportedMessage {
   let value: unknown;
   try {
-    value = UNEVEN_NUMBER.test(line) ? JSON.parse(line, asWritten) : JSON.parse(line);
+    value = JSON.parse(line);
   } catch (error) {
     throw new SluiceError('invalid_json', 'Malformed JSON', { cause: error });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new SluiceError('invalid_message', 'A line must be an object, as an export writes it');
-  const { id, stream, type, pos, gpos, data, meta, time } = value as JsonObject;
+  const { id, stream, type, pos, gpos, time } = value as JsonObject;
+  const sent = withExactNumbers(line, value as JsonObject);
   return {
     id: textOf(id, 'id'),
     streamName: textOf(stream, 'stream'),
     type: textOf(type, 'type'),
     position: positionOf(pos, 'pos'),
     globalPosition: positionOf(gpos, 'gpos'),
-    data: data ?? {},
-    metadata: meta ?? null,
+    data: sent.data === undefined ? {} : sent.data,
+    metadata: sent.meta ?? null,
     timeUs: parseTimeUs(time),
   };
-}
-
-/** A number that JavaScript may not hold as it is written: of many digits, or with an exponent. */
-const UNEVEN_NUMBER = /[\d.]{17}|[:,[\s]-?\d[\d.]*e/i;
-
-/** What `JSON.stringify` writes as it was read (ECMAScript proposal "JSON.parse source text access"). */
-const { rawJSON } = JSON as unknown as { rawJSON(text: string): JsonValue };
-
-function asWritten(_name: string, value: unknown, context?: { source?: string }): unknown {
-  const source = context?.source;
-  return typeof value !== 'number' || source === undefined || source === String(value)
-    ? value
-    : rawJSON(source);
 }
 
 function textOf(value: JsonValue | undefined, name: string): string {

@@ -6,6 +6,7 @@
 
 import { errorText, isSluiceError, SluiceError } from '../../errors.ts';
 import { MAX_LIST_NAMES, MAX_NAMESPACES, MAX_PAGE_BYTES, MAX_RPC_BATCH } from '../../limits.ts';
+import { withExactNumbers } from '../exact-numbers.ts';
 import {
   checkNamespace,
   createToken,
@@ -57,7 +58,7 @@ const PAGE_MESSAGES = 1_000;
 const LISTED_AT_A_TIME = 16;
 
 type Arguments = readonly JsonValue[];
-type Method = (args: Arguments, ports: RpcPorts) => Promise<string | AsyncIterable<string>>;
+type Method = (args: Arguments, ports: RpcPorts, text: string) => Promise<string | AsyncIterable<string>>;
 
 const METHODS: Readonly<Record<string, Method>> = {
   'stream.write': streamWrite,
@@ -117,7 +118,7 @@ export async function answerRpc(text: string, ports: RpcPorts): Promise<RpcAnswe
         `Unknown method: ${JSON.stringify(name.slice(0, 100))}; there are ${Object.keys(METHODS).join(', ')}`,
       );
     }
-    return { status: 200, body: await method(args, ports) };
+    return { status: 200, body: await method(args, ports, text) };
   } catch (error) {
     return rpcErrorAnswer(error, ports.onFailure);
   }
@@ -256,23 +257,41 @@ function readRequest(text: string): [method: string, args: Arguments] {
   return [method, args];
 }
 
-async function streamWrite(args: Arguments, ports: RpcPorts): Promise<string> {
+async function streamWrite(args: Arguments, ports: RpcPorts, text: string): Promise<string> {
   const store = await ports.store();
   const stream = nameOf(args[0], 'streamName');
   const message = objectOf(args[1], 'message');
   const type = message.type;
   if (typeof type !== 'string' || type === '') throw invalid('message.type must be a non-empty string');
-  const data = objectOf(message.data, 'message.data');
+  objectOf(message.data, 'message.data');
   const metadata = isAbsent(message.metadata) ? null : objectOf(message.metadata, 'message.metadata');
   const options = optionsOf(args[2]);
   const id = textOption(options, 'id', 'options.id');
   const expected = integerOption(options, 'expectedVersion', -1);
+  // With the digits that were sent, for the store; what is checked above are values.
+  const [, , sent] = withExactNumbers<unknown>(text, ['', stream, message], refuseInfinite) as [
+    string,
+    string,
+    { data: JsonObject; metadata: JsonObject },
+  ];
   const { position, globalPosition } = await store.write(
     stream,
-    { type, data, metadata, ...(id === undefined || id === '' ? {} : { id }) },
+    {
+      type,
+      data: sent.data,
+      metadata: metadata === null ? null : sent.metadata,
+      ...(id === undefined || id === '' ? {} : { id }),
+    },
     expected === undefined ? {} : { expectedVersion: expected === -1 ? 'no-stream' : BigInt(expected) },
   );
   return `{"position":${position},"globalPosition":${globalPosition}}`;
+}
+
+function refuseInfinite(source: string): never {
+  throw new SluiceError(
+    'number_out_of_range',
+    `The message has the number ${source.slice(0, 100)}, which is an infinity to most readers; write it as a text`,
+  );
 }
 
 async function streamGet(args: Arguments, ports: RpcPorts): Promise<string | AsyncIterable<string>> {

@@ -9,6 +9,7 @@
 
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { SluiceError } from '../../errors.ts';
+import { withExactNumbers } from '../exact-numbers.ts';
 import type { ExpectedVersion, JsonValue, Message, NewMessage, Written } from './message.ts';
 
 /** What the messages of a stream look like: usually a union that `type` tells apart. */
@@ -130,8 +131,8 @@ export class TypedStream<Input extends StreamEvent, Output extends StreamEvent =
   ): Promise<Written> {
     const messages: NewMessage[] = [];
     for (const [index, event] of events.entries()) {
-      const message = this.#stored(event, index);
-      const { type, data, metadata } = message;
+      const { message, seen } = this.#stored(event, index);
+      const { type, data, metadata } = seen;
       const found = (this.#schema as StandardSchemaV1)['~standard'].validate(
         metadata === undefined || metadata === null ? { type, data } : { type, data, metadata },
       );
@@ -148,23 +149,27 @@ export class TypedStream<Input extends StreamEvent, Output extends StreamEvent =
     return this.#store.write(this.name, messages, options);
   }
 
-  // A copy, which nobody changes while an asynchronous schema looks at it, as it comes back from the database.
-  #stored(event: NewEvent<Input>, index: number): NewMessage {
+  // Copies, which nobody changes while an asynchronous schema looks at one: as it is stored, with the digits of raw
+  // numbers (JSON.rawJSON), and as the schema sees it, which is how it comes back from the database.
+  #stored(event: NewEvent<Input>, index: number): { message: NewMessage; seen: NewMessage } {
     if (typeof event !== 'object' || event === null) {
       throw new SluiceError('invalid_message', `Message ${index} for ${this.name} is no object`, {
         details: { stream: this.name, index },
       });
     }
     const { id, type, data, metadata } = event;
+    const head = { ...(id === undefined ? {} : { id }), type };
+    const dataCopy = data === undefined ? { stored: {}, seen: {} } : this.#asJson(data, 'data', index);
+    if (metadata === undefined)
+      return { message: { ...head, data: dataCopy.stored }, seen: { ...head, data: dataCopy.seen } };
+    const metadataCopy = this.#asJson(metadata, 'metadata', index);
     return {
-      ...(id === undefined ? {} : { id }),
-      type,
-      data: data === undefined ? {} : this.#asJson(data, 'data', index),
-      ...(metadata === undefined ? {} : { metadata: this.#asJson(metadata, 'metadata', index) }),
+      message: { ...head, data: dataCopy.stored, metadata: metadataCopy.stored },
+      seen: { ...head, data: dataCopy.seen, metadata: metadataCopy.seen },
     };
   }
 
-  #asJson(value: unknown, part: string, index: number): JsonValue {
+  #asJson(value: unknown, part: string, index: number): { stored: JsonValue; seen: JsonValue } {
     let text: string | undefined;
     let cause: unknown;
     try {
@@ -182,7 +187,8 @@ export class TypedStream<Input extends StreamEvent, Output extends StreamEvent =
         },
       );
     }
-    return JSON.parse(text) as JsonValue;
+    const seen = JSON.parse(text) as JsonValue;
+    return { stored: withExactNumbers(text, seen), seen };
   }
 
   /**

@@ -198,6 +198,7 @@ describe('the body of an append', () => {
     ['{"events":{"type":"\\u0000","data":""}}', 'nul_character', 'NUL'],
     ['{"events":{"type":"\\udc00","data":""}}', 'lone_surrogate', 'surrogate'],
     ['{"events":{"metadata":1e999999}}', 'number_out_of_range', 'number'],
+    ['{"events":{"type":"A","data":"","metadata":{"a":1E400}}}', 'number_out_of_range', 'the number 1E400,'],
     [`${'['.repeat(100_000)}${']'.repeat(100_000)}`, 'nesting_too_deep', '512'],
     [`{"events":[${'[],'.repeat(MAX_APPEND_BODY_VALUES)}[]]}`, 'message_too_large', 'values'],
     [`{"events":[${'0,'.repeat(MAX_APPEND_BODY_VALUES)}0]}`, 'message_too_large', 'values'],

@@ -88,6 +88,31 @@ describe('an import', () => {
     expect((await importOf(store, lines.join('\n'))).at(-1)).toMatchObject({ line: 1_050 });
   });
 
+  // Alone, so that no other number of the line makes it be looked at.
+  it.each(['9007199254740993', '1.50', '-0', '1e5', '0.0000001'])(
+    'keeps %s as it is written',
+    async (number) => {
+      const store = newStore();
+      const text = `${line(1, { data: 'D' }).replace('"D"', `{"n":${number}}`)}\n`;
+      expect(await importOf(store, text)).toEqual([expect.objectContaining({ done: true, imported: 1 })]);
+      expect(await exportOf(store)).toBe(text);
+    },
+  );
+
+  it('keeps data that are null, which are not the same as none', async () => {
+    const store = newStore();
+    await store.write('a-1', [{ type: 'T', data: null }, { type: 'T' }]);
+    const text = await exportOf(store);
+    expect(text).toContain('"data":null');
+    const other = newStore();
+    await importOf(other, text);
+    expect(await exportOf(other)).toBe(text);
+    expect((await other.readStream('a-1')).map(({ data }) => data)).toEqual([null, {}]);
+    const without = line(9, { data: undefined });
+    await importOf(other, without);
+    expect((await other.last('a-9'))?.data).toEqual({});
+  });
+
   it('keeps numbers as they are written', async () => {
     const store = newStore();
     const numbers =

@@ -262,6 +262,51 @@ describe('long answers', () => {
   });
 });
 
+describe('numbers', () => {
+  it('are stored with the digits that were sent, in data and metadata', async () => {
+    const client = await namespaceClient();
+    const { store } = [...namespaces.all.values()].at(-1) as { store: MessageStore };
+    const numbers = '{"a":9007199254740993,"b":[0.10,-0,1e5],"c":{"d":12345678901234567890.10}}';
+    await client.raw(`["stream.write","a-1",{"type":"T","data":${numbers},"metadata":${numbers}}]`);
+    const { body } = await answerRpc(
+      '["stream.get","a-1"]',
+      portsOf(undefined, { store: async () => store }),
+    );
+    expect(await textOf(body)).toContain(`,${numbers},${numbers},`);
+    // What JavaScript calls a number is a number of an option, too.
+    await client.raw('["stream.write","a-1",{"type":"T","data":{"n":1.0}},{"expectedVersion":0.0}]');
+    expect(await client.raw('["stream.get","a-1",{"position":1.0,"batchSize":1e0}]')).toHaveLength(1);
+  });
+
+  it.each([
+    ['"data":{"n":[1E400]}', '1E400'],
+    ['"data":{},"metadata":{"n":-1e999}', '-1e999'],
+  ])('that are infinities are refused by their names: %s', async (parts, name) => {
+    const client = await namespaceClient();
+    const error = await errorOf(client.raw(`["stream.write","a-1",{"type":"T",${parts}}]`));
+    expect(error).toMatchObject({ code: 'INVALID_REQUEST', status: 400 });
+    expect(error.message).toContain(`the number ${name},`);
+    expect(await client.get('a-1')).toEqual([]);
+  });
+
+  it.each(['1.50', '9007199254740993', '[1.50]', 'null'])(
+    '%s is no object, so it is no data',
+    async (data) => {
+      const client = await namespaceClient();
+      const error = await errorOf(client.raw(`["stream.write","a-1",{"type":"T","data":${data}}]`));
+      expect(error).toMatchObject({ code: 'INVALID_REQUEST', message: 'message.data must be an object' });
+    },
+  );
+
+  it('of a request that is nested too deep are looked at no further', async () => {
+    const client = await namespaceClient();
+    const deep = `${'['.repeat(50_000)}1.50${']'.repeat(50_000)}`;
+    const error = await errorOf(client.raw(`["stream.write","a-1",{"type":"T","data":{"deep":${deep}}}]`));
+    expect(error).toMatchObject({ code: 'INVALID_REQUEST', status: 400 });
+    expect(failures).toEqual([]);
+  });
+});
+
 describe('failures', () => {
   it('of the database keep their text to themselves, and are told to the log', async () => {
     const secret = new Error('connect to postgres://user:topsecret@host');

@@ -51,6 +51,29 @@ async function errorOf(
   return outcome as never;
 }
 
+describe('raw numbers', () => {
+  const raw = (text: string): number => (JSON as unknown as { rawJSON(text: string): number }).rawJSON(text);
+
+  test.each([
+    ['without a schema', undefined],
+    ['with one, which sees numbers', zodEvent],
+  ])('keep their digits: %s', async (_, schema) => {
+    const store = openMemoryStore();
+    const account = store.stream<{ type: string; data: { amount: number }; metadata: { by: string } }>(
+      'account-1',
+      schema as never,
+    );
+    await account.write({
+      type: 'Deposited',
+      data: { amount: raw('9007199254740993.10') },
+      metadata: { by: 'x' },
+    });
+    const [record] = await store.readStreamRecords('account-1');
+    expect(record?.data).toBe('{"amount":9007199254740993.10}');
+    expect((await account.last())?.data.amount).toBe(Number('9007199254740993.1'));
+  });
+});
+
 describe('without a schema', () => {
   test('events of a union are written and read, and the type tells the data', async () => {
     const account = openMemoryStore().stream<AccountEvent>('account-1');
