@@ -3,10 +3,13 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { describeTarget, resolveTarget } from '../../src/database/target.ts';
+import { errorText, SluiceError } from '../../src/errors.ts';
 import { resolveOptions } from '../../src/option-table.ts';
+import { claimDevState, type DevState } from '../dev-state.ts';
 import { openLocalDatabase } from '../local-database.ts';
 import { migrateDatabase } from '../migrate.ts';
 import { REPOSITORY } from '../repository.ts';
@@ -20,26 +23,35 @@ const PORT = {
   description: 'Port of the Worker',
 } as const;
 
-export async function dev(flags: { port: string }): Promise<void> {
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+export async function dev({ persistTo, ...flags }: { port: string; persistTo?: string }): Promise<void> {
   const { port } = resolveOptions({ port: PORT }, flags);
   const driver = process.env.DRIVER ?? 'auto';
   const cleanup = new Cleanup();
-  // A terminal sends Ctrl-C to wrangler as well; it ends by itself, and then everything else is stopped here.
-  const ignore = (): void => {};
-  process.on('SIGINT', ignore);
+  // A signal before wrangler runs ends the start after the step that it is in; later wrangler is what ends.
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort();
+  for (const signal of SIGNALS) process.on(signal, stop);
+  const log = (message: string): void => void process.stderr.write(`${message}\n`);
   try {
-    const database = await openLocalDatabase(driver, cleanup, (message) =>
-      process.stderr.write(`${message}\n`),
-    );
+    // First of all: whoever does not get the state must not migrate or stop anything either.
+    const folder = persistTo === undefined ? join(REPOSITORY, '.wrangler', 'state') : resolve(persistTo);
+    const state = await claimDevState(folder, { port, onLog: log });
+    cleanup.add('give the state up', () => state.release());
+    await assertFree(port);
+    const database = await openLocalDatabase(driver, cleanup, log);
+    if (stopping.signal.aborted) throw stopped();
     await migrateDatabase(database.url);
     const address = describeTarget(resolveTarget({ databaseUrl: database.url, driver }));
-    process.stderr.write(`The tables of ${address} are up to date\n`);
+    log(`The tables of ${address} are up to date`);
+    if (stopping.signal.aborted) throw stopped();
 
-    const folder = await mkdtemp(join(tmpdir(), 'sluice-dev-'));
-    cleanup.add('remove the variables', () => rm(folder, { recursive: true, force: true }));
+    const variablesFolder = await mkdtemp(join(tmpdir(), 'sluice-dev-'));
+    cleanup.add('remove the variables', () => rm(variablesFolder, { recursive: true, force: true }));
     // In a file that only this user can read: arguments and environments of processes can be seen by others.
     const variables = { ...database.bindings, BENCH: 'on', ADMIN: 'on', OPEN_NAMESPACE: 'default' };
-    const envFile = join(folder, 'dev.env');
+    const envFile = join(variablesFolder, 'dev.env');
     await writeFile(
       envFile,
       Object.entries(variables)
@@ -47,7 +59,7 @@ export async function dev(flags: { port: string }): Promise<void> {
         .join(''),
       { mode: 0o600 },
     );
-    process.exitCode = await runWrangler([
+    const args = [
       'dev',
       '--port',
       String(port),
@@ -55,11 +67,39 @@ export async function dev(flags: { port: string }): Promise<void> {
       '127.0.0.1',
       '--env-file',
       envFile,
-    ]);
+      '--persist-to',
+      state.folder,
+    ];
+    cleanup.add('end what wrangler has left running', async () => {
+      const left = await state.endLeftovers();
+      if (left.length > 0) log(`Ended what wrangler had left running: ${left.join(', ')}`);
+    });
+    process.exitCode = await runWrangler(args, state, stopping.signal);
   } finally {
     await cleanup.run();
-    process.removeListener('SIGINT', ignore);
+    for (const signal of SIGNALS) process.removeListener(signal, stop);
   }
+}
+
+function stopped(): SluiceError {
+  return new SluiceError('aborted', 'Stopped before the Worker was started');
+}
+
+/** @throws SluiceError `invalid_options` where another program listens on the port */
+async function assertFree(port: number): Promise<void> {
+  const server = createServer();
+  try {
+    await new Promise<void>((resolved, reject) => {
+      server.once('error', reject).listen(port, '127.0.0.1', resolved);
+    });
+  } catch (error) {
+    throw new SluiceError(
+      'invalid_options',
+      `Cannot listen on port ${port} (${errorText(error)}): another program may have it. End that one, or choose another --port`,
+      { cause: error },
+    );
+  }
+  await new Promise((closed) => server.close(closed));
 }
 
 function quoteEnv(value: string): string {
@@ -67,7 +107,7 @@ function quoteEnv(value: string): string {
   return value.includes("'") ? JSON.stringify(value) : `'${value}'`;
 }
 
-function runWrangler(args: string[]): Promise<number> {
+function runWrangler(args: string[], state: DevState, stopping: AbortSignal): Promise<number> {
   const wrangler = join(
     dirname(createRequire(import.meta.url).resolve('wrangler/package.json')),
     'bin/wrangler.js',
@@ -77,6 +117,7 @@ function runWrangler(args: string[]): Promise<number> {
     stdio: 'inherit',
     env: {
       ...process.env,
+      ...state.environment,
       WRANGLER_SEND_METRICS: 'false',
       // wrangler would record every frame of a hibernatable socket for its local log view, at about 1 ms each.
       X_LOCAL_OBSERVABILITY: 'false',
@@ -88,15 +129,20 @@ function runWrangler(args: string[]): Promise<number> {
   });
   const stop = (): void => void child.kill('SIGTERM');
   process.on('SIGTERM', stop);
-  // Only a terminal sends the signal to wrangler too; whoever sends it to this process alone means both.
+  process.on('SIGHUP', stop);
+  // Only a terminal sends this one to wrangler too; whoever sends it to this process alone means both.
   const stopSoon = (): void => void setTimeout(stop, 2_000).unref();
   process.on('SIGINT', stopSoon);
+  // A signal may have come while the variables were written.
+  if (stopping.aborted) stop();
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {
       process.removeListener('SIGTERM', stop);
+      process.removeListener('SIGHUP', stop);
       process.removeListener('SIGINT', stopSoon);
-      resolve(code ?? (signal === null ? 1 : 0));
+      if (signal === 'SIGKILL') process.stderr.write('wrangler was killed\n');
+      resolve(code ?? (signal === null || signal === 'SIGKILL' ? 1 : 0));
     });
   });
 }

@@ -65,6 +65,10 @@ program
   .command('dev')
   .description('Start Postgres, migrate it, and run wrangler dev')
   .option('--port <n>', 'port of the Worker', '8787')
+  .option(
+    '--persist-to <folder>',
+    'where the Worker keeps its state; one server at a time (default .wrangler/state)',
+  )
   .action(dev);
 
 const loadCommand = program

@@ -46,6 +46,12 @@ export class PostgresServer {
     return `postgres://${WRITER.user}:${WRITER.password}@127.0.0.1:${port}/sluice`;
   }
 
+  /** The lab's own connection string, past every proxy. Its role may do everything. */
+  get url(): string {
+    if (this.#server === undefined) throw new Error('Postgres is not running');
+    return this.#server.url;
+  }
+
   async start(): Promise<void> {
     if (this.#server !== undefined) return;
     this.#server = await startEmbeddedPostgres({

@@ -26,6 +26,12 @@ export class Random {
     return choices[this.integer(0, choices.length - 1)] as Choice;
   }
 
+  /** All of them, in any order. */
+  shuffled<Choice>(choices: readonly Choice[]): Choice[] {
+    const left = [...choices];
+    return choices.map(() => left.splice(this.integer(0, left.length - 1), 1)[0] as Choice);
+  }
+
   chance(probability: number): boolean {
     return this.next() < probability;
   }

@@ -1,6 +1,7 @@
 /** One run of a fault: a table, a shard and producers of its own, and all the evidence about them. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { Cleanup } from '../../local/cli/cleanup.ts';
 import { createBenchTable, dropBenchTable } from '../../src/bench/ingest/bench-sink.ts';
 import type { BenchTarget } from '../../src/bench/ingest/ingest-host.ts';
 import { MAX_FRAME_BYTES } from '../../src/limits.ts';
@@ -51,6 +52,7 @@ export class Run {
   readonly #sockets: BareSocket[] = [];
   readonly #scrapes: Scrape[] = [];
   readonly #notes: string[] = [];
+  readonly #cleanup = new Cleanup();
   #struck = 0;
   #isScraping = true;
   #scraping: Promise<void> = Promise.resolve();
@@ -158,6 +160,11 @@ export class Run {
     await this.#scraping;
   }
 
+  /** What a scenario has started ends with the run, last first. */
+  atEnd(name: string, step: () => Promise<void>): void {
+    this.#cleanup.add(name, step);
+  }
+
   // For the lab.
 
   async #scrape(): Promise<void> {
@@ -261,6 +268,7 @@ export class Run {
     for (const socket of this.#sockets) socket.kill();
     await this.shard.order({});
     await this.shard.wipe();
+    await this.#cleanup.run();
     await this.world.postgres.query(dropBenchTable(this.name));
   }
 }

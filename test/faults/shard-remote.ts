@@ -15,17 +15,26 @@ const SLEEP_LIMIT_MS = 40_000;
 export class ShardRemote {
   readonly #workerUrl: () => URL;
   readonly #target: string;
+  #otherWorker: URL | undefined;
 
   constructor(workerUrl: () => URL, target: BenchTarget) {
     this.#workerUrl = workerUrl;
     this.#target = JSON.stringify(target);
   }
 
+  /**
+   * From now on the shard is that of another Worker, which is not the lab's: it takes no orders and shows no dead letters,
+   * so there must be none, and it is not wiped.
+   */
+  moveTo(worker: URL): void {
+    this.#otherWorker = worker;
+  }
+
   /** Where clients connect, through whatever listens on `port`. */
   socketUrl(port: number): string {
     const url = this.#url('/bench/ws');
     url.protocol = 'ws:';
-    url.port = String(port);
+    if (this.#otherWorker === undefined) url.port = String(port);
     return url.href;
   }
 
@@ -37,7 +46,7 @@ export class ShardRemote {
 
   /** From now on it does this wrong, and nothing else. */
   async order(orders: ShardOrders): Promise<void> {
-    await this.#ask('POST', '/faults/orders', orders);
+    if (this.#otherWorker === undefined) await this.#ask('POST', '/faults/orders', orders);
   }
 
   /** How often it did what it was told. A new start of workerd forgets it. */
@@ -60,7 +69,8 @@ export class ShardRemote {
     await this.#ask('POST', '/faults/hibernate', undefined, SLEEP_LIMIT_MS);
   }
 
-  deadLetters(): Promise<DeadLetter[]> {
+  async deadLetters(): Promise<DeadLetter[]> {
+    if (this.#otherWorker !== undefined) return [];
     return this.#ask('GET', '/faults/dead-letters');
   }
 
@@ -85,11 +95,11 @@ export class ShardRemote {
 
   /** Deletes all that it ever stored. */
   async wipe(): Promise<void> {
-    await this.#ask('POST', '/faults/wipe');
+    if (this.#otherWorker === undefined) await this.#ask('POST', '/faults/wipe');
   }
 
   #url(path: string): URL {
-    const url = new URL(path, this.#workerUrl());
+    const url = new URL(path, this.#otherWorker ?? this.#workerUrl());
     url.searchParams.set('target', this.#target);
     return url;
   }

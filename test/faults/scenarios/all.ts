@@ -4,6 +4,7 @@ import type { Scenario } from '../scenario.ts';
 import { alarmScenarios } from './alarms.ts';
 import { clientScenarios } from './clients.ts';
 import { commitScenarios } from './commits.ts';
+import { devScenarios } from './dev.ts';
 import { failpointScenarios } from './failpoints.ts';
 import { frameScenarios } from './frames.ts';
 import { hostileScenarios } from './hostile.ts';
@@ -25,4 +26,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ...poisonScenarios,
   ...limitScenarios,
   ...hostileScenarios,
+  ...devScenarios,
 ];
