@@ -39,6 +39,22 @@ export async function processesMarked(name: string, value: string): Promise<Foun
   });
 }
 
+/**
+ * The living processes that were given `name=<process id of their parent>`, and whose parent has ended since. Empty where
+ * the system does not tell (all but Linux).
+ */
+export async function orphansMarked(name: string): Promise<FoundProcess[]> {
+  if (process.platform !== 'linux') return [];
+  return await findByProc(async (folder) => {
+    const environment = (await readFile(`${folder}/environ`, 'utf8')).split('\0');
+    const mark = environment.find((one) => one.startsWith(`${name}=`));
+    if (mark === undefined) return false;
+    // `pid (name) state ppid …`; a name may hold parentheses and blanks itself.
+    const parent = /^\d+ \(.*\) \S (\d+) /s.exec(await readFile(`${folder}/stat`, 'utf8'))?.[1];
+    return parent !== undefined && mark !== `${name}=${parent}`;
+  });
+}
+
 /** The living processes of a program, but not this one, that have files or folders open in `folder`. */
 export async function processesIn(folder: string, program: string): Promise<FoundProcess[]> {
   if (process.platform === 'linux') {

@@ -12,6 +12,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { SluiceError } from '../src/errors.ts';
 import { childrenNamed } from './child-processes.ts';
+import { endProcesses, orphansMarked } from './processes.ts';
 import { REPOSITORY } from './repository.ts';
 
 export interface LocalWorker {
@@ -39,9 +40,14 @@ export interface LocalWorkerOptions {
   onRestart?: () => void;
 }
 
+/** The variable of a workerd that says which process started it. */
+const OWNER_MARK = 'SLUICE_WORKER_OF';
+
 /** Bundles the Worker and starts it on loopback. Its Durable Objects keep nothing after `stop`. */
 export async function startWorker(options: LocalWorkerOptions): Promise<LocalWorker> {
   const { bindings, port = 0, main, flags = [], inspectorPort, onLog, onRestart = () => {} } = options;
+  // A workerd outlives a process that was killed, with its connections and the locks that they hold.
+  await endProcesses(() => orphansMarked(OWNER_MARK));
   const folder = await mkdtemp(join(tmpdir(), 'sluice-worker-'));
   try {
     const script = await bundle(folder, main);
@@ -65,6 +71,7 @@ export async function startWorker(options: LocalWorkerOptions): Promise<LocalWor
         ...(inspectorPort === undefined ? {} : { inspectorPort }),
         // Without it, Miniflare asks the internet where it is, and says so when there is none.
         cf: false,
+        unsafeRuntimeEnv: { [OWNER_MARK]: String(process.pid) },
         host: '127.0.0.1',
         port,
         log: new Log(onLog === undefined ? LogLevel.ERROR : LogLevel.NONE),

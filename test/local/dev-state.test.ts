@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { claimDevState, type DevState } from '../../local/dev-state.ts';
-import { processesIn } from '../../local/processes.ts';
+import { endProcesses, orphansMarked, processesIn, processesMarked } from '../../local/processes.ts';
 import { REPOSITORY } from '../../local/repository.ts';
 import { startWorker } from '../../local/worker.ts';
 
@@ -125,6 +125,10 @@ test.skipIf(!isLinux)("the Worker of bench and lab has a state that is not npm r
   try {
     const processId = await worker.processId();
     expect(processId).toBeGreaterThan(0);
+    // It is marked as ours, so that it is found once we were killed; as long as we live, it is no orphan.
+    const marked = await processesMarked('SLUICE_WORKER_OF', String(process.pid));
+    expect(marked.map((one) => one.processId)).toContain(processId);
+    expect((await orphansMarked('SLUICE_WORKER_OF')).map((one) => one.processId)).not.toContain(processId);
     const inState = await processesIn(join(REPOSITORY, '.wrangler', 'state'), 'workerd');
     expect(inState.map((one) => one.processId)).not.toContain(processId);
     // The control: it is found where its state is.
@@ -134,3 +138,30 @@ test.skipIf(!isLinux)("the Worker of bench and lab has a state that is not npm r
     await worker.stop();
   }
 });
+
+test.skipIf(!isLinux)(
+  'a process whose parent was killed is found by the mark that names the parent',
+  async () => {
+    const name = 'SLUICE_TEST_OWNER';
+    const orphan = `console.log(process.pid); setInterval(() => {}, 1000)`;
+    const parent = spawn(
+      process.execPath,
+      [
+        '-e',
+        `require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(orphan)}],
+        { stdio: 'inherit', env: { ...process.env, ${name}: String(process.pid) } }); setInterval(() => {}, 1000)`,
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    children.push(parent);
+    const [text] = (await once(parent.stdout, 'data')) as [Buffer];
+    const processId = Number(text.toString());
+    expect(await orphansMarked(name)).toEqual([]);
+    const gone = once(parent, 'exit');
+    parent.kill('SIGKILL');
+    await gone;
+    const found = await orphansMarked(name);
+    expect(found).toEqual([{ processId, name: 'node' }]);
+    expect(await endProcesses(() => orphansMarked(name))).toEqual(found);
+  },
+);
