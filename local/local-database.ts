@@ -1,8 +1,11 @@
 /** The database that a local command uses: DATABASE_URL where it is set, else the embedded Postgres. */
 
 import os from 'node:os';
-import { isNeonHost, resolveTarget } from '../src/database/target.ts';
+import { isNeonHost, parseAddress } from '../src/database/address.ts';
+import { type DatabaseTarget, describeTarget, resolveTarget } from '../src/database/target.ts';
+import { SluiceError } from '../src/errors.ts';
 import type { Cleanup } from './cli/cleanup.ts';
+import { unreadVariablesText } from './environment.ts';
 import { startNeonTunnel } from './neon-tunnel.ts';
 import { startDevelopmentPostgres } from './postgres/development.ts';
 
@@ -12,7 +15,7 @@ function hostCpu(): string {
 }
 
 export interface LocalDatabase {
-  /** Direct address, for this machine. */
+  /** Direct address, for this machine. Written so that every program reads it alike (src/database/address.ts). */
   url: string;
   /** Variables that tell a local Worker how to reach it. */
   bindings: Record<string, string>;
@@ -20,38 +23,58 @@ export interface LocalDatabase {
   neonProxy: string | undefined;
 }
 
+export interface LocalDatabaseOptions {
+  /** `auto`, `tcp` or `neon`; for `neon` and a plain Postgres a tunnel is started. */
+  driver: string;
+  /** Stops what was started. */
+  cleanup: Cleanup;
+  onLog: (message: string) => void;
+  /** Default: that of the variable DATABASE_URL; where that is not set either, the embedded Postgres. */
+  databaseUrl?: string | undefined;
+}
+
 /**
- * Finds or starts the database. What it starts is stopped by `cleanup`.
+ * Finds or starts the database.
  *
- * @param driver `auto`, `tcp` or `neon`; for `neon` and a plain Postgres a tunnel is started
+ * @throws SluiceError `invalid_options` for an address or a driver that cannot be used, before anything is started
  */
-export async function openLocalDatabase(
-  driver: string,
-  cleanup: Cleanup,
-  onLog: (message: string) => void,
-): Promise<LocalDatabase> {
-  let url = process.env.DATABASE_URL;
-  if (url === undefined || url === '') {
-    const postgres = await startDevelopmentPostgres({ onLog });
-    cleanup.add('stop Postgres', () => postgres.stop());
-    url = postgres.url;
-  }
-  const target = resolveTarget({ databaseUrl: url, driver });
+export async function openLocalDatabase({
+  driver,
+  cleanup,
+  onLog,
+  databaseUrl = process.env.DATABASE_URL,
+}: LocalDatabaseOptions): Promise<LocalDatabase> {
+  const unread = unreadVariablesText(process.env);
+  if (unread !== undefined) onLog(unread);
+  const target = await findTarget(databaseUrl, driver, cleanup, onLog);
   const bindings: Record<string, string> = {
-    DATABASE_URL: url,
+    DATABASE_URL: target.url,
     DRIVER: driver,
     RUNS_ON: `local workerd on ${hostCpu()}`,
   };
-  let neonProxy: string | undefined;
-  const address = new URL(url);
-  if (target.driver === 'neon' && !isNeonHost(address.hostname)) {
-    const tunnel = await startNeonTunnel({
-      target: { host: address.hostname, port: Number(address.port || '5432') },
-      port: 0,
-    });
-    cleanup.add('close the Neon tunnel', () => tunnel.close());
-    neonProxy = tunnel.address;
-    bindings.NEON_PROXY = tunnel.address;
+  const { host, port, tls } = parseAddress(target.url);
+  if (target.driver !== 'neon' || isNeonHost(host))
+    return { url: target.url, bindings, neonProxy: undefined };
+  if (tls) {
+    throw new SluiceError(
+      'invalid_options',
+      `Cannot reach ${describeTarget(target)} with TLS: for a Postgres that is not Neon's, the driver neon goes through a tunnel on this machine, which has no TLS. Use DRIVER=tcp`,
+    );
   }
-  return { url, bindings, neonProxy };
+  const tunnel = await startNeonTunnel({ target: { host, port }, port: 0 });
+  cleanup.add('close the Neon tunnel', () => tunnel.close());
+  bindings.NEON_PROXY = tunnel.address;
+  return { url: target.url, bindings, neonProxy: tunnel.address };
+}
+
+async function findTarget(
+  databaseUrl: string | undefined,
+  driver: string,
+  cleanup: Cleanup,
+  onLog: (message: string) => void,
+): Promise<DatabaseTarget> {
+  if (databaseUrl !== undefined && databaseUrl.trim() !== '') return resolveTarget({ databaseUrl, driver });
+  const postgres = await startDevelopmentPostgres({ onLog });
+  cleanup.add('stop Postgres', () => postgres.stop());
+  return resolveTarget({ databaseUrl: postgres.url, driver });
 }

@@ -3,7 +3,8 @@
 import { join } from 'node:path';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
-import pg from 'pg';
+import { PgClient } from '../src/database/client.ts';
+import { Handshake } from '../src/database/handshake.ts';
 import { describeTarget, resolveTarget } from '../src/database/target.ts';
 import { errorText, SluiceError } from '../src/errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../src/limits.ts';
@@ -16,17 +17,16 @@ import { REPOSITORY } from './repository.ts';
  */
 export async function migrateDatabase(databaseUrl: string): Promise<void> {
   const target = resolveTarget({ databaseUrl, driver: 'tcp' });
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    connectionTimeoutMillis: CONNECT_TIME_LIMIT_MS,
-  });
+  const client = new PgClient(target.url, { connectionTimeoutMillis: CONNECT_TIME_LIMIT_MS });
+  const handshake = new Handshake();
+  handshake.watch(client);
   client.on('error', () => {});
   try {
     await client.connect();
   } catch (error) {
     throw new SluiceError(
       'database_unreachable',
-      `Cannot reach the database ${describeTarget(target)}: ${errorText(error)}`,
+      `Cannot reach the database ${describeTarget(target)}: ${handshake.reasonOf(error)}`,
       { cause: error },
     );
   }

@@ -12,6 +12,7 @@
  */
 
 import { CloudflareSocket } from 'pg-cloudflare';
+import { hostText } from '../src/database/address.ts';
 import { AnswerTracker } from '../src/database/answer-tracker.ts';
 
 type WriteCallback = (error?: unknown) => void;
@@ -26,6 +27,15 @@ export class CoalescingSocket extends CloudflareSocket {
   #callbacks: WriteCallback[] = [];
   readonly #answers = new AnswerTracker();
   #wakeReader: (() => void) | undefined;
+
+  /** The platform takes host and port as one text, in which an IPv6 address stands in brackets. */
+  override connect(
+    port: number,
+    host: string,
+    connectListener?: (...args: unknown[]) => void,
+  ): Promise<this | undefined> {
+    return super.connect(port, hostText(host), connectListener) as Promise<this | undefined>;
+  }
 
   override write(
     data: Uint8Array | string,

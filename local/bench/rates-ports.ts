@@ -3,9 +3,9 @@
 import { readFile } from 'node:fs/promises';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { type QueryPool, RELAY_POOL } from '../../src/bench/rates/fire-and-forget.ts';
 import type { RatesPorts } from '../../src/bench/rates/rates-host.ts';
+import { pgPool } from '../../src/database/client.ts';
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
 import type { LocalWorker } from '../worker.ts';
@@ -44,7 +44,7 @@ export function localRatesPorts(
 
 /** The pool that system 2 has, by its own library and with its settings. Always over TCP, whatever the bench's driver. */
 export function openPool({ url }: DatabaseTarget, size: number): QueryPool {
-  const pool = new pg.Pool({ connectionString: url, max: size, ...RELAY_POOL });
+  const pool = pgPool(url, { max: size, ...RELAY_POOL });
   // An idle connection that is lost would end the process otherwise. Whose query was on it learns of it by itself.
   pool.on('error', () => {});
   return {

@@ -27,6 +27,7 @@ import { SluiceError } from '../../src/errors.ts';
 import { type OptionTable, resolveOptions } from '../../src/option-table.ts';
 import { quoteName } from '../../src/sink.ts';
 import { listResults, openResult, removeReports } from '../bench/result-files.ts';
+import { unreadVariablesText } from '../environment.ts';
 import { REPOSITORY } from '../repository.ts';
 import { EXIT } from './exit-codes.ts';
 
@@ -235,13 +236,15 @@ async function clean({ out, results }: FolderFlag & { results?: string }): Promi
   for (const name of left) await rm(join(scratch, name), { recursive: true, force: true });
   log(`Removed ${left.length} folders of interrupted runs`);
   const url = process.env.DATABASE_URL;
-  if (url === undefined || url === '') log('DATABASE_URL is not set: no database was looked at');
+  if (url === undefined || url.trim() === '') log('DATABASE_URL is not set: no database was looked at');
   else await cleanDatabase(url, log);
   if (results !== undefined) await cleanResults(resolve(out), results, log);
 }
 
 /** Drops only what carries the names of the bench: its tables, and the schemas of the stores that it measured. */
 async function cleanDatabase(url: string, log: (line: string) => void): Promise<void> {
+  const unread = unreadVariablesText(process.env);
+  if (unread !== undefined) log(unread);
   const target = resolveTarget({
     databaseUrl: url,
     driver: process.env.DRIVER ?? 'auto',

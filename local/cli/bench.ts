@@ -316,7 +316,7 @@ async function openDatabase(
   cleanup: Cleanup,
   log: (message: string) => void,
 ): Promise<OpenDatabase> {
-  const { url, neonProxy, bindings } = await openLocalDatabase(driver, cleanup, log);
+  const { url, neonProxy, bindings } = await openLocalDatabase({ driver, cleanup, onLog: log });
   const target = resolveTarget({ databaseUrl: url, driver, neonProxy });
   const slot = openSlot(target);
   cleanup.add('close the connection', async () => slot.close());

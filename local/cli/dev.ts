@@ -40,7 +40,7 @@ export async function dev({ persistTo, ...flags }: { port: string; persistTo?: s
     const state = await claimDevState(folder, { port, onLog: log });
     cleanup.add('give the state up', () => state.release());
     await assertFree(port);
-    const database = await openLocalDatabase(driver, cleanup, log);
+    const database = await openLocalDatabase({ driver, cleanup, onLog: log });
     if (stopping.signal.aborted) throw stopped();
     await migrateDatabase(database.url);
     const address = describeTarget(resolveTarget({ databaseUrl: database.url, driver }));

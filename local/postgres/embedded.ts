@@ -9,7 +9,7 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
+import { PgClient } from '../../src/database/client.ts';
 import { type Account, serverAccount } from './account.ts';
 import { locateBinaries, type PostgresBinaries, shipsModule } from './binaries.ts';
 import { runCommand } from './command.ts';
@@ -112,8 +112,10 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
   const lock = await lockOrJoin(context);
   if ('url' in lock) return lock;
+  let isRunning = false;
   try {
     const { processId, port: actualPort } = await run(context, port, settings);
+    isRunning = true;
     await ensureDatabase(actualPort, context);
     await ensureStatistics(actualPort);
     const note: OwnerNote = { ownerProcessId: process.pid, processId, port: actualPort };
@@ -131,6 +133,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       },
     };
   } catch (error) {
+    // A server without an owner would run for ever.
+    if (isRunning) await stopServer(context).catch((reason: unknown) => log(String(reason)));
     lock.release();
     throw error;
   }
@@ -302,11 +306,7 @@ async function stopServer(context: Context): Promise<void> {
 }
 
 async function ensureDatabase(port: number, { dataDirectory, logFile }: Context): Promise<void> {
-  const client = new pg.Client({
-    connectionString: urlFor(port, 'postgres'),
-    ssl: false,
-    connectionTimeoutMillis: 10_000,
-  });
+  const client = new PgClient(urlFor(port, 'postgres'), { connectionTimeoutMillis: 10_000 });
   client.on('error', () => {});
   try {
     await client.connect();
@@ -329,11 +329,7 @@ async function ensureDatabase(port: number, { dataDirectory, logFile }: Context)
 
 /** Makes the views of statement statistics where the server counts them. They are only figures: nothing fails for them. */
 async function ensureStatistics(port: number): Promise<void> {
-  const client = new pg.Client({
-    connectionString: urlFor(port),
-    ssl: false,
-    connectionTimeoutMillis: 10_000,
-  });
+  const client = new PgClient(urlFor(port), { connectionTimeoutMillis: 10_000 });
   client.on('error', () => {});
   try {
     await client.connect();

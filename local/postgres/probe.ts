@@ -1,5 +1,5 @@
 /** Asks whether a Postgres answers at an address with given credentials. */
-import pg from 'pg';
+import { PgClient } from '../../src/database/client.ts';
 
 /** The answer of a probe. */
 export type Probe =
@@ -12,13 +12,7 @@ export type Probe =
 
 /** Connects to `url` and asks one question. Bounded to a few seconds; never rejects. */
 export async function probePostgres(url: string): Promise<Probe> {
-  const client = new pg.Client({
-    connectionString: url,
-    // PGSSLMODE in the environment is meant for other servers.
-    ssl: false,
-    connectionTimeoutMillis: 3000,
-    query_timeout: 3000,
-  });
+  const client = new PgClient(url, { connectionTimeoutMillis: 3000, query_timeout: 3000 });
   // A connection that breaks while nobody awaits it must not end the process.
   client.on('error', () => {});
   try {

@@ -4,12 +4,15 @@ import { Client as NeonClient } from '@neondatabase/serverless';
 import { drizzle as drizzleNeon } from 'drizzle-orm/neon-serverless';
 import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres';
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
-import pg from 'pg';
+import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { errorText, SluiceError } from '../errors.ts';
+import { SluiceError } from '../errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../limits.ts';
 import { withTimeLimit } from '../time-limit.ts';
+import { type DatabaseAddress, parseAddress } from './address.ts';
+import { clientConfig, PgClient, shutOutEnvironment } from './client.ts';
 import { CopyIn } from './copy-in.ts';
+import { Handshake } from './handshake.ts';
 import { type DatabaseTarget, describeTarget } from './target.ts';
 
 /** Drizzle, whatever the driver below it. */
@@ -49,39 +52,43 @@ export async function openConnection(
   target: DatabaseTarget,
   { timeLimitMs = CONNECT_TIME_LIMIT_MS, socket }: OpenOptions = {},
 ): Promise<Connection> {
-  const client =
-    target.driver === 'neon'
-      ? neonClient(target)
-      : new pg.Client({
-          connectionString: target.url,
-          ...(socket === undefined ? {} : { stream: socket as NonNullable<pg.ClientConfig['stream']> }),
-        });
+  const address = parseAddress(target.url);
   let isOpen = true;
-  // Without a listener, the loss of an idle connection would be an uncaught error and end the process.
-  client.on('error', () => {
-    isOpen = false;
-  });
-  client.on('end', () => {
-    isOpen = false;
-  });
+  let client: NeonClient | PgClient | undefined;
   const close = (): void => {
     isOpen = false;
-    void client.end().catch(() => {});
+    void client?.end().catch(() => {});
   };
+  const handshake = new Handshake(target.driver === 'neon' && target.neonProxy === undefined);
   try {
+    client =
+      target.driver === 'neon'
+        ? neonClient(target, address)
+        : new PgClient(
+            target.url,
+            socket === undefined ? {} : { stream: socket as NonNullable<pg.ClientConfig['stream']> },
+          );
+    handshake.watch(client);
+    // Without a listener, the loss of an idle connection would be an uncaught error and end the process.
+    client.on('error', () => {
+      isOpen = false;
+    });
+    client.on('end', () => {
+      isOpen = false;
+    });
     await withTimeLimit<unknown>(client.connect(), timeLimitMs, 'connecting');
   } catch (error) {
     close();
     throw new SluiceError(
       'database_unreachable',
-      `Cannot reach the database ${describeTarget(target)}: ${reasonText(error)}`,
+      `Cannot reach the database ${describeTarget(target)}: ${handshake.reasonOf(error)}`,
       {
         cause: error,
         details: { sqlState: sqlState(error) },
       },
     );
   }
-  const db = client instanceof NeonClient ? drizzleNeon(client) : drizzlePg(client as pg.Client);
+  const db = client instanceof NeonClient ? drizzleNeon(client) : drizzlePg(client);
   return {
     db: db as unknown as Database,
     get isOpen() {
@@ -113,8 +120,9 @@ export async function openConnection(
   };
 }
 
-function neonClient({ url, neonProxy }: DatabaseTarget): NeonClient {
-  const client = new NeonClient(url);
+function neonClient({ neonProxy }: DatabaseTarget, address: DatabaseAddress): NeonClient {
+  const client = new NeonClient(clientConfig(address));
+  shutOutEnvironment(client, address);
   if (neonProxy !== undefined) {
     // A plain Postgres behind a tunnel: no TLS on the WebSocket, and its password exchange (SCRAM) cannot be pipelined.
     // The proxy knows its one database; as a function, because a string would get an `?address=` appended.
@@ -124,20 +132,6 @@ function neonClient({ url, neonProxy }: DatabaseTarget): NeonClient {
     client.neonConfig.pipelineConnect = false;
   }
   return client;
-}
-
-function reasonText(error: unknown): string {
-  // A failed WebSocket of the Neon driver rejects with an event, which has no text of its own.
-  if (error instanceof Error) return errorText(error);
-  if (
-    typeof error === 'object' &&
-    error !== null &&
-    'message' in error &&
-    typeof error.message === 'string'
-  ) {
-    return error.message;
-  }
-  return 'the connection could not be opened';
 }
 
 // Every SQLSTATE of Postgres has a digit; the codes of sockets that are as long (EPIPE) have none.

@@ -8,6 +8,7 @@ import { serverAccount } from '../../../local/postgres/account.ts';
 import { runCommand } from '../../../local/postgres/command.ts';
 import { placeData } from '../../../local/postgres/data-directory.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../local/postgres/embedded.ts';
+import { findPostmaster } from '../../../local/postgres/postmaster.ts';
 import { probePostgres } from '../../../local/postgres/probe.ts';
 import { hold, isRoot, killServer, query, SETTINGS, temporaryData } from './support.ts';
 
@@ -37,6 +38,37 @@ describe('the embedded Postgres', { timeout: 180_000 }, () => {
     started.push(server);
     return server;
   }
+
+  test('is not left running by a start that fails once it runs', async () => {
+    // The server comes up, and the database cannot be made.
+    const failing = start(0, { settings: { ...SETTINGS, default_transaction_read_only: true } });
+    await expect(failing).rejects.toThrow(/its database cannot be used/);
+    const real = await placeData(data.dataDirectory, await serverAccount());
+    expect(await findPostmaster(real)).toBeUndefined();
+    // The control: what was made goes on with settings that can be used.
+    const server = await start();
+    expect((await findPostmaster(real))?.processId).toBe(server.processId);
+  });
+
+  test('starts whatever the variables of libpq and node-postgres say', async () => {
+    const variables = {
+      PGOPTIONS: '-c no_such_setting=1',
+      PGSSLMODE: 'require',
+      PGPORT: '1',
+      PGUSER: 'x',
+      PGDATA: '/x',
+    };
+    const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
+    Object.assign(process.env, variables);
+    try {
+      await start();
+    } finally {
+      for (const [name, value] of before) {
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
+    }
+  });
 
   test('starts with our credentials and settings, and stops', async () => {
     const server = await start();
@@ -211,7 +243,9 @@ describe('the embedded Postgres', { timeout: 180_000 }, () => {
       // mkdtemp makes folders of mode 0700.
       const closed = await mkdtemp(path.join(tmpdir(), 'sluice-closed-'));
       try {
-        await cp(path.join(repository, 'local'), path.join(closed, 'local'), { recursive: true });
+        for (const folder of ['local', 'src']) {
+          await cp(path.join(repository, folder), path.join(closed, folder), { recursive: true });
+        }
         await cp(path.join(repository, 'package.json'), path.join(closed, 'package.json'));
         for (const name of await readdir(path.join(repository, 'node_modules'))) {
           if (

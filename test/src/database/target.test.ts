@@ -1,14 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { describeTarget, isNeonHost, resolveTarget } from '../../../src/database/target.ts';
+import { isNeonHost } from '../../../src/database/address.ts';
+import { describeTarget, resolveTarget } from '../../../src/database/target.ts';
 
 const PLAIN = 'postgres://me:secret@db.example.com:6432/main';
 const NEON = 'postgresql://me:secret@ep-cool-1.eu-central-1.aws.neon.tech/main?sslmode=require';
+/** As it is written from there on. */
+const NEON_READ = 'postgres://me:secret@ep-cool-1.eu-central-1.aws.neon.tech:5432/main?sslmode=verify-full';
 const HYPERDRIVE = 'postgres://h:secret@abc.hyperdrive.local:5432/pool';
 
 describe('the driver', () => {
   test('is Neon’s for Neon hosts and TCP for all others', () => {
-    expect(resolveTarget({ databaseUrl: NEON })).toEqual({ url: NEON, driver: 'neon' });
+    expect(resolveTarget({ databaseUrl: NEON })).toEqual({ url: NEON_READ, driver: 'neon' });
     expect(resolveTarget({ databaseUrl: PLAIN })).toEqual({ url: PLAIN, driver: 'tcp' });
   });
 
@@ -36,15 +39,19 @@ describe('the address', () => {
     const both = { hyperdriveUrl: HYPERDRIVE, databaseUrl: NEON };
     expect(resolveTarget(both)).toEqual({ url: HYPERDRIVE, driver: 'tcp' });
     expect(resolveTarget({ ...both, driver: 'tcp' })).toEqual({ url: HYPERDRIVE, driver: 'tcp' });
-    expect(resolveTarget({ ...both, driver: 'neon' })).toEqual({ url: NEON, driver: 'neon' });
+    expect(resolveTarget({ ...both, driver: 'neon' })).toEqual({ url: NEON_READ, driver: 'neon' });
     expect(resolveTarget({ hyperdriveUrl: HYPERDRIVE })).toEqual({ url: HYPERDRIVE, driver: 'tcp' });
   });
 
   test('of a proxy goes with Neon’s driver only', () => {
     const neonProxy = '127.0.0.1:4444/v1';
-    expect(resolveTarget({ databaseUrl: NEON, neonProxy })).toEqual({ url: NEON, driver: 'neon', neonProxy });
+    expect(resolveTarget({ databaseUrl: NEON, neonProxy })).toEqual({
+      url: NEON_READ,
+      driver: 'neon',
+      neonProxy,
+    });
     expect(resolveTarget({ databaseUrl: PLAIN, neonProxy })).toEqual({ url: PLAIN, driver: 'tcp' });
-    expect(resolveTarget({ databaseUrl: NEON, neonProxy: '' })).toEqual({ url: NEON, driver: 'neon' });
+    expect(resolveTarget({ databaseUrl: NEON, neonProxy: '' })).toEqual({ url: NEON_READ, driver: 'neon' });
   });
 
   test.each([undefined, ''])('%j is none, and the message says what to set', (databaseUrl) => {
@@ -80,7 +87,7 @@ describe('the address', () => {
 describe('describeTarget', () => {
   test('names driver, user, host, port and database', () => {
     expect(describeTarget({ url: PLAIN, driver: 'tcp' })).toBe('me@db.example.com:6432/main (tcp)');
-    expect(describeTarget({ url: 'postgres://h/db', driver: 'neon' })).toBe('h:5432/db (neon)');
+    expect(describeTarget({ url: 'postgres://me@[::1]/db', driver: 'neon' })).toBe('me@[::1]:5432/db (neon)');
     expect(describeTarget({ url: NEON, driver: 'neon' })).toBe(
       'me@ep-cool-1.eu-central-1.aws.neon.tech:5432/main (neon)',
     );
@@ -90,7 +97,7 @@ describe('describeTarget', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', minLength: 6, maxLength: 20 }), (word) => {
         const password = `~${word}~`;
-        const url = `postgres://me:${encodeURIComponent(password)}@host:1/db?password=${encodeURIComponent(password)}`;
+        const url = `postgres://me:${encodeURIComponent(password)}@host:1/db`;
         const described = describeTarget(resolveTarget({ databaseUrl: url }));
         expect(described).toBe('me@host:1/db (tcp)');
       }),
