@@ -164,9 +164,6 @@ export const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** Largest body of `POST /rpc`. It holds one message, whose characters JSON may write as six. */
 export const MAX_RPC_BODY_BYTES = 8 * 1024 * 1024;
 
-/** Messages that one call of `/rpc` returns, unless it asks for all of them (system 1, docs/API.md). */
-export const MAX_RPC_BATCH = 10_000;
-
 /** Subscribers of one namespace (system 1, docs/API.md: 100 for each token). */
 export const MAX_SUBSCRIBERS = 100;
 

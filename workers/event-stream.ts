@@ -1,7 +1,13 @@
 /** Bodies of answers that are made while they are taken. */
 
 import type { Timers } from '../src/ingest/timers.ts';
-import type { Poke, PokeSink, Subscribed, Subscription } from '../src/store/messages/poke-subscriber.ts';
+import type {
+  ImportedBelow,
+  Poke,
+  PokeSink,
+  Subscribed,
+  Subscription,
+} from '../src/store/messages/poke-subscriber.ts';
 
 const encoder = new TextEncoder();
 
@@ -77,11 +83,13 @@ export function eagerEvents(events: AsyncGenerator<unknown, void, undefined>): R
 /**
  * A body of pokes. `id` of an event is its position in the unit of the subscription, so that an `EventSource` that
  * connects again says with `Last-Event-ID` where it was.
+ *
+ * @returns `started`: as that of the subscription
  */
 export function pokeStream(
   of: Subscription['of'],
   subscribe: (sink: PokeSink) => Subscribed,
-): ReadableStream<Uint8Array> {
+): { body: ReadableStream<Uint8Array>; started: Promise<void> } {
   const isStream = of !== 'all' && 'stream' in of;
   let controller!: ReadableStreamDefaultController<Uint8Array>;
   let hasEnded = false;
@@ -92,6 +100,9 @@ export function pokeStream(
     get hasRoom() {
       return !hasEnded && (controller.desiredSize ?? 0) > 0;
     },
+    // What is there before any event lets the answer's head go out.
+    ready: () => send(': ready\n\n'),
+    imported: (range) => send(importEvent(range)),
     send: (pokes) => send(pokes.map((poke) => pokeEvent(poke, isStream)).join('')),
     keepAlive: () => send(': keep-alive\n\n'),
     close() {
@@ -105,8 +116,6 @@ export function pokeStream(
     {
       start(given) {
         controller = given;
-        // What is there before any event lets the answer's head go out.
-        send(': ready\n\n');
       },
       pull() {
         subscribed?.roomAgain();
@@ -119,7 +128,12 @@ export function pokeStream(
     { highWaterMark: HIGH_WATER_BYTES, size: (chunk) => chunk.byteLength },
   );
   subscribed = subscribe(sink);
-  return body;
+  return { body, started: subscribed.started };
+}
+
+// Without an id: where an `EventSource` goes on is where the pokes were.
+function importEvent({ from, to, messages }: ImportedBelow): string {
+  return `event: import\ndata: {"from":${from},"to":${to},"messages":${messages}}\n\n`;
 }
 
 function pokeEvent({ stream, position, globalPosition }: Poke, isStream: boolean): string {

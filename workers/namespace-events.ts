@@ -1,6 +1,6 @@
 /** The events of a namespace: their store, and what `/read`, `/append` and `/events/subscribe` make of it. */
 
-import { SluiceError } from '../src/errors.ts';
+import { isSluiceError, SluiceError } from '../src/errors.ts';
 import { systemTimers } from '../src/ingest/timers.ts';
 import { MAX_SUBSCRIBERS } from '../src/limits.ts';
 import { decodeUtf8 } from '../src/protocol/decode-utf8.ts';
@@ -10,6 +10,7 @@ import { EventStore } from '../src/store/events/event-store.ts';
 import {
   answerAppend,
   answerRead,
+  checkResume,
   eventMessage,
   readRequest,
   subscribeRequest,
@@ -76,6 +77,14 @@ export class NamespaceEvents {
   async subscribe(params: URLSearchParams, lastEventId: string | null): Promise<Response> {
     const { query, after } = subscribeRequest(params, lastEventId);
     const store = await this.#prepared();
+    try {
+      await checkResume(store, { after });
+    } catch (error) {
+      // Where the database fails, the stream below says so by its end: an EventSource connects again, which it does not
+      // after a refusal.
+      if (isSluiceError(error) && error.code === 'checkpoint_ahead') throw error;
+    }
+    this.#checkOpen();
     if (this.#streams.size >= MAX_SUBSCRIBERS) {
       // workerd tells of a reader that hung up only when something is sent to it. An EventSource that is refused gives up.
       for (const stream of [...this.#streams]) stream.keepAlive();

@@ -1,7 +1,8 @@
 /** The messages of a namespace: their store, and what `/rpc`, `/subscribe`, `/import` and `/export` make of it. */
 
-import { SluiceError } from '../src/errors.ts';
+import { isSluiceError, SluiceError } from '../src/errors.ts';
 import { systemTimers } from '../src/ingest/timers.ts';
+import { MAX_POSITION } from '../src/limits.ts';
 import { assertKnownNames } from '../src/option-table.ts';
 import { decodeUtf8 } from '../src/protocol/decode-utf8.ts';
 import type { MessageEngine } from '../src/store/messages/engine.ts';
@@ -31,6 +32,7 @@ export class NamespaceMessages {
   constructor(inner: MessageEngine, pollMs: number | undefined) {
     const engine = new WatchedEngine(inner, {
       wrote: (stream, last, count) => this.#feed.wrote(stream, last, count),
+      imported: (rows) => this.#feed.imported(rows),
       moved: () => this.#feed.moved(),
       cleared: () => this.#feed.close(),
     });
@@ -84,7 +86,13 @@ export class NamespaceMessages {
       await new Promise<void>((resolve) => systemTimers.after(GONE_READER_MS, resolve));
       this.#checkOpen();
     }
-    const body = pokeStream(subscription.of, (sink) => this.#feed.subscribe(subscription, sink));
+    const { body, started } = pokeStream(subscription.of, (sink) => this.#feed.subscribe(subscription, sink));
+    try {
+      await started;
+    } catch (error) {
+      // Where the database fails, the answer has ended: an EventSource connects again, which it does not after a refusal.
+      if (isSluiceError(error) && error.code === 'checkpoint_ahead') throw error;
+    }
     return new Response(body, { headers: EVENT_STREAM_HEADERS });
   }
 
@@ -122,10 +130,11 @@ export class NamespaceMessages {
 /** @throws SluiceError `invalid_options` */
 function readSubscription(query: URLSearchParams, lastEventId: string | null): Subscription {
   const given = Object.fromEntries(query);
-  assertKnownNames(given, ['stream', 'category', 'all', 'position', 'consumer', 'size', 'token']);
+  assertKnownNames(given, ['stream', 'category', 'all', 'position', 'consumer', 'size', 'imports', 'token']);
   for (const name of Object.keys(given))
     if (query.getAll(name).length > 1) throw invalid(`${name} is given more than once`);
-  const { stream, category, all, consumer, size } = given;
+  const { stream, category, all, consumer, size, imports = 'false' } = given;
+  if (imports !== 'true' && imports !== 'false') throw invalid('imports must be true or false');
   const targets = [stream, category, all === 'true' ? 'all' : undefined].filter(
     (target) => target !== undefined,
   );
@@ -139,6 +148,7 @@ function readSubscription(query: URLSearchParams, lastEventId: string | null): S
   return {
     of: stream !== undefined ? { stream } : category !== undefined ? { category } : 'all',
     position: last !== undefined ? last + 1n : position,
+    imports: imports === 'true',
     consumer:
       consumer === undefined
         ? undefined
@@ -148,8 +158,12 @@ function readSubscription(query: URLSearchParams, lastEventId: string | null): S
 
 function integer(name: string, text: string | undefined): bigint | undefined {
   if (text === undefined) return undefined;
-  if (/^\d{1,16}$/.test(text)) return BigInt(text);
-  throw invalid(`${name} must be a whole number from 0`);
+  if (!/^\d+$/.test(text)) throw invalid(`${name} must be a whole number from 0`);
+  // Not as long as it may be: the platform takes long addresses, and a bigint of all of it would take long.
+  const value = text.length > 32 ? MAX_POSITION + 1n : BigInt(text);
+  if (value > MAX_POSITION)
+    throw invalid(`${name} must be at most ${MAX_POSITION} (2^53 - 1), the largest position there can be`);
+  return value;
 }
 
 function invalid(message: string): SluiceError {

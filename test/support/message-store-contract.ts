@@ -1464,6 +1464,45 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         expect(await store.info()).toMatchObject({ messages: 2n });
       });
 
+      test('a message that is there already, the same at the same place, counts as done', async () => {
+        const store = await empty();
+        const data = { b: [1, 1.5e3, 'x'], a: { d: null, c: 1e-7 } } as const;
+        const messages = upTo(300).map((n) =>
+          imported({
+            id: idOf(n),
+            streamName: `account-${n % 7}`,
+            position: BigInt(Math.floor(n / 7)),
+            globalPosition: BigInt(n < 150 ? n + 1 : n * 1_000),
+            data: { ...data, b: [...data.b], n } as JsonValue,
+            metadata: n % 2 === 0 ? null : { z: 1, y: [2.5] },
+          }),
+        );
+        expect(await store.import(messages.slice(0, 200))).toEqual({ imported: 200, repeated: 0 });
+        expect(await store.import(messages)).toEqual({ imported: 100, repeated: 200 });
+        expect(await store.import([...messages].reverse())).toEqual({ imported: 0, repeated: 300 });
+        expect(await store.info()).toMatchObject({ messages: 300n });
+        // Twice in one import, as in a text that was sent in two parts which overlap.
+        const next = imported({ id: idOf(999), streamName: 'other-1', globalPosition: 1_000_000n });
+        expect(await store.import([next, next])).toEqual({ imported: 1, repeated: 1 });
+        expect(globalPositionsOf(await store.readStream('other-1'))).toEqual([1_000_000]);
+        // What differs in anything is another message, and nothing of its import is kept.
+        const good = imported({ id: idOf(998), streamName: 'other-2', globalPosition: 1_000_001n });
+        for (const changes of [
+          { data: { n: 5 } },
+          { metadata: {} },
+          { type: 'U' },
+          { timeUs: 1 },
+          { id: idOf(997) },
+        ]) {
+          const other = { ...(messages[4] as ImportedMessage), ...changes };
+          expect(await failureOf(store.import([messages[3] as ImportedMessage, good, other]))).toMatchObject({
+            code: 'position_exists',
+            details: { stream: 'account-4', position: '0' },
+          });
+        }
+        expect(await store.info()).toMatchObject({ messages: 301n });
+      });
+
       test.each<[string, Partial<Record<keyof ImportedMessage, unknown>>, string]>([
         ['without an id', { id: undefined }, 'invalid_message'],
         ['with a negative position', { position: -1n }, 'invalid_message'],

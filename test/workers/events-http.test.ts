@@ -294,6 +294,34 @@ describe.each(STORE_ENGINES)('events of a namespace in %s', (engine) => {
     for (const subscription of [all, late, tags]) await subscription.close();
   });
 
+  it('are not subscribed to from beyond the end', async () => {
+    const own = await createNamespace(engine);
+    await append(own, [event('a'), event('b')]);
+    const ask = (address: string, last?: string) =>
+      own.fetch(
+        `/events/subscribe?${ALL}${address}`,
+        last === undefined ? {} : { headers: { 'last-event-id': last } },
+      );
+    for (const response of [await ask('&after=3'), await ask('&after=1', '3')]) {
+      expect(await problemOf(response)).toMatchObject({
+        status: 503,
+        code: 'checkpoint_ahead',
+        position: 3,
+        head: 2,
+        detail: expect.stringContaining('cleared or restored'),
+      });
+    }
+    // The control.
+    const atTheEnd = await subscribe(own, `${ALL}&after=2`);
+    await append(own, event('c'));
+    expect(await atTheEnd.got(1)).toEqual([3]);
+    await atTheEnd.close();
+    for (const text of ['9007199254740992', '1'.repeat(30)]) {
+      const problem = await problemOf(await ask(`&after=${text}`));
+      expect(problem).toMatchObject({ code: 'invalid_options', detail: expect.stringContaining('2^53 - 1') });
+    }
+  });
+
   it('go on behind Last-Event-ID when a subscriber comes back', async () => {
     const own = await createNamespace(engine);
     let isWriting = true;

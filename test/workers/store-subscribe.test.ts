@@ -76,6 +76,65 @@ describe.each(STORE_ENGINES)('GET /subscribe of a namespace in %s', (engine) => 
     for (const subscription of [stream, category, all]) await subscription.close();
   });
 
+  it('from `: ready` on nothing is missed, whoever writes at once', async () => {
+    const own = await createNamespace(engine);
+    for (let round = 0; round < 20; round += 1) {
+      // Nobody else is subscribed, so that the head is not known yet.
+      const subscription = await subscribe(own, 'all=true');
+      const { globalPosition } = await own.client.write('sse-1', EVENT);
+      expect((await subscription.came(1)).map((poke) => poke.globalPosition)).toEqual([globalPosition]);
+      await subscription.close();
+    }
+  });
+
+  it('says checkpoint_ahead where it would go on beyond the end', async () => {
+    const own = await createNamespace(engine);
+    await writeAll(own, ['sse-1', 'sse-1', 'other-1']);
+    const ask = async (query: string, last?: string) => {
+      const headers: Record<string, string> = last === undefined ? {} : { 'last-event-id': last };
+      const response = await own.fetch(`/subscribe?${query}`, { headers });
+      if (response.status === 200) await response.body?.cancel();
+      return response.status === 200 ? 200 : ((await response.json()) as { error: unknown }).error;
+    };
+    const refused = (position: number, head: number) => ({
+      code: 'CHECKPOINT_AHEAD',
+      message: expect.stringContaining('cleared or restored'),
+      details: { position, head },
+    });
+    expect(await ask('all=true', '4')).toEqual(refused(5, 3));
+    expect(await ask('category=sse&position=9')).toEqual(refused(9, 3));
+    expect(await ask('stream=sse-1', '2')).toEqual(refused(3, 1));
+    // The controls: at the end, and at a position that nobody can have.
+    expect(await ask('all=true', '3')).toBe(200);
+    expect(await ask('stream=sse-1', '1')).toBe(200);
+    expect(await ask('all=true', '9007199254740992')).toMatchObject({
+      code: 'INVALID_REQUEST',
+      message: expect.stringContaining('2^53 - 1'),
+    });
+  });
+
+  it('tells of imports below the head where it is asked to', async () => {
+    const own = await createNamespace(engine);
+    const line = (gpos: number) =>
+      `${JSON.stringify({ id: crypto.randomUUID(), stream: 'sse-1', type: 'T', pos: gpos, gpos, data: {}, time: '2025-01-01' })}\n`;
+    const send = async (body: string) => {
+      const headers = { 'content-type': 'application/x-ndjson' };
+      expect(await (await own.fetch('/import', { method: 'POST', headers, body })).text()).toContain(
+        '"done"',
+      );
+    };
+    await send(line(100));
+    const asking = await subscribe(own, 'all=true&imports=true');
+    const other = await subscribe(own, 'all=true');
+    await send(line(10) + line(20));
+    await own.client.write('sse-1', EVENT);
+    await Promise.all([asking.came(1), other.came(1)]);
+    expect(asking.text).toContain('event: import\ndata: {"from":10,"to":20,"messages":2}\n\n');
+    expect(other.text).not.toContain('import');
+    for (const one of [asking, other]) await one.close();
+    expect((await own.fetch('/subscribe?all=true&imports=yes')).status).toBe(400);
+  });
+
   it('SSE-005, SSE-009: the members of a group share the streams', async () => {
     const own = await createNamespace(engine);
     const streams = ['1', '2', '3', '4', '4+retry'].map((id) => `group-${id}`);

@@ -71,7 +71,9 @@ export class TestSubscription {
   }
 
   get pokes(): Poke[] {
-    return [...this.text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? '') as Poke);
+    return [...this.text.matchAll(/^event: poke\ndata: (.*)$/gm)].map(
+      ([, data]) => JSON.parse(data ?? '') as Poke,
+    );
   }
 
   /** Resolves once so many pokes have come. */

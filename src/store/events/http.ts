@@ -106,6 +106,26 @@ export function subscribeRequest(params: URLSearchParams, lastEventId: string | 
 }
 
 /**
+ * Refuses a subscription that would go on beyond the end: it would pass over what comes next in silence, for as many as
+ * there were before.
+ *
+ * @throws SluiceError `checkpoint_ahead` (details: `position`, `head`)
+ */
+export async function checkResume(
+  store: Pick<TextEventStore, 'head'>,
+  { after }: Pick<SubscribeRequest, 'after'>,
+): Promise<void> {
+  if (after === 0n) return;
+  const head = await store.head();
+  if (after <= head) return;
+  throw new SluiceError(
+    'checkpoint_ahead',
+    `The last event is at position ${head}, and the subscription would go on after ${after}: the store was cleared or restored. Begin after a position that it has`,
+    { details: { position: String(after), head: String(head) } },
+  );
+}
+
+/**
  * Reads the body of an append: `{"events":[…],"condition":{"failIfEventsMatch":…,"after":…}}`. A single event may stand
  * for a list of one. What queries hold, and the texts of an event, the store checks.
  *
@@ -243,14 +263,19 @@ export function httpErrorOf(error: unknown, onFailure: (error: unknown) => void)
     onFailure(error);
     return new SluiceError('internal', failureText(error));
   }
-  if (httpStatus(error.code) >= 500) {
+  // What the caller asked for, and no failure.
+  if (error.code !== 'checkpoint_ahead' && httpStatus(error.code) >= 500) {
     onFailure(error);
     return new SluiceError(error.code, failureText(error));
   }
-  const { position } = error.details;
+  const { position, head } = error.details;
   if (typeof position !== 'string') return error;
   return new SluiceError(error.code, error.message, {
-    details: { ...error.details, position: Number(position) },
+    details: {
+      ...error.details,
+      position: Number(position),
+      ...(typeof head === 'string' ? { head: Number(head) } : {}),
+    },
   });
 }
 
@@ -403,6 +428,13 @@ function assertNames(given: JsonObject, known: readonly string[], path: string, 
 function wholeNumber(option: string, value: unknown, min: number): number | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min) return value;
+  // Not shown: JavaScript would write other digits than were sent.
+  if (typeof value === 'number' && value > Number.MAX_SAFE_INTEGER)
+    throw new SluiceError(
+      'invalid_options',
+      `${option} must be at most ${Number.MAX_SAFE_INTEGER} (2^53 - 1)`,
+      { details: { option } },
+    );
   throw invalidOption(option, `a whole number from ${min} to 2^53 - 1`, value);
 }
 
@@ -413,7 +445,7 @@ function positionOf(value: number | undefined): bigint | undefined {
 /** @returns undefined where it was left out */
 function positionText(option: string, text: string | undefined): bigint | undefined {
   if (text === undefined || text === '') return undefined;
-  return positionOf(wholeNumber(option, /^\d{1,16}$/.test(text) ? Number(text) : text, 0));
+  return positionOf(wholeNumber(option, /^\d+$/.test(text) ? Number(text) : text, 0));
 }
 
 function invalidOption(option: string, allowed: string, value: unknown): SluiceError {

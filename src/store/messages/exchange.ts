@@ -4,7 +4,7 @@
  */
 
 import { isSluiceError, SluiceError } from '../../errors.ts';
-import { MAX_PAGE_BYTES } from '../../limits.ts';
+import { MAX_IMPORTED_POSITION, MAX_PAGE_BYTES } from '../../limits.ts';
 import { decodeUtf8 } from '../../protocol/decode-utf8.ts';
 import { withExactNumbers } from '../exact-numbers.ts';
 import { PageSize } from '../page-size.ts';
@@ -72,11 +72,15 @@ function exportLine(record: MessageRecord): string {
 
 /** What an import tells of itself. */
 export type ImportEvent =
-  /** So many messages are stored; the last one has this global position. */
+  /** So many messages of the text are stored; the last one has this global position. */
   | { imported: number; gpos: number }
-  | { done: true; imported: number; elapsed: string }
-  /** The import has ended; the batches before are stored. `line` counts from 1. */
-  | { error: string; message: string; line: number };
+  /** `repeated`: how many of them were there already, the same at the same places; missing where none was. */
+  | { done: true; imported: number; repeated?: number; elapsed: string }
+  /**
+   * The import has ended early. `line`, counted from 1, is the one at fault; so many messages of the lines before are
+   * stored, up to this global position (0: none). The whole text can be sent again: these count as done then.
+   */
+  | { error: string; message: string; line: number; imported: number; gpos: number };
 
 export interface ImportOptions {
   /** Milliseconds since some moment. */
@@ -96,6 +100,8 @@ export async function* importLines(
 ): AsyncGenerator<ImportEvent, void, undefined> {
   const startMs = now();
   let imported = 0;
+  let repeated = 0;
+  let gpos = 0;
   let batch: ImportedMessage[] = [];
   /** The number of the line of each message. */
   let numbers: number[] = [];
@@ -116,16 +122,23 @@ export async function* importLines(
       characters = 0;
     }
     if (batch.length > 0) await storeBatch(batch);
-    yield { done: true, imported, elapsed: `${((now() - startMs) / 1_000).toFixed(1)}s` };
+    yield {
+      done: true,
+      imported,
+      ...(repeated === 0 ? {} : { repeated }),
+      elapsed: `${((now() - startMs) / 1_000).toFixed(1)}s`,
+    };
   } catch (error) {
     const line = error instanceof LineError ? number + 1 : (numbers[indexOf(error, batch)] ?? number);
-    yield { ...importError(error, onFailure), line };
+    yield { ...importError(error, onFailure), line, imported, gpos };
   }
 
   async function storeBatch(messages: ImportedMessage[]): Promise<ImportEvent> {
-    await store.import(messages);
+    const done = await store.import(messages);
     imported += messages.length;
-    return { imported, gpos: Number(messages.at(-1)?.globalPosition ?? 0n) };
+    repeated += done.repeated;
+    gpos = Number(messages.at(-1)?.globalPosition ?? 0n);
+    return { imported, gpos };
   }
 }
 
@@ -231,5 +244,10 @@ function textOf(value: JsonValue | undefined, name: string): string {
 
 function positionOf(value: JsonValue | undefined, name: string): bigint {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return BigInt(value);
+  if (typeof value === 'number' && value > Number.MAX_SAFE_INTEGER)
+    throw new SluiceError(
+      'invalid_message',
+      `${name} is beyond ${MAX_IMPORTED_POSITION}, the largest position that can be imported`,
+    );
   throw new SluiceError('invalid_message', `${name} must be a whole number from 0`);
 }

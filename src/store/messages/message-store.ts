@@ -48,6 +48,7 @@ import {
   type StreamStart,
   streamRead,
 } from './read-options.ts';
+import { withoutStored } from './repeated-import.ts';
 import { invalidMessage, jsonText, storedCorrelation } from './stored-json.ts';
 import { type JsonEvent, type StreamEvent, TypedStream } from './typed-stream.ts';
 
@@ -85,6 +86,14 @@ export interface StoreInfo {
   messages: bigint;
   /** The last global position; 0 where there is none. */
   head: bigint;
+}
+
+/** What an import came to. */
+export interface Imported {
+  /** Messages that were written. */
+  imported: number;
+  /** Messages that were there already, the same at the same places. */
+  repeated: number;
 }
 
 export class MessageStore {
@@ -280,12 +289,13 @@ export class MessageStore {
 
   /**
    * Writes messages at the places that they had elsewhere: all of them or none. Gaps are allowed. Later writes go on behind the
-   * highest places.
+   * highest places. A message that is stored already, the same at the same place, counts as done, so that an import that
+   * ended early can be repeated.
    *
-   * @throws SluiceError `position_exists` where a place or an id is taken (details: `what`, `stream`, `position`), `invalid_stream_name`,
+   * @throws SluiceError `position_exists` where a place or an id is taken by something else (details: `what`, `stream`, `position`), `invalid_stream_name`,
    * `invalid_message`, `message_too_large` (details: `index` of the message), `store_closed`
    */
-  async import(messages: readonly ImportedMessage[]): Promise<void> {
+  async import(messages: readonly ImportedMessage[]): Promise<Imported> {
     this.#checkOpen();
     if (!Array.isArray(messages)) throw invalidOptions('An import must be an array of messages', 'messages');
     const sum = { rows: 0, bytes: 0 };
@@ -298,9 +308,19 @@ export class MessageStore {
         throw new SluiceError(code, error.message, { cause: error, details: { ...details, index } });
       }
     });
-    if (rows.length === 0) return;
-    const verdict = await this.#tracked(this.#engine.import(rows));
-    if (verdict.kind === 'imported') return;
+    return this.#tracked(this.#import(rows));
+  }
+
+  async #import(rows: readonly ImportRow[]): Promise<Imported> {
+    if (rows.length === 0) return { imported: 0, repeated: 0 };
+    let left = rows;
+    let verdict = await this.#engine.import(rows);
+    if (verdict.kind === 'exists') {
+      left = await withoutStored(this.#engine, rows);
+      if (left.length === 0) verdict = { kind: 'imported' };
+      else if (left.length < rows.length) verdict = await this.#engine.import(left);
+    }
+    if (verdict.kind === 'imported') return { imported: left.length, repeated: rows.length - left.length };
     const { what, stream, position } = verdict;
     throw new SluiceError(
       'position_exists',

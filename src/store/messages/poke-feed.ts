@@ -129,6 +129,20 @@ export class PokeFeed {
     if (this.#head !== undefined) void this.#look();
   }
 
+  /** Tells of messages that an import has written, or may have written where its answer was lost. */
+  imported(rows: readonly { stream: string; globalPosition: bigint }[]): void {
+    if (this.#subscribers.size === 0) return;
+    const head = this.#head;
+    // While the store is looked at, a page may be on its way that was read before the import: then all are told of, and
+    // some of them may be poked as well.
+    const below =
+      head === undefined || this.#isLooking
+        ? rows
+        : rows.filter(({ globalPosition }) => globalPosition <= head);
+    if (below.length > 0) for (const subscriber of this.#subscribers) subscriber.importedBelow(below);
+    this.moved();
+  }
+
   /** Ends all subscriptions: the messages that they read are gone, or the store is. */
   close(): void {
     for (const subscriber of [...this.#subscribers]) subscriber.end();

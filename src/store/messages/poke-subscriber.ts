@@ -1,5 +1,6 @@
 /** One reader of pokes: through what is in the store first, then with the head of the feed, as fast as it takes them. */
 
+import { isSluiceError, SluiceError } from '../../errors.ts';
 import type { Timers } from '../../ingest/timers.ts';
 import { MAX_PAGE_BYTES } from '../../limits.ts';
 import { PageSize } from '../page-size.ts';
@@ -22,13 +23,26 @@ export interface Subscription {
   position: bigint | undefined;
   /** Only streams that belong to this member. Not for a single stream. */
   consumer: { member: number; size: number } | undefined;
+  /** Whether to tell of messages that an import has put before what was sent already. Default: false. */
+  imports?: boolean;
+}
+
+/** Messages that an import has put below the head: so many, from a global position to another one. */
+export interface ImportedBelow {
+  from: bigint;
+  to: bigint;
+  messages: number;
 }
 
 /** Where pokes go. */
 export interface PokeSink {
   /** False while the reader has not taken what it was sent. */
   readonly hasRoom: boolean;
+  /** It has begun: from now on nothing is missed. Called once, before anything else is sent. */
+  ready(): void;
   send(pokes: readonly Poke[]): void;
+  /** Tells of messages of an import below what was sent; they may be told of as pokes, too. */
+  imported(range: ImportedBelow): void;
   /** Something that means nothing, so that nobody on the way takes the connection for dead. */
   keepAlive(): void;
   close(): void;
@@ -36,6 +50,13 @@ export interface PokeSink {
 
 /** The reader's end of a subscription. */
 export interface Subscribed {
+  /**
+   * Resolves when the subscription has begun, and nothing is missed from then on.
+   *
+   * @throws SluiceError `checkpoint_ahead` where it would begin beyond the end (details: `position`, `head`); what the
+   * database fails with. The subscription has ended then
+   */
+  readonly started: Promise<void>;
   /** To be called when `hasRoom` has become true. */
   roomAgain(): void;
   /** To be called when the reader is gone. */
@@ -66,6 +87,10 @@ export class Subscriber implements Subscribed {
   /** What the head passed and was not sent yet. Undefined: not collected, because more was missed than may be kept. */
   #queue: Poke[] | undefined;
   #hasEnded = false;
+  readonly started: Promise<void>;
+  #start: { resolve(): void; reject(error: unknown): void } | undefined;
+  /** What imports have put below the head and was not told yet. */
+  #imported: ImportedBelow | undefined;
   /** Wakes whoever waits for room or for a poke. */
   #wake: (() => void) | undefined;
 
@@ -75,6 +100,11 @@ export class Subscriber implements Subscribed {
     this.#stream = of !== 'all' && 'stream' in of ? of.stream : undefined;
     this.#category = of !== 'all' && 'category' in of ? of.category : undefined;
     this.#next = position ?? 0n;
+    this.started = new Promise<void>((resolve, reject) => {
+      this.#start = { resolve, reject };
+    });
+    // Nobody has to look at it.
+    this.started.catch(() => {});
   }
 
   async run(): Promise<void> {
@@ -88,15 +118,41 @@ export class Subscriber implements Subscribed {
         this.#next = head + 1n;
         this.#seen = head;
       }
+      await this.#checkStart(head);
+      if (this.#hasEnded) return;
+      this.#options.sink.ready();
+      this.#start?.resolve();
+      this.#start = undefined;
       while (!this.#hasEnded) {
         if (hasHistory) await this.#readHistory();
         await this.#followHead();
         hasHistory = true;
       }
     } catch (error) {
-      if (!this.#hasEnded) this.#options.onFailure(error);
+      const isOwnFault = isSluiceError(error) && error.code === 'checkpoint_ahead';
+      if (!this.#hasEnded && !isOwnFault) this.#options.onFailure(error);
+      this.#start?.reject(error);
+      this.#start = undefined;
       this.end();
     }
+  }
+
+  /** A subscription that goes on beyond the end would pass over what comes next, for as many as there were before. */
+  async #checkStart(head: bigint): Promise<void> {
+    const { store, subscription } = this.#options;
+    if (subscription.position === undefined) return;
+    if (this.#stream === undefined && this.#next <= head + 1n) return;
+    // The head of the feed may be late by what others have written. The store is asked after the position was learnt:
+    // what that was learnt from is there.
+    const last =
+      this.#stream === undefined ? (await store.info()).head : ((await store.version(this.#stream)) ?? -1n);
+    if (this.#next <= last + 1n) return;
+    const of = this.#stream === undefined ? 'The last message' : `The last message of ${this.#stream}`;
+    throw new SluiceError(
+      'checkpoint_ahead',
+      `${of} is at ${last === -1n ? 'no position' : `position ${last}`}, and the subscription would begin at ${this.#next}: the store was cleared or restored. Begin at a position that it has`,
+      { details: { position: Number(this.#next), head: Number(last) } },
+    );
   }
 
   /** Sends what is in the store, until what follows is in the queue. */
@@ -106,6 +162,7 @@ export class Subscriber implements Subscribed {
     while (!this.#hasEnded) {
       await this.#room();
       if (this.#hasEnded) return;
+      this.#tellImported();
       // From here on the head's pokes are collected; what it passed before is in the store for this read to find.
       this.#queue = [];
       const batchSize = size.messages;
@@ -140,12 +197,14 @@ export class Subscriber implements Subscribed {
     while (!this.#hasEnded) {
       const queue = this.#queue;
       if (queue === undefined) return;
-      if (queue.length === 0) {
+      if (queue.length === 0 && this.#imported === undefined) {
         await this.#woken();
         continue;
       }
       await this.#room();
-      if (this.#hasEnded || this.#queue === undefined) continue;
+      if (this.#hasEnded) return;
+      this.#tellImported();
+      if (this.#queue === undefined) continue;
       const waiting = this.#queue;
       this.#queue = [];
       // What came while history was read may have been in it.
@@ -170,10 +229,36 @@ export class Subscriber implements Subscribed {
     this.#wakeUp();
   }
 
+  /** Messages of an import that the head has passed, so that they are never poked. */
+  importedBelow(places: readonly Pick<Poke, 'stream' | 'globalPosition'>[]): void {
+    if (this.#hasEnded || this.#start !== undefined || this.#options.subscription.imports !== true) return;
+    let range = this.#imported;
+    for (const { stream, globalPosition } of places) {
+      if (!this.#isOf(stream)) continue;
+      range ??= { from: globalPosition, to: globalPosition, messages: 0 };
+      if (globalPosition < range.from) range.from = globalPosition;
+      if (globalPosition > range.to) range.to = globalPosition;
+      range.messages += 1;
+    }
+    this.#imported = range;
+    this.#wakeUp();
+  }
+
+  // One range, however many imports there are while the reader takes nothing.
+  #tellImported(): void {
+    const range = this.#imported;
+    this.#imported = undefined;
+    if (range !== undefined) this.#options.sink.imported(range);
+  }
+
   #wants({ stream, position, globalPosition }: Poke): boolean {
-    if (this.#stream !== undefined) return stream === this.#stream && position >= this.#next;
+    if ((this.#stream === undefined ? globalPosition : position) < this.#next) return false;
+    return this.#isOf(stream);
+  }
+
+  #isOf(stream: string): boolean {
+    if (this.#stream !== undefined) return stream === this.#stream;
     if (this.#category !== undefined && category(stream) !== this.#category) return false;
-    if (globalPosition < this.#next) return false;
     const { consumer } = this.#options.subscription;
     return consumer === undefined || consumerGroupMember(stream, consumer.size) === consumer.member;
   }
@@ -189,7 +274,10 @@ export class Subscriber implements Subscribed {
   end(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#start?.reject(new SluiceError('store_closed', 'The subscription has ended'));
+    this.#start = undefined;
     this.#queue = undefined;
+    this.#imported = undefined;
     this.#wakeUp();
     this.#options.sink.close();
     this.#options.onEnd();

@@ -5,7 +5,7 @@
  */
 
 import { errorText, isSluiceError, SluiceError } from '../../errors.ts';
-import { MAX_LIST_NAMES, MAX_NAMESPACES, MAX_PAGE_BYTES, MAX_RPC_BATCH } from '../../limits.ts';
+import { MAX_LIST_NAMES, MAX_NAMESPACES, MAX_PAGE_BYTES } from '../../limits.ts';
 import { withExactNumbers } from '../exact-numbers.ts';
 import {
   checkNamespace,
@@ -138,6 +138,7 @@ const STATUS = {
   MESSAGE_ID_EXISTS: 409,
   TOO_MANY_SUBSCRIBERS: 429,
   IMPORT_FAILED: 500,
+  CHECKPOINT_AHEAD: 503,
   BACKEND_ERROR: 500,
 } as const;
 
@@ -197,6 +198,8 @@ export function rpcErrorOf(error: unknown): { code: RpcErrorCode; message: strin
       details: { expected, actual },
     };
   }
+  if (code === 'checkpoint_ahead')
+    return { code: 'CHECKPOINT_AHEAD', message, details: details as JsonObject };
   const wire = CODES[code];
   return wire === undefined
     ? { code: 'BACKEND_ERROR', message: failureText(error) }
@@ -492,7 +495,10 @@ export async function storeFigures(
   return { messages, streams, lastActivityUs: last?.timeUs };
 }
 
-/** One page where one was asked for by `limit` or `cursor`; else everything, as clients of system 1 expect. */
+/**
+ * One page where one was asked for by `limit`; else everything, as clients of system 1 expect, or a refusal where that is
+ * too much for one answer.
+ */
 async function allPages<Row>(
   options: JsonObject,
   read: (page: { after: string; limit: number }) => Promise<Row[]>,
@@ -502,14 +508,15 @@ async function allPages<Row>(
   let after = textOption(options, 'cursor', 'cursor') ?? '';
   if (limit !== undefined) return read({ after, limit });
   const rows: Row[] = [];
-  while (rows.length < MAX_NAMESPACES) {
+  for (;;) {
     const page = await read({ after, limit: MAX_LIST_NAMES });
     rows.push(...page);
+    if (rows.length > MAX_NAMESPACES)
+      throw invalid(`There are more than ${MAX_NAMESPACES}: ask for them in pages, by limit and cursor`);
     const last = page.at(-1);
-    if (last === undefined || page.length < MAX_LIST_NAMES) break;
+    if (last === undefined || page.length < MAX_LIST_NAMES) return rows;
     after = nameOfRow(last);
   }
-  return rows;
 }
 
 /**
@@ -597,16 +604,18 @@ function integerOption(
 ): number | undefined {
   const value = options[name];
   if (isAbsent(value)) return undefined;
+  if (typeof value === 'number' && value > Number.MAX_SAFE_INTEGER)
+    throw invalid(`${path}${name} must be at most ${Number.MAX_SAFE_INTEGER} (2^53 - 1)`);
   if (typeof value !== 'number' || !Number.isSafeInteger(value))
     throw invalid(`${path}${name} must be a whole number`);
   if (min !== undefined && value < min) throw invalid(`${path}${name} must be at least ${min}`);
   return value;
 }
 
-/** @returns undefined for all */
+/** As many as were asked for: the answer is read in pages. @returns undefined for all */
 function batchSizeOf(options: JsonObject): number | undefined {
   const size = integerOption(options, 'batchSize', -1) ?? 1_000;
-  return size === -1 ? undefined : Math.min(size, MAX_RPC_BATCH);
+  return size === -1 ? undefined : size;
 }
 
 function limitOf(options: JsonObject): number | undefined {

@@ -14,6 +14,8 @@ import type {
 export interface EngineWatcher {
   /** Messages of one stream were written; `last` is the place of the last of them. */
   wrote(stream: string, last: { position: bigint; globalPosition: bigint }, count: number): void;
+  /** Messages were written to given places, or may have been. */
+  imported(rows: readonly ImportRow[]): void;
   /** Something was written of which no more is known. */
   moved(): void;
   /** All messages were deleted. */
@@ -49,11 +51,16 @@ export class WatchedEngine implements MessageEngine {
   }
 
   async import(rows: readonly ImportRow[]): Promise<ImportVerdict> {
+    let verdict: ImportVerdict;
     try {
-      return await this.#engine.import(rows);
-    } finally {
-      this.#watcher.moved();
+      verdict = await this.#engine.import(rows);
+    } catch (error) {
+      // A commit whose answer got lost may have happened.
+      this.#watcher.imported(rows);
+      throw error;
     }
+    if (verdict.kind === 'imported') this.#watcher.imported(rows);
+    return verdict;
   }
 
   async clear(): Promise<bigint> {

@@ -92,7 +92,11 @@ describe('the address of a read', () => {
     ['query=all&options={"after":-1}', 'invalid_options', 'options.after'],
     ['query=all&options={"after":"5"}', 'invalid_options', 'options.after'],
     ['query=all&options={"after":1.5}', 'invalid_options', 'options.after'],
-    ['query=all&options={"after":9007199254740992}', 'invalid_options', 'options.after'],
+    [
+      'query=all&options={"after":9007199254740993}',
+      'invalid_options',
+      'options.after must be at most 9007199254740991 (2^53 - 1)',
+    ],
     ['query=all&options={"before":true}', 'invalid_options', 'options.before'],
     ['query=all&options={"backwards":1}', 'invalid_options', 'options.backwards'],
     ['query=all&options={"limit":0}', 'invalid_options', 'options.limit'],
@@ -119,7 +123,13 @@ describe('the address of a subscription', () => {
   it.each([
     ['after=5', null, 'invalid_query', 'missing'],
     ['query=all&after=-1', null, 'invalid_options', 'after'],
-    ['query=all&after=9007199254740992', null, 'invalid_options', 'after'],
+    [
+      'query=all&after=9007199254740993',
+      null,
+      'invalid_options',
+      'after must be at most 9007199254740991 (2^53 - 1)',
+    ],
+    ['query=all&after=18446744073709551616', null, 'invalid_options', 'after must be at most'],
     ['query=all&after=1e3', null, 'invalid_options', 'after'],
     ['query=all', 'x', 'invalid_options', 'Last-Event-ID'],
     ['query=all&position=1', null, 'invalid_options', 'Unknown name position'],

@@ -88,6 +88,67 @@ describe('an import', () => {
     expect((await importOf(store, lines.join('\n'))).at(-1)).toMatchObject({ line: 1_050 });
   });
 
+  it('that has ended early says what is stored, and goes on when it is sent again', async () => {
+    const store = newStore();
+    const lines = Array.from({ length: 2_500 }, (_, index) => line(index + 1));
+    const broken = [...lines];
+    broken[2_200] = '{"id":';
+    expect((await importOf(store, broken.join('\n'))).at(-1)).toMatchObject({
+      error: 'INVALID_JSON',
+      line: 2_201,
+      imported: 2_000,
+      gpos: 2_000,
+    });
+    expect(await importOf(store, lines.join('\n'))).toEqual([
+      { imported: 1_000, gpos: 1_000 },
+      { imported: 2_000, gpos: 2_000 },
+      { done: true, imported: 2_500, repeated: 2_000, elapsed: '0.0s' },
+    ]);
+    expect(await exportOf(store)).toBe(`${lines.join('\n')}\n`);
+    // All of it once more, and in other batches.
+    expect((await importOf(store, lines.slice(700).join('\n'))).at(-1)).toMatchObject({
+      imported: 1_800,
+      repeated: 1_800,
+    });
+    expect(await exportOf(store)).toBe(`${lines.join('\n')}\n`);
+  });
+
+  it.each([
+    ['its data', { data: { other: 1 } }],
+    ['its metadata', { meta: {} }],
+    ['its type', { type: 'U' }],
+    ['its time', { time: '2025-01-15T10:00:00.000001Z' }],
+    ['its id', { id: crypto.randomUUID() }],
+  ])('does not take another message for the same: %s', async (_, changes) => {
+    const store = newStore();
+    const first = line(1);
+    await importOf(store, first);
+    const other = JSON.stringify({ ...JSON.parse(first), ...changes });
+    expect(await importOf(store, [line(2), other].join('\n'))).toEqual([
+      expect.objectContaining({ error: 'POSITION_EXISTS', line: 2, imported: 0, gpos: 0 }),
+    ]);
+    expect((await store.info()).messages).toBe(1n);
+  });
+
+  it('takes a time without a zone for UTC, as Message DB has it', async () => {
+    const store = newStore();
+    await importOf(store, line(1, { time: '2025-01-15 10:00:00.123456' }));
+    expect((await store.last('a-1'))?.timeUs).toBe(Date.UTC(2025, 0, 15, 10) * 1_000 + 123_456);
+  });
+
+  it.each(['9007199254740992', '18446744073709551616', '1e300'])(
+    'says why the place %s is refused',
+    async (place) => {
+      const text = line(1).replace('"gpos":1', `"gpos":${place}`);
+      expect(await importOf(newStore(), text)).toEqual([
+        expect.objectContaining({
+          error: 'INVALID_RECORD',
+          message: 'gpos is beyond 4503599627370496, the largest position that can be imported',
+        }),
+      ]);
+    },
+  );
+
   // Alone, so that no other number of the line makes it be looked at.
   it.each(['9007199254740993', '1.50', '-0', '1e5', '0.0000001'])(
     'keeps %s as it is written',

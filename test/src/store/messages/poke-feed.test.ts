@@ -4,7 +4,12 @@ import type { MessageEngine, MessageRecord, ReadCategory } from '../../../../src
 import { MessageStore } from '../../../../src/store/messages/message-store.ts';
 import { category, consumerGroupMember } from '../../../../src/store/messages/names.ts';
 import { PokeFeed, type PokeFeedOptions } from '../../../../src/store/messages/poke-feed.ts';
-import type { Poke, PokeSink, Subscription } from '../../../../src/store/messages/poke-subscriber.ts';
+import type {
+  ImportedBelow,
+  Poke,
+  PokeSink,
+  Subscription,
+} from '../../../../src/store/messages/poke-subscriber.ts';
 import { SqliteMessageEngine } from '../../../../src/store/messages/sqlite-engine.ts';
 import { WatchedEngine } from '../../../../src/store/messages/watched-engine.ts';
 import { FakeTimers, settled } from '../../../support/fake-timers.ts';
@@ -28,6 +33,12 @@ class SlowEngine extends WatchedEngine {
     this.#open?.();
   }
 
+  override async info(): Promise<{ messages: bigint; head: bigint }> {
+    await this.#gate;
+    // The snapshot is taken late.
+    return super.info();
+  }
+
   override async readCategory(read: ReadCategory): Promise<MessageRecord[]> {
     this.reads += 1;
     if (this.failing !== undefined) throw this.failing;
@@ -43,10 +54,22 @@ class Sink implements PokeSink {
   readonly pokes: Poke[] = [];
   keptAlive = 0;
   isClosed = false;
+  isReady = false;
+  readonly imports: ImportedBelow[] = [];
   /** Room for so many sends; undefined: any number. */
   sendsLeft: number | undefined;
 
+  ready(): void {
+    if (this.isReady || this.pokes.length > 0) throw new Error('it had begun');
+    this.isReady = true;
+  }
+
+  imported(range: ImportedBelow): void {
+    this.imports.push({ ...range });
+  }
+
   send(pokes: readonly Poke[]): void {
+    if (!this.isReady) throw new Error('sent before it has begun');
     if (this.isClosed) throw new Error('sent behind the end');
     this.pokes.push(...pokes);
     if (this.sendsLeft !== undefined) {
@@ -85,6 +108,7 @@ function world(options: Partial<PokeFeedOptions> = {}): World {
   const inner: MessageEngine = new SqliteMessageEngine(new NodeSqlite());
   const engine = new SlowEngine(inner, {
     wrote: (stream, last, count) => feed.wrote(stream, last, count),
+    imported: (rows) => feed.imported(rows),
     moved: () => feed.moved(),
     cleared: () => feed.close(),
   });
@@ -153,6 +177,138 @@ describe('what is written here', () => {
     timers.advance(10_000);
     await settled();
     expect([feed.subscribers, engine.reads, timers.pending]).toEqual([0, 0, 0]);
+  });
+});
+
+describe('a subscription that begins', () => {
+  it('is ready when nothing is missed any more: once the head is known', async () => {
+    const { store, engine, subscribe } = world();
+    engine.hold();
+    const { sink, handle } = subscribe({ position: undefined });
+    await settled();
+    // What is written now is before its beginning: the head that it will be told of is behind it.
+    await store.write('a-1', EVENT);
+    expect(sink.isReady).toBe(false);
+    engine.release();
+    await handle.started;
+    expect(sink.isReady).toBe(true);
+    await store.write('a-1', EVENT);
+    await settled();
+    expect(sink.positions.at(-1)).toBe(2);
+  });
+
+  it('that was told to be ready gets all that is written from then on', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat({ max: 3 }), { maxLength: 8 }), async (delays) => {
+        const { store, subscribe } = world();
+        let written = 0n;
+        for (const delay of delays) {
+          const { sink, handle } = subscribe({ position: undefined });
+          const racing = Array.from({ length: delay }, () => store.write('a-1', EVENT));
+          await handle.started;
+          const { globalPosition } = await store.write('a-1', EVENT);
+          written = globalPosition;
+          for (const one of await Promise.all(racing))
+            if (one.globalPosition > written) written = one.globalPosition;
+          await settled();
+          expect(sink.positions).toContain(Number(globalPosition));
+          expect(sink.positions.at(-1)).toBe(Number(written));
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it.each<[string, Partial<Subscription>, { position: number; head: number }]>([
+    ['of all', { position: 5n }, { position: 5, head: 3 }],
+    ['of a category', { of: { category: 'a' }, position: 5n }, { position: 5, head: 3 }],
+    ['of a stream', { of: { stream: 'a-1' }, position: 3n }, { position: 3, head: 1 }],
+    ['of a stream that is not there', { of: { stream: 'a-9' }, position: 1n }, { position: 1, head: -1 }],
+  ])('%s that would begin beyond the end is refused', async (_, subscription, details) => {
+    const { store, subscribe, feed, failures } = world();
+    await store.write('a-1', [EVENT, EVENT]);
+    await store.write('b-1', EVENT);
+    const { sink, handle } = subscribe(subscription);
+    await expect(handle.started).rejects.toMatchObject({ code: 'checkpoint_ahead', details });
+    expect([sink.isReady, sink.isClosed, feed.subscribers]).toEqual([false, true, 0]);
+    expect(failures).toEqual([]);
+    // The control: where the next message will be.
+    const next = subscribe({ ...subscription, position: (subscription.position ?? 0n) - 1n });
+    await next.handle.started;
+    expect(next.sink.isReady).toBe(true);
+  });
+
+  it('whose head cannot be asked for ends, and says why', async () => {
+    const { subscribe, engine, failures } = world();
+    engine.info = async () => {
+      throw new Error('the database is away');
+    };
+    const { sink, handle } = subscribe();
+    await expect(handle.started).rejects.toThrow('the database is away');
+    expect([sink.isReady, sink.isClosed, failures.length]).toEqual([false, true, 1]);
+  });
+});
+
+describe('an import below the head', () => {
+  const message = (stream: string, globalPosition: number) => ({
+    id: crypto.randomUUID(),
+    streamName: stream,
+    type: 'T',
+    position: BigInt(globalPosition),
+    globalPosition: BigInt(globalPosition),
+    timeUs: 0,
+  });
+
+  it('is told to those that ask for it, as far as they want to know', async () => {
+    const { store, subscribe } = world();
+    await store.import([message('a-1', 100)]);
+    const of = (subscription: Partial<Subscription>) => subscribe({ imports: true, ...subscription }).sink;
+    const all = of({ position: 101n });
+    const category = of({ of: { category: 'a' } });
+    const stream = of({ of: { stream: 'b-2' } });
+    const other = of({ of: { category: 'c' } });
+    const { sink: unasked } = subscribe();
+    await settled();
+    await store.import([message('a-1', 7), message('b-2', 9), message('a-2', 12), message('a-2', 200)]);
+    await settled();
+    expect(all.imports).toEqual([{ from: 7n, to: 12n, messages: 3 }]);
+    expect(category.imports).toEqual([{ from: 7n, to: 12n, messages: 2 }]);
+    expect(stream.imports).toEqual([{ from: 9n, to: 9n, messages: 1 }]);
+    expect([other.imports, unasked.imports]).toEqual([[], []]);
+    // What is beyond the head is poked, as anything that is written.
+    expect([all.positions, category.positions]).toEqual([[200], [100, 200]]);
+  });
+
+  it('is one range for a reader that takes nothing meanwhile', async () => {
+    const { store, subscribe } = world();
+    await store.import([message('a-1', 100)]);
+    const { sink, handle } = subscribe({ imports: true, position: 101n });
+    await handle.started;
+    sink.hasRoom = false;
+    for (const at of [50, 20, 70]) await store.import([message('a-1', at)]);
+    await settled();
+    expect(sink.imports).toEqual([]);
+    sink.hasRoom = true;
+    handle.roomAgain();
+    await settled();
+    expect(sink.imports).toEqual([{ from: 20n, to: 70n, messages: 3 }]);
+  });
+
+  it('is not lost where it comes between a read of the store and its answer', async () => {
+    const { store, elsewhere, subscribe, engine, timers } = world({ pollMs: 1_000 });
+    const { sink, handle } = subscribe({ imports: true });
+    await handle.started;
+    await settled();
+    await elsewhere.import([message('a-1', 5)]);
+    engine.hold();
+    timers.advance(1_000);
+    await settled();
+    // The page with 5 is on its way, and the head will be 5.
+    await store.import([message('a-1', 3)]);
+    engine.release();
+    await settled();
+    expect(sink.positions).toEqual([5]);
+    expect(sink.imports).toEqual([{ from: 3n, to: 3n, messages: 1 }]);
   });
 });
 
@@ -359,7 +515,13 @@ describe('whatever happens', () => {
           pageMessages: 2,
           slowReaderMs: Number.MAX_SAFE_INTEGER,
         });
-        const all: { sink: Sink; handle: { roomAgain(): void }; subscription: Subscription }[] = [];
+        const all: {
+          sink: Sink;
+          handle: ReturnType<PokeFeed['subscribe']>;
+          subscription: Subscription;
+          /** It begins beyond the end that the store had then. */
+          isAhead: boolean;
+        }[] = [];
         for (const one of steps) {
           if ('stream' in one) {
             const target = one.kind === 'here' ? store : elsewhere;
@@ -374,7 +536,15 @@ describe('whatever happens', () => {
               consumer:
                 one.group && one.of !== 'all' && 'category' in one.of ? { member: 0, size: 2 } : undefined,
             };
-            all.push({ ...subscribe(subscription), subscription });
+            const last =
+              one.of !== 'all' && 'stream' in one.of
+                ? ((await elsewhere.version(one.of.stream)) ?? -1n)
+                : (await elsewhere.info()).head;
+            all.push({
+              ...subscribe(subscription),
+              subscription,
+              isAhead: BigInt(one.position) > last + 1n,
+            });
           } else if (one.kind === 'hold') engine.hold();
           else if (one.kind === 'release') engine.release();
           else if (one.kind === 'poll') timers.advance(1_000);
@@ -395,7 +565,13 @@ describe('whatever happens', () => {
         timers.advance(1_000);
         await settled();
         const written = await elsewhere.readCategory('', { batchSize: 'unlimited' });
-        for (const { sink, subscription } of all) {
+        for (const { sink, handle, subscription, isAhead } of all) {
+          const refusal = await handle.started.catch((error: unknown) => error);
+          if (refusal !== undefined) {
+            expect(refusal).toMatchObject({ code: 'checkpoint_ahead' });
+            expect([isAhead, sink.isReady, sink.positions]).toEqual([true, false, []]);
+            continue;
+          }
           const { of, position = 0n, consumer } = subscription;
           const expected = written.filter((message) => {
             if (of !== 'all' && 'stream' in of)

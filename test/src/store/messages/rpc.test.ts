@@ -262,6 +262,55 @@ describe('long answers', () => {
   });
 });
 
+describe('what is too much', () => {
+  it('batchSize is never cut: beyond a page the answer is read in pages', async () => {
+    const client = await namespaceClient();
+    const { store } = [...namespaces.all.values()].at(-1) as { store: MessageStore };
+    for (const stream of ['many-1', 'many-2'])
+      await store.write(
+        stream,
+        Array.from({ length: 6_000 }, () => ({ type: 'T' })),
+      );
+    expect(await client.category('many', { batchSize: 11_000 })).toHaveLength(11_000);
+    expect(await client.category('many', { batchSize: 9007199254740991 })).toHaveLength(12_000);
+    expect(await client.get('many-1', { batchSize: 20_000 })).toHaveLength(6_000);
+  });
+
+  it('a list is never cut: beyond what one answer holds it is asked for in pages', async () => {
+    const client = await namespaceClient();
+    const { store } = [...namespaces.all.values()].at(-1) as { store: MessageStore };
+    const write = (from: number, count: number) =>
+      store.writeBatch(
+        Array.from({ length: count }, (_, n) => ({ stream: `c${from + n}-1`, messages: { type: 'T' } })),
+      );
+    await write(0, 10_000);
+    expect(await client.rpc('ns.categories')).toHaveLength(10_000);
+    await write(10_000, 1);
+    const error = await errorOf(client.rpc('ns.categories'));
+    expect(error).toMatchObject({ code: 'INVALID_REQUEST', status: 400 });
+    expect(error.message).toContain('more than 10000');
+    expect(await client.rpc('ns.categories', { limit: 1_000, cursor: 'c9998' })).toHaveLength(1);
+  });
+
+  it.each([
+    ['stream.get', 'a-1', '{"position":9007199254740992}'],
+    ['stream.get', 'a-1', '{"globalPosition":18446744073709551616}'],
+    ['category.get', 'a', '{"position":1e300}'],
+    ['category.get', 'a', '{"batchSize":9007199254740993}'],
+  ])('%s %s %s is refused with the true reason', async (method, name, options) => {
+    const client = await namespaceClient();
+    const error = await errorOf(client.raw(`["${method}","${name}",${options}]`));
+    expect(error).toMatchObject({ code: 'INVALID_REQUEST', status: 400 });
+    expect(error.message).toMatch(/^options\.\w+ must be at most 9007199254740991 \(2\^53 - 1\)$/);
+  });
+
+  it('an expectedVersion, too', async () => {
+    const client = await namespaceClient();
+    const text = '["stream.write","a-1",{"type":"T","data":{}},{"expectedVersion":9007199254740992}]';
+    expect((await errorOf(client.raw(text))).message).toContain('options.expectedVersion must be at most');
+  });
+});
+
 describe('numbers', () => {
   it('are stored with the digits that were sent, in data and metadata', async () => {
     const client = await namespaceClient();
