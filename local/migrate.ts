@@ -1,21 +1,34 @@
 /** Brings a database's tables up to date with src/schema. */
 
 import { join } from 'node:path';
-import { drizzle } from 'drizzle-orm/node-postgres';
-import { migrate } from 'drizzle-orm/node-postgres/migrator';
+import { is } from 'drizzle-orm';
+import { PgTable } from 'drizzle-orm/pg-core';
 import { PgClient } from '../src/database/client.ts';
 import { Handshake } from '../src/database/handshake.ts';
 import { describeTarget, resolveTarget } from '../src/database/target.ts';
 import { errorText, SluiceError } from '../src/errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../src/limits.ts';
+import * as schemaTables from '../src/schema/index.ts';
+import { SLUICE_STEPS, SLUICE_TABLES } from '../src/schema/sluice-tables.ts';
+import { bringUpToDate, type MigrationReport, readDrizzleSteps } from './migrations.ts';
 import { REPOSITORY } from './repository.ts';
 
+/** What drizzle's history has of migrations that were applied by 0.2.0 and had another text then. */
+const FORMER_HASHES = {
+  '0001_checkpoints': ['091697d1909df3f82868b530875068ea34087f93c9baadc2ac6af53b097534d4'],
+};
+
 /**
- * Applies the migrations that the database does not have yet. Always over TCP: use a direct address, not a pooler's.
+ * Makes and changes the tables that the database does not have yet: first those of Sluice itself, then those of src/schema
+ * (the example `messages`, and what a clone adds). Always over TCP, directly or through a pooler.
  *
+ * @param isSluiceOnly leaves the tables of src/schema alone
  * @throws SluiceError `database_unreachable`, or `database_refused` when a migration fails
  */
-export async function migrateDatabase(databaseUrl: string): Promise<void> {
+export async function migrateDatabase(
+  databaseUrl: string,
+  { isSluiceOnly = false }: { isSluiceOnly?: boolean } = {},
+): Promise<MigrationReport> {
   const target = resolveTarget({ databaseUrl, driver: 'tcp' });
   const client = new PgClient(target.url, { connectionTimeoutMillis: CONNECT_TIME_LIMIT_MS });
   const handshake = new Handshake();
@@ -31,7 +44,16 @@ export async function migrateDatabase(databaseUrl: string): Promise<void> {
     );
   }
   try {
-    await migrate(drizzle(client), { migrationsFolder: join(REPOSITORY, 'src/schema/migrations') });
+    const own = await bringUpToDate(client, {
+      steps: SLUICE_STEPS,
+      tables: Object.values(SLUICE_TABLES),
+    });
+    if (isSluiceOnly) return own;
+    const others = await bringUpToDate(client, {
+      steps: await readDrizzleSteps(join(REPOSITORY, 'src/schema/migrations'), FORMER_HASHES),
+      tables: Object.values(schemaTables).filter((table) => is(table, PgTable)),
+    });
+    return { schema: others.schema, taken: [...own.taken, ...others.taken] };
   } catch (error) {
     throw new SluiceError(
       'database_refused',

@@ -25,7 +25,13 @@ const PORT = {
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-export async function dev({ persistTo, ...flags }: { port: string; persistTo?: string }): Promise<void> {
+interface DevFlags {
+  port: string;
+  persistTo?: string;
+  sluiceOnly?: true;
+}
+
+export async function dev({ persistTo, sluiceOnly, ...flags }: DevFlags): Promise<void> {
   const { port } = resolveOptions({ port: PORT }, flags);
   const driver = process.env.DRIVER ?? 'auto';
   const cleanup = new Cleanup();
@@ -42,7 +48,7 @@ export async function dev({ persistTo, ...flags }: { port: string; persistTo?: s
     await assertFree(port);
     const database = await openLocalDatabase({ driver, cleanup, onLog: log });
     if (stopping.signal.aborted) throw stopped();
-    await migrateDatabase(database.url);
+    await migrateDatabase(database.url, { isSluiceOnly: sluiceOnly === true });
     const address = describeTarget(resolveTarget({ databaseUrl: database.url, driver }));
     log(`The tables of ${address} are up to date`);
     if (stopping.signal.aborted) throw stopped();

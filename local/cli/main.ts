@@ -61,6 +61,11 @@ for (const [name, { suites, spec }] of benchFlags) {
   benchCommand.addOption(optionOf(name, { ...spec, description }));
 }
 
+const SLUICE_ONLY = [
+  '--sluice-only',
+  'make the tables of Sluice itself (sluice_…), and not those of src/schema',
+] as const;
+
 program
   .command('dev')
   .description('Start Postgres, migrate it, and run wrangler dev')
@@ -69,6 +74,7 @@ program
     '--persist-to <folder>',
     'where the Worker keeps its state; one server at a time (default .wrangler/state)',
   )
+  .option(...SLUICE_ONLY)
   .action(dev);
 
 const loadCommand = program
@@ -79,7 +85,11 @@ const loadCommand = program
   .action(load);
 for (const [name, spec] of Object.entries(LOAD_PARAMETERS)) loadCommand.addOption(optionOf(name, spec));
 
-program.command('migrate').description('Bring the tables of DATABASE_URL up to date').action(migrate);
+program
+  .command('migrate')
+  .description('Bring the tables of DATABASE_URL up to date')
+  .option(...SLUICE_ONLY)
+  .action(migrate);
 
 defineDeadLetters(program);
 defineShard(program);

@@ -1,4 +1,4 @@
-CREATE TABLE "sluice_checkpoints" (
+CREATE TABLE IF NOT EXISTS "sluice_checkpoints" (
 	"sink" text NOT NULL,
 	"shard" text NOT NULL,
 	"lane" integer NOT NULL,

@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { migrateDatabase } from '../../../local/migrate.ts';
 import { REPOSITORY } from '../../../local/repository.ts';
 import * as tables from '../../../src/schema/index.ts';
+import { HISTORY_TABLE } from '../../../src/schema/sluice-tables.ts';
 import { rowsOf } from '../../support/connect.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 
@@ -57,9 +58,7 @@ describe('the migrations', () => {
   test('end where src/schema is', async () => {
     await migrateDatabase(database.url);
     expect(await database.tables()).toEqual(
-      Object.values(tables)
-        .map((table) => getTableConfig(table).name)
-        .sort(),
+      [...Object.values(tables).map((table) => getTableConfig(table).name), HISTORY_TABLE].sort(),
     );
     for (const table of Object.values(tables)) {
       const { name, columns } = getTableConfig(table);
