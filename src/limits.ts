@@ -31,6 +31,12 @@ export const MAX_PRODUCER_LENGTH = 128;
 /** Shards of one sink. Each holds at least one database connection while traffic flows. */
 export const MAX_SHARDS = 256;
 
+/** Shards that a listing of the directory names. Those in it hold something that is to be written or dropped. */
+export const MAX_LISTED_SHARDS = 1_024;
+
+/** How often a shard without a sink looks whether it has one again. Each look is an alarm, and a row. */
+export const HELD_ALARM_MS = 600_000;
+
 /** Connections of one shard. A Durable Object may have 6 outgoing connections waiting to open. */
 export const MAX_CONNECTIONS = 6;
 

@@ -1,5 +1,5 @@
 /**
- * The list of the message store's namespaces: one Durable Object. It knows what there is and where; the namespaces
+ * The list of the message store's namespaces: one Durable Object; another one of the same class lists the shards. It knows what there is and where; the namespaces
  * themselves know the hashes of their tokens, so that no request but these few comes here.
  */
 
@@ -22,6 +22,7 @@ import {
 import type { Env } from './env.ts';
 import type { NamespaceConfig, NamespaceFigures } from './namespace.ts';
 import { type Outcome, outcomeOf, unwrap } from './outcome.ts';
+import { type ShardDirectory, type ShardPlace, ShardTable } from './shard-directory.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 
 /** Namespaces that are asked at a time how many messages they have. */
@@ -70,8 +71,9 @@ export function registryOf(env: Env): Namespaces & { ensure(namespace: string): 
   };
 }
 
-export class Registry extends DurableObject<Env> implements RegistryObject {
+export class Registry extends DurableObject<Env> implements RegistryObject, ShardDirectory {
   readonly #sqlite: DurableObjectSqlite;
+  readonly #shards: ShardTable;
   /** Names of which something is being done right now. */
   readonly #busy = new Set<string>();
 
@@ -85,6 +87,21 @@ export class Registry extends DurableObject<Env> implements RegistryObject {
       created_at_us integer not null,
       state text not null
     ) strict, without rowid`);
+    this.#shards = new ShardTable(this.#sqlite);
+  }
+
+  // RPC: the list of shards (shard-directory.ts).
+
+  async addShard(place: ShardPlace): Promise<void> {
+    this.#shards.add(place);
+  }
+
+  async removeShard(place: ShardPlace): Promise<void> {
+    this.#shards.remove(place);
+  }
+
+  async listShards(sink?: string): Promise<ShardPlace[]> {
+    return this.#shards.list(sink);
   }
 
   /** RPC. */

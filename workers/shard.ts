@@ -9,10 +9,11 @@ import { type ErrorCode, errorText, SluiceError } from '../src/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/failpoints.ts';
 import { BRAKE_BEHIND_HOLDS, Brake, DEFAULT_BRAKE } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
+import { HeldIntake } from '../src/ingest/held-intake.ts';
 import type { Intake, IntakeStats, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
 import { systemTimers, type Timers } from '../src/ingest/timers.ts';
-import { MAX_TAKEN_DEAD_LETTERS } from '../src/limits.ts';
+import { HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/limits.ts';
 import {
   type DeadLetter,
   type DeadLetterIds,
@@ -22,12 +23,15 @@ import {
   type DroppedDeadLetters,
 } from '../src/outbox/dead-letters.ts';
 import type { RetriedDeadLetters, ShardAdmin, ShardState } from '../src/outbox/shard-admin.ts';
+import { ShardFacts } from '../src/outbox/shard-facts.ts';
 import { SLUICE_V1 } from '../src/protocol/sluice-v1.ts';
 import type { Sink } from '../src/sink.ts';
 import { resolveSinkOptions, type SinkOptions } from '../src/sink-options.ts';
 import { AlarmClock } from './alarm-clock.ts';
 import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
+import { shardDirectory } from './shard-directory.ts';
+import { ShardListing } from './shard-listing.ts';
 import { decodeShardName, type ShardName } from './shard-name.ts';
 import { findSink } from './sinks.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
@@ -53,13 +57,26 @@ interface Attachment {
   memory: SessionMemory | undefined;
 }
 
+/** Why a shard has no sink. */
+class Fault {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
 export class Shard extends DurableObject<Env> implements ShardAdmin {
   readonly #shard: number;
   readonly #options: SinkOptions;
   readonly #intake: Intake;
   /** The intake, where it is more than a counter. */
   readonly #pipeline: Pipeline | undefined;
+  /** The same where there is no sink to write to. */
+  readonly #held: HeldIntake | undefined;
   readonly #deadLetters: DeadLetters | undefined;
+  /** Its place in the directory; a shard of a bench run has none. */
+  readonly #listing: ShardListing | undefined;
   readonly #failpoints: Failpoints;
   readonly #alarm: AlarmClock;
   readonly #brake: Brake;
@@ -92,18 +109,46 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
       this.#intake = new CountingIntake();
       this.#brake = new Brake();
     } else {
-      const sink = this.#sinkOf(name);
-      const { maxDeadLetters, maxDeadLetterBytes } = sink.options;
       const sqlite = new DurableObjectSqlite(ctx.storage);
-      this.#options = sink.options;
+      const sink = this.#sinkOrFault(name);
+      this.#options = sink instanceof Fault ? resolveSinkOptions({}) : sink.options;
+      const { maxDeadLetters, maxDeadLetterBytes } = this.#options;
       this.#deadLetters = new DeadLetters({ sqlite, maxRows: maxDeadLetters, maxBytes: maxDeadLetterBytes });
-      this.#pipeline = this.#openPipeline(name, sink, sqlite, this.#deadLetters);
-      this.#intake = this.#pipeline;
-      this.#brake = new Brake(this.#canHoldFrames(name) ? BRAKE_BEHIND_HOLDS : DEFAULT_BRAKE);
+      if (sink instanceof Fault) {
+        this.#held = new HeldIntake(sink.error, sqlite, this.#deadLetters, Date.now());
+        this.#intake = this.#held;
+        this.#brake = new Brake();
+      } else {
+        this.#pipeline = this.#openPipeline(name, sink, sqlite, this.#deadLetters);
+        this.#intake = this.#pipeline;
+        this.#brake = new Brake(this.#canHoldFrames(name) ? BRAKE_BEHIND_HOLDS : DEFAULT_BRAKE);
+      }
+      if ('sink' in name) {
+        this.#listing = new ShardListing({
+          place: name,
+          facts: new ShardFacts(sqlite),
+          directory: () => shardDirectory(this.env),
+          holdsSomething: () => this.#holdsSomething,
+          isInRange: this.#pipeline !== undefined && name.shard < this.#options.shards,
+        });
+      }
     }
     // Woken up, or started anew with messages of its life before: they are flushed whatever becomes of this event.
     for (const socket of sockets) this.#openSession(socket, socket.deserializeAttachment() as Attachment);
-    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs, Date.now());
+    this.#armAlarm(Date.now());
+    if (this.#holdsSomething) this.#listing?.add();
+  }
+
+  /** True while somebody has to be able to find this shard. */
+  get #holdsSomething(): boolean {
+    const { buffered, deadLetters } = this.#intake.stats();
+    return buffered > 0 || deadLetters > 0;
+  }
+
+  // What cannot be written for want of a sink waits for a deployment that brings one back, and looks for it now and then.
+  #armAlarm(nowMs: number): void {
+    if (this.#held !== undefined && this.#held.rows > 0) this.#alarm.armWithin(HELD_ALARM_MS, nowMs);
+    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs, nowMs);
   }
 
   /** Where tests make things fail; overridden by theirs. */
@@ -111,16 +156,27 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
     return NO_FAILPOINTS;
   }
 
-  #sinkOf(name: ShardName): Sink {
-    const sink =
-      'bench' in name
-        ? name.spec === null
-          ? undefined
-          : benchSink(name.spec)
-        : findSink(this.env, name.sink);
-    if (sink === undefined)
-      throw new SluiceError('unknown_sink', 'This shard belongs to a sink that is no longer defined');
-    return sink;
+  /** The sink of this shard; undefined where none is defined under its name. Overridden by the fault lab. */
+  protected sinkOf(name: ShardName): Sink | undefined {
+    if ('sink' in name) return findSink(this.env, name.sink);
+    return name.spec === null ? undefined : benchSink(name.spec);
+  }
+
+  // It never throws: a shard that could not start would lose its alarm after six tries, and nobody could see what it holds.
+  #sinkOrFault(name: ShardName): Sink | Fault {
+    try {
+      const sink = this.sinkOf(name);
+      if (sink !== undefined) return sink;
+      const sinkName = 'sink' in name ? name.sink : name.bench;
+      return new Fault(
+        new SluiceError(
+          'unknown_sink',
+          `The sink ${JSON.stringify(sinkName)}, which this shard belongs to, is not defined: define it again under this name, and the shard goes on`,
+        ),
+      );
+    } catch (error) {
+      return new Fault(error);
+    }
   }
 
   #openPipeline(
@@ -230,8 +286,10 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
     const nowMs = Date.now();
     // Where the client closed, its last frames count, though `readyState` is no longer OPEN when they come.
     this.#sessions.get(socket)?.receive(frame, nowMs);
-    if (!this.#alarm.isArmed(nowMs) && this.#intake.isBusy)
+    if (!this.#alarm.isArmed(nowMs) && this.#intake.isBusy) {
       this.#alarm.armWithin(this.#options.alarmMs, nowMs);
+    }
+    if (this.#listing?.isUnlisted === true && this.#intake.isBusy) this.#listing.add();
     this.#pauseIfDue(nowMs);
   }
 
@@ -254,9 +312,9 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
   override async alarm(): Promise<void> {
     this.#alarm.fired();
     // Armed first: whatever stops this handler, another one follows. A stopped shard waits for an operator.
-    if (this.#intake.isBusy && this.#pipeline?.state !== 'stopped') {
-      this.#alarm.armWithin(this.#options.alarmMs, Date.now());
-    }
+    if (this.#pipeline?.state !== 'stopped') this.#armAlarm(Date.now());
+    if (this.#holdsSomething) this.#listing?.add();
+    else this.#listing?.leaveIfEmpty();
     try {
       this.#failpoints.hit('in_alarm');
       this.#intake.flush();
@@ -267,6 +325,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
 
   /** RPC: the shard's figures. */
   stats(): ShardStats {
+    this.#listing?.leaveIfEmpty();
     return {
       shard: this.#shard,
       sockets: this.ctx.getWebSockets().length + this.#residentSockets.size,
@@ -322,19 +381,23 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
     ids: DeadLetterIds;
     payload?: string;
   }): Promise<RetriedDeadLetters> {
-    const pipeline = this.#pipeline as Pipeline;
+    const pipeline = this.#pipeline;
+    // Nobody says where to write them. The route says so before it asks.
+    if (pipeline === undefined)
+      return { retried: 0, missing: [], remaining: this.#letters.count, isFull: false };
     const { rows, bytes } = pipeline.free;
     // Out of the dead letters and into the outbox, in one step.
     const { letters, missing, remaining } = this.#letters.take(ids, { maxRows: rows, maxBytes: bytes });
     const edited = payload === undefined ? letters : letters.map((letter) => ({ ...letter, payload }));
     pipeline.retry(edited, Date.now());
-    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs, Date.now());
+    this.#armAlarm(Date.now());
     const isFull = remaining > 0 && letters.length < MAX_TAKEN_DEAD_LETTERS && rows <= letters.length;
     return { retried: letters.length, missing, remaining, isFull };
   }
 
   async dropDeadLetters({ ids }: { ids: DeadLetterIds }): Promise<DroppedDeadLetters> {
     const dropped = this.#letters.drop(ids);
+    this.#listing?.leaveIfEmpty();
     // There is room again for what the shard may have paused for.
     if (this.#pipeline?.state === 'paused') this.#pipeline.flush();
     return dropped;

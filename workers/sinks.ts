@@ -54,6 +54,17 @@ export function findSink(env: Env, name: string): Sink | undefined {
   }
 }
 
+export function unknownSink(env: Env, name: string): SluiceError {
+  const sinks = sinkNames(env);
+  return new SluiceError(
+    'unknown_sink',
+    `There is no sink ${JSON.stringify(name)}: there are ${sinks.join(', ')}`,
+    {
+      details: { sinks },
+    },
+  );
+}
+
 /** What the variable says, by the names of sinks. Each is one of those above, or has a namespace. */
 function configuredSinks(env: Env): Record<string, Record<string, unknown>> {
   const configured = configuredOptions(env);

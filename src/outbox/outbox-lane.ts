@@ -86,6 +86,23 @@ export function lanesInOutbox(sqlite: Sqlite): number {
   return last === null || last === undefined ? 0 : Math.floor(last / LANE_SPAN) + 1;
 }
 
+/** Messages that are not settled, and the text of all groups: for who only counts. */
+export function outboxTotals(sqlite: Sqlite): { rows: number; bytes: number } {
+  const [sum] = sqlite.run<{ bytes: number | null }>('select sum(bytes) as bytes from outbox_groups');
+  let rows = 0;
+  for (const { lane, head } of sqlite.run<{ lane: number; head: number }>(
+    'select lane, head from outbox_lanes',
+  )) {
+    const [last] = sqlite.run<{ key: number; rows: number }>(
+      'select key, rows from outbox_groups where key >= ? and key < ? order by key desc limit 1',
+      lane * LANE_SPAN,
+      (lane + 1) * LANE_SPAN,
+    );
+    if (last !== undefined) rows += Math.max(0, last.key - lane * LANE_SPAN + last.rows - head);
+  }
+  return { rows, bytes: sum?.bytes ?? 0 };
+}
+
 export class OutboxLane implements Lane {
   readonly #options: OutboxLaneOptions;
   #incarnation: string;

@@ -116,8 +116,11 @@ describe('GET /ws/:sink', () => {
   it('finds the sinks of streams that SINKS defines, and answers 500 where that is wrong', async () => {
     const SINKS = { accounts: { namespace: 'bank', batchRows: 10 } };
     // Let through to a shard, which has the variables of the deployment: there is no such sink there.
-    const right = await askWith({ SINKS }, upgradeRequest('/ws/accounts'));
-    expect((await problemOf(right)).detail).toContain('no longer defined');
+    const right = new Client(await askWith({ SINKS }, upgradeRequest('/ws/accounts')));
+    expect(await right.closed).toMatchObject({
+      code: 1013,
+      reason: expect.stringContaining('is not defined'),
+    });
     const unknown = await askWith({ SINKS }, upgradeRequest('/ws/account'));
     expect((await problemOf(unknown)).detail).toContain('there are messages, accounts');
     const wrong: [Record<string, unknown>, string][] = [

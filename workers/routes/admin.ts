@@ -21,8 +21,9 @@ import type { Sink } from '../../src/sink.ts';
 import { withTimeLimit } from '../../src/time-limit.ts';
 import { assertAdminAccess } from '../access.ts';
 import type { Env } from '../env.ts';
+import { isInRange, listedShards } from '../listed-shards.ts';
 import { encodeShardName } from '../shard-name.ts';
-import { findSink, sinkNames } from '../sinks.ts';
+import { findSink, unknownSink } from '../sinks.ts';
 
 const PAGE_PARAMETERS = optionTable({
   after: {
@@ -71,9 +72,10 @@ adminRoutes.use(
 adminRoutes.get('/admin/:sink/dead-letters', async (context) => {
   assertKnownNames(context.req.query(), []);
   const { sink: name } = context.req.param();
-  const { options } = sinkOf(context.env, name);
-  const shards = await Promise.all(
-    Array.from({ length: options.shards }, async (_, shard) => {
+  const numbers = (await listedShards(context.env, name)).get(name);
+  if (numbers === undefined) throw unknownSink(context.env, name);
+  const all = await Promise.all(
+    numbers.map(async (shard) => {
       const { count, bytes, maxRows, maxBytes, isFull } = await shardOf(
         context.env,
         name,
@@ -82,6 +84,8 @@ adminRoutes.get('/admin/:sink/dead-letters', async (context) => {
       return { shard, count, bytes, maxRows, maxBytes, isFull };
     }),
   );
+  // One that no option names is shown for what it holds.
+  const shards = all.filter(({ shard, count }) => count > 0 || isInRange(context.env, name, shard));
   return context.json({
     sink: name,
     count: shards.reduce((sum, { count }) => sum + count, 0),
@@ -91,7 +95,7 @@ adminRoutes.get('/admin/:sink/dead-letters', async (context) => {
 });
 
 adminRoutes.get('/admin/:sink/:shard/dead-letters', async (context) => {
-  const { shard } = askedShard(context.env, context.req.param());
+  const { shard } = await askedShard(context.env, context.req.param());
   const { letters, next, totals } = await shard.listDeadLetters(
     resolveOptions(PAGE_PARAMETERS, context.req.query()),
   );
@@ -100,7 +104,7 @@ adminRoutes.get('/admin/:sink/:shard/dead-letters', async (context) => {
 
 adminRoutes.get('/admin/:sink/:shard/dead-letters/:id{[0-9]+}', async (context) => {
   const { id } = context.req.param();
-  const { shard } = askedShard(context.env, context.req.param());
+  const { shard } = await askedShard(context.env, context.req.param());
   assertKnownNames(context.req.query(), []);
   const letter = Number.isSafeInteger(Number(id)) ? await shard.readDeadLetter(Number(id)) : null;
   if (letter === null) {
@@ -113,7 +117,9 @@ adminRoutes.get('/admin/:sink/:shard/dead-letters/:id{[0-9]+}', async (context) 
 });
 
 adminRoutes.post('/admin/:sink/:shard/dead-letters/retry', async (context) => {
-  const { shard, sink } = askedShard(context.env, context.req.param());
+  const { shard, sink } = await askedShard(context.env, context.req.param());
+  // The shard keeps its letters: there is nowhere to write them.
+  if (sink === undefined) throw unknownSink(context.env, context.req.param('sink'));
   const body = await readBody(context.req, ['ids', 'payload']);
   const ids = readIds(body.ids);
   if (body.payload === undefined) return context.json(await shard.retryDeadLetters({ ids }));
@@ -129,19 +135,19 @@ adminRoutes.post('/admin/:sink/:shard/dead-letters/retry', async (context) => {
 });
 
 adminRoutes.post('/admin/:sink/:shard/dead-letters/drop', async (context) => {
-  const { shard } = askedShard(context.env, context.req.param());
+  const { shard } = await askedShard(context.env, context.req.param());
   const body = await readBody(context.req, ['ids']);
   return context.json(await shard.dropDeadLetters({ ids: readIds(body.ids) }));
 });
 
 adminRoutes.post('/admin/:sink/:shard/resume', async (context) => {
-  const { shard } = askedShard(context.env, context.req.param());
+  const { shard } = await askedShard(context.env, context.req.param());
   await readBody(context.req, []);
   return context.json(await shard.resume());
 });
 
 adminRoutes.post('/admin/:sink/:shard/drain', async (context) => {
-  const { shard } = askedShard(context.env, context.req.param());
+  const { shard } = await askedShard(context.env, context.req.param());
   const body = await readBody(context.req, Object.keys(DRAIN_PARAMETERS));
   const request = resolveOptions(DRAIN_PARAMETERS, body);
   return context.json(
@@ -149,37 +155,38 @@ adminRoutes.post('/admin/:sink/:shard/drain', async (context) => {
   );
 });
 
-function sinkOf(env: Env, name: string): Sink {
-  const sink = findSink(env, name);
-  if (sink !== undefined) return sink;
-  throw new SluiceError(
-    'unknown_sink',
-    `There is no sink ${JSON.stringify(name)}: there are ${sinkNames(env).join(', ')}`,
-    { details: { sinks: sinkNames(env) } },
-  );
-}
-
 function shardOf(env: Env, sink: string, shard: number): ShardAdmin {
   // The platform's type of a stub wraps every result in what RPC may add to it, none of which plain data has.
   return env.SHARD.getByName(encodeShardName({ sink, shard })) as unknown as ShardAdmin;
 }
 
-/** The shard of a path. One that the sink does not have would be created by asking for it. */
-function askedShard(
+/**
+ * The shard of a path. One that the sink does not have would be created by asking for it, so it has to be in the directory;
+ * then its sink may be undefined.
+ */
+async function askedShard(
   env: Env,
   { sink: name, shard: number }: { sink: string; shard: string },
-): { sink: Sink; shard: ShardAdmin } {
-  const sink = sinkOf(env, name);
-  const { shards } = sink.options;
+): Promise<{ sink: Sink | undefined; shard: ShardAdmin }> {
+  const sink = findSink(env, name);
   // Written in one way only: 00 would be another name of shard 0.
-  if (!/^(0|[1-9]\d*)$/.test(number) || Number(number) >= shards) {
-    throw new SluiceError(
-      'unknown_shard',
-      `The sink ${name} has no shard ${JSON.stringify(number)}: it has ${shards}, counted from 0`,
-      { details: { shards } },
-    );
-  }
-  return { sink, shard: shardOf(env, name, Number(number)) };
+  const shard = /^(0|[1-9]\d{0,8})$/.test(number) ? Number(number) : undefined;
+  const found = (): { sink: Sink | undefined; shard: ShardAdmin } => ({
+    sink,
+    shard: shardOf(env, name, shard as number),
+  });
+  if (sink !== undefined && shard !== undefined && shard < sink.options.shards) return found();
+  const listed = (await listedShards(env, name)).get(name);
+  if (listed === undefined) throw unknownSink(env, name);
+  if (shard !== undefined && listed.includes(shard)) return found();
+  const shards = sink?.options.shards ?? 0;
+  throw new SluiceError(
+    'unknown_shard',
+    sink === undefined
+      ? `The sink ${name} is not defined; shards of it that hold something: ${listed.join(', ')}`
+      : `The sink ${name} has no shard ${JSON.stringify(number)}: it has ${shards}, counted from 0`,
+    { details: { shards } },
+  );
 }
 
 interface Body {

@@ -8,22 +8,14 @@ import { SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import type { Env } from '../env.ts';
 import { PRODUCER_HEADER } from '../shard.ts';
 import { encodeShardName } from '../shard-name.ts';
-import { findSink, sinkNames } from '../sinks.ts';
+import { findSink, unknownSink } from '../sinks.ts';
 
 export const socketRoute = new Hono<{ Bindings: Env }>();
 
 socketRoute.get('/ws/:sink', (context) => {
   const { sink: sinkName } = context.req.param();
   const sink = findSink(context.env, sinkName);
-  if (sink === undefined) {
-    throw new SluiceError(
-      'unknown_sink',
-      `There is no sink ${JSON.stringify(sinkName)}: there are ${sinkNames(context.env).join(', ')}`,
-      {
-        details: { sinks: sinkNames(context.env) },
-      },
-    );
-  }
+  if (sink === undefined) throw unknownSink(context.env, sinkName);
   const { producer } = context.req.query();
   assertKnownNames(context.req.query(), ['producer']);
   const name = producerOf(producer);

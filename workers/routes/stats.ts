@@ -1,37 +1,40 @@
 /** `GET /stats`: the figures of every shard, per sink. `?sink=` asks for one. */
 
 import { Hono } from 'hono';
-import { SluiceError } from '../../src/errors.ts';
 import { LatencyHistogram } from '../../src/ingest/latency-histogram.ts';
 import { assertKnownNames } from '../../src/option-table.ts';
 import type { Env } from '../env.ts';
+import { isInRange, listedShards } from '../listed-shards.ts';
 import type { ShardStats } from '../shard.ts';
 import { encodeShardName } from '../shard-name.ts';
-import { findSink, sinkNames } from '../sinks.ts';
+import { findSink, unknownSink } from '../sinks.ts';
 
 export const statsRoute = new Hono<{ Bindings: Env }>();
 
 statsRoute.get('/stats', async (context) => {
   const { sink: asked } = context.req.query();
   assertKnownNames(context.req.query(), ['sink']);
+  const listed = await listedShards(context.env, asked);
+  if (asked !== undefined && !listed.has(asked)) throw unknownSink(context.env, asked);
   const sinks = await Promise.all(
-    (asked === undefined ? sinkNames(context.env) : [asked]).map(async (name) => {
-      const sink = findSink(context.env, name);
-      if (sink === undefined) {
-        throw new SluiceError(
-          'unknown_sink',
-          `There is no sink ${JSON.stringify(name)}: there are ${sinkNames(context.env).join(', ')}`,
-        );
-      }
+    [...listed].map(async ([name, numbers]) => {
+      const options = findSink(context.env, name)?.options ?? null;
       const shards = await Promise.all(
-        Array.from({ length: sink.options.shards }, (_, shard) =>
-          context.env.SHARD.getByName(encodeShardName({ sink: name, shard })).stats(),
-        ),
+        numbers.map((shard) => context.env.SHARD.getByName(encodeShardName({ sink: name, shard })).stats()),
       );
-      return [name, { options: sink.options, shards: shards.map(presentStats) }] as const;
+      return [name, { options, shards: shards.filter(isOfInterest).map(presentStats) }] as const;
+
+      // One that no option names is shown for what it holds.
+      function isOfInterest({ shard, buffered, deadLetters, sockets }: ShardStats): boolean {
+        return isInRange(context.env, name, shard) || buffered + deadLetters + sockets > 0;
+      }
     }),
   );
-  return context.json({ sinks: Object.fromEntries(sinks) });
+  return context.json({
+    sinks: Object.fromEntries(
+      sinks.filter(([, { options, shards }]) => options !== null || shards.length > 0),
+    ),
+  });
 });
 
 /** A shard's figures for people: percentiles instead of buckets, times as ISO text. */

@@ -1,0 +1,46 @@
+/** Which shards there are: those that options name, and those that hold something though none does. */
+
+import { errorText } from '../src/errors.ts';
+import type { Env } from './env.ts';
+import { type ShardPlace, shardDirectory } from './shard-directory.ts';
+import { findSink, sinkNames } from './sinks.ts';
+
+/**
+ * The numbers of a sink's shards, or of all sinks' where none is named, by the sinks' names. Without the directory those that
+ * options name are still listed.
+ *
+ * @returns a name is missing where the sink is not defined and no shard of it is in the directory
+ */
+export async function listedShards(env: Env, sink?: string): Promise<Map<string, number[]>> {
+  const shards = new Map<string, number[]>();
+  for (const name of sink === undefined ? sinkNames(env) : [sink]) {
+    const defined = findSink(env, name);
+    if (defined !== undefined)
+      shards.set(
+        name,
+        Array.from({ length: defined.options.shards }, (_, shard) => shard),
+      );
+  }
+  for (const { sink: name, shard } of await placesOf(env, sink)) {
+    const numbers = shards.get(name) ?? [];
+    if (!numbers.includes(shard)) numbers.push(shard);
+    shards.set(name, numbers);
+  }
+  return shards;
+}
+
+async function placesOf(env: Env, sink: string | undefined): Promise<ShardPlace[]> {
+  try {
+    return await shardDirectory(env).listShards(sink);
+  } catch (error) {
+    console.error(
+      JSON.stringify({ level: 'error', message: `The directory of shards failed: ${errorText(error)}` }),
+    );
+    return [];
+  }
+}
+
+/** True where the sink's options name the shard. */
+export function isInRange(env: Env, sink: string, shard: number): boolean {
+  return shard < (findSink(env, sink)?.options.shards ?? 0);
+}

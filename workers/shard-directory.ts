@@ -1,0 +1,59 @@
+/**
+ * The list of the shards that may hold something, kept by one object of the registry. It is asked for those that no option
+ * names any more: shards beyond the number that their sink has now, and shards of sinks that are no longer defined. A shard
+ * needs it for nothing: without it, such a shard still writes what it has, and is out of sight only.
+ */
+
+import type { Sqlite } from '../src/database/sqlite.ts';
+import { MAX_LISTED_SHARDS } from '../src/limits.ts';
+import type { Env } from './env.ts';
+
+/** A shard by its sink and number. */
+export interface ShardPlace {
+  sink: string;
+  shard: number;
+}
+
+/** What shards and routes ask. */
+export interface ShardDirectory {
+  /** The shard may hold something from now on. Safe to repeat; writes a row the first time. */
+  addShard(place: ShardPlace): Promise<void>;
+  /** The shard holds nothing, and no option names it. */
+  removeShard(place: ShardPlace): Promise<void>;
+  /** Of one sink, or of all; by sink and number. */
+  listShards(sink?: string): Promise<ShardPlace[]>;
+}
+
+export function shardDirectory(env: Env): ShardDirectory {
+  // Another object than the one that lists the namespaces: neither waits for the other.
+  return env.REGISTRY.getByName('shards') as unknown as ShardDirectory;
+}
+
+export class ShardTable {
+  readonly #sqlite: Sqlite;
+
+  constructor(sqlite: Sqlite) {
+    this.#sqlite = sqlite;
+    sqlite.run(
+      'create table if not exists shards (sink text not null, shard integer not null, primary key (sink, shard)) strict, without rowid',
+    );
+  }
+
+  add({ sink, shard }: ShardPlace): void {
+    this.#sqlite.run('insert or ignore into shards (sink, shard) values (?, ?)', sink, shard);
+  }
+
+  remove({ sink, shard }: ShardPlace): void {
+    this.#sqlite.run('delete from shards where sink = ? and shard = ?', sink, shard);
+  }
+
+  list(sink?: string): ShardPlace[] {
+    return sink === undefined
+      ? this.#sqlite.run('select sink, shard from shards order by sink, shard limit ?', MAX_LISTED_SHARDS)
+      : this.#sqlite.run(
+          'select sink, shard from shards where sink = ? order by shard limit ?',
+          sink,
+          MAX_LISTED_SHARDS,
+        );
+  }
+}
