@@ -5,12 +5,12 @@
  */
 
 const ERROR_TABLE = {
-  invalid_options: { status: 400, closeCode: 1008 },
+  invalid_options: { status: 400, closeCode: 4400 },
   unsupported_subprotocol: { status: 400, closeCode: 1002 },
-  unauthorized: { status: 401, closeCode: 1008 },
+  unauthorized: { status: 401, closeCode: 4401 },
   bench_disabled: { status: 403, closeCode: 1008 },
   admin_disabled: { status: 403, closeCode: 1008 },
-  unknown_sink: { status: 404, closeCode: 1008 },
+  unknown_sink: { status: 404, closeCode: 4404 },
   unknown_shard: { status: 404, closeCode: 1008 },
   unknown_dead_letter: { status: 404, closeCode: 1008 },
   not_found: { status: 404, closeCode: 1008 },
@@ -38,8 +38,8 @@ const ERROR_TABLE = {
   invalid_frame: { status: 400, closeCode: 4400 },
   unknown_type: { status: 400, closeCode: 4400 },
   invalid_hello: { status: 400, closeCode: 4400 },
-  hello_required: { status: 401, closeCode: 4401 },
-  fenced: { status: 403, closeCode: 4403 },
+  hello_required: { status: 400, closeCode: 4400 },
+  fenced: { status: 409, closeCode: 4410 },
   hello_timeout: { status: 408, closeCode: 4408 },
   replaced: { status: 409, closeCode: 4409 },
   over_credit: { status: 429, closeCode: 4429 },
@@ -126,6 +126,24 @@ export function httpStatus(code: ErrorCode): number {
 /** The WebSocket close code that belongs to a code. */
 export function closeCode(code: ErrorCode): number {
   return ERROR_TABLE[code].closeCode;
+}
+
+/** The standard close code for a raw socket, which has none of the codes of `sluice.v1` (PROTOCOL.md, "Closing"). */
+export function rawCloseCode(code: ErrorCode): number {
+  const own = closeCode(code);
+  if (own < 4000) return own;
+  return own < 4500 ? 1008 : 1013;
+}
+
+/** The longest reason of a close frame, in bytes (RFC 6455, 5.5). */
+const MAX_CLOSE_REASON_BYTES = 123;
+
+/** The reason of a close: the code and a sentence, cut where it is too long. Sentences are in ASCII. */
+export function closeReason(code: ErrorCode, sentence: string): string {
+  const reason = `${code}: ${sentence}`.replaceAll(/[^\x20-\x7e]/g, '?');
+  return reason.length <= MAX_CLOSE_REASON_BYTES
+    ? reason
+    : `${reason.slice(0, MAX_CLOSE_REASON_BYTES - 3)}...`;
 }
 
 /** The body of an `application/problem+json` answer (RFC 9457). */

@@ -102,6 +102,18 @@ export const GROUP_ROWS = 10_000;
 /** Producers whose state a shard keeps in its storage; the ones that were not seen for longest are forgotten first. */
 export const MAX_KNOWN_PRODUCERS = 100_000;
 
+/** Epochs of one producer that a shard knows, the newest included: what older instances of a client left is recovered from them. */
+export const MAX_KNOWN_EPOCHS = 4;
+
+/** Sessions before the newest of an epoch of which a shard knows how far they came. */
+export const MAX_ENDED_SESSIONS = 8;
+
+/** How far ahead of the server's clock an epoch may be that a client chose: one further ahead would lock out all that go by the clock. */
+export const MAX_EPOCH_AHEAD_MS = 86_400_000;
+
+/** Length of the names of instances and sessions, in characters. */
+export const MAX_SESSION_NAME_LENGTH = 64;
+
 /** Producers that may have a session, or messages in the outbox, at the same time. At about 300 bytes each: 20 MB. */
 export const MAX_ACTIVE_PRODUCERS = 65_536;
 

@@ -130,6 +130,13 @@ export const SINK_OPTIONS = optionTable({
     default: DEFAULT_MAX_MESSAGE_BYTES,
     description: 'Largest single message',
   },
+  replacementCharacter: {
+    kind: 'choice',
+    choices: ['refuse', 'store'],
+    default: 'refuse',
+    description:
+      'What becomes of a message in a text frame that holds U+FFFD, which stands for bytes that were no UTF-8',
+  },
 });
 
 export type SinkOptions = OptionsOf<typeof SINK_OPTIONS>;

@@ -5,7 +5,7 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import { benchSink } from '../src/bench/ingest/bench-sink.ts';
-import { type ErrorCode, errorText, SluiceError } from '../src/errors.ts';
+import { closeReason, type ErrorCode, errorText, SluiceError } from '../src/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/failpoints.ts';
 import { BRAKE_BEHIND_HOLDS, Brake, DEFAULT_BRAKE } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
@@ -35,6 +35,7 @@ import { ShardListing } from './shard-listing.ts';
 import { decodeShardName, type ShardName } from './shard-name.ts';
 import { findSink } from './sinks.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
+import { chooseProtocol } from './subprotocol.ts';
 
 /** The header by which the Worker tells a shard who connects. */
 export const PRODUCER_HEADER = 'sluice-producer';
@@ -219,7 +220,8 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
   /** Takes a socket's upgrade. The Worker has checked everything about the request. */
   override async fetch(request: Request): Promise<Response> {
     const producer = request.headers.get(PRODUCER_HEADER) ?? crypto.randomUUID();
-    const protocol = offersV1(request) ? SLUICE_V1 : 'raw';
+    const chosen = chooseProtocol(request);
+    const protocol = chosen === SLUICE_V1 ? SLUICE_V1 : 'raw';
     const { 0: client, 1: server } = new WebSocketPair();
     this.#sockets += 1;
     const attachment: Attachment = { producer, protocol, memory: undefined };
@@ -230,11 +232,13 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
     }
     this.#openSession(server, attachment);
     const headers: Record<string, string> = { [PRODUCER_HEADER]: producer };
-    if (protocol === SLUICE_V1) headers['sec-websocket-protocol'] = SLUICE_V1;
+    if (chosen !== undefined) headers['sec-websocket-protocol'] = chosen;
     return new Response(null, { status: 101, webSocket: client, headers });
   }
 
   #acceptResident(socket: WebSocket): void {
+    // A Blob, as the platform would give otherwise, can only be read later: what comes after it would overtake it.
+    socket.binaryType = 'arraybuffer';
     socket.accept();
     this.#residentSockets.add(socket);
     socket.addEventListener('message', (event) => this.#receive(socket, event.data as string | ArrayBuffer));
@@ -422,7 +426,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
       const session = this.#sessions.get(socket);
       if (session?.protocol !== 'raw') continue;
       session.end();
-      peerOf(socket).close(1001, 'The shard is draining: connect again');
+      peerOf(socket).close(1001, closeReason('shard_unavailable', 'the shard is draining: connect again'));
     }
   }
 
@@ -449,11 +453,6 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
 
 function driverOf(name: ShardName): string | undefined {
   return 'bench' in name ? (name.driver ?? undefined) : undefined;
-}
-
-function offersV1(request: Request): boolean {
-  const offered = request.headers.get('sec-websocket-protocol') ?? '';
-  return offered.split(',').some((protocol) => protocol.trim() === SLUICE_V1);
 }
 
 // A socket that the client has just lost cannot be written to any more; its close event follows.

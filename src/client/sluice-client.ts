@@ -289,8 +289,7 @@ const CLOSE_LIMIT_MS = 30_000;
 /** Close codes after which connecting again changes nothing (PROTOCOL.md, "Close codes"). */
 const TERMINAL_CODES: Readonly<Record<number, { code: ClientErrorCode; message: string }>> = {
   4400: { code: 'invalid_frame', message: 'The server could not read what this client sent' },
-  4401: { code: 'hello_required', message: 'The server saw another frame before the hello' },
-  4403: { code: 'fenced', message: 'A newer epoch of this producer has begun, or this one was used before' },
+  4410: { code: 'fenced', message: 'A newer epoch of this producer has begun, or this one was used before' },
   4409: { code: 'replaced', message: 'Another client has taken over this producer' },
 };
 
@@ -515,6 +514,7 @@ export class SluiceClient {
 
   // Sequences. #stored is what was acked as stored on this connection; the others never go back.
   #epoch: number | undefined;
+  #session: string | undefined;
   #numbered = 0;
   #sent = 0;
   #stored = 0;
@@ -1233,6 +1233,7 @@ export class SluiceClient {
       return;
     }
     connection.welcomed = true;
+    this.#session = typeof frame.session === 'string' ? frame.session : undefined;
     this.#counts.connections += 1;
     if (!isResumed) {
       this.#epoch = epoch;
@@ -1550,6 +1551,7 @@ export class SluiceClient {
     if (this.#epoch !== undefined) {
       hello.epoch = this.#epoch;
       hello.resume = true;
+      hello.session = this.#session ?? '0.lost';
       hello.next = this.#acked + 1;
     }
     this.#transmit(connection, JSON.stringify(hello));

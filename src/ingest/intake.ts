@@ -17,6 +17,8 @@ export interface Peer {
 /** What a session of `sluice.v1` keeps through a hibernation. */
 export interface SessionMemory {
   epoch: number;
+  /** The session's name; null in a recovery, which has none. */
+  session: string | null;
   ack: AckLevel;
   /** True once the client had sent everything again that it had not seen acked. */
   isCaughtUp: boolean;
@@ -47,7 +49,13 @@ export interface SessionRequest {
 }
 
 /** Reasons why messages were not taken, as counted. */
-export type RefusedReason = RefusalCode | 'gap' | 'over_credit' | 'invalid_frame' | 'unknown_type';
+export type RefusedReason =
+  | RefusalCode
+  | 'message_dropped'
+  | 'gap'
+  | 'over_credit'
+  | 'invalid_frame'
+  | 'unknown_type';
 
 /** Figures of one shard since its object was last started. */
 export interface IntakeStats extends FlusherStats {

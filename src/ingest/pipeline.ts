@@ -20,7 +20,7 @@ import {
   type RefusalCode,
 } from '../protocol/frame.ts';
 import { shardOf } from '../protocol/producer.ts';
-import { type Credit, encodeCredit } from '../protocol/sluice-v1.ts';
+import { type Credit, encodeCredit, type LineLimits } from '../protocol/sluice-v1.ts';
 import type { Sink } from '../sink.ts';
 import { type CheckpointKey, readCheckpoint, startIncarnation, writeOnce } from '../writers/write-once.ts';
 import type { Write } from '../writers/writer.ts';
@@ -100,6 +100,9 @@ export class Pipeline implements Intake {
   readonly producers: ProducerRegistry;
   readonly hasOutbox: boolean;
   readonly frameLimits: FrameLimits;
+  readonly lineLimits: LineLimits;
+  /** A text that nobody else ever got. */
+  readonly randomId: () => string;
   readonly delivery: 'exactly-once' | 'at-least-once';
   readonly #sink: Sink;
   readonly #shard: string;
@@ -141,7 +144,11 @@ export class Pipeline implements Intake {
     this.#sink = sink;
     this.#shard = options.shard ?? '0';
     this.timers = timers;
-    this.frameLimits = { maxMessageBytes: sink.options.maxMessageBytes, maxFrameBytes: MAX_FRAME_BYTES };
+    const { maxMessageBytes, replacementCharacter } = sink.options;
+    const takesReplacement = replacementCharacter === 'store';
+    this.frameLimits = { maxMessageBytes, maxFrameBytes: MAX_FRAME_BYTES, takesReplacement };
+    this.lineLimits = { maxMessageBytes, takesReplacement };
+    this.randomId = options.randomId ?? (() => crypto.randomUUID());
     this.hasOutbox = sqlite !== undefined && sink.options.durability === 'outbox';
     if (sink.kind === 'stream' && !this.hasOutbox) {
       throw new SluiceError(
@@ -259,7 +266,7 @@ export class Pipeline implements Intake {
       maxMemoryBytes: (this.hasOutbox ? maxBufferBytes : maxBufferBytes / 2) / lanes,
       isFenced,
       now: () => options.timers.now(),
-      randomId: options.randomId ?? (() => crypto.randomUUID()),
+      randomId: this.randomId,
       onCommitted: (producer) => this.#onCommitted(producer),
       hasSession: (producer) => this.#sessions.has(producer),
     });
@@ -287,13 +294,23 @@ export class Pipeline implements Intake {
   welcome(producer: Producer, session: V1Session): void {
     const before = this.#sessions.get(producer);
     this.#sessions.set(producer, session);
-    if (before !== session) before?.close('replaced', 'Another session of this producer was welcomed');
+    producer.hasSession = true;
+    if (before !== session) before?.close('replaced', 'another session of this epoch was welcomed');
+  }
+
+  /** A new epoch has begun: sockets of older ones hear of it. */
+  fenceOlder(newest: Producer): void {
+    for (const older of this.producers.epochsOf(newest.name)) {
+      if (older !== newest)
+        this.#sessions.get(older)?.close('fenced', `the current epoch is ${newest.epoch}`);
+    }
   }
 
   leave(producer: Producer, session: V1Session): void {
     this.#toAck.delete(session);
     if (this.#sessions.get(producer) !== session) return;
     this.#sessions.delete(producer);
+    producer.hasSession = false;
     this.producers.release(producer);
   }
 
@@ -673,7 +690,7 @@ export class Pipeline implements Intake {
     if (!isKept) return false;
     // In the same step of storage: the message is among the dead letters, or still in the outbox.
     lane.bury(message);
-    const known = epoch === RAW_EPOCH ? undefined : this.producers.peek(producer);
+    const known = epoch === RAW_EPOCH ? undefined : this.producers.peek(producer, epoch);
     if (known !== undefined) this.#sessions.get(known)?.sendDead(epoch, sequence, reason);
     return true;
   }
@@ -799,7 +816,7 @@ export class Pipeline implements Intake {
     this.storeGroup();
     for (const session of [...this.#sessions.values()]) {
       session.drain(retryMs);
-      session.close('shard_unavailable', 'The shard is draining: connect again');
+      session.close('shard_unavailable', 'the shard is draining: connect again');
     }
   }
 
@@ -842,9 +859,16 @@ export class Pipeline implements Intake {
   // they are settled: younger ones would be written before them, and be acked as if those were.
   #laneOf(producer: Producer): LaneOfShard {
     const { name, isTracked, pendingRuns, run } = producer;
-    const isBound = this.hasOutbox && isTracked && (pendingRuns > 0 || run !== undefined);
-    if (!isBound) producer.lane = this.#openLanes === 1 ? 0 : shardOf(name, this.#openLanes);
+    if (!this.hasOutbox || !isTracked) producer.lane = this.#openLaneOf(name);
+    else if (pendingRuns === 0 && run === undefined) {
+      // What an older epoch has in a lane goes first.
+      producer.lane = this.producers.laneInUse(producer) ?? this.#openLaneOf(name);
+    }
     return this.#lanes[producer.lane] as LaneOfShard;
+  }
+
+  #openLaneOf(name: string): number {
+    return this.#openLanes === 1 ? 0 : shardOf(name, this.#openLanes);
   }
 
   #hasRoomFor(payloads: readonly string[]): boolean {

@@ -5,9 +5,33 @@ import type { Run } from '../outbox/group.ts';
 /** The epoch of raw sockets, whose producers do not number their messages themselves. */
 export const RAW_EPOCH = 0;
 
+/** What one welcome began: the next `resume` names it (PROTOCOL.md, "Producer, epoch, sequence"). */
+export interface ProducerSession {
+  readonly id: string;
+  /** The session that it went on from. It may be resumed once more while nothing came in this one: a welcome may get lost. */
+  readonly previous: string | undefined;
+  /** The sequence that came next when it began. */
+  readonly from: number;
+  /** True once a batch came in it, even one that held nothing new. */
+  hasCome: boolean;
+}
+
+/** A session that another one has followed, and how far the epoch was by then. */
+export interface EndedSession {
+  readonly id: string;
+  readonly upTo: number;
+}
+
+/** One epoch of a producer. A later epoch of the same name is another object. */
 export interface Producer {
   readonly name: string;
-  epoch: number;
+  readonly epoch: number;
+  /** The client's own name for the one start of its program that this epoch belongs to. */
+  readonly instance: string | undefined;
+  /** The newest session; undefined where nobody was given one. */
+  session: ProducerSession | undefined;
+  /** Those before it, oldest first. */
+  endedSessions: readonly EndedSession[];
   /** The sequence that its next message has. */
   nextSequence: number;
   /** How far it is committed in this epoch: in Postgres, or among the dead letters. */
@@ -18,7 +42,7 @@ export interface Producer {
   isKnown: boolean;
   /** Its messages in the group that is being gathered. */
   run: Run | undefined;
-  /** Runs of any epoch that are in the outbox and not settled. */
+  /** Runs that are in the outbox and not settled. */
   pendingRuns: number;
   /** True where its row in storage is older than what is known here. */
   isChanged: boolean;
@@ -32,6 +56,8 @@ export interface Producer {
    * and that memory is gone.
    */
   isFloor: boolean;
+  /** True while a socket speaks for it. */
+  hasSession: boolean;
   /** The lane that its runs are in. */
   lane: number;
 }
@@ -59,10 +85,14 @@ export function createProducer(
   epoch: number,
   nextSequence: number,
   committed = nextSequence - 1,
+  instance: string | undefined = undefined,
 ): Producer {
   return {
     name,
     epoch,
+    instance,
+    session: undefined,
+    endedSessions: [],
     nextSequence,
     committed,
     isTracked: true,
@@ -72,6 +102,7 @@ export function createProducer(
     isChanged: false,
     usedUpTo: nextSequence - 1,
     isFloor: false,
+    hasSession: false,
     lane: 0,
   };
 }

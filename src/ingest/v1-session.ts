@@ -1,20 +1,24 @@
 /** One socket that speaks `sluice.v1` (PROTOCOL.md is its law). */
 
-import { closeCode, type ErrorCode } from '../errors.ts';
+import { closeCode, closeReason, type ErrorCode } from '../errors.ts';
 import {
   HELLO_TIME_LIMIT_MS,
   MAX_BAD_FRAMES,
   MAX_CREDIT_BYTES,
+  MAX_FRAME_BYTES,
   MAX_OVER_CREDIT,
   MAX_UNCONFIRMED_BYTES,
   PING_AFTER_BYTES,
   PONG_TIME_LIMIT_MS,
   SLOW_READER_BYTES,
 } from '../limits.ts';
+import type { Resumption } from '../outbox/producer-registry.ts';
+import { decodeBinaryFrame } from '../protocol/binary-frame.ts';
 import { JSON_PLAIN } from '../protocol/check-json.ts';
-import { judgeMessage, refusalText } from '../protocol/frame.ts';
+import { judgeMessage, REPLACEMENT, refusalText } from '../protocol/frame.ts';
 import {
   type AckLevel,
+  type BadFrame,
   type BatchBody,
   type BatchHeader,
   type Credit,
@@ -25,20 +29,20 @@ import {
   encodeNack,
   encodeWelcome,
   type FlowReason,
+  frameTooLarge,
   type Hello,
+  type LineLimits,
   readBatchBody,
   readClientFrame,
 } from '../protocol/sluice-v1.ts';
 import { NO_CREDIT } from './credit.ts';
+import { decideHello, type HelloDecision, sessionName } from './hello.ts';
 import type { Peer, Session, SessionMemory } from './intake.ts';
 import type { Pipeline } from './pipeline.ts';
 import { type Producer, settledUpTo } from './producer.ts';
 
 /** How far beyond the last credit a client may be before its batches are refused: what was on its way. */
 const CREDIT_SLACK = 1.25;
-
-/** An epoch above which there is none. */
-const MAX_EPOCH = Number.MAX_SAFE_INTEGER;
 
 export class V1Session implements Session {
   readonly protocol = 'sluice.v1';
@@ -48,6 +52,8 @@ export class V1Session implements Session {
   readonly #onRemember: ((memory: SessionMemory) => void) | undefined;
   #producer: Producer | undefined;
   #ack: AckLevel = 'stored';
+  /** True where a later instance of the client sends what an older one has left. */
+  #isRecovery = false;
   #isClosed = false;
   /** How far the client's messages came on this connection. Acks cover nothing beyond: their nacks are still to be told. */
   #heard = 0;
@@ -79,13 +85,15 @@ export class V1Session implements Session {
     this.#name = name;
     this.#onRemember = onRemember;
     this.#cancelHelloLimit = pipeline.timers.after(HELLO_TIME_LIMIT_MS, () =>
-      this.close('hello_timeout', 'No hello came: send {"t":"hello"} first'),
+      this.close('hello_timeout', 'send {"t":"hello"} first'),
     );
   }
 
   get memory(): SessionMemory | undefined {
-    if (this.#producer === undefined) return undefined;
-    return { epoch: this.#producer.epoch, ack: this.#ack, isCaughtUp: this.#isCaughtUp };
+    const producer = this.#producer;
+    if (producer === undefined) return undefined;
+    const session = this.#isRecovery ? null : (producer.session?.id ?? null);
+    return { epoch: producer.epoch, session, ack: this.#ack, isCaughtUp: this.#isCaughtUp };
   }
 
   get isWelcome(): boolean {
@@ -102,15 +110,17 @@ export class V1Session implements Session {
   }
 
   /** Goes on after a hibernation; the client has noticed nothing. */
-  wake({ epoch, ack, isCaughtUp }: SessionMemory): void {
+  wake({ epoch, session, ack, isCaughtUp }: SessionMemory): void {
     this.#cancelHelloLimit?.();
-    const producer = this.#pipeline.producers.find(this.#name);
-    if (producer === undefined || producer.epoch !== epoch || producer.isFloor || !isCaughtUp) {
+    const producer = this.#pipeline.producers.findEpoch(this.#name, epoch);
+    const isItsOwn = session === null || producer?.session?.id === session;
+    if (producer === undefined || !isItsOwn || producer.isFloor || !isCaughtUp) {
       this.#pipeline.dismiss(producer);
-      this.close('shard_unavailable', 'The shard has forgotten where this producer stood: connect again');
+      this.close('shard_unavailable', 'the shard has forgotten where this producer stood: connect again');
       return;
     }
     this.#ack = ack;
+    this.#isRecovery = session === null;
     this.#producer = producer;
     this.#heard = producer.nextSequence - 1;
     this.#isCaughtUp = true;
@@ -126,22 +136,41 @@ export class V1Session implements Session {
       this.#send('pong');
       return;
     }
-    const read = readClientFrame(frame);
+    if (typeof frame === 'string') {
+      this.#take(frame, this.#pipeline.lineLimits, nowMs);
+      return;
+    }
+    if (frame.byteLength > MAX_FRAME_BYTES) {
+      this.#take(frameTooLarge(), this.#pipeline.lineLimits, nowMs);
+      return;
+    }
+    const { text, badLines } = decodeBinaryFrame(frame);
+    if (badLines?.has(0) === true) {
+      const message = 'The first line of a binary frame is no UTF-8: encode the frame as UTF-8';
+      this.#take({ t: 'bad', code: 'invalid_utf8', message }, this.#pipeline.lineLimits, nowMs);
+      return;
+    }
+    const limits = { maxMessageBytes: this.#pipeline.maxMessageBytes, takesReplacement: true, badLines };
+    this.#take(text, limits, nowMs);
+  }
+
+  #take(frame: string | BadFrame, limits: LineLimits, nowMs: number): void {
+    const read = typeof frame === 'string' ? readClientFrame(frame) : frame;
     if (this.#producer === undefined && read.t !== 'hello') {
       if (read.t === 'bad' && read.code === 'invalid_hello') this.close('invalid_hello', read.message);
-      else this.close('hello_required', 'The first frame has to be {"t":"hello"}');
+      else this.close('hello_required', 'the first frame has to be {"t":"hello"}');
       return;
     }
     switch (read.t) {
       case 'batch':
-        this.#takeBatch(this.#producer as Producer, frame as string, read, nowMs);
+        this.#takeBatch(this.#producer as Producer, frame as string, read, limits, nowMs);
         break;
       case 'hello':
         try {
           this.#takeHello(read, nowMs);
         } catch (error) {
           // All that can fail in it is the storage, and what memory holds of the producer may differ from it now.
-          this.close('shard_unavailable', 'The shard cannot read or write its storage: try again later');
+          this.close('shard_unavailable', 'the shard cannot read or write its storage: try again later');
           this.#pipeline.failStorage(error);
         }
         break;
@@ -169,55 +198,45 @@ export class V1Session implements Session {
     }
   }
 
-  #takeHello({ producer: name, ack, epoch, resume, next }: Hello, nowMs: number): void {
+  #takeHello(hello: Hello, nowMs: number): void {
     const pipeline = this.#pipeline;
     if (this.#producer !== undefined) {
       this.#refuseFrame('invalid_frame', 'hello: this session has begun already');
       return;
     }
-    if (name !== undefined && name !== this.#name) {
+    if (hello.producer !== undefined && hello.producer !== this.#name) {
       this.close(
         'invalid_hello',
-        `This socket belongs to the producer ${this.#name}, as named in its address`,
+        `this socket belongs to the producer ${this.#name}, as named in its address`,
       );
-      return;
-    }
-    if (ack === 'stored' && !pipeline.hasOutbox) {
-      this.close('invalid_hello', 'This sink has no outbox (durability: memory): ack is none or committed');
       return;
     }
     // The session before, if there is one, is acked what it sent before anything changes; and what is welcomed as stored
     // has to be.
     if (!pipeline.storeGroup()) {
-      this.close('shard_unavailable', 'The shard cannot write its outbox: try again later');
+      this.close('shard_unavailable', 'the shard cannot write its outbox: try again later');
       return;
     }
-    const known = pipeline.producers.find(this.#name);
-    if (known === undefined && pipeline.producers.isFull) {
-      this.close('shard_unavailable', 'The shard has no room for another producer: try again later');
+    const epochs = pipeline.producers.epochsOf(this.#name);
+    if (epochs.length === 0 && pipeline.producers.isFull) {
+      this.close('shard_unavailable', 'the shard has no room for another producer: try again later');
       return;
     }
-    const current = known?.epoch ?? 0;
-    let producer: Producer;
-    let isKnown = false;
-    let missing: { from: number; to: number } | undefined;
-    if (resume && epoch === current && known !== undefined) {
-      producer = known;
-      ({ isKnown, missing } = pipeline.producers.resume(known, next as number, nowMs));
-    } else if ((epoch ?? current) <= current && (epoch !== undefined || current === MAX_EPOCH)) {
-      pipeline.dismiss(known);
-      this.close('fenced', `fenced: the current epoch is ${current}`);
+    const decision = decideHello(hello, epochs, nowMs);
+    if (decision.kind === 'refuse') {
+      pipeline.dismiss(epochs.at(-1));
+      this.close(decision.code, decision.reason);
       return;
-    } else {
-      const first = resume ? (next as number) : 1;
-      producer = pipeline.producers.begin(this.#name, epoch ?? Math.max(current + 1, nowMs), first, nowMs);
-      producer.isKnown = false;
     }
+    const { producer, isKnown, missing, next } = this.#carryOut(decision, nowMs);
     this.#cancelHelloLimit?.();
-    this.#ack = ack;
+    // The nearest level that promises as much.
+    this.#ack = hello.ack === 'stored' && !pipeline.hasOutbox ? 'committed' : hello.ack;
+    this.#isRecovery = hello.intent === 'recover';
     this.#producer = producer;
     pipeline.welcome(producer, this);
-    this.#hear(producer, resume ? (next as number) - 1 : 0);
+    if (decision.kind === 'begin') pipeline.fenceOlder(producer);
+    this.#hear(producer, next - 1);
     const credit = pipeline.grant();
     this.#noteCredit(credit);
     this.#send(
@@ -225,11 +244,13 @@ export class V1Session implements Session {
         {
           producer: this.#name,
           epoch: producer.epoch,
+          session: this.#isRecovery ? undefined : producer.session?.id,
           known: isKnown,
-          ack,
+          ack: this.#ack,
           taken: producer.nextSequence - 1,
           committed: settledUpTo(producer),
           missing,
+          sure: decision.kind === 'recover' ? decision.sure : undefined,
           credit,
           maxMessageBytes: pipeline.maxMessageBytes,
           delivery: pipeline.delivery,
@@ -239,8 +260,43 @@ export class V1Session implements Session {
     );
   }
 
-  #takeBatch(producer: Producer, frame: string, header: BatchHeader, nowMs: number): void {
+  // What was decided becomes durable: a welcome that names a session leaves when its row is written.
+  #carryOut(
+    decision: Exclude<HelloDecision, { kind: 'refuse' }>,
+    nowMs: number,
+  ): { producer: Producer; next: number } & Resumption {
+    const { producers } = this.#pipeline;
+    const startSession = (producer: Producer, ordinal: number, previous?: string): void =>
+      producers.startSession(
+        producer,
+        sessionName(ordinal, this.#pipeline.randomId().slice(0, 8)),
+        previous,
+        nowMs,
+      );
+    if (decision.kind === 'begin') {
+      const { epoch, next, instance, ordinal } = decision;
+      const producer = producers.begin(this.#name, epoch, next, nowMs, instance);
+      producer.isKnown = false;
+      if (ordinal !== undefined) startSession(producer, ordinal);
+      return { producer, next, isKnown: false, missing: undefined };
+    }
+    const { producer } = decision;
+    if (decision.kind === 'continue' && decision.isForgetful) producer.isKnown = false;
+    const next = decision.next ?? 1;
+    const resumption = producers.resume(producer, next, nowMs);
+    if (decision.kind === 'continue') startSession(producer, decision.ordinal, decision.previous);
+    return { producer, next, ...resumption };
+  }
+
+  #takeBatch(
+    producer: Producer,
+    frame: string,
+    header: BatchHeader,
+    limits: LineLimits,
+    nowMs: number,
+  ): void {
     const pipeline = this.#pipeline;
+    if (producer.session !== undefined && !this.#isRecovery) producer.session.hasCome = true;
     const { seq, n } = header;
     const expected = producer.nextSequence;
     const last = seq + n - 1;
@@ -251,9 +307,9 @@ export class V1Session implements Session {
       this.#send(encodeGap(this.#heard + 1, seq));
       return;
     }
-    if (n === 1 && seq === expected && this.#takeOne(producer, frame, header, nowMs)) return;
+    if (n === 1 && seq === expected && this.#takeOne(producer, frame, header, limits, nowMs)) return;
     const skipped = Math.min(n, expected - seq);
-    const body = readBatchBody(frame, header, skipped, pipeline.maxMessageBytes);
+    const body = readBatchBody(frame, header, skipped, limits);
     if (body === undefined) {
       pipeline.countRefused('invalid_frame', n);
       this.#refuseFrame(
@@ -358,8 +414,15 @@ export class V1Session implements Session {
   }
 
   // The way of a single plain message for which there is room: nine tenths of the work of producers that do not batch.
-  #takeOne(producer: Producer, frame: string, { seq, bodyStart }: BatchHeader, nowMs: number): boolean {
+  #takeOne(
+    producer: Producer,
+    frame: string,
+    { seq, bodyStart }: BatchHeader,
+    { takesReplacement, badLines }: LineLimits,
+    nowMs: number,
+  ): boolean {
     const pipeline = this.#pipeline;
+    if (badLines !== undefined || (!takesReplacement && frame.includes(REPLACEMENT))) return false;
     const newline = frame.indexOf('\n', bodyStart);
     const isOneLine = newline === -1 || newline === frame.length - 1;
     if (!isOneLine || this.hasNoCredit) return false;
@@ -386,7 +449,7 @@ export class V1Session implements Session {
   #countOverCredit(): void {
     this.#overCredit += 1;
     if (this.#overCredit >= MAX_OVER_CREDIT) {
-      this.close('over_credit', 'Far beyond the credit: wait for the flow frame that grants some');
+      this.close('over_credit', 'far beyond the credit: wait for the flow frame that grants some');
     }
   }
 
@@ -402,7 +465,7 @@ export class V1Session implements Session {
   #refuseFrame(code: ErrorCode, message: string): void {
     this.#badFrames += 1;
     this.#send(encodeNack(code, false, message));
-    if (this.#badFrames > MAX_BAD_FRAMES) this.close('invalid_frame', 'Too many frames that cannot be read');
+    if (this.#badFrames > MAX_BAD_FRAMES) this.close('invalid_frame', 'too many frames that cannot be read');
   }
 
   /** Acks what the outbox has. Only to be called when everything that was taken is in it. */
@@ -459,7 +522,7 @@ export class V1Session implements Session {
     const nowMs = this.#pipeline.timers.now();
     const isSilent = this.#pingedAtBytes !== undefined && nowMs - this.#pingedAtMs >= PONG_TIME_LIMIT_MS;
     if (unconfirmed > MAX_UNCONFIRMED_BYTES || (isSilent && unconfirmed > SLOW_READER_BYTES)) {
-      this.close('slow_reader', 'Read what the server sends, and answer its pings');
+      this.close('slow_reader', 'read what the server sends, and answer its pings');
     } else if (unconfirmed > PING_AFTER_BYTES && this.#pingedAtBytes === undefined) {
       this.#pingId += 1;
       this.#pingedAtBytes = this.#sentBytes;
@@ -471,7 +534,7 @@ export class V1Session implements Session {
   close(code: ErrorCode, reason: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#peer.close(closeCode(code), reason.slice(0, 120));
+    this.#peer.close(closeCode(code), closeReason(code, reason));
     this.end();
   }
 

@@ -578,7 +578,9 @@ export class OutboxLane implements Lane {
           plain: texts.map((_, index) => plain === '' || plain[index + skip] === '1'),
           receivedAtMs: run.receivedAtMs,
         });
-        const producer = !run.isTracked ? NO_PRODUCER : (producers.find(run.producer) ?? NO_PRODUCER);
+        const producer = !run.isTracked
+          ? NO_PRODUCER
+          : (producers.findEpoch(run.producer, run.epoch) ?? NO_PRODUCER);
         const lastSequence = run.firstSequence + run.rows - 1;
         this.#ledger.push({ producer, epoch: run.epoch, lastSequence, end, groupBytes: 0 });
       }
@@ -617,7 +619,7 @@ export class OutboxLane implements Lane {
       let end = start;
       for (const run of decodeRuns(group.runs)) {
         end += BigInt(run.rows);
-        const producer = run.isTracked ? producers.find(run.producer) : undefined;
+        const producer = run.isTracked ? producers.findEpoch(run.producer, run.epoch) : undefined;
         if (end > head && end <= position && producer !== undefined) {
           this.#passRun(producer, run.epoch, run.firstSequence + run.rows - 1);
         }

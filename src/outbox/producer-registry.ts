@@ -6,14 +6,35 @@
 
 import { hasTable, type Sqlite } from '../database/sqlite.ts';
 import { createProducer, type Producer } from '../ingest/producer.ts';
-import { MAX_ACTIVE_PRODUCERS, MAX_KNOWN_PRODUCERS } from '../limits.ts';
+import {
+  MAX_ACTIVE_PRODUCERS,
+  MAX_ENDED_SESSIONS,
+  MAX_KNOWN_EPOCHS,
+  MAX_KNOWN_PRODUCERS,
+} from '../limits.ts';
 
 interface ProducerRow {
   epoch: number;
   committed: number;
   used_up_to: number;
   used_at_ms: number;
+  identity: string | null;
+  past: string | null;
 }
+
+/**
+ * Whose the newest epoch of a row is, as JSON. The epoch stands in it once more: a Sluice from before sessions, if it is
+ * deployed again, begins epochs in the other columns and leaves this one as it was.
+ */
+type Identity = [
+  epoch: number,
+  instance: string | null,
+  session: [id: string, previous: string | null, from: number] | null,
+  ended: [id: string, upTo: number][],
+];
+
+/** An epoch before the newest, as JSON. */
+type PastEpoch = [committed: number, usedUpTo: number, identity: Identity];
 
 export interface ProducerRegistryOptions {
   /** What storage says of producers that it heard of before is a lower bound only. Default: 0. */
@@ -47,8 +68,9 @@ export class ProducerRegistry {
   readonly #maxKnown: number;
   readonly #isReadOnly: boolean;
   #exactSinceMs: number;
-  // Those with a session, with messages in the outbox, or with news that storage does not have.
-  readonly #active = new Map<string, Producer>();
+  // The epochs of each name, newest last: of those with a session, with messages in the outbox, or with news that storage
+  // does not have.
+  readonly #active = new Map<string, Producer[]>();
   #known: number;
   /** Rows written since they were counted. Many of them took the place of others. */
   #written = 0;
@@ -63,9 +85,7 @@ export class ProducerRegistry {
     this.#maxKnown = maxKnown;
     this.#exactSinceMs = exactSinceMs;
     this.#isReadOnly = isReadOnly;
-    sqlite?.run(
-      'create table if not exists producers (name text primary key, epoch integer not null, committed integer not null, used_up_to integer not null, used_at_ms integer not null) without rowid',
-    );
+    if (sqlite !== undefined) createProducerTable(sqlite);
     this.#known = sqlite?.run<{ n: number }>('select count(*) as n from producers')[0]?.n ?? 0;
   }
 
@@ -79,42 +99,75 @@ export class ProducerRegistry {
     return this.#active.size >= MAX_ACTIVE_PRODUCERS;
   }
 
-  /** The producer of a name if memory is spent on it, as on everyone with a session. */
-  peek(name: string): Producer | undefined {
-    return this.#active.get(name);
+  /** An epoch of a name if memory is spent on it, as on every one with a session. */
+  peek(name: string, epoch: number): Producer | undefined {
+    return this.#active.get(name)?.find((producer) => producer.epoch === epoch);
+  }
+
+  /** The newest epoch of a name; like `epochsOf`. */
+  find(name: string): Producer | undefined {
+    return this.epochsOf(name).at(-1);
+  }
+
+  /** An epoch of a name; like `epochsOf`. */
+  findEpoch(name: string, epoch: number): Producer | undefined {
+    return this.epochsOf(name).find((producer) => producer.epoch === epoch);
   }
 
   /**
-   * The producer of a name, from memory or storage; undefined where it is not known. It stays in memory until `release`.
+   * The epochs of a name that are known, the newest last, from memory or storage; none where the name is not known. They stay
+   * in memory until `release`.
    */
-  find(name: string): Producer | undefined {
+  epochsOf(name: string): readonly Producer[] {
     const active = this.#active.get(name);
     if (active !== undefined) return active;
     const row = this.#sqlite?.run<ProducerRow>(
-      'select epoch, committed, used_up_to, used_at_ms from producers where name = ?',
+      'select epoch, committed, used_up_to, used_at_ms, identity, past from producers where name = ?',
       name,
     )[0];
-    if (row === undefined) return undefined;
-    const next = Math.max(row.committed, row.used_up_to) + 1;
-    const found = createProducer(name, row.epoch, next, row.committed);
-    found.isFloor = row.used_at_ms < this.#exactSinceMs;
+    if (row === undefined) return [];
+    const isFloor = row.used_at_ms < this.#exactSinceMs;
+    const past = row.past === null ? [] : (JSON.parse(row.past) as PastEpoch[]);
+    const identity = row.identity === null ? undefined : (JSON.parse(row.identity) as Identity);
+    const newest: Identity = identity?.[0] === row.epoch ? identity : [row.epoch, null, null, []];
+    const found = [...past, [row.committed, row.used_up_to, newest] satisfies PastEpoch].map((stored) =>
+      producerOf(name, stored, isFloor),
+    );
     this.#active.set(name, found);
     return found;
   }
 
-  /** Begins an epoch of a producer, and makes that durable: whoever comes later with a lower one is fenced. */
-  begin(name: string, epoch: number, nextSequence: number, nowMs: number): Producer {
-    const known = this.find(name);
-    const producer = known ?? createProducer(name, epoch, nextSequence);
-    producer.epoch = epoch;
-    producer.nextSequence = nextSequence;
-    producer.committed = nextSequence - 1;
-    producer.usedUpTo = nextSequence - 1;
-    producer.run = undefined;
-    producer.isFloor = false;
-    this.#active.set(name, producer);
+  /** Begins an epoch of a producer, and makes that durable: older ones are fenced from then on. */
+  begin(name: string, epoch: number, nextSequence: number, nowMs: number, instance?: string): Producer {
+    const known = this.epochsOf(name).filter((producer) => producer.epoch !== epoch);
+    const producer = createProducer(name, epoch, nextSequence, nextSequence - 1, instance);
+    // Where an older epoch has messages in a lane, this one goes on there: the order holds.
+    producer.lane = known.at(-1)?.lane ?? 0;
+    const surplus = known.length - MAX_KNOWN_EPOCHS + 1;
+    const kept = surplus <= 0 ? known : known.filter((each, index) => index >= surplus || isInUse(each));
+    this.#active.set(name, [...kept, producer]);
     if (!this.#isReadOnly) this.save([producer], nowMs);
     return producer;
+  }
+
+  /**
+   * Begins a session of an epoch, and makes that durable.
+   *
+   * @param previous the session that it goes on from
+   */
+  startSession(producer: Producer, id: string, previous: string | undefined, nowMs: number): void {
+    const { session, nextSequence, endedSessions } = producer;
+    if (session !== undefined) {
+      const ended = [...endedSessions, { id: session.id, upTo: nextSequence - 1 }];
+      producer.endedSessions = ended.slice(-MAX_ENDED_SESSIONS);
+    }
+    producer.session = { id, previous, from: nextSequence, hasCome: false };
+    if (!this.#isReadOnly) this.save([producer], nowMs);
+  }
+
+  /** The lane that holds messages of any epoch of a producer; undefined where none does. */
+  laneInUse({ name }: Producer): number | undefined {
+    return this.#active.get(name)?.find(({ pendingRuns, run }) => pendingRuns > 0 || run !== undefined)?.lane;
   }
 
   /**
@@ -152,18 +205,17 @@ export class ProducerRegistry {
     lastSequence: number,
     receivedAtMs = Number.POSITIVE_INFINITY,
   ): Producer {
-    let producer = this.find(name);
+    const known = this.epochsOf(name);
+    let producer = known.find((each) => each.epoch === epoch);
     if (producer === undefined) {
+      // Its row was forgotten, or was written before it began.
       producer = createProducer(name, epoch, firstSequence);
-      this.#active.set(name, producer);
+      this.#active.set(
+        name,
+        [...known, producer].sort((one, other) => one.epoch - other.epoch),
+      );
     }
-    if (producer.epoch < epoch) {
-      // Its row was forgotten, and the outbox has messages of several epochs: the highest is the one that counts.
-      producer.epoch = epoch;
-      producer.nextSequence = firstSequence;
-      producer.committed = firstSequence - 1;
-    }
-    if (producer.epoch === epoch && lastSequence >= producer.nextSequence) {
+    if (lastSequence >= producer.nextSequence) {
       producer.nextSequence = lastSequence + 1;
       producer.isFloor = receivedAtMs < this.#exactSinceMs;
     }
@@ -171,44 +223,51 @@ export class ProducerRegistry {
     return producer;
   }
 
-  /** Writes the state of producers, one row each. */
+  /** Writes the state of producers, one row for each name. */
   save(producers: readonly Producer[], nowMs: number): void {
-    if (producers.length === 0) return;
-    for (const producer of producers) producer.isChanged = false;
-    for (let from = 0; from < producers.length; from += SAVED_AT_ONCE) {
-      this.#save(producers.slice(from, from + SAVED_AT_ONCE), nowMs);
+    const rows = new Map<string, readonly Producer[]>();
+    for (const producer of producers) {
+      const known = this.#active.get(producer.name) ?? [producer];
+      // The name may have been read once more since; the other objects know more.
+      if (known.includes(producer)) rows.set(producer.name, known);
+      producer.isChanged = false;
+    }
+    const epochs = [...rows.values()];
+    for (let from = 0; from < epochs.length; from += SAVED_AT_ONCE) {
+      this.#save(epochs.slice(from, from + SAVED_AT_ONCE), nowMs);
     }
   }
 
-  #save(producers: readonly Producer[], nowMs: number): void {
+  #save(rows: readonly (readonly Producer[])[], nowMs: number): void {
     if (this.#sqlite === undefined) return;
+    for (const known of rows) for (const producer of known) producer.isChanged = false;
     this.#sqlite.run(
-      `insert into producers (name, epoch, committed, used_up_to, used_at_ms)
-        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, ? from json_each(?) where true
+      `insert into producers (name, epoch, committed, used_up_to, used_at_ms, identity, past)
+        select value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?, value ->> 4, value ->> 5 from json_each(?) where true
         on conflict (name) do update set epoch = excluded.epoch, committed = excluded.committed,
-          used_up_to = excluded.used_up_to, used_at_ms = excluded.used_at_ms`,
+          used_up_to = excluded.used_up_to, used_at_ms = excluded.used_at_ms, identity = excluded.identity,
+          past = excluded.past`,
       nowMs,
-      JSON.stringify(
-        producers.map(({ name, epoch, committed, usedUpTo }) => [name, epoch, committed, usedUpTo]),
-      ),
+      JSON.stringify(rows.map(rowOf)),
     );
-    this.#written += producers.length;
+    this.#written += rows.length;
     if (this.#known + this.#written <= this.#maxKnown || this.#written < this.#maxKnown * COUNT_SHARE) return;
     this.#forget();
   }
 
-  /** Frees the memory of a producer that has no session, nothing in the outbox and no news. */
+  /** Frees the memory of a name that has no session, nothing in the outbox and no news. */
   release(producer: Producer): void {
-    if (producer.pendingRuns > 0 || producer.run !== undefined) return;
+    const known = this.#active.get(producer.name);
+    // The name may have been read once more since, and then stands for other objects.
+    if (known === undefined || !known.includes(producer) || known.some(isInUse)) return;
     const isDurable = this.#sqlite !== undefined && !this.#isReadOnly;
-    if (producer.isChanged && isDurable) return;
+    if (isDurable && known.some(({ isChanged }) => isChanged)) return;
     // Without storage, the memory is all that tells a duplicate; it is given up only for room.
     if (!isDurable) {
       if (this.#active.size < MAX_ACTIVE_PRODUCERS / 2) return;
       this.#exactSinceMs = Number.POSITIVE_INFINITY;
     }
-    // The name may have been read anew since, and then stands for another object.
-    if (this.#active.get(producer.name) === producer) this.#active.delete(producer.name);
+    this.#active.delete(producer.name);
   }
 
   #forget(): void {
@@ -223,4 +282,58 @@ export class ProducerRegistry {
     );
     this.#known -= surplus;
   }
+}
+
+// A table from before sessions gets the columns that it lacks. A Sluice of that time, if it is deployed again, names the
+// others in its statements and is not disturbed by these.
+function createProducerTable(sqlite: Sqlite): void {
+  sqlite.run(
+    'create table if not exists producers (name text primary key, epoch integer not null, committed integer not null, used_up_to integer not null, used_at_ms integer not null, identity text, past text) without rowid',
+  );
+  const [table] = sqlite.run<{ sql: string }>("select sql from sqlite_master where name = 'producers'");
+  if (table?.sql.includes('identity text') === true) return;
+  sqlite.run('alter table producers add column identity text');
+  sqlite.run('alter table producers add column past text');
+}
+
+function isInUse({ pendingRuns, run, hasSession }: Producer): boolean {
+  return pendingRuns > 0 || run !== undefined || hasSession;
+}
+
+function producerOf(name: string, [committed, usedUpTo, identity]: PastEpoch, isFloor: boolean): Producer {
+  const [epoch, instance, session, ended] = identity;
+  const next = Math.max(committed, usedUpTo) + 1;
+  const producer = createProducer(name, epoch, next, committed, instance ?? undefined);
+  producer.isFloor = isFloor;
+  producer.endedSessions = ended.map(([id, upTo]) => ({ id, upTo }));
+  if (session !== null) {
+    const [id, previous, from] = session;
+    producer.session = { id, previous: previous ?? undefined, from, hasCome: false };
+  }
+  return producer;
+}
+
+function identityOf({ epoch, instance, session, endedSessions }: Producer): Identity {
+  return [
+    epoch,
+    instance ?? null,
+    session === undefined ? null : [session.id, session.previous ?? null, session.from],
+    endedSessions.map(({ id, upTo }) => [id, upTo]),
+  ];
+}
+
+function rowOf(known: readonly Producer[]): unknown[] {
+  const newest = known.at(-1) as Producer;
+  const past = known
+    .slice(0, -1)
+    .map((producer) => [producer.committed, producer.usedUpTo, identityOf(producer)] satisfies PastEpoch);
+  const hasIdentity = newest.instance !== undefined || newest.session !== undefined;
+  return [
+    newest.name,
+    newest.epoch,
+    newest.committed,
+    newest.usedUpTo,
+    hasIdentity ? JSON.stringify(identityOf(newest)) : null,
+    past.length === 0 ? null : JSON.stringify(past),
+  ];
 }

@@ -30,6 +30,7 @@ export type RefusalCode = Extract<
   | 'frame_too_large'
   | 'message_too_large'
   | 'invalid_json'
+  | 'invalid_utf8'
   | 'nul_character'
   | 'lone_surrogate'
   | 'number_out_of_range'
@@ -62,7 +63,15 @@ export interface FrameLimits {
   maxMessageBytes: number;
   /** Default 1 MiB. */
   maxFrameBytes: number;
+  /** True where a message may hold U+FFFD, whatever it stands for. Default false. */
+  takesReplacement?: boolean;
 }
+
+/**
+ * What a platform writes in place of bytes that are no UTF-8. The text frames of a WebSocket come decoded, so a message with it
+ * may be another one than was sent.
+ */
+export const REPLACEMENT = '\ufffd';
 
 export const DEFAULT_FRAME_LIMITS: FrameLimits = {
   maxMessageBytes: DEFAULT_MAX_MESSAGE_BYTES,
@@ -100,10 +109,14 @@ export function decodeFrame(
   if (typeof frame !== 'string') return refusedWhole('binary_frame');
   if (!utf8BytesAtMost(frame, 0, frame.length, limits.maxFrameBytes)) return refusedWhole('frame_too_large');
 
+  // One look at a frame is next to nothing; the messages are looked at only where it finds something.
+  const refusesReplacement = !limits.takesReplacement && frame.includes(REPLACEMENT);
+
   // Most frames hold one plain message. Their answer is made as literals: an array that grows by its first push takes
   // room for seventeen, and the garbage of a hundred thousand such frames a second is felt.
   if (
     frame.indexOf(NEWLINE) === -1 &&
+    !refusesReplacement &&
     utf8BytesAtMost(frame, 0, frame.length, limits.maxMessageBytes) &&
     checkJson(frame) === JSON_PLAIN
   ) {
@@ -116,7 +129,7 @@ export function decodeFrame(
   for (let line = 1; start <= frame.length; line += 1) {
     let end = frame.indexOf(NEWLINE, start);
     if (end === -1) end = frame.length;
-    decodeLine(frame, start, end, line, limits.maxMessageBytes, decoded);
+    decodeLine(frame, start, end, line, limits.maxMessageBytes, refusesReplacement, decoded);
     start = end + 1;
   }
   for (const payload of decoded.payloads) taken += payload.length + 1;
@@ -131,14 +144,10 @@ function decodeLine(
   end: number,
   line: number,
   maxMessageBytes: number,
+  refusesReplacement: boolean,
   decoded: Collected,
 ): void {
-  // The size comes first: a message over the limit is not worth reading.
-  if (!utf8BytesAtMost(frame, start, end, maxMessageBytes)) {
-    refuse(decoded, line, 'message_too_large');
-    return;
-  }
-  const verdict = checkJson(frame, start, end);
+  const verdict = judgeMessage(frame, start, end, maxMessageBytes, refusesReplacement);
   if (verdict === JSON_PLAIN) {
     decoded.payloads.push(start === 0 && end === frame.length ? frame : frame.slice(start, end));
     decoded.plain.push(true);
@@ -146,8 +155,8 @@ function decodeLine(
     // The trim drops the carriage return of a sender that ends its lines with CRLF.
     decoded.payloads.push(frame.slice(start, end).trim());
     decoded.plain.push(false);
-  } else if (verdict !== JSON_INVALID || !BLANK.test(frame.slice(start, end))) {
-    refuse(decoded, line, REFUSAL_OF_VERDICT[verdict] ?? 'invalid_json');
+  } else if (verdict !== 'invalid_json' || !BLANK.test(frame.slice(start, end))) {
+    refuse(decoded, line, verdict);
   }
 }
 
@@ -161,9 +170,12 @@ export function judgeMessage(
   start: number,
   end: number,
   maxMessageBytes: number,
+  refusesReplacement = false,
 ): typeof JSON_PLAIN | typeof JSON_ESCAPED | RefusalCode {
   // The size comes first: a message over the limit is not worth reading.
   if (!utf8BytesAtMost(frame, start, end, maxMessageBytes)) return 'message_too_large';
+  // The message alone: to search from it to the end of the frame, for each message, would be quadratic.
+  if (refusesReplacement && frame.slice(start, end).includes(REPLACEMENT)) return 'invalid_utf8';
   const verdict = checkJson(frame, start, end);
   if (verdict === JSON_PLAIN || verdict === JSON_ESCAPED) return verdict;
   return REFUSAL_OF_VERDICT[verdict] ?? 'invalid_json';
@@ -179,7 +191,10 @@ function refusedWhole(code: RefusalCode): DecodedFrame {
 }
 
 /** The sentence that goes with a refusal: what was wrong and what to do. */
-export function refusalText(code: RefusalCode, limits: FrameLimits = DEFAULT_FRAME_LIMITS): string {
+export function refusalText(
+  code: RefusalCode | 'message_dropped',
+  limits: FrameLimits = DEFAULT_FRAME_LIMITS,
+): string {
   switch (code) {
     case 'binary_frame':
       return 'Binary frames are not taken: send text frames with one JSON message per line';
@@ -189,6 +204,10 @@ export function refusalText(code: RefusalCode, limits: FrameLimits = DEFAULT_FRA
       return `The message is larger than ${limits.maxMessageBytes} bytes: split it, or raise the sink's maxMessageBytes`;
     case 'invalid_json':
       return 'The message is not valid JSON: send one JSON value per line';
+    case 'invalid_utf8':
+      return 'The message holds U+FFFD, which stands for bytes that were no UTF-8: send UTF-8, and write a true U+FFFD as \\ufffd';
+    case 'message_dropped':
+      return 'The client has dropped this message, and its sequence is used up';
     case 'nul_character':
       return 'The message holds a NUL character (\\u0000), which Postgres cannot store: remove it';
     case 'lone_surrogate':

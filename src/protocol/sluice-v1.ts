@@ -1,13 +1,19 @@
 /** The frames of `sluice.v1`, read and written (PROTOCOL.md is their law). */
 
 import type { ErrorCode } from '../errors.ts';
-import { MAX_FRAME_BYTES, MAX_FRAME_MESSAGES, MAX_NACK_TEXT_LENGTH } from '../limits.ts';
+import {
+  MAX_FRAME_BYTES,
+  MAX_FRAME_MESSAGES,
+  MAX_NACK_TEXT_LENGTH,
+  MAX_SESSION_NAME_LENGTH,
+} from '../limits.ts';
 import { JSON_ESCAPED, JSON_PLAIN } from './check-json.ts';
-import { judgeMessage, type RefusalCode } from './frame.ts';
+import { judgeMessage, REPLACEMENT, type RefusalCode } from './frame.ts';
 import { utf8BytesAtMost } from './utf8.ts';
 
-/** The subprotocol of the WebSocket. */
+/** The subprotocols of the WebSocket: acknowledged, and raw under a name. */
 export const SLUICE_V1 = 'sluice.v1';
+export const SLUICE_RAW = 'sluice.raw';
 
 /** What an ack promises (PROTOCOL.md, "Acknowledgement levels"). */
 export const ACK_LEVELS = ['none', 'stored', 'committed'] as const;
@@ -19,14 +25,13 @@ export interface Credit {
   bytes: number;
 }
 
-export interface Hello {
-  t: 'hello';
-  producer: string | undefined;
-  ack: AckLevel;
-  epoch: number | undefined;
-  resume: boolean;
-  next: number | undefined;
-}
+/** A hello: a client begins an epoch, goes on in one, or recovers what an older instance of it has left. */
+export type Hello = { t: 'hello'; producer: string | undefined; ack: AckLevel } & HelloIntent;
+
+export type HelloIntent =
+  | { intent: 'begin'; epoch: number | undefined; instance: string | undefined }
+  | { intent: 'resume'; epoch: number; session: string; next: number }
+  | { intent: 'recover'; instance: string; session: string | undefined; next: number };
 
 /** The header of a batch; its messages begin at `bodyStart`. */
 export interface BatchHeader {
@@ -49,18 +54,19 @@ export interface BadFrame {
   t: 'bad';
   code: Extract<
     ErrorCode,
-    'invalid_frame' | 'invalid_hello' | 'unknown_type' | 'binary_frame' | 'frame_too_large'
+    'invalid_frame' | 'invalid_hello' | 'unknown_type' | 'invalid_utf8' | 'frame_too_large'
   >;
   message: string;
 }
 
-/** Reads a client's frame. Never throws. */
-export function readClientFrame(frame: string | ArrayBuffer): ClientFrame | BadFrame {
-  if (typeof frame !== 'string') return bad('binary_frame', 'Binary frames are not taken: send text');
-  if (!utf8BytesAtMost(frame, 0, frame.length, MAX_FRAME_BYTES)) {
-    return bad('frame_too_large', `The frame is larger than ${MAX_FRAME_BYTES} bytes: send smaller batches`);
-  }
+/** Reads a client's frame, decoded where it was binary. Never throws. */
+export function readClientFrame(frame: string): ClientFrame | BadFrame {
+  if (!utf8BytesAtMost(frame, 0, frame.length, MAX_FRAME_BYTES)) return frameTooLarge();
   return readBatchHeader(frame) ?? readOther(frame);
+}
+
+export function frameTooLarge(): BadFrame {
+  return bad('frame_too_large', `The frame is larger than ${MAX_FRAME_BYTES} bytes: send smaller batches`);
 }
 
 const BATCH_HEAD = '{"t":"batch","seq":';
@@ -143,21 +149,47 @@ function readBatch({ seq, n }: Record<string, unknown>, newline: number): BatchH
 }
 
 function readHello(header: Record<string, unknown>): Hello | BadFrame {
-  const { producer, ack = 'stored', epoch, resume = false, next } = header;
+  const { producer, ack = 'stored', resume = false, recover = false } = header;
   if (producer !== undefined && typeof producer !== 'string')
     return bad('invalid_hello', 'hello: producer is a text');
-  if (!ACK_LEVELS.includes(ack as AckLevel)) {
+  if (!ACK_LEVELS.includes(ack as AckLevel))
     return bad('invalid_hello', `hello: ack is one of ${ACK_LEVELS.join(', ')}`);
+  for (const [name, value] of Object.entries({ resume, recover })) {
+    if (typeof value !== 'boolean') return bad('invalid_hello', `hello: ${name} is true or false`);
   }
-  if (epoch !== undefined && !isWhole(epoch, 1))
-    return bad('invalid_hello', 'hello: epoch is a whole number from 1');
-  if (typeof resume !== 'boolean') return bad('invalid_hello', 'hello: resume is true or false');
-  if (next !== undefined && !isWhole(next, 1))
-    return bad('invalid_hello', 'hello: next is a whole number from 1');
-  if (resume && (epoch === undefined || next === undefined)) {
-    return bad('invalid_hello', 'hello: to resume, name epoch and next');
+  if (resume === true && recover === true)
+    return bad('invalid_hello', 'hello: either resume or recover, not both');
+  for (const name of ['epoch', 'next'] as const) {
+    if (header[name] !== undefined && !isWhole(header[name], 1))
+      return bad('invalid_hello', `hello: ${name} is a whole number from 1 to 2^53 - 1`);
   }
-  return { t: 'hello', producer, ack: ack as AckLevel, epoch, resume, next };
+  for (const name of ['instance', 'session'] as const) {
+    if (header[name] !== undefined && !isSessionName(header[name]))
+      return bad(
+        'invalid_hello',
+        `hello: ${name} is a text of 1 to ${MAX_SESSION_NAME_LENGTH} characters of A-Z a-z 0-9 . _ -`,
+      );
+  }
+  const fields = header as { epoch?: number; next?: number; instance?: string; session?: string };
+  const { epoch, next, instance, session } = fields;
+  const hello = { t: 'hello', producer, ack: ack as AckLevel } as const;
+  if (resume === true) {
+    if (epoch === undefined || session === undefined || next === undefined)
+      return bad('invalid_hello', 'hello: to resume, name epoch, session and next');
+    return { ...hello, intent: 'resume', epoch, session, next };
+  }
+  if (recover === true) {
+    if (instance === undefined || next === undefined)
+      return bad('invalid_hello', 'hello: to recover, name instance and next');
+    return { ...hello, intent: 'recover', instance, session, next };
+  }
+  return { ...hello, intent: 'begin', epoch, instance };
+}
+
+const SESSION_NAME = /^[A-Za-z0-9._-]+$/;
+
+function isSessionName(value: unknown): boolean {
+  return typeof value === 'string' && value.length <= MAX_SESSION_NAME_LENGTH && SESSION_NAME.test(value);
 }
 
 function isWhole(value: unknown, min: number): value is number {
@@ -177,7 +209,22 @@ export interface BatchBody {
   /** All of them one below the other, as in the frame; undefined where the frame has something else in between. */
   text: string | undefined;
   /** The refused ones, those of skipped lines included: how far behind the first line, and why. */
-  refused: readonly { offset: number; code: RefusalCode }[];
+  refused: readonly { offset: number; code: LineRefusal }[];
+}
+
+/** Why a line of a batch is not taken. */
+export type LineRefusal = RefusalCode | 'message_dropped';
+
+/** Stands in the place of a message that the client has dropped. */
+const DROPPED = '-';
+
+/** What the lines of a batch are judged by. */
+export interface LineLimits {
+  maxMessageBytes: number;
+  /** False where U+FFFD may stand for bytes that were no UTF-8, and is refused. */
+  takesReplacement: boolean;
+  /** Lines of a binary frame that were no UTF-8, counted from the header, which is 0. */
+  badLines?: ReadonlySet<number> | undefined;
 }
 
 const NOTHING_REFUSED: BatchBody['refused'] = [];
@@ -192,21 +239,23 @@ export function readBatchBody(
   frame: string,
   { n, bodyStart }: BatchHeader,
   skip: number,
-  maxMessageBytes: number,
+  { maxMessageBytes, takesReplacement, badLines }: LineLimits,
 ): BatchBody | undefined {
+  const refusesReplacement = !takesReplacement && frame.includes(REPLACEMENT);
   const bodyEnd = frame.charCodeAt(frame.length - 1) === 10 ? frame.length - 1 : frame.length;
   // One plain message, as from a producer that does not batch: without arrays that grow.
   if (n === 1 && skip === 0) {
     const newline = frame.indexOf('\n', bodyStart);
     const isOneLine = newline === -1 || newline === frame.length - 1;
-    if (isOneLine && judgeMessage(frame, bodyStart, bodyEnd, maxMessageBytes) === JSON_PLAIN) {
+    const isSound = isOneLine && !refusesReplacement && badLines === undefined;
+    if (isSound && judgeMessage(frame, bodyStart, bodyEnd, maxMessageBytes) === JSON_PLAIN) {
       const text = frame.slice(bodyStart, bodyEnd);
       return { payloads: [text], plain: [true], text, refused: NOTHING_REFUSED };
     }
   }
   const payloads: string[] = [];
   const plain: boolean[] = [];
-  let refused: { offset: number; code: RefusalCode }[] | undefined;
+  let refused: { offset: number; code: LineRefusal }[] | undefined;
   let isWhole = skip === 0;
   let start = bodyStart;
   for (let line = 0; line < n; line += 1) {
@@ -214,11 +263,15 @@ export function readBatchBody(
     if (start > bodyEnd) return undefined;
     let end = frame.indexOf('\n', start);
     if (end === -1 || end > bodyEnd) end = bodyEnd;
-    const verdict = judgeMessage(frame, start, end, maxMessageBytes);
+    const isBad = badLines?.has(line + 1) === true;
+    const verdict = isBad
+      ? 'invalid_utf8'
+      : judgeMessage(frame, start, end, maxMessageBytes, refusesReplacement);
     if (verdict !== JSON_PLAIN && verdict !== JSON_ESCAPED) {
+      const isDropped = verdict === 'invalid_json' && end - start === 1 && frame.startsWith(DROPPED, start);
       isWhole = false;
       refused ??= [];
-      refused.push({ offset: line, code: verdict });
+      refused.push({ offset: line, code: isDropped ? 'message_dropped' : verdict });
     } else if (line >= skip) {
       const text = frame.slice(start, end);
       const payload = verdict === JSON_PLAIN ? text : text.trim();
@@ -237,29 +290,35 @@ export function readBatchBody(
 export interface Welcome {
   producer: string;
   epoch: number;
+  /** Missing after a recovery. */
+  session: string | undefined;
   known: boolean;
   ack: AckLevel;
   /** How far the outbox reaches, or the shard's memory where there is no outbox. */
   taken: number;
   committed: number;
   missing: { from: number; to: number } | undefined;
+  /** How far the epoch was when the session ended that a recovery has named, where that is not the newest. */
+  sure: number | undefined;
   credit: Credit;
   maxMessageBytes: number;
   delivery: 'exactly-once' | 'at-least-once';
 }
 
 export function encodeWelcome(welcome: Welcome, hasOutbox: boolean): string {
-  const { producer, epoch, known, ack, taken, committed, missing, credit, maxMessageBytes, delivery } =
-    welcome;
+  const { producer, epoch, session, known, ack, taken, committed, missing, sure } = welcome;
+  const { credit, maxMessageBytes, delivery } = welcome;
   return JSON.stringify({
     t: 'welcome',
     producer,
     epoch,
+    session,
     known,
     ack,
     [hasOutbox ? 'stored' : 'taken']: taken,
     committed,
     missing,
+    sure,
     credit,
     limits: { frameBytes: MAX_FRAME_BYTES, messageBytes: maxMessageBytes, frameMessages: MAX_FRAME_MESSAGES },
     delivery,

@@ -83,6 +83,21 @@ export class BareProducer extends BareSender {
     return this.sendLines(seq, lines);
   }
 
+  /** Sends a batch in a binary frame. Bytes stand for a message that is no UTF-8, and has to be refused. */
+  sendBatchAsBytes(lines: readonly (Line | Uint8Array)[]): Promise<void> {
+    const seq = this.next;
+    for (const [index, line] of lines.entries())
+      this.#open.set(seq + index, line instanceof Uint8Array ? '(no UTF-8)' : line);
+    this.next += lines.length;
+    const header = Buffer.from(`{"t":"batch","seq":${seq},"n":${lines.length}}`);
+    const newline = Buffer.from('\n');
+    const bytes = lines.flatMap((line) => [
+      newline,
+      line instanceof Uint8Array ? line : Buffer.from(textOf(line)),
+    ]);
+    return this.socket.send(Buffer.concat([header, ...bytes]));
+  }
+
   /** Sends lines under sequences, whatever they were given before. */
   sendLines(seq: number, lines: readonly Line[]): Promise<void> {
     return this.socket.send(

@@ -1,5 +1,6 @@
 /** What no server should take: lines that are no messages, and frames that are none of `sluice.v1`. */
 
+import { isUtf8 } from 'node:buffer';
 import fc from 'fast-check';
 import type { Random } from './random.ts';
 
@@ -110,7 +111,7 @@ function isRefusedJson(line: string): boolean {
 /** A frame of `sluice.v1` that cannot be taken, and the one answer that it gets. */
 export interface BadFrame {
   frame: string | Uint8Array;
-  answer: 'invalid_frame' | 'unknown_type' | 'binary_frame' | 'frame_too_large' | 'gap';
+  answer: 'invalid_frame' | 'unknown_type' | 'invalid_utf8' | 'frame_too_large' | 'gap';
 }
 
 const notWhole = fc.constantFrom<unknown>(
@@ -146,6 +147,11 @@ function firstLineIsObject(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+function firstLineIsUtf8(frame: Uint8Array): boolean {
+  const newline = frame.indexOf(10);
+  return isUtf8(newline === -1 ? frame : frame.subarray(0, newline));
 }
 
 /** @param next the sequence that the server expects */
@@ -223,7 +229,10 @@ export function badFrame(next: number): fc.Arbitrary<BadFrame> {
       weight: 40,
       arbitrary: fc
         .uint8Array({ maxLength: 80 })
-        .map((frame) => ({ frame, answer: 'binary_frame' as const })),
+        .filter((frame) => !firstLineIsObject(Buffer.from(frame).toString()))
+        .map(
+          (frame) => ({ frame, answer: firstLineIsUtf8(frame) ? 'invalid_frame' : 'invalid_utf8' }) as const,
+        ),
     },
     {
       weight: 1,

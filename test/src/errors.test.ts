@@ -11,12 +11,12 @@ import {
 
 /** Codes are names on the wire: one that is missing here was added, one that is gone was renamed. */
 const TABLE: Record<ErrorCode, [status: number, closeCode: number]> = {
-  invalid_options: [400, 1008],
+  invalid_options: [400, 4400],
   unsupported_subprotocol: [400, 1002],
-  unauthorized: [401, 1008],
+  unauthorized: [401, 4401],
   bench_disabled: [403, 1008],
   admin_disabled: [403, 1008],
-  unknown_sink: [404, 1008],
+  unknown_sink: [404, 4404],
   unknown_shard: [404, 1008],
   unknown_dead_letter: [404, 1008],
   not_found: [404, 1008],
@@ -40,8 +40,8 @@ const TABLE: Record<ErrorCode, [status: number, closeCode: number]> = {
   invalid_frame: [400, 4400],
   unknown_type: [400, 4400],
   invalid_hello: [400, 4400],
-  hello_required: [401, 4401],
-  fenced: [403, 4403],
+  hello_required: [400, 4400],
+  fenced: [409, 4410],
   hello_timeout: [408, 4408],
   replaced: [409, 4409],
   over_credit: [429, 4429],

@@ -25,6 +25,13 @@ async function problemOf(response: Response): Promise<Record<string, unknown> & 
   return problem;
 }
 
+/** How a socket ends that is closed at once. */
+async function endOf(response: Response): Promise<{ protocol: string; code: number; reason: string }> {
+  expect(response.status).toBe(101);
+  const { code, reason } = await new Client(response).closed;
+  return { protocol: response.headers.get('sec-websocket-protocol') ?? '', code, reason };
+}
+
 const ask = (path: string): Promise<Response> => exports.default.fetch(`http://sluice${path}`);
 
 describe('GET /ws/:sink', () => {
@@ -34,16 +41,28 @@ describe('GET /ws/:sink', () => {
     await new Client(response).close();
   });
 
-  it.each([
-    ['with an upgrade', upgradeRequest('/ws/mesages')],
-    ['without an upgrade', new Request('http://sluice/ws/mesages')],
-    ['named like a property that every object has', upgradeRequest('/ws/constructor')],
-  ])('answers an unknown sink with 404 and the sinks there are: %s', async (_, request) => {
-    const response = await exports.default.fetch(request);
+  it('answers an unknown sink without an upgrade with 404 and the sinks there are', async () => {
+    const response = await exports.default.fetch('http://sluice/ws/mesages');
     expect(response.status).toBe(404);
     const problem = await problemOf(response);
     expect(problem).toMatchObject({ code: 'unknown_sink', sinks: ['messages'] });
     expect(problem.detail).toContain('messages');
+  });
+
+  // A browser shows neither status nor body of an upgrade that is refused.
+  it.each([
+    ['sluice.v1', '/ws/mesages', 4404],
+    ['sluice.raw', '/ws/mesages', 1008],
+    [undefined, '/ws/mesages', 1008],
+    ['sluice.v1', '/ws/constructor', 4404],
+  ])('says over a socket of %s that %s is no sink: %i', async (protocol, path, code) => {
+    const end = await endOf(await exports.default.fetch(upgradeRequest(path, protocol)));
+    expect(end).toEqual({
+      protocol: protocol ?? '',
+      code,
+      reason: expect.stringMatching(/^unknown_sink: There is no sink/),
+    });
+    expect(end.reason).toContain('there are messages');
   });
 
   it.each([
@@ -58,13 +77,10 @@ describe('GET /ws/:sink', () => {
     expect(problem.detail).toContain('Upgrade: websocket');
   });
 
-  it('answers a query option that it does not know with 400, the option and those it knows', async () => {
-    const response = await exports.default.fetch(upgradeRequest('/ws/messages?producr=x'));
-    expect(response.status).toBe(400);
-    const problem = await problemOf(response);
-    expect(problem).toMatchObject({ code: 'invalid_options', option: 'producr', allowed: ['producer'] });
-    expect(problem.detail).toContain('producr');
-    expect(problem.detail).toContain('known are producer');
+  it('takes no notice of parameters that libraries and campaigns add', async () => {
+    const client = await openSocket('/ws/messages?_pk=7&utm_source=x&producer=route-foreign&__proto__=x');
+    expect(client.producer).toBe('route-foreign');
+    await client.close();
   });
 
   it.each([
@@ -73,14 +89,44 @@ describe('GET /ws/:sink', () => {
     ['a newline', 'a%0Ab'],
     ['a letter outside ASCII', '%C3%A9'],
     ['129 characters', 'a'.repeat(129)],
-  ])('answers a producer of %s with 400 and what is allowed', async (_, producer) => {
-    const response = await exports.default.fetch(upgradeRequest(`/ws/messages?producer=${producer}`));
+    ['two names', 'a&producer=a'],
+  ])('says over the socket what is wrong with a producer of %s', async (_, producer) => {
+    for (const [protocol, code] of [
+      ['sluice.v1', 4400],
+      [undefined, 1008],
+    ] as const) {
+      const request = upgradeRequest(`/ws/messages?producer=${producer}`, protocol);
+      const end = await endOf(await exports.default.fetch(request));
+      expect(end).toMatchObject({ code, reason: expect.stringMatching(/^invalid_options: /) });
+    }
+    const response = await exports.default.fetch(`http://sluice/ws/messages?producer=${producer}`);
     expect(response.status).toBe(400);
-    const problem = await problemOf(response);
-    expect(problem).toMatchObject({ code: 'invalid_options', option: 'producer', maxLength: 128 });
-    expect(problem.allowed).toEqual(expect.any(String));
-    expect(problem.detail).toContain('1 to 128 characters of A-Z a-z 0-9 . _ : @ -');
+    expect(await problemOf(response)).toMatchObject({ code: 'invalid_options', option: 'producer' });
   });
+
+  it.each([
+    ['sluice.v1', 'sluice.v1'],
+    ['sluice.raw', 'sluice.raw'],
+    ['sluice.token.c2VjcmV0, sluice.v1', 'sluice.v1'],
+    ['sluice.raw, chat, sluice.token.c2VjcmV0', 'sluice.raw'],
+    ['sluice.raw, sluice.v1', 'sluice.v1'],
+  ])('agrees to one of the subprotocols %s: %s', async (offered, agreed) => {
+    const response = await exports.default.fetch(upgradeRequest('/ws/messages', offered));
+    expect(response.status).toBe(101);
+    expect(response.headers.get('sec-websocket-protocol')).toBe(agreed);
+    await new Client(response).close();
+  });
+
+  it.each(['sluice.v2', 'sluice.token.c2VjcmV0', 'chat'])(
+    'refuses an upgrade that offers %s alone, and names no token',
+    async (offered) => {
+      const response = await exports.default.fetch(upgradeRequest('/ws/messages', offered));
+      expect(response.status).toBe(400);
+      const problem = await problemOf(response);
+      expect(problem.code).toBe('unsupported_subprotocol');
+      expect(JSON.stringify(problem)).not.toContain('c2VjcmV0');
+    },
+  );
 
   it.each([['a'.repeat(128)], ['AZaz09._:@-']])('takes the producer %s', async (producer) => {
     const client = await openSocket(`/ws/messages?producer=${producer}`);
@@ -99,7 +145,7 @@ describe('GET /ws/:sink', () => {
       [{ SINKS: { 'a/b': { namespace: 'bank' } } }, '"a/b"'],
     ];
     for (const [overrides, text] of wrong) {
-      const response = await askWith(overrides, upgradeRequest('/ws/messages?producer=route-sinks'));
+      const response = await askWith(overrides, '/ws/messages?producer=route-sinks');
       expect(response.status).toBe(500);
       const problem = await problemOf(response);
       expect(problem.code).toBe('invalid_configuration');
@@ -121,7 +167,7 @@ describe('GET /ws/:sink', () => {
       code: 1013,
       reason: expect.stringContaining('is not defined'),
     });
-    const unknown = await askWith({ SINKS }, upgradeRequest('/ws/account'));
+    const unknown = await askWith({ SINKS }, '/ws/account');
     expect((await problemOf(unknown)).detail).toContain('there are messages, accounts');
     const wrong: [Record<string, unknown>, string][] = [
       [{ namespace: 'a b' }, 'Not the name of a namespace'],
@@ -130,7 +176,9 @@ describe('GET /ws/:sink', () => {
       [{ namespace: 'bank', durability: 'memory' }, 'accounts.durability'],
     ];
     for (const [accounts, text] of wrong) {
-      const response = await askWith({ SINKS: { accounts } }, upgradeRequest('/ws/accounts'));
+      const end = await endOf(await askWith({ SINKS: { accounts } }, upgradeRequest('/ws/accounts')));
+      expect(end).toMatchObject({ code: 1011, reason: expect.stringMatching(/^invalid_configuration: /) });
+      const response = await askWith({ SINKS: { accounts } }, '/ws/accounts');
       expect(response.status).toBe(500);
       const problem = await problemOf(response);
       expect(problem.code).toBe('invalid_configuration');

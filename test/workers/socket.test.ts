@@ -2,7 +2,15 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_MAX_MESSAGE_BYTES, MAX_FRAME_BYTES } from '../../src/limits.ts';
-import { isIncreasing, messagesOf, openSocket, TestShard, until, useDatabase } from './support.ts';
+import {
+  isIncreasing,
+  messagesOf,
+  type NackFrame,
+  openSocket,
+  TestShard,
+  until,
+  useDatabase,
+} from './support.ts';
 
 const query = useDatabase();
 /** Nothing but an alarm or a drain flushes a shard with these. */
@@ -226,7 +234,7 @@ describe.each(['hibernatable', 'resident'] as const)('sluice.v1 on %s sockets', 
     const shard = await new TestShard(query, { ...ONLY_BY_ALARM, sockets }).createTable();
     const client = await shard.connectV1('speaks', { ack: 'committed' });
     expect(client.protocol).toBe('sluice.v1');
-    const { epoch } = client.welcome;
+    const { epoch, session } = client.welcome;
     expect(client.welcome).toMatchObject({ producer: 'speaks', known: false, stored: 0, committed: 0 });
     client.sendBatch(1, ['{"n":1}', '{"n":2}']);
     expect(await client.ack(2)).toMatchObject({ stored: 2, committed: 0 });
@@ -236,17 +244,36 @@ describe.each(['hibernatable', 'resident'] as const)('sluice.v1 on %s sockets', 
     expect(await client.closed).toMatchObject({ code: 1000 });
     expect(await shard.payloads()).toEqual(['{"n":1}', '{"n":2}']);
 
-    const again = await shard.connectV1('speaks', { epoch, resume: true, next: 3 });
+    const again = await shard.connectV1('speaks', { epoch, session, resume: true, next: 3 });
     expect(again.welcome).toMatchObject({ epoch, known: true, stored: 2, committed: 2 });
     await again.close();
   });
 
-  it('tells by the close code why a hello was not welcomed', async () => {
+  it('gives the nearest level that the sink has, and tells by the close code what is wrong with a hello', async () => {
     const shard = new TestShard(query, { sockets, durability: 'memory' });
-    await expect(shard.connectV1('refused', { ack: 'stored' })).rejects.toThrow('4400');
-    const client = await shard.connectV1('refused', { ack: 'none' });
-    expect(client.welcome, 'the control').toMatchObject({ taken: 0, delivery: 'at-least-once' });
+    const client = await shard.connectV1('nearest', { ack: 'stored' });
+    expect(client.welcome).toMatchObject({ ack: 'committed', taken: 0, delivery: 'at-least-once' });
     await client.close();
+    await expect(shard.connectV1('refused', { ack: 'all' })).rejects.toThrow('4400');
+    await expect(shard.connectV1('refused', { resume: true, epoch: 1, next: 1 })).rejects.toThrow('4400');
+  });
+
+  it('takes batches in binary frames, and refuses what is no UTF-8 and nothing beside it', async () => {
+    const shard = await new TestShard(query, { ...ONLY_BY_ALARM, sockets }).createTable();
+    const client = await shard.connectV1('binary');
+    const bytes = new TextEncoder().encode(
+      '{"t":"batch","seq":1,"n":3}\n{"n":"°é🌍\ufffd"}\n{"n":"?C"}\n{"n":3}',
+    );
+    // "°C" in Latin-1.
+    bytes[bytes.indexOf(0x3f)] = 0xb0;
+    client.send(bytes.buffer as ArrayBuffer);
+    expect(await client.ack(3)).toMatchObject({ stored: 3 });
+    expect(client.framesOf<NackFrame>('nack')).toMatchObject([
+      { from: 2, to: 2, code: 'invalid_utf8', temporary: false },
+    ]);
+    await shard.stub.drain();
+    await client.close();
+    expect(await shard.payloads()).toEqual(['{"n":"°é🌍\ufffd"}', '{"n":3}']);
   });
 });
 

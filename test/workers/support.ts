@@ -12,7 +12,7 @@ import {
 } from '../../src/bench/ingest/bench-sink.ts';
 import type { Connection } from '../../src/database/connection.ts';
 import type { Driver } from '../../src/database/target.ts';
-import { type AckLevel, type Credit, type Hello, SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
+import { type AckLevel, type Credit, SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import type { SinkOptions } from '../../src/sink-options.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import type { Env } from '../../workers/env.ts';
@@ -120,6 +120,7 @@ export interface WelcomeFrame {
   t: 'welcome';
   producer: string;
   epoch: number;
+  session?: string;
   known: boolean;
   ack: AckLevel;
   /** With an outbox, else `taken`. */
@@ -255,7 +256,7 @@ export class TestShard {
    *
    * @param hello fields of the frame beside `t`
    */
-  async connectV1(producer: string, hello: Partial<Omit<Hello, 't'>> = {}): Promise<V1Client> {
+  async connectV1(producer: string, hello: Record<string, unknown> = {}): Promise<V1Client> {
     const client = await this.openV1(producer);
     client.send(JSON.stringify({ t: 'hello', ...hello }));
     const end = await Promise.race([client.frame<WelcomeFrame>(0), client.closed]);

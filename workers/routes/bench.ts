@@ -18,7 +18,7 @@ import { asksForPage, labPage } from '../bench/page/lab-page.ts';
 import { readStoreOrder, storePlace } from '../bench/store-steps.ts';
 import { benchShardName, readBenchName, readBenchTarget } from '../bench/target.ts';
 import type { Env } from '../env.ts';
-import { producerOf, upgrade } from './socket.ts';
+import { acceptUpgrade, producerOf } from './socket.ts';
 
 export const benchRoutes = new Hono<{ Bindings: Env }>();
 
@@ -63,13 +63,9 @@ benchRoutes.get('/bench/ws', (context) => {
   const query = context.req.query();
   assertKnownNames(query, ['target', 'producer']);
   const target = readBenchTarget(query.target);
-  const producer = producerOf(query.producer);
-  return upgrade(
-    context.req.raw,
-    context.env,
-    benchShardName(target, shardOf(producer, target.shards)),
-    producer,
-  );
+  const producer = producerOf(context.req.queries('producer'));
+  const shardName = benchShardName(target, shardOf(producer, target.shards));
+  return acceptUpgrade(context, () => ({ shardName, producer }));
 });
 
 benchRoutes.post('/bench/drain', async (context) => {

@@ -257,6 +257,8 @@ async function expectClose(run: Run, { producer, frames, code, reason, url }: Ta
 
 const NO_WHOLE_NUMBER = [0, -1, 1.5, '5', 2 ** 53, null, true, [], {}];
 
+const NO_NAME = ['', 'two words', 'é', 'x'.repeat(65), 7, null, {}, ['i']];
+
 const BAD_HELLOS: readonly Record<string, unknown>[] = [
   { producer: 'somebody-else' },
   { producer: 1 },
@@ -268,13 +270,22 @@ const BAD_HELLOS: readonly Record<string, unknown>[] = [
   { ack: null },
   { ack: ['stored'] },
   ...NO_WHOLE_NUMBER.map((epoch) => ({ epoch })),
-  ...NO_WHOLE_NUMBER.map((next) => ({ epoch: 5, resume: true, next })),
-  { resume: 'true', epoch: 5, next: 1 },
-  { resume: 1, epoch: 5, next: 1 },
-  { resume: null, epoch: 5, next: 1 },
+  ...NO_WHOLE_NUMBER.map((next) => ({ epoch: 5, session: '1.x', resume: true, next })),
+  ...NO_NAME.map((session) => ({ epoch: 5, session, resume: true, next: 1 })),
+  ...NO_NAME.map((instance) => ({ instance })),
+  { resume: 'true', epoch: 5, session: '1.x', next: 1 },
+  { resume: 1, epoch: 5, session: '1.x', next: 1 },
+  { resume: null, epoch: 5, session: '1.x', next: 1 },
   { resume: true },
-  { resume: true, epoch: 5 },
-  { resume: true, next: 1 },
+  { resume: true, epoch: 5, next: 1 },
+  { resume: true, epoch: 5, session: '1.x' },
+  { resume: true, session: '1.x', next: 1 },
+  { recover: true, next: 1 },
+  { recover: true, instance: 'i' },
+  { recover: true, resume: true, instance: 'i', epoch: 5, session: '1.x', next: 1 },
+  // More than a day after the server's clock: everybody who goes by the clock would be locked out.
+  { epoch: 2 ** 53 - 1 },
+  { epoch: 2 ** 53 - 1, session: '1.x', resume: true, next: 1 },
 ];
 
 function hello(fields: Record<string, unknown> = {}): string {
@@ -292,15 +303,21 @@ const wrongHellos: Scenario = {
 
     const known = await BareProducer.open(run, { name: 'known' });
     const { epoch } = known;
-    const fenced = { producer: 'known', code: 4403, reason: String(epoch) };
+    const fenced = { producer: 'known', code: 4410, reason: String(epoch) };
     for (const fields of [
       { epoch },
       { epoch: 1 },
       { epoch: epoch - 1 },
-      { epoch: epoch - 1, resume: true, next: 1 },
-      { epoch: 1, resume: true, next: 2 ** 53 - 1 },
+      { epoch: epoch - 1, session: '1.x', resume: true, next: 1 },
+      { epoch: 1, session: '1.x', resume: true, next: 2 ** 53 - 1 },
     ])
       await expectClose(run, { ...fenced, frames: [hello(fields)] });
+    // In the current epoch, of which this session is none.
+    await expectClose(run, {
+      producer: 'known',
+      code: 4410,
+      frames: [hello({ epoch, session: '1.stolen', resume: true, next: 1 })],
+    });
     // Whoever was refused has not disturbed the one who is there.
     await known.sendBatch(known.messages(5));
     await known.settled();
@@ -311,12 +328,6 @@ const wrongHellos: Scenario = {
     await known.settled();
     const answers = known.takeAnswers().map(answerOf).join();
     if (answers !== 'invalid_frame,invalid_frame') run.fail(`A second hello was answered by ${answers}`);
-
-    const last = hello({ epoch: 2 ** 53 - 1 });
-    const highest = await run.openSocket({ producer: 'highest', protocol: SLUICE_V1 });
-    await highest.send(last);
-    await run.until('the highest epoch was welcomed', () => highest.receivedFrames > 0);
-    await expectClose(run, { producer: 'highest', frames: [hello()], code: 4403 });
 
     await withoutOutbox(run);
     await silent;
@@ -331,13 +342,24 @@ async function withoutOutbox(run: Run): Promise<void> {
     shards: 1,
   });
   const url = shard.socketUrl(run.world.toWorker.port);
-  for (const fields of [{}, { ack: 'stored' }])
-    await expectClose(run, { url, producer: 'forgetful', frames: [hello(fields)], code: 4400 });
-  // The control: another level is welcome.
-  const socket = await run.openSocket({ url, producer: 'forgetful', protocol: SLUICE_V1 });
-  await socket.send(hello({ ack: 'committed', unknown: 'field' }));
-  await run.until('level committed was welcomed', () => socket.receivedFrames > 0);
-  await socket.close();
+  for (const [asked, given] of [
+    ['stored', 'committed'],
+    ['committed', 'committed'],
+    ['none', 'none'],
+  ]) {
+    const frames: string[] = [];
+    const socket = await run.openSocket({
+      url,
+      producer: `forgetful-${asked}`,
+      protocol: SLUICE_V1,
+      onFrame: (frame) => frames.push(frame),
+    });
+    await socket.send(hello({ ack: asked, unknown: 'field' }));
+    await run.until(`level ${asked} was welcomed`, () => frames.length > 0);
+    const welcome = JSON.parse(frames[0] as string) as ServerFrame;
+    if (welcome.ack !== given) run.fail(`Who asked for ${asked} got ${welcome.ack}, and not ${given}`);
+    await socket.close();
+  }
   await shard.wipe();
 }
 
@@ -359,7 +381,7 @@ const beforeHello: Scenario = {
       'hello',
       '',
       '\n{"t":"hello"}',
-      new TextEncoder().encode(hello()),
+      new Uint8Array([0xff, 0x0a]),
       new Uint8Array(0),
       `{"t":"hello","x":"${'x'.repeat(MIB)}"}`,
     ];
@@ -367,7 +389,7 @@ const beforeHello: Scenario = {
       for (const frame of frames) {
         // What follows is too late, whatever it is.
         const talk = [frame, hello(), '{"t":"batch","seq":1,"n":1}\n{"stray":true}'];
-        await expectClose(run, { producer: 'hasty', frames: talk, code: 4401 });
+        await expectClose(run, { producer: 'hasty', frames: talk, code: 4400 });
       }
     }
     // The control: the text `ping` is no frame of the protocol, and may come first.
@@ -384,31 +406,52 @@ const beforeHello: Scenario = {
   },
 };
 
+/** How an upgrade ends: refused with a code, closed with a code, or open. */
+async function endOfUpgrade(
+  run: Run,
+  url: URL,
+  protocol: string | undefined,
+  isMeantToOpen: boolean,
+): Promise<string | number> {
+  try {
+    const socket = await run.openSocket({ url: url.href, protocol });
+    if (!isMeantToOpen) return (await socket.ended).code;
+    // It answers: so it was not closed at once.
+    await socket.send('ping');
+    await run.until('the socket answered', () => socket.receivedFrames > 0 || !socket.isOpen);
+    const isOpen = socket.isOpen;
+    socket.kill();
+    return isOpen ? 'open' : (await socket.ended).code;
+  } catch (error) {
+    return error instanceof RefusedUpgrade ? (error.code ?? 'refused') : String(error);
+  }
+}
+
 const wrongUpgrades: Scenario = {
   name: 'upgrades-wrong',
   title: 'Upgrades that are refused',
   async run(run) {
     healthyLoad(run);
-    const cases: [change: (url: URL) => void, protocol: string | undefined, code: string][] = [
+    const cases: [change: (url: URL) => void, protocol: string | undefined, found: string | number][] = [
       [() => {}, 'sluice.v2', 'unsupported_subprotocol'],
-      [(url) => url.searchParams.set('producer', ''), SLUICE_V1, 'invalid_options'],
-      [(url) => url.searchParams.set('producer', 'two words'), SLUICE_V1, 'invalid_options'],
-      [(url) => url.searchParams.set('producer', 'é'), undefined, 'invalid_options'],
-      [(url) => url.searchParams.set('producer', 'x'.repeat(129)), undefined, 'invalid_options'],
-      [(url) => url.searchParams.set('producer', '\0'), SLUICE_V1, 'invalid_options'],
-      [(url) => url.searchParams.set('__proto__', 'x'), SLUICE_V1, 'invalid_options'],
-      [(url) => url.searchParams.set('constructor', 'x'), undefined, 'invalid_options'],
+      [(url) => url.searchParams.set('producer', ''), SLUICE_V1, 4400],
+      [(url) => url.searchParams.set('producer', 'two words'), SLUICE_V1, 4400],
+      [(url) => url.searchParams.set('producer', 'é'), undefined, 1008],
+      [(url) => url.searchParams.set('producer', 'x'.repeat(129)), undefined, 1008],
+      [(url) => url.searchParams.set('producer', '\0'), SLUICE_V1, 4400],
+      [(url) => (url.search += '&producer=a&producer=b'), SLUICE_V1, 4400],
+      // What libraries and campaigns add is none of our business.
+      [(url) => url.searchParams.set('__proto__', 'x'), SLUICE_V1, 'open'],
+      [(url) => url.searchParams.set('constructor', 'x'), undefined, 'open'],
+      [(url) => (url.search += '&_pk=1&utm_source=x'), SLUICE_V1, 'open'],
     ];
     for (let time = run.times(5); time > 0; time -= 1) {
-      for (const [change, protocol, code] of cases) {
+      for (const [change, protocol, expected] of cases) {
         const url = new URL(run.shard.socketUrl(run.world.toWorker.port));
         change(url);
-        const found = await run.openSocket({ url: url.href, protocol }).then(
-          () => 'welcome',
-          (error: unknown) => (error instanceof RefusedUpgrade ? error.code : String(error)),
-        );
-        if (found !== code)
-          run.fail(`${url.search.slice(-60)} (${protocol}) was answered by ${found}, and not ${code}`);
+        const found = await endOfUpgrade(run, url, protocol, expected === 'open');
+        if (found !== expected)
+          run.fail(`${url.search.slice(-60)} (${protocol}) was answered by ${found}, and not ${expected}`);
         else run.struck();
       }
     }
@@ -432,23 +475,24 @@ const binary: Scenario = {
       run.struck(2);
     }
     await raw.close();
+    // In sluice.v1 a binary frame is a text as UTF-8; what is not is refused, with nothing beside it.
     const producer = await BareProducer.open(run, { name: 'binary' });
-    for (let frame = 0; frame <= MAX_BAD_FRAMES; frame += 1) {
-      if (frame % 10 === 0) await producer.sendBatch(producer.messages(2));
-      // A close does not wait for acks.
-      if (frame === MAX_BAD_FRAMES) await producer.settled();
-      await producer.socket.send(
-        encoder.encode(`{"t":"batch","seq":${producer.next},"n":1}\n{"stray":true}`),
-      );
-      run.struck();
+    const expected: string[] = [];
+    for (let frame = 0; frame < MAX_BAD_FRAMES; frame += 1) {
+      await producer.sendBatchAsBytes(producer.messages(2));
+      await producer.socket.send(new Uint8Array([0x7b, 0x80 + run.random.integer(0, 127), 0x7d]));
+      expected.push('invalid_utf8');
+      await producer.sendBatchAsBytes([...producer.messages(1), new Uint8Array([0x22, 0xb0, 0x43, 0x22])]);
+      expected.push('invalid_utf8');
+      run.struck(2);
     }
-    await run.until('the socket was closed', () => producer.socket.end !== undefined);
+    await producer.settled();
     const answers = producer.takeAnswers().map(answerOf);
-    if (answers.length !== MAX_BAD_FRAMES + 1 || answers.some((answer) => answer !== 'binary_frame'))
+    if (answers.join() !== expected.join())
       run.fail(
-        `${MAX_BAD_FRAMES + 1} binary frames got ${answers.length} answers: ${[...new Set(answers)].join()}`,
+        `${expected.length} broken frames and messages got ${answers.length} answers: ${[...new Set(answers)].join()}`,
       );
-    if (producer.stored !== producer.next - 1) run.fail('Good messages between binary frames were not acked');
+    if (producer.stored !== producer.next - 1) run.fail('Good messages beside broken ones were not acked');
   },
 };
 

@@ -260,6 +260,7 @@ class Client {
   readonly name: string;
   readonly level: 'stored' | 'committed' | 'none';
   epoch: number | undefined;
+  sessionName: string | undefined;
   /** The messages of this epoch. */
   ring: Sent[] = [];
   /** How far acks of this epoch went. */
@@ -309,7 +310,10 @@ class Client {
     );
     // What an older session or a zombie sends from now on does not arrive.
     this.session = session;
-    const resume = this.epoch === undefined ? {} : { epoch: this.epoch, resume: true, next: this.acked + 1 };
+    const resume =
+      this.epoch === undefined
+        ? {}
+        : { epoch: this.epoch, resume: true, session: this.sessionName, next: this.acked + 1 };
     session.receive(JSON.stringify({ t: 'hello', ack: this.level, ...resume }), life.timers.now());
   }
 
@@ -346,6 +350,7 @@ class Client {
         if (isResumed && frame.stored < this.acked) throw new Error(`${text}, acked ${this.acked}`);
         if (frame.stored > this.ring.length) throw new Error(`${text}, sent ${this.ring.length}`);
         this.epoch = frame.epoch;
+        this.sessionName = frame.session;
         this.cursor = this.acked + 1;
         this.isWelcome = true;
         break;

@@ -29,7 +29,10 @@ afterAll(() => onlooker.close());
 
 type Frame = Record<string, unknown> & { t: string };
 
-/** A client that keeps nothing: it sends what the test says. */
+/** The session of each producer's last welcome. */
+const sessions = new Map<string, string>();
+
+/** A client that keeps nothing but its session: it sends what the test says. */
 class Client {
   readonly frames: Frame[] = [];
   closed: number | undefined;
@@ -47,7 +50,9 @@ class Client {
       },
       { producer, protocol: 'sluice.v1', nowMs: Date.now() },
     );
-    this.#session.receive(JSON.stringify({ t: 'hello', ...hello }), Date.now());
+    const session = hello.resume === true ? (sessions.get(producer) ?? '1.none') : undefined;
+    this.#session.receive(JSON.stringify({ t: 'hello', session, ...hello }), Date.now());
+    if (typeof this.welcome?.session === 'string') sessions.set(producer, this.welcome.session);
   }
 
   get welcome(): Frame | undefined {
@@ -237,7 +242,7 @@ describe('durability from outbox to memory', () => {
     before.send(1, ['1']);
     const epoch = before.welcome?.epoch as number;
     const older = new Client(shard.start({ durability: 'memory' }), 'a', resume(epoch - 1, 1));
-    expect(older.closed).toBe(4403);
+    expect(older.closed).toBe(4410);
     shard.end();
   });
 

@@ -19,6 +19,7 @@ import {
   SLOW_READER_BYTES,
 } from '../../../src/limits.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
+import { ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
 import type { SinkOptions } from '../../../src/sink-options.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
@@ -158,15 +159,24 @@ function sumOf({ committed, dead, duplicate, buffered, refused }: IntakeStats): 
   return Object.values(refused).reduce((sum, count) => sum + count, committed + dead + duplicate + buffered);
 }
 
-/** A client of `sluice.v1` that sends what it is told to. */
+/** The session of the last welcome, by storage and producer. */
+const lastSessions = new WeakMap<NodeSqlite, Map<string, string>>();
+
+/** A client of `sluice.v1` that sends what it is told to. It resumes the last session of its producer, whoever had it. */
 class Client {
   readonly peer = new FakePeer();
   readonly session: ReturnType<Pipeline['openSession']>;
   readonly remembered: SessionMemory[] = [];
   readonly #timers: FakeTimers;
+  readonly #producer: string;
+  readonly #sessions: Map<string, string>;
 
-  constructor({ pipeline, timers }: Bed, producer = 'p', memory?: SessionMemory) {
+  constructor({ pipeline, timers, sqlite }: Bed, producer = 'p', memory?: SessionMemory) {
     this.#timers = timers;
+    this.#producer = producer;
+    const sessions = lastSessions.get(sqlite) ?? new Map<string, string>();
+    lastSessions.set(sqlite, sessions);
+    this.#sessions = sessions;
     this.session = pipeline.openSession(this.peer, {
       producer,
       protocol: 'sluice.v1',
@@ -182,9 +192,12 @@ class Client {
     return this;
   }
 
-  hello(fields: object = {}): Frame {
-    this.send({ t: 'hello', ...fields });
-    return this.peer.news().at(-1) as Frame;
+  hello(fields: Record<string, unknown> = {}): Frame {
+    const session = fields.resume === true ? (this.#sessions.get(this.#producer) ?? '1.none') : undefined;
+    this.send({ t: 'hello', session, ...fields });
+    const answer = this.peer.news().at(-1) as Frame;
+    if (typeof answer?.session === 'string') this.#sessions.set(this.#producer, answer.session);
+    return answer;
   }
 
   batch(seq: number, ...lines: string[]): this {
@@ -198,7 +211,7 @@ class Client {
   }
 }
 
-function welcomed(on: Bed, fields: object = {}, producer = 'p'): Client {
+function welcomed(on: Bed, fields: Record<string, unknown> = {}, producer = 'p'): Client {
   const client = new Client(on, producer);
   expect(client.hello(fields)).toMatchObject({ t: 'welcome' });
   return client;
@@ -228,6 +241,7 @@ describe('the first frame', () => {
     expect(new Client(on, 'dev-7f3a').hello()).toEqual({
       t: 'welcome',
       producer: 'dev-7f3a',
+      session: expect.stringMatching(/^1\.[0-9a-f]{8}$/),
       epoch: on.timers.now(),
       known: false,
       ack: 'stored',
@@ -247,10 +261,10 @@ describe('the first frame', () => {
     '',
     '{}',
     new ArrayBuffer(4),
-  ])('and anything before it closes the socket with 4401: %s', (frame) => {
+  ])('and anything before it closes the socket with 4400: %s', (frame) => {
     const on = bed();
     const client = new Client(on).send(frame);
-    expect(client.peer.closed).toMatchObject({ code: 4401 });
+    expect(client.peer.closed).toMatchObject({ code: 4400 });
     expect(client.peer.frames).toEqual([]);
     // Nothing is heard any more.
     client.send({ t: 'hello' });
@@ -289,7 +303,7 @@ describe('the first frame', () => {
 
   test.each([
     [{ ack: 'all' }, /ack is one of/],
-    [{ resume: true }, /name epoch and next/],
+    [{ resume: true }, /name epoch, session and next/],
     [{ epoch: 0 }, /epoch is a whole number/],
     [{ producer: 'other' }, /producer p,/],
   ])('that makes no sense closes it with 4400: %j', (fields, reason) => {
@@ -300,11 +314,11 @@ describe('the first frame', () => {
     expect(tableRows(on, 'producers')).toBe(0);
   });
 
-  test('asks for stored in vain where there is no outbox', () => {
+  test('gets the nearest level that the sink has', () => {
     const on = bed({ durability: 'memory' });
-    const client = new Client(on);
-    client.send({ t: 'hello' });
-    expect(client.peer.closed).toMatchObject({ code: 4400, reason: expect.stringContaining('no outbox') });
+    expect(new Client(on).hello()).toMatchObject({ t: 'welcome', ack: 'committed' });
+    expect(new Client(on, 'q').hello({ ack: 'none' })).toMatchObject({ t: 'welcome', ack: 'none' });
+    expect(new Client(bed()).hello()).toMatchObject({ t: 'welcome', ack: 'stored' });
   });
 
   test('may name the producer that the upgrade named', () => {
@@ -341,13 +355,13 @@ describe('the table of hellos', () => {
     expect(new Client(on).hello({ epoch: 10, resume: false })).toMatchObject({ epoch: 10 });
   });
 
-  test('without resume, in this epoch or a higher one: 4403, which names the current one', () => {
+  test('without resume, in this epoch or a higher one: 4410, which names the current one', () => {
     const on = bed();
     const first = welcomed(on, { epoch: 5 });
     for (const epoch of [5, 4, 1]) {
       const client = new Client(on);
       client.send({ t: 'hello', epoch });
-      expect(client.peer.closed).toMatchObject({ code: 4403, reason: expect.stringContaining(' 5') });
+      expect(client.peer.closed).toMatchObject({ code: 4410, reason: expect.stringContaining(' 5') });
     }
     // And the one that it has goes on.
     first.batch(1, '1');
@@ -374,13 +388,13 @@ describe('the table of hellos', () => {
     });
   });
 
-  test('resumed in a higher epoch: 4403', () => {
+  test('resumed in a higher epoch: 4410', () => {
     const on = bed();
     welcomed(on, { epoch: 5 });
     for (const after of [on, again(on)]) {
       const client = new Client(after);
-      client.send({ t: 'hello', epoch: 4, resume: true, next: 1 });
-      expect(client.peer.closed).toMatchObject({ code: 4403, reason: expect.stringContaining(' 5') });
+      client.hello({ epoch: 4, resume: true, next: 1 });
+      expect(client.peer.closed).toMatchObject({ code: 4410, reason: expect.stringContaining(' 5') });
     }
   });
 
@@ -437,12 +451,14 @@ describe('the table of hellos', () => {
   });
 
   test('the highest epoch there is has none above it', () => {
-    const on = bed();
     const epoch = Number.MAX_SAFE_INTEGER;
-    welcomed(on, { epoch });
+    const sqlite = new NodeSqlite();
+    // As it was possible before epochs were bounded by the clock.
+    new ProducerRegistry(sqlite).begin('p', epoch, 1, 0);
+    const on = bed({}, { sqlite });
     const client = new Client(on);
     client.send({ t: 'hello' });
-    expect(client.peer.closed).toMatchObject({ code: 4403 });
+    expect(client.peer.closed).toMatchObject({ code: 4410 });
     expect(new Client(on).hello({ epoch, resume: true, next: 1 })).toMatchObject({ epoch, stored: 0 });
   });
 
@@ -516,7 +532,7 @@ describe('a producer has one session', () => {
     first.batch(1, '1', '2');
     new Client(on).hello({ epoch: 6, resume: true, next: 1_000 });
     expect(first.peer.news()).toMatchObject([{ t: 'ack', stored: 2 }]);
-    expect(first.peer.closed).toMatchObject({ code: 4409 });
+    expect(first.peer.closed).toMatchObject({ code: 4410 });
   });
 
   test('the messages that were gathered of the epoch before are stored with it', async () => {
@@ -842,8 +858,10 @@ describe('frames that cannot be read', () => {
     ['{"t":"welcome"}', 'unknown_type'],
     ['no json', 'invalid_frame'],
     ['{"t":"batch","seq":0,"n":1}\n1', 'invalid_frame'],
-    [new ArrayBuffer(3), 'binary_frame'],
+    [new ArrayBuffer(3), 'invalid_frame'],
+    [new Uint8Array([0x7b, 0xff, 0x7d]).buffer, 'invalid_utf8'],
     ['x'.repeat(MAX_FRAME_BYTES + 1), 'frame_too_large'],
+    [new ArrayBuffer(MAX_FRAME_BYTES + 1), 'frame_too_large'],
   ])('get a nack without a range', (frame, code) => {
     const client = welcomed(bed());
     client.send(frame);
@@ -1283,7 +1301,8 @@ describe('a hibernation', () => {
     expect(client.session.isWelcome).toBe(false);
     client.hello({ ack: 'committed', epoch: 5 });
     expect(client.session.isWelcome).toBe(true);
-    const remembered = { epoch: 5, ack: 'committed', isCaughtUp: true };
+    const session = lastSessions.get(on.sqlite)?.get('p');
+    const remembered = { epoch: 5, session, ack: 'committed', isCaughtUp: true };
     expect(client.remembered).toEqual([remembered]);
     expect(client.session.memory).toEqual(remembered);
     client.batch(1, '1', '2').stored();
@@ -1300,7 +1319,9 @@ describe('a hibernation', () => {
   test('closes a session whose epoch is over, or that nobody knows, with 4503', () => {
     const on = bed();
     welcomed(on, { epoch: 5 });
-    const memory: SessionMemory = { epoch: 5, ack: 'stored', isCaughtUp: true };
+    const session = lastSessions.get(on.sqlite)?.get('p') as string;
+    const memory: SessionMemory = { epoch: 5, session, ack: 'stored', isCaughtUp: true };
+    expect(new Client(on, 'p', { ...memory, session: '0.other' }).peer.closed).toMatchObject({ code: 4503 });
     expect(new Client(on, 'p', { ...memory, epoch: 4 }).peer.closed).toMatchObject({ code: 4503 });
     expect(new Client(on, 'q', memory).peer.closed).toMatchObject({ code: 4503 });
     expect(new Client(again(on), 'p', memory).peer.closed).toBeUndefined();

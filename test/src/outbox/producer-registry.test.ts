@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_ACTIVE_PRODUCERS } from '../../../src/limits.ts';
+import { MAX_ACTIVE_PRODUCERS, MAX_ENDED_SESSIONS } from '../../../src/limits.ts';
 import { ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 
@@ -12,7 +12,9 @@ interface Row {
 }
 
 function rows(sqlite: NodeSqlite): Row[] {
-  return sqlite.run<Row>('select * from producers order by name');
+  return sqlite.run<Row>(
+    'select name, epoch, committed, used_up_to, used_at_ms from producers order by name',
+  );
 }
 
 describe('a producer', () => {
@@ -20,26 +22,78 @@ describe('a producer', () => {
     const sqlite = new NodeSqlite();
     const registry = new ProducerRegistry(sqlite);
     expect(registry.find('a')).toBeUndefined();
-    expect(registry.peek('a')).toBeUndefined();
+    expect(registry.peek('a', 5)).toBeUndefined();
     const begun = registry.begin('a', 5, 1, 77);
     expect(begun).toMatchObject({ epoch: 5, nextSequence: 1, committed: 0, usedUpTo: 0, isTracked: true });
     expect(registry.find('a')).toBe(begun);
-    expect(registry.peek('a')).toBe(begun);
+    expect(registry.peek('a', 5)).toBe(begun);
     expect(rows(sqlite)).toEqual([{ name: 'a', epoch: 5, committed: 0, used_up_to: 0, used_at_ms: 77 }]);
 
     const after = new ProducerRegistry(sqlite);
-    expect(after.peek('a')).toBeUndefined();
+    expect(after.peek('a', 5)).toBeUndefined();
     expect(after.find('a')).toMatchObject({ epoch: 5, nextSequence: 1, committed: 0 });
-    expect(after.peek('a')).toBe(after.find('a'));
+    expect(after.peek('a', 5)).toBe(after.find('a'));
   });
 
-  test('begins another epoch as the same object, whose outstanding runs stay its own', () => {
+  test('begins another epoch as another object, and knows the last four', () => {
+    const sqlite = new NodeSqlite();
+    const registry = new ProducerRegistry(sqlite);
+    const first = registry.begin('a', 5, 1, 0, 'one');
+    registry.startSession(first, '1.x', undefined, 0);
+    first.nextSequence = 40;
+    first.committed = 39;
+    registry.startSession(first, '2.y', '1.x', 0);
+    const second = registry.begin('a', 6, 10, 0, 'two');
+    expect(second).not.toBe(first);
+    expect(second).toMatchObject({ epoch: 6, nextSequence: 10, committed: 9, instance: 'two' });
+    expect(registry.find('a')).toBe(second);
+    expect(registry.findEpoch('a', 5)).toBe(first);
+    for (const epochs of [registry.epochsOf('a'), new ProducerRegistry(sqlite).epochsOf('a')]) {
+      expect(epochs).toMatchObject([
+        {
+          epoch: 5,
+          instance: 'one',
+          nextSequence: 40,
+          session: { id: '2.y', previous: '1.x', from: 40, hasCome: false },
+          endedSessions: [{ id: '1.x', upTo: 39 }],
+        },
+        { epoch: 6, instance: 'two', nextSequence: 10 },
+      ]);
+    }
+    for (const epoch of [7, 8, 9]) registry.begin('a', epoch, 1, 0);
+    expect(registry.epochsOf('a').map(({ epoch }) => epoch)).toEqual([6, 7, 8, 9]);
+    expect(new ProducerRegistry(sqlite).epochsOf('a').map(({ epoch }) => epoch)).toEqual([6, 7, 8, 9]);
+  });
+
+  test('keeps an epoch that has something outstanding, however many come after it', () => {
     const registry = new ProducerRegistry(new NodeSqlite());
-    const producer = registry.begin('a', 5, 1, 0);
-    producer.pendingRuns = 3;
-    producer.nextSequence = 40;
-    expect(registry.begin('a', 6, 10, 0)).toBe(producer);
-    expect(producer).toMatchObject({ epoch: 6, nextSequence: 10, committed: 9, pendingRuns: 3 });
+    const first = registry.begin('a', 1, 1, 0);
+    first.pendingRuns = 1;
+    first.lane = 3;
+    const second = registry.begin('a', 2, 1, 0);
+    // The order of a producer holds over its epochs.
+    expect(registry.laneInUse(second)).toBe(3);
+    for (let epoch = 3; epoch < 9; epoch += 1) registry.begin('a', epoch, 1, 0);
+    expect(registry.epochsOf('a').map(({ epoch }) => epoch)).toEqual([1, 5, 6, 7, 8]);
+    first.pendingRuns = 0;
+    registry.begin('a', 9, 1, 0);
+    expect(registry.epochsOf('a').map(({ epoch }) => epoch)).toEqual([6, 7, 8, 9]);
+    expect(registry.laneInUse(second)).toBeUndefined();
+  });
+
+  test('remembers how far the last sessions came', () => {
+    const sqlite = new NodeSqlite();
+    const registry = new ProducerRegistry(sqlite);
+    const producer = registry.begin('a', 1, 1, 0);
+    for (let ordinal = 1; ordinal <= 12; ordinal += 1) {
+      registry.startSession(producer, `${ordinal}.x`, `${ordinal - 1}.x`, 0);
+      producer.nextSequence += 10;
+    }
+    registry.useUp([producer], 0);
+    const found = new ProducerRegistry(sqlite).find('a');
+    expect(found?.session).toMatchObject({ id: '12.x', from: 111 });
+    expect(found?.endedSessions).toHaveLength(MAX_ENDED_SESSIONS);
+    expect(found?.endedSessions.at(-1)).toEqual({ id: '11.x', upTo: 110 });
   });
 
   test('goes on behind what was committed or used up, whichever is more', () => {
@@ -65,19 +119,21 @@ describe('a producer', () => {
     const sqlite = new NodeSqlite();
     new ProducerRegistry(sqlite).begin('a', 5, 1, 0);
     const registry = new ProducerRegistry(sqlite);
-    // Of an epoch before: they are to be settled, and tell nothing.
-    registry.recover('a', 4, 90, 99);
+    // Of an epoch before, which is known by its messages alone.
+    expect(registry.recover('a', 4, 90, 99)).toMatchObject({ epoch: 4, nextSequence: 100, pendingRuns: 1 });
     registry.recover('a', 5, 1, 3);
     expect(registry.recover('a', 5, 4, 7)).toMatchObject({
       epoch: 5,
       nextSequence: 8,
       committed: 0,
-      pendingRuns: 3,
+      pendingRuns: 2,
     });
+    expect(registry.find('a')).toMatchObject({ epoch: 5 });
     // One that nobody knows any more is known by its messages.
     registry.recover('b', 3, 5, 6);
     expect(registry.recover('b', 4, 7, 9)).toMatchObject({ epoch: 4, nextSequence: 10, committed: 6 });
-    expect(registry.recover('b', 3, 20, 30)).toMatchObject({ epoch: 4, nextSequence: 10, pendingRuns: 3 });
+    expect(registry.recover('b', 3, 20, 30)).toMatchObject({ epoch: 3, nextSequence: 31, pendingRuns: 2 });
+    expect(registry.find('b')).toMatchObject({ epoch: 4, nextSequence: 10 });
   });
 });
 
@@ -108,7 +164,7 @@ describe('memory', () => {
     registry.release(before);
     const after = registry.find('a');
     registry.release(before);
-    expect(registry.peek('a')).toBe(after);
+    expect(registry.peek('a', 5)).toBe(after);
   });
 
   test('is full at its limit', () => {

@@ -72,6 +72,13 @@ describe('the messages of a frame', () => {
     expect(plain).toEqual([true, false, false, true, false]);
   });
 
+  test('U+FFFD is taken where the sink stores it, and where it is escaped', () => {
+    const text = '"\ufffd"';
+    expect(decodeFrame(text).refusals).toEqual([{ line: 1, code: 'invalid_utf8' }]);
+    expect(decodeFrame('"\\ufffd"').payloads).toEqual(['"\\ufffd"']);
+    expect(decodeFrame(text, { ...DEFAULT_FRAME_LIMITS, takesReplacement: true }).payloads).toEqual([text]);
+  });
+
   test('whatever is written comes back, whatever white space and bad lines stand between', () => {
     const line = fc.oneof(
       { weight: 3, arbitrary: fc.json({ stringUnit: 'grapheme' }).map((text) => ({ text, isGood: true })) },
@@ -80,7 +87,10 @@ describe('the messages of a frame', () => {
     );
     fc.assert(
       fc.property(fc.array(line), fc.constantFrom('\n', '\r\n', ' \n'), (lines, end) => {
-        const decoded = decodeFrame(lines.map(({ text }) => text).join(end));
+        const decoded = decodeFrame(lines.map(({ text }) => text).join(end), {
+          ...DEFAULT_FRAME_LIMITS,
+          takesReplacement: true,
+        });
         const values = (texts: readonly string[]) => texts.map((text) => JSON.parse(text));
         expect(values(decoded.payloads)).toEqual(values(lines.filter((l) => l.isGood).map((l) => l.text)));
         expect(decoded.plain).toHaveLength(decoded.payloads.length);
@@ -101,6 +111,8 @@ describe('refusals', () => {
     ['\ufeff1', 'invalid_json'],
     ['"\\u0000"', 'nul_character'],
     ['"\\ud800"', 'lone_surrogate'],
+    ['"\ufffd"', 'invalid_utf8'],
+    ['{"\ufffd":1', 'invalid_utf8'],
     ['1e131072', 'number_out_of_range'],
     ['['.repeat(513) + ']'.repeat(513), 'nesting_too_deep'],
     [`"${'x'.repeat(65_536)}"`, 'message_too_large'],

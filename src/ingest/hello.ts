@@ -1,0 +1,153 @@
+/**
+ * What becomes of a hello: the tables of PROTOCOL.md, "hello", as a function of what the client says and what the shard knows.
+ * An ack may cover only what its own session's holder sent, so who goes on in an epoch is decided here, and nowhere else.
+ */
+
+import { MAX_EPOCH_AHEAD_MS } from '../limits.ts';
+import type { HelloIntent } from '../protocol/sluice-v1.ts';
+import type { Producer } from './producer.ts';
+
+/** An epoch above which there is none. */
+const MAX_EPOCH = Number.MAX_SAFE_INTEGER;
+
+export type HelloDecision =
+  /** A new epoch begins, at the sequence `next`. */
+  | {
+      kind: 'begin';
+      epoch: number;
+      next: number;
+      instance: string | undefined;
+      /** The number of its first session; undefined where it gets none. */
+      ordinal: number | undefined;
+    }
+  /** The epoch goes on in a new session. */
+  | {
+      kind: 'continue';
+      producer: Producer;
+      previous: string | undefined;
+      ordinal: number;
+      /** Missing where nothing was sent in the epoch yet. */
+      next: number | undefined;
+      /** True where the shard has forgotten sessions that the client knows. */
+      isForgetful: boolean;
+    }
+  /** What an older instance left is sent again, in its epoch. */
+  | { kind: 'recover'; producer: Producer; next: number; sure: number | undefined }
+  | { kind: 'refuse'; code: 'fenced' | 'invalid_hello'; reason: string };
+
+/** @param epochs what is known of the producer, the newest last */
+export function decideHello(hello: HelloIntent, epochs: readonly Producer[], nowMs: number): HelloDecision {
+  if ('epoch' in hello && hello.epoch !== undefined && hello.epoch > nowMs + MAX_EPOCH_AHEAD_MS) {
+    const newest = epochs.at(-1)?.epoch ?? 0;
+    if (hello.intent === 'begin' || hello.epoch > newest)
+      return refuse(
+        'invalid_hello',
+        "epoch is more than a day after the server's clock, and would lock out all that go by it",
+      );
+  }
+  switch (hello.intent) {
+    case 'begin':
+      return decideBegin(hello, epochs, nowMs);
+    case 'resume':
+      return decideResume(hello, epochs);
+    case 'recover':
+      return decideRecover(hello, epochs, nowMs);
+  }
+}
+
+function decideBegin(
+  { epoch, instance }: Extract<HelloIntent, { intent: 'begin' }>,
+  epochs: readonly Producer[],
+  nowMs: number,
+): HelloDecision {
+  const newest = epochs.at(-1);
+  const current = newest?.epoch ?? 0;
+  const own = instance === undefined ? undefined : epochs.find((each) => each.instance === instance);
+  if (own !== undefined) {
+    if (own !== newest || hasCome(own))
+      return refuse('fenced', 'this instance has begun already: name another one, or resume its session');
+    return {
+      kind: 'continue',
+      producer: own,
+      previous: own.session?.id,
+      ordinal: ordinalOf(own.session?.id) + 1,
+      next: undefined,
+      isForgetful: false,
+    };
+  }
+  if (epoch === undefined ? current === MAX_EPOCH : epoch <= current)
+    return refuse('fenced', `the current epoch is ${current}`);
+  return { kind: 'begin', epoch: epoch ?? Math.max(current + 1, nowMs), next: 1, instance, ordinal: 1 };
+}
+
+function decideResume(
+  { epoch, session, next }: Extract<HelloIntent, { intent: 'resume' }>,
+  epochs: readonly Producer[],
+): HelloDecision {
+  const newest = epochs.at(-1);
+  if (newest === undefined || newest.epoch < epoch)
+    return { kind: 'begin', epoch, next, instance: undefined, ordinal: ordinalOf(session) + 1 };
+  if (newest.epoch > epoch) return refuse('fenced', `the current epoch is ${newest.epoch}`);
+  const known = newest.session;
+  const isNewest = known === undefined || known.id === session;
+  // The welcome of the newest was lost on its way: its holder has only this one.
+  const isBefore = known?.previous === session && !hasCome(newest);
+  // The shard's storage went back in time: it has forgotten a session that it gave.
+  const isForgetful = ordinalOf(session) > ordinalOf(known?.id);
+  if (!isNewest && !isBefore && !isForgetful)
+    return refuse('fenced', 'another client went on in this epoch, from a copy of this one');
+  const ordinal = Math.max(ordinalOf(known?.id), ordinalOf(session)) + 1;
+  return {
+    kind: 'continue',
+    producer: newest,
+    previous: session,
+    ordinal,
+    next,
+    isForgetful: isForgetful && !isNewest,
+  };
+}
+
+function decideRecover(
+  { instance, session, next }: Extract<HelloIntent, { intent: 'recover' }>,
+  epochs: readonly Producer[],
+  nowMs: number,
+): HelloDecision {
+  const producer = epochs.find((each) => each.instance === instance);
+  if (producer === undefined) {
+    const epoch = Math.max((epochs.at(-1)?.epoch ?? 0) + 1, nowMs);
+    if (epoch > MAX_EPOCH) return refuse('fenced', `the current epoch is ${MAX_EPOCH}`);
+    return { kind: 'begin', epoch, next, instance, ordinal: undefined };
+  }
+  return { kind: 'recover', producer, next, sure: sureOf(producer, session) };
+}
+
+// Up to where the numbers of an instance are known to stand for what its copy with this session holds; undefined where all do.
+function sureOf(producer: Producer, session: string | undefined): number | undefined {
+  const { session: newest, endedSessions, nextSequence } = producer;
+  // A storage that has no session lost it, or was left before the first welcome: nothing tells of a copy.
+  if (session === undefined || newest === undefined || session === newest.id) return undefined;
+  if (ordinalOf(session) > ordinalOf(newest.id)) return undefined;
+  const ended = endedSessions.find(({ id }) => id === session);
+  const sure = ended?.upTo ?? 0;
+  return sure < nextSequence - 1 ? sure : undefined;
+}
+
+/** True where a batch came in an epoch's newest session. */
+function hasCome({ session, nextSequence }: Producer): boolean {
+  if (session === undefined) return nextSequence > 1;
+  return session.hasCome || nextSequence > session.from;
+}
+
+/** The name of a session: its number in its epoch, so that a newer one is known as such, and a text that nobody else has. */
+export function sessionName(ordinal: number, random: string): string {
+  return `${ordinal}.${random}`;
+}
+
+function ordinalOf(session: string | undefined): number {
+  const [ordinal = ''] = session?.split('.', 1) ?? [];
+  return /^\d{1,9}$/.test(ordinal) ? Number(ordinal) : 0;
+}
+
+function refuse(code: 'fenced' | 'invalid_hello', reason: string): HelloDecision {
+  return { kind: 'refuse', code, reason };
+}
