@@ -165,7 +165,7 @@ describe('close', () => {
     const sent = outcomeOf(client.sendText('1'));
     const closed = outcomeOf(client.close());
     await pass(10);
-    server.cut(4403, 'The epoch is 9');
+    server.cut(4410, 'The epoch is 9');
     await pass(10);
     expect(closed.value).toMatchObject({ unacked: 1, code: 'fenced', timedOut: false });
     expect(sent.code).toBe('fenced');

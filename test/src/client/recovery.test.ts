@@ -23,7 +23,9 @@ describe('a lost connection', () => {
     expect(server.kept.map(({ text }) => text)).toEqual(all(8));
     const [, again] = server.framesOf('hello');
     const epoch = server.kept[0]?.epoch;
-    expect(again).toBe(`{"t":"hello","ack":"stored","epoch":${epoch},"resume":true,"next":4}`);
+    expect(again).toBe(
+      `{"t":"hello","ack":"stored","epoch":${epoch},"resume":true,"session":"0.lost","next":4}`,
+    );
     expect(server.framesOf('batch').map((frame) => readBatch(frame).seq)).toEqual([1, 4, 4, 7]);
     expect(client.stats).toMatchObject({ sent: 8, resent: 3, acked: 8, connections: 2, reconnects: 1 });
     expect(events.map(({ type }) => type)).toEqual(['connected', 'disconnected', 'connected']);
@@ -234,8 +236,7 @@ describe('a lost connection', () => {
 
   test.each([
     [4400, 'invalid_frame', 'failed'],
-    [4401, 'hello_required', 'failed'],
-    [4403, 'fenced', 'fenced'],
+    [4410, 'fenced', 'fenced'],
     [4409, 'replaced', 'replaced'],
   ])('code %s: ends with %s, and every promise says so', async (code, expected, type) => {
     const { server, connect, pass, events } = bed({ storeMs: 1_000 });

@@ -88,7 +88,7 @@ describe('a storage', () => {
     const flushed = outcomeOf(second.flush());
     await pass(500);
     expect(server.framesOf('hello').at(-1)).toBe(
-      `{"t":"hello","ack":"stored","epoch":${server.epochOf('p')},"resume":true,"next":4}`,
+      `{"t":"hello","ack":"stored","epoch":${server.epochOf('p')},"resume":true,"session":"0.lost","next":4}`,
     );
     expect(sent.value).toEqual({ messages: 2, refused: [], firstSequence: 10 });
     expect(flushed.state).toBe('resolved');
