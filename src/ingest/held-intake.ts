@@ -4,7 +4,14 @@
  */
 
 import { hasTable, type Sqlite } from '../database/sqlite.ts';
-import { closeCode, errorText, isSluiceError, type SluiceError } from '../errors.ts';
+import {
+  closeCode,
+  closeReason,
+  errorText,
+  isSluiceError,
+  rawCloseCode,
+  type SluiceError,
+} from '../errors.ts';
 import type { DeadLetters } from '../outbox/dead-letters.ts';
 import { outboxTotals } from '../outbox/outbox-lane.ts';
 import { emptyIntakeStats } from './counting-intake.ts';
@@ -39,7 +46,8 @@ export class HeldIntake implements Intake {
 
   /** Clients are told to come back later: what keeps the shard from working is mended by a deployment. */
   openSession(peer: Peer, { protocol }: SessionRequest): Session {
-    peer.close(protocol === 'raw' ? 1013 : closeCode('shard_unavailable'), this.#reason.slice(0, 120));
+    const code = 'shard_unavailable';
+    peer.close(protocol === 'raw' ? rawCloseCode(code) : closeCode(code), closeReason(code, this.#reason));
     return { protocol, receive() {}, end() {}, memory: undefined, isWelcome: false };
   }
 
