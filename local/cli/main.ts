@@ -5,15 +5,16 @@ import { REPORT_FORMAT_NAMES } from '../../src/bench/report/formats.ts';
 import { SUITES } from '../../src/bench/suites.ts';
 import { errorText, isSluiceError } from '../../src/errors.ts';
 import { allowedText, type OptionSpec } from '../../src/option-table.ts';
-import { bench } from './bench.ts';
+import type { bench } from './bench.ts';
 import { collected, defineBenchResults } from './bench-results.ts';
 import { isOnlyClosedOutput, tolerateClosedOutput } from './closed-output.ts';
 import { defineDeadLetters } from './dead-letters.ts';
-import { dev } from './dev.ts';
+import type { dev } from './dev.ts';
 import { defineExchange } from './exchange.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { LOAD_PARAMETERS, load } from './load.ts';
 import { migrate } from './migrate.ts';
+import { missingPackageText } from './missing-package.ts';
 import { defineShard } from './shard.ts';
 
 const program = new Command('sluice')
@@ -45,7 +46,8 @@ const benchCommand = program
     collected,
     [],
   )
-  .action(bench);
+  // Loaded only here: it needs packages that an installation without the development ones does not have.
+  .action(async (...given: Parameters<typeof bench>) => (await import('./bench.ts')).bench(...given));
 defineBenchResults(benchCommand);
 // A flag that several suites have is described once; each suite refuses those that only others have.
 const benchFlags = new Map<string, { suites: string[]; spec: OptionSpec }>();
@@ -75,7 +77,7 @@ program
     'where the Worker keeps its state; one server at a time (default .wrangler/state)',
   )
   .option(...SLUICE_ONLY)
-  .action(dev);
+  .action(async (...given: Parameters<typeof dev>) => (await import('./dev.ts')).dev(...given));
 
 const loadCommand = program
   .command('load')
@@ -130,7 +132,8 @@ try {
     }
     process.exitCode = error.exitCode === 0 ? EXIT.good : EXIT.wrongOptions;
   } else {
-    process.stderr.write(`sluice: ${isSluiceError(error) ? error.message : errorText(error)}\n`);
+    const message = isSluiceError(error) ? error.message : (missingPackageText(error) ?? errorText(error));
+    process.stderr.write(`sluice: ${message}\n`);
     if (!isSluiceError(error) && process.env.SLUICE_DEBUG !== undefined) console.error(error);
     process.exitCode = exitCodeOf(error);
   }

