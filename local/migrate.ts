@@ -37,6 +37,8 @@ export async function migrateDatabase(
   try {
     await client.connect();
   } catch (error) {
+    // The server may still wait for an answer, such as a password, and would keep the process for a minute.
+    void client.end().catch(() => {});
     throw new SluiceError(
       'database_unreachable',
       `Cannot reach the database ${describeTarget(target)}: ${handshake.reasonOf(error)}`,

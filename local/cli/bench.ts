@@ -31,6 +31,7 @@ import { type DatabaseTarget, resolveTarget } from '../../src/database/target.ts
 import { errorText, SluiceError } from '../../src/errors.ts';
 import { systemTimers } from '../../src/ingest/timers.ts';
 import { type OptionsOf, type OptionTable, resolveOptions } from '../../src/option-table.ts';
+import { assertReachesDatabase } from '../bench/ask-health.ts';
 import { DatabaseWatch } from '../bench/database-watch.ts';
 import { localDcbPorts } from '../bench/dcb-ports.ts';
 import { localIngestPorts } from '../bench/ingest-ports.ts';
@@ -245,7 +246,7 @@ export async function bench(suiteName: string, given: BenchFlags): Promise<void>
     const watch = database === undefined ? undefined : new DatabaseWatch(database.target);
     const server = database === undefined ? undefined : serverWatch(database.target);
     if (server !== undefined) cleanup.add('stop looking at the server', async () => server.close());
-    const host = await runs.host({ database, worker, seed, cleanup }).catch(async (error: unknown) => {
+    const host = await openHost(runs, { database, worker, seed, cleanup }).catch(async (error: unknown) => {
       await worker?.stop();
       throw error;
     });
@@ -299,6 +300,13 @@ export async function bench(suiteName: string, given: BenchFlags): Promise<void>
     await cleanup.run();
     release();
   }
+}
+
+async function openHost(runs: Runnable, place: Place): Promise<BenchHost> {
+  // Node has reached the database; the Worker reaches it in its own way, or not at all.
+  if (place.database !== undefined && place.worker !== undefined)
+    await assertReachesDatabase(place.worker.url);
+  return runs.host(place);
 }
 
 function startingText({ database, worker }: Runnable['needs']): string {

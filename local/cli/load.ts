@@ -10,6 +10,7 @@ import { benchProducer } from '../../src/bench/ingest/payload.ts';
 import { SluiceError } from '../../src/errors.ts';
 import { type OptionTable, resolveOptions } from '../../src/option-table.ts';
 import { withTimeLimit } from '../../src/time-limit.ts';
+import { assertReachesDatabase } from '../bench/ask-health.ts';
 import { generateLoad } from '../bench/load-generator.ts';
 
 const { clients, frame, rate } = INGEST_PARAMETERS;
@@ -55,6 +56,7 @@ export async function load({ url: address, sink, ...flags }: LoadFlags): Promise
   const parameters = resolveOptions(LOAD_PARAMETERS, flags);
   const url = new URL(address);
   const before = await sums(url, sink);
+  await assertReachesDatabase(url);
   const run = randomBytes(3).toString('hex');
   const health = new HealthPoll(new URL('/health', url));
   const startedAtMs = performance.now();
