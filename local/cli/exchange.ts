@@ -1,15 +1,16 @@
 /** `npm run export` and `npm run import`: a namespace of the message store as lines of JSON, to a file and back. */
 
-import { createReadStream, createWriteStream } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebReadableStream } from 'node:stream/web';
-import { createGunzip, createGzip } from 'node:zlib';
+import { createGzip } from 'node:zlib';
 import type { Command } from 'commander';
-import { errorText, SluiceError } from '../../src/errors.ts';
+import { errorText, isSluiceError, SluiceError } from '../../src/errors.ts';
 import type { ImportEvent } from '../../src/store/messages/exchange.ts';
 import { printable } from './admin-client.ts';
+import { ImportInput } from './import-input.ts';
 
 /** The variable that the token is taken from; a flag can be seen in the list of processes. */
 const TOKEN_VARIABLE = 'SLUICE_STORE_TOKEN';
@@ -39,13 +40,13 @@ export function defineExchange(program: Command): void {
     .option('--category <names>', 'only these categories, as in a,b,c (default all)')
     .option('--since <time>', 'only messages of this time or later, as in 2025-01-31 or 2025-01-31T12:00:00Z')
     .option('--until <time>', 'only messages before this time')
-    .option('--output <file>', 'where to (default stdout)')
+    .option('--output <file>', 'where to (default stdout, as with -)')
     .option('--gzip', 'compress them')
     .action(exportStore);
   withStoreFlags(
     program.command('import').description('Store lines of JSON in a namespace, with their positions'),
   )
-    .option('--input <file>', 'where from, compressed or not (default stdin)')
+    .option('--input <file>', 'where from, compressed with gzip or not (default stdin, as with -)')
     .action(importStore);
 }
 
@@ -55,7 +56,8 @@ function withStoreFlags(command: Command): Command {
     .option('--token <text>', `token of the namespace (better: the variable ${TOKEN_VARIABLE})`);
 }
 
-async function exportStore({ category, since, until, output, gzip, ...flags }: ExportFlags): Promise<void> {
+async function exportStore({ category, since, until, gzip, ...flags }: ExportFlags): Promise<void> {
+  const output = flags.output === '-' ? undefined : flags.output;
   const url = addressOf('/export', flags);
   for (const [name, value] of Object.entries({ category, since, until }))
     if (value !== undefined) url.searchParams.set(name, value);
@@ -88,71 +90,95 @@ async function* countLines(body: Readable): AsyncGenerator<Buffer> {
   );
 }
 
-async function importStore({ input, ...flags }: ImportFlags): Promise<void> {
+async function importStore({ input: file, ...flags }: ImportFlags): Promise<void> {
   const url = addressOf('/import', flags);
-  // Who refuses a large body hangs up while it is sent, and the answer is lost: a token is tried out before.
-  await ask(addressOf('/rpc', flags), flags, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: '["ns.streams",{"limit":1}]',
-  });
-  const source = await openInput(input);
-  const response = await ask(url, flags, {
-    method: 'POST',
-    headers: { 'content-type': 'application/x-ndjson' },
-    body: Readable.toWeb(source) as unknown as ReadableStream<Uint8Array>,
-    duplex: 'half',
-  });
-  for await (const event of eventsOf(response, source)) {
-    if ('error' in event)
-      throw new SluiceError('internal', printable(`Line ${event.line}: ${event.error}: ${event.message}`));
-    if ('done' in event) {
-      process.stderr.write(
-        `${event.imported.toLocaleString('en-US')} messages imported in ${event.elapsed}\n`,
-      );
-      return;
-    }
-    if (process.stderr.isTTY)
-      process.stderr.write(`\r${event.imported.toLocaleString('en-US')} messages imported`);
-  }
-  throw new SluiceError('internal', 'The Worker broke off the import: what it told of is stored');
-}
-
-/** What is to be imported, as text: what is compressed says so by its first two bytes. */
-async function openInput(input: string | undefined): Promise<Readable> {
-  if (input === undefined) return process.stdin;
+  const input = new ImportInput(file);
   try {
-    const file = await open(input);
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(2), 0, 2, 0);
-    await file.close();
-    const source = createReadStream(input);
-    if (bytesRead < 2 || buffer[0] !== 0x1f || buffer[1] !== 0x8b) return source;
-    const text = createGunzip();
-    source.on('error', (error) => text.destroy(error));
-    return source.pipe(text);
-  } catch (error) {
-    throw new SluiceError('invalid_options', `Cannot read --input: ${errorText(error)}`, { cause: error });
+    await input.open();
+    // Who refuses a large body hangs up while it is sent, and the answer is lost: a token is tried out before.
+    await ask(addressOf('/rpc', flags), flags, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '["ns.streams",{"limit":1}]',
+    });
+    await sendImport(url, flags, input);
+  } finally {
+    input.close();
   }
 }
 
-async function* eventsOf(response: Response, source: Readable): AsyncGenerator<ImportEvent> {
+type ImportDone = Extract<ImportEvent, { done: true }>;
+
+/** How far an import has come. */
+interface ImportProgress {
+  imported: number;
+  /** Whether more may be stored than was told of. */
+  isOpen: boolean;
+}
+
+async function sendImport(url: URL, flags: StoreFlags, input: ImportInput): Promise<void> {
+  const progress: ImportProgress = { imported: 0, isOpen: true };
+  try {
+    const response = await ask(url, flags, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: Readable.toWeb(Readable.from(input.text())) as unknown as ReadableStream<Uint8Array>,
+      duplex: 'half',
+    });
+    for await (const event of eventsOf(response)) {
+      progress.imported = event.imported;
+      if ('error' in event) {
+        progress.isOpen = false;
+        throw new SluiceError('internal', printable(`Line ${event.line}: ${event.error}: ${event.message}`));
+      }
+      if ('done' in event) {
+        progress.isOpen = false;
+        if (input.failure !== undefined)
+          throw new SluiceError('internal', `Cannot read the input: ${failureOf(input.failure)}`);
+        process.stderr.write(`${doneText(event)}\n`);
+        return;
+      }
+      if (process.stderr.isTTY) process.stderr.write(`\r${counted(event.imported)} imported`);
+    }
+    throw new SluiceError('internal', 'The Worker broke off the import');
+  } catch (error) {
+    if (isSluiceError(error) && error.code !== 'internal') throw error;
+    const reason = isSluiceError(error) ? error.message : `The import broke off: ${errorText(error)}`;
+    throw new SluiceError('internal', `${reason.replace(/\.$/, '')}; ${whatIsStored(progress)}`, {
+      cause: error,
+    });
+  }
+}
+
+function failureOf(failure: Error): string {
+  const text = errorText(failure);
+  return text.includes('unexpected end of file') ? `its compressed data are cut off (${text})` : text;
+}
+
+function whatIsStored({ imported, isOpen }: ImportProgress): string {
+  const least = isOpen ? 'at least ' : '';
+  const stored =
+    imported === 0 && !isOpen ? 'nothing of it is stored' : `${least}${counted(imported)} of it are stored`;
+  return `${stored}. Run the import again with the whole input: what is stored counts as done`;
+}
+
+function doneText({ imported, repeated = 0, elapsed }: ImportDone): string {
+  const before = repeated === 0 ? '' : ` (${counted(repeated)} were there already)`;
+  return `${counted(imported)} imported in ${elapsed}${before}`;
+}
+
+function counted(messages: number): string {
+  return `${messages.toLocaleString('en-US')} messages`;
+}
+
+async function* eventsOf(response: Response): AsyncGenerator<ImportEvent> {
   const decoder = new TextDecoder();
   let rest = '';
-  for await (const chunk of chunksOf(response, source)) {
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
     const events = (rest + decoder.decode(chunk, { stream: true })).split('\n\n');
     rest = events.pop() ?? '';
     for (const event of events)
       if (event.startsWith('data: ')) yield JSON.parse(event.slice('data: '.length)) as ImportEvent;
-  }
-}
-
-async function* chunksOf(response: Response, source: Readable): AsyncGenerator<Uint8Array> {
-  try {
-    yield* response.body as unknown as AsyncIterable<Uint8Array>;
-  } catch (error) {
-    const cause = source.errored ?? error;
-    const what = source.errored === null ? 'The import broke off' : 'Cannot read the input';
-    throw new SluiceError('internal', `${what}: ${errorText(cause)}; what was told of is stored`, { cause });
   }
 }
 
@@ -190,11 +216,12 @@ async function ask(
     ...(given === '' ? {} : { authorization: `Bearer ${given}` }),
   };
   const response = await fetch(url, { ...init, headers }).catch((error: unknown) => {
-    throw new SluiceError(
-      'internal',
-      `Nothing answers at ${url.origin} (${errorText(error)}): is the Worker running? (npm run dev)`,
-      { cause: error },
-    );
+    // Somebody has answered before a body is sent in parts.
+    const text =
+      init.duplex === undefined
+        ? `Nothing answers at ${url.origin} (${errorText(error)}): is the Worker running? (npm run dev)`
+        : `The connection to ${url.origin} broke off (${errorText(error)})`;
+    throw new SluiceError('internal', text, { cause: error });
   });
   if (response.ok && response.body !== null) return response;
   const text = await response.text();

@@ -32,8 +32,9 @@ export interface Process {
 export interface CommandLine {
   /** A folder for reports, gone after the last test. */
   readonly folder: string;
-  start(args: readonly string[], env?: Record<string, string>): RunningCommand;
-  run(args: readonly string[], env?: Record<string, string>): Promise<Ended>;
+  start(args: readonly string[], env?: Record<string, string>, input?: Uint8Array): RunningCommand;
+  /** @param input what it reads on stdin. Default: nothing */
+  run(args: readonly string[], env?: Record<string, string>, input?: Uint8Array): Promise<Ended>;
 }
 
 /** To be called where tests are collected: what a test leaves running is killed after it. */
@@ -55,35 +56,42 @@ export function commandLine(): CommandLine {
     get folder() {
       return folder;
     },
-    start(args, env = {}) {
-      const command = start(args, env, folder);
+    start(args, env = {}, input = undefined) {
+      const command = start(args, env, folder, input);
       running.add(command);
       void command.ended.then(() => running.delete(command));
       return command;
     },
-    run(args, env) {
-      return this.start(args, env).ended;
+    run(args, env, input) {
+      return this.start(args, env, input).ended;
     },
   };
 }
 
-function start(args: readonly string[], env: Record<string, string>, cwd: string): RunningCommand {
+function start(
+  args: readonly string[],
+  env: Record<string, string>,
+  cwd: string,
+  input?: Uint8Array,
+): RunningCommand {
   // The variables of whoever runs the tests must not decide where a command goes.
   const { DATABASE_URL: _url, DRIVER: _driver, ...inherited } = process.env;
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd,
     env: { ...inherited, NO_COLOR: '1', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     // Leads a process group of its own, as a command in a terminal does.
     detached: true,
   });
+  // A command that ends before it has read all of it is no fault of the test.
+  child.stdin?.on('error', () => {}).end(input);
   let stdout = '';
   let stderr = '';
   const waiting = new Set<() => void>();
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
     for (const look of waiting) look();
   });

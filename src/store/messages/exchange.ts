@@ -3,9 +3,9 @@
  * the order of the global positions. Both go through in bounded memory.
  */
 
-import { isSluiceError, SluiceError } from '../../errors.ts';
+import { errorText, isSluiceError, SluiceError } from '../../errors.ts';
 import { MAX_IMPORTED_POSITION, MAX_PAGE_BYTES } from '../../limits.ts';
-import { decodeUtf8 } from '../../protocol/decode-utf8.ts';
+import { decodeUtf8, foreignEncoding } from '../../protocol/decode-utf8.ts';
 import { withExactNumbers } from '../exact-numbers.ts';
 import { PageSize } from '../page-size.ts';
 import { formatTimeUs, parseTimeUs } from '../wire-time.ts';
@@ -112,7 +112,7 @@ export async function* importLines(
       number += 1;
       const line = decodeUtf8(bytes, 'The line');
       if (line.trim() === '') continue;
-      batch.push(readLine(line));
+      batch.push(readLine(line, bytes));
       numbers.push(number);
       characters += line.length;
       if (batch.length < IMPORT_BATCH_MESSAGES && characters < IMPORT_BATCH_CHARACTERS) continue;
@@ -214,12 +214,14 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-function readLine(line: string): ImportedMessage {
+function readLine(line: string, bytes: Uint8Array): ImportedMessage {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch (error) {
-    throw new SluiceError('invalid_json', 'Malformed JSON', { cause: error });
+    throw new SluiceError('invalid_json', `Malformed JSON: ${whatWasSeen(line, bytes, error)}`, {
+      cause: error,
+    });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new SluiceError('invalid_message', 'A line must be an object, as an export writes it');
@@ -235,6 +237,14 @@ function readLine(line: string): ImportedMessage {
     metadata: sent.meta ?? null,
     timeUs: parseTimeUs(time),
   };
+}
+
+function whatWasSeen(line: string, bytes: Uint8Array, error: unknown): string {
+  const encoding = foreignEncoding(bytes);
+  if (encoding !== undefined) return `the line looks like ${encoding}; send UTF-8`;
+  if (/^\s*[[{]\s*$/.test(line))
+    return 'the line ends within a value; each message must be a JSON object on one line (jq -c .)';
+  return errorText(error);
 }
 
 function textOf(value: JsonValue | undefined, name: string): string {

@@ -24,6 +24,11 @@ async function createNamespace(name: string): Promise<string> {
   return (await clientOf().rpc<{ token: string }>('ns.create', name)).token;
 }
 
+async function exportOf(token: string): Promise<string> {
+  const headers = { authorization: `Bearer ${token}` };
+  return (await fetch(new URL('/export', worker.url), { headers })).text();
+}
+
 const run = (token: string, ...args: string[]) =>
   cli.run([...args, '--url', worker.url.href], { SLUICE_STORE_TOKEN: token });
 
@@ -60,10 +65,65 @@ describe('export and import', () => {
     expect(some.trim().split('\n')).toEqual(lines.filter((line) => line.includes('"stream":"a-')));
     expect((await run(source, 'export', '--since', '2200-01-01')).stdout).toBe('');
 
-    // Its places are taken now.
+    // Once more: what is there already counts as done. Something else at these places does not.
     const again = await run(target, 'import', '--input', file);
-    expect(again.exitCode).toBe(1);
-    expect(again.stderr).toMatch(/^sluice: Line 1: POSITION_EXISTS: /);
+    expect(again).toMatchObject({ exitCode: 0, stdout: '' });
+    expect(again.stderr).toMatch(/^30 messages imported in \S+ \(30 messages were there already\)\n$/);
+    await writeFile(
+      `${file}.other`,
+      lines[0]?.replace(/"id":"[^"]+"/, `"id":"${crypto.randomUUID()}"`) ?? '',
+    );
+    const other = await run(target, 'import', '--input', `${file}.other`);
+    expect(other.exitCode).toBe(1);
+    expect(other.stderr).toMatch(/^sluice: Line 1: POSITION_EXISTS: .*; nothing of it is stored\. /);
+  });
+
+  it('take - for stdin and stdout, and stdin compressed or not', async () => {
+    const source = await createNamespace('cli-dash-source');
+    await clientOf(source).write('a-1', { type: 'T', data: { text: '世界' } });
+    const exported = await run(source, 'export', '--output', '-');
+    expect(exported).toMatchObject({ exitCode: 0, stderr: '1 messages exported\n' });
+    expect(exported.stdout).toContain('世界');
+    await expect(stat(path.join(cli.folder, '-'))).rejects.toThrow('ENOENT');
+    await expect(stat(path.join(cli.folder, '-.partial'))).rejects.toThrow('ENOENT');
+    const inputs: [name: string, args: string[], input: Uint8Array][] = [
+      ['dash', ['--input', '-'], Buffer.from(exported.stdout)],
+      ['gzip', [], gzipSync(exported.stdout)],
+    ];
+    for (const [name, args, input] of inputs) {
+      const target = await createNamespace(`cli-dash-${name}`);
+      const imported = await cli.run(
+        ['import', ...args, '--url', worker.url.href],
+        { SLUICE_STORE_TOKEN: target },
+        input,
+      );
+      expect(imported, name).toMatchObject({ exitCode: 0 });
+      expect(await exportOf(target), name).toBe(exported.stdout);
+    }
+  });
+
+  it('say what was seen instead of lines of JSON', async () => {
+    const token = await createNamespace('cli-seen');
+    const cases: [exitCode: number, text: string, input: Uint8Array][] = [
+      [2, 'The input is text in UTF-16LE', Buffer.from('{"id":1}\n', 'utf16le')],
+      // Beyond what is looked at before.
+      [
+        1,
+        "Line 5001: INVALID_JSON: Malformed JSON: Unexpected token 'N'",
+        Buffer.from(`${'\n'.repeat(5_000)}{"id":NaN}\n`),
+      ],
+      [
+        1,
+        'Line 5001: INVALID_UTF8: The line is not UTF-8: the byte 0xB0',
+        Buffer.from(`${'\n'.repeat(5_000)}"\xb0"\n`, 'latin1'),
+      ],
+    ];
+    for (const [exitCode, text, input] of cases) {
+      const ended = await cli.run(['import', '--url', worker.url.href], { SLUICE_STORE_TOKEN: token }, input);
+      expect(ended.stderr).toContain(text);
+      expect(ended.stderr.trim().split('\n')).toHaveLength(1);
+      expect(ended.exitCode).toBe(exitCode);
+    }
   });
 
   it('say what is wrong with a large import, too, of which the Worker reads no further', async () => {
@@ -87,9 +147,35 @@ describe('export and import', () => {
     expect(refused.stderr).toContain('not that of a namespace');
     // A file that ends in the middle.
     await writeFile(`${file}.gz`, gzipSync(lines.join('\n')).subarray(0, 50_000));
-    const torn = await run(token, 'import', '--input', `${file}.gz`);
-    expect(torn.exitCode).toBe(1);
-    expect(torn.stderr).toMatch(/^sluice: Cannot read the input: .*unexpected end of file/);
+    const stored = async () =>
+      (await clientOf(token).rpc<{ messageCount: number }>('ns.info', 'cli-large')).messageCount;
+    let before = 0;
+    for (let time = 0; time < 2; time += 1) {
+      const torn = await run(token, 'import', '--input', `${file}.gz`);
+      expect(torn.exitCode).toBe(1);
+      expect(torn.stderr).toMatch(
+        /^sluice: Cannot read the input: its compressed data are cut off \(unexpected end of file\); ([\d,]+) messages of it are stored\. Run the import again/,
+      );
+      const told = Number(/([\d,]+) messages of it/.exec(torn.stderr)?.[1]?.replaceAll(',', ''));
+      expect(told).toBe(await stored());
+      if (time > 0) expect(told).toBe(before);
+      before = told;
+    }
+    expect(before).toBeGreaterThan(100);
+    // A line that is wrong, far before the end of what is sent.
+    const broken = [...lines];
+    broken[4_321] = '{"id":';
+    await writeFile(`${file}.broken`, broken.join('\n'));
+    const ended = await run(token, 'import', '--input', `${file}.broken`);
+    expect(ended.exitCode).toBe(1);
+    expect(ended.stderr).toMatch(/^sluice: Line 4322: INVALID_JSON: .*; 4,000 messages of it are stored\. /);
+    // The whole file: what is stored counts as done.
+    const whole = await run(token, 'import', '--input', file);
+    expect(whole.exitCode).toBe(0);
+    expect(whole.stderr).toMatch(
+      /^20,000 messages imported in \S+ \(4,\d{3} messages were there already\)|^20,000 messages imported in/,
+    );
+    expect(await stored()).toBe(20_000);
   });
 
   it('say what is wrong, in one line', async () => {
