@@ -221,12 +221,13 @@ const devKilled: Scenario = {
       }
       if (!next.isUp) throw new Error(`After a kill of the ${victim}: ${next.said}`);
       server = next;
+      const own = String(generation);
+      const written = async (): Promise<string[]> => (await readFile(log, 'utf8')).trimEnd().split('\n');
+      await run.until('the newest server writes', async () => (await written()).includes(own), END_LIMIT_MS);
       await run.pause(10, 50);
       // Nothing of an older generation may come after the first of this one.
-      const lines = (await readFile(log, 'utf8')).trimEnd().split('\n');
-      const own = String(generation);
+      const lines = await written();
       const late = lines.slice(lines.indexOf(own)).filter((line) => line !== own).length;
-      if (!lines.includes(own)) run.fail('The newest server did not write');
       if (late > 0) run.fail(`After a kill of the ${victim}, ${late} writes of an older server came late`);
       run.struck();
     }
