@@ -1,0 +1,90 @@
+/** The commands for websocat in README.md, with a small stand-in for it (test/support/websocat.js). */
+
+import { execFile } from 'node:child_process';
+import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { REPOSITORY } from '../../local/repository.ts';
+import { type LocalWorker, startWorker } from '../../local/worker.ts';
+import { type Connection, openConnection } from '../../src/database/connection.ts';
+import { rowsOf } from '../support/connect.ts';
+
+const readme = await readFile(join(REPOSITORY, 'README.md'), 'utf8');
+
+let folder: string;
+let worker: LocalWorker;
+let connection: Connection;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-websocat-'));
+  const program = join(folder, 'websocat');
+  await writeFile(
+    program,
+    `#!/bin/sh\nexec "${process.execPath}" "${join(REPOSITORY, 'test/support/websocat.js')}" "$@"\n`,
+  );
+  await chmod(program, 0o755);
+  await symlink(process.execPath, join(folder, 'node'));
+  worker = await startWorker({ bindings: { DATABASE_URL: inject('databaseUrl') } });
+  connection = await openConnection({ url: inject('databaseUrl'), driver: 'tcp' });
+});
+afterAll(async () => {
+  connection?.close();
+  await worker?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Runs a command of the README as a shell does, at the Worker's address. */
+async function run(command: string): Promise<string[]> {
+  const here = command.replaceAll('localhost:8787', worker.url.host);
+  const { stdout } = await promisify(execFile)('sh', ['-c', here], {
+    env: { ...process.env, PATH: `${folder}:${process.env.PATH}` },
+  });
+  return stdout.trimEnd().split('\n');
+}
+
+function payloads(producer: string): Promise<unknown[]> {
+  return rowsOf(
+    connection,
+    `select sequence::text, payload from messages where producer = '${producer}' order by id`,
+  );
+}
+
+describe('websocat, as README.md shows it', () => {
+  test('sends a batch of sluice.v1 and prints its acks', async () => {
+    const [, command = '', output = ''] =
+      /```sh\n(\{\n[^`]*websocat -n -0[^`]*)```\n\n```\n([^`]*)```/.exec(readme) ?? [];
+    const lines = await run(command);
+    const [welcome = '', ...others] = output.trimEnd().split('\n');
+    expect(lines[0]).toContain(welcome.replace(' …', ''));
+    // An ack may come twice, or one of what is stored before.
+    expect(others).toEqual(others.filter((line) => lines.includes(line)));
+    expect(lines.at(-1)).toBe(others.at(-1));
+    expect(await payloads('kitchen')).toEqual([
+      { sequence: '1', payload: { celsius: 21.5 } },
+      { sequence: '2', payload: { celsius: 21.6 } },
+    ]);
+  });
+
+  test('without -0, a batch that is typed line by line is none: the control', async () => {
+    const typed = `{ printf '%s\\n' '{"t":"hello"}' '{"t":"batch","seq":1,"n":1}' '{"celsius":21.5}'; sleep 1; } |
+      websocat --protocol sluice.v1 'ws://localhost:8787/ws/messages?producer=typed'`;
+    const lines = await run(typed);
+    expect(lines[0]).toContain('"t":"welcome"');
+    expect(lines.filter((line) => line.includes('"t":"ack"'))).toEqual([]);
+    expect(await payloads('typed')).toEqual([]);
+  });
+
+  test('takes a message per line in raw mode', async () => {
+    expect(readme).toContain(
+      'websocat ws://localhost:8787/ws/messages       # then type JSON, one message per line',
+    );
+    await run(
+      `{ printf '%s\\n' '{"a":1}' '{"a":2}'; sleep 1; } | websocat 'ws://localhost:8787/ws/messages?producer=lines'`,
+    );
+    await expect
+      .poll(async () => (await payloads('lines')).map((row) => (row as { payload: unknown }).payload))
+      .toEqual([{ a: 1 }, { a: 2 }]);
+  });
+});
