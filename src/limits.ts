@@ -34,6 +34,12 @@ export const MAX_SHARDS = 256;
 /** Shards that a listing of the directory names. Those in it hold something that is to be written or dropped. */
 export const MAX_LISTED_SHARDS = 1_024;
 
+/** Numbers of shards that a sink had and that producers are looked for by, the latest first. */
+export const MAX_SHARD_COUNTS = 8;
+
+/** How long a shard may take to write what it has of a producer that moves to another one, before the client has to come again. */
+export const HAND_OVER_LIMIT_MS = 5_000;
+
 /** How often a shard without a sink looks whether it has one again. Each look is an alarm, and a row. */
 export const HELD_ALARM_MS = 600_000;
 

@@ -104,6 +104,10 @@ export class Registry extends DurableObject<Env> implements RegistryObject, Shar
     return this.#shards.list(sink);
   }
 
+  async noteShards(sink: string, shards: number): Promise<number[]> {
+    return this.#shards.note(sink, shards, Date.now());
+  }
+
   /** RPC. */
   create(namespace: NewNamespace): Promise<Outcome<NamespaceRecord>> {
     return outcomeOf(() => this.#create(namespace));

@@ -5,7 +5,7 @@
  */
 
 import type { Sqlite } from '../src/database/sqlite.ts';
-import { MAX_LISTED_SHARDS } from '../src/limits.ts';
+import { MAX_LISTED_SHARDS, MAX_SHARD_COUNTS } from '../src/limits.ts';
 import type { Env } from './env.ts';
 
 /** A shard by its sink and number. */
@@ -22,6 +22,8 @@ export interface ShardDirectory {
   removeShard(place: ShardPlace): Promise<void>;
   /** Of one sink, or of all; by sink and number. */
   listShards(sink?: string): Promise<ShardPlace[]>;
+  /** A sink has so many shards. Answers with the numbers that it ever had, the latest first. */
+  noteShards(sink: string, shards: number): Promise<number[]>;
 }
 
 export function shardDirectory(env: Env): ShardDirectory {
@@ -37,6 +39,30 @@ export class ShardTable {
     sqlite.run(
       'create table if not exists shards (sink text not null, shard integer not null, primary key (sink, shard)) strict, without rowid',
     );
+    sqlite.run(
+      'create table if not exists shard_counts (sink text not null, shards integer not null, noted_at_ms integer not null, primary key (sink, shards)) strict, without rowid',
+    );
+  }
+
+  note(sink: string, shards: number, nowMs: number): number[] {
+    const counts = (): number[] =>
+      this.#sqlite
+        .run<{ shards: number }>(
+          'select shards from shard_counts where sink = ? order by noted_at_ms desc limit ?',
+          sink,
+          MAX_SHARD_COUNTS,
+        )
+        .map((row) => row.shards);
+    const known = counts();
+    // Each shard says the same: only the first writes.
+    if (known[0] === shards) return known;
+    this.#sqlite.run(
+      'insert into shard_counts (sink, shards, noted_at_ms) values (?, ?, ?) on conflict (sink, shards) do update set noted_at_ms = excluded.noted_at_ms',
+      sink,
+      shards,
+      nowMs,
+    );
+    return counts();
   }
 
   add({ sink, shard }: ShardPlace): void {

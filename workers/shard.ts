@@ -5,7 +5,7 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import { benchSink } from '../src/bench/ingest/bench-sink.ts';
-import { closeReason, type ErrorCode, errorText, SluiceError } from '../src/errors.ts';
+import { closeCode, closeReason, type ErrorCode, errorText, SluiceError } from '../src/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/failpoints.ts';
 import { BRAKE_BEHIND_HOLDS, Brake, DEFAULT_BRAKE } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
@@ -13,7 +13,7 @@ import { HeldIntake } from '../src/ingest/held-intake.ts';
 import type { Intake, IntakeStats, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
 import { systemTimers, type Timers } from '../src/ingest/timers.ts';
-import { HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/limits.ts';
+import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/limits.ts';
 import {
   type DeadLetter,
   type DeadLetterIds,
@@ -30,9 +30,10 @@ import { resolveSinkOptions, type SinkOptions } from '../src/sink-options.ts';
 import { AlarmClock } from './alarm-clock.ts';
 import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
-import { shardDirectory } from './shard-directory.ts';
+import { type HandOver, type ProducerHolder, ProducerMoves } from './producer-moves.ts';
+import { type ShardDirectory, type ShardPlace, shardDirectory } from './shard-directory.ts';
 import { ShardListing } from './shard-listing.ts';
-import { decodeShardName, type ShardName } from './shard-name.ts';
+import { decodeShardName, encodeShardName, type ShardName } from './shard-name.ts';
 import { findSink } from './sinks.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 import { chooseProtocol } from './subprotocol.ts';
@@ -67,7 +68,7 @@ class Fault {
   }
 }
 
-export class Shard extends DurableObject<Env> implements ShardAdmin {
+export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHolder {
   readonly #shard: number;
   readonly #options: SinkOptions;
   readonly #intake: Intake;
@@ -78,6 +79,10 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
   readonly #deadLetters: DeadLetters | undefined;
   /** Its place in the directory; a shard of a bench run has none. */
   readonly #listing: ShardListing | undefined;
+  /** Brings what other shards of its sink know of producers; a shard of a bench run has no others. */
+  readonly #moves: ProducerMoves | undefined;
+  /** Producers that another shard has asked for, and that are not given yet. */
+  readonly #leaving = new Set<string>();
   readonly #failpoints: Failpoints;
   readonly #alarm: AlarmClock;
   readonly #brake: Brake;
@@ -86,6 +91,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
   readonly #ended = new WeakSet<WebSocket>();
   readonly #startedAtMs = Date.now();
   readonly #sessions = new WeakMap<WebSocket, Session>();
+  readonly #producers = new WeakMap<WebSocket, string>();
   readonly #residentSockets = new Set<WebSocket>();
   readonly #timers: Timers = {
     now: systemTimers.now,
@@ -125,10 +131,13 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
         this.#brake = new Brake(this.#canHoldFrames(name) ? BRAKE_BEHIND_HOLDS : DEFAULT_BRAKE);
       }
       if ('sink' in name) {
+        const facts = new ShardFacts(sqlite);
+        const directory = (): ShardDirectory => shardDirectory(this.env);
+        if (this.#pipeline !== undefined) this.#moves = this.#openMoves(name, facts, this.#pipeline);
         this.#listing = new ShardListing({
           place: name,
-          facts: new ShardFacts(sqlite),
-          directory: () => shardDirectory(this.env),
+          facts,
+          directory,
           holdsSomething: () => this.#holdsSomething,
           isInRange: this.#pipeline !== undefined && name.shard < this.#options.shards,
         });
@@ -138,6 +147,20 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
     for (const socket of sockets) this.#openSession(socket, socket.deserializeAttachment() as Attachment);
     this.#armAlarm(Date.now());
     if (this.#holdsSomething) this.#listing?.add();
+  }
+
+  #openMoves(place: ShardPlace, facts: ShardFacts, pipeline: Pipeline): ProducerMoves {
+    return new ProducerMoves({
+      place,
+      shards: this.#options.shards,
+      facts,
+      directory: () => shardDirectory(this.env),
+      // The platform's type of a stub wraps every result in what RPC may add to it, none of which plain data has.
+      holder: (shard) =>
+        this.env.SHARD.getByName(encodeShardName({ sink: place.sink, shard })) as unknown as ProducerHolder,
+      pipeline,
+      sync: () => this.ctx.storage.sync(),
+    });
   }
 
   /** True while somebody has to be able to find this shard. */
@@ -222,7 +245,17 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
     const producer = request.headers.get(PRODUCER_HEADER) ?? crypto.randomUUID();
     const chosen = chooseProtocol(request);
     const protocol = chosen === SLUICE_V1 ? SLUICE_V1 : 'raw';
+    // Raw sockets resume nothing.
+    const refusal = protocol === 'raw' ? undefined : await this.#refusalOf(producer);
     const { 0: client, 1: server } = new WebSocketPair();
+    const headers: Record<string, string> = { [PRODUCER_HEADER]: producer };
+    if (chosen !== undefined) headers['sec-websocket-protocol'] = chosen;
+    const response = new Response(null, { status: 101, webSocket: client, headers });
+    if (refusal !== undefined) {
+      server.accept();
+      server.close(closeCode('shard_unavailable'), closeReason('shard_unavailable', refusal));
+      return response;
+    }
     this.#sockets += 1;
     const attachment: Attachment = { producer, protocol, memory: undefined };
     if (this.#options.sockets === 'resident') this.#acceptResident(server);
@@ -231,9 +264,55 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
       server.serializeAttachment(attachment);
     }
     this.#openSession(server, attachment);
-    const headers: Record<string, string> = { [PRODUCER_HEADER]: producer };
-    if (chosen !== undefined) headers['sec-websocket-protocol'] = chosen;
-    return new Response(null, { status: 101, webSocket: client, headers });
+    return response;
+  }
+
+  /** Why a producer has to come again later; undefined where it is welcome, and all is known of it that any shard knows. */
+  async #refusalOf(producer: string): Promise<string | undefined> {
+    try {
+      await this.#moves?.bring(producer);
+    } catch (error) {
+      return errorText(error);
+    }
+    return this.#leaving.has(producer)
+      ? 'this producer is moving to another shard: connect again'
+      : undefined;
+  }
+
+  // RPC: what other shards of the sink ask (producer-moves.ts).
+
+  /** Gives a producer away, once its messages are settled. */
+  async handOver(producer: string): Promise<HandOver> {
+    const pipeline = this.#pipeline;
+    if (pipeline === undefined) {
+      const { lastError, buffered } = this.#intake.stats();
+      return buffered === 0 ? { state: 'unknown' } : { state: 'busy', reason: lastError ?? '' };
+    }
+    this.#leaving.add(producer);
+    try {
+      for (const socket of [...this.ctx.getWebSockets(), ...this.#residentSockets]) {
+        if (this.#producers.get(socket) !== producer) continue;
+        this.#sessions.get(socket)?.end();
+        peerOf(socket).close(
+          closeCode('shard_unavailable'),
+          closeReason('shard_unavailable', 'this producer moves to another shard: connect again'),
+        );
+      }
+      let given = pipeline.handOver(producer);
+      if (given === 'busy') {
+        await pipeline.settled(producer, HAND_OVER_LIMIT_MS);
+        given = pipeline.handOver(producer);
+      }
+      if (given === undefined) return { state: 'unknown' };
+      if (given !== 'busy') return { state: 'given', producer: given };
+      return { state: 'busy', reason: this.#intake.stats().lastError ?? 'Postgres is slow' };
+    } finally {
+      this.#leaving.delete(producer);
+    }
+  }
+
+  async forgetMoved(producer: string): Promise<void> {
+    this.#pipeline?.producers.forgetMoved(producer);
   }
 
   #acceptResident(socket: WebSocket): void {
@@ -262,6 +341,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin {
       },
     });
     this.#sessions.set(socket, session);
+    this.#producers.set(socket, producer);
   }
 
   override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {

@@ -10,7 +10,7 @@ import { GROUP_CHARACTERS, GROUP_ROWS, MAX_FRAME_BYTES } from '../limits.ts';
 import type { DeadLetter, DeadLetters } from '../outbox/dead-letters.ts';
 import type { Chunk } from '../outbox/group.ts';
 import { createOutboxTables, lanesInOutbox, OutboxLane } from '../outbox/outbox-lane.ts';
-import { hasProducers, ProducerRegistry } from '../outbox/producer-registry.ts';
+import { type HandedOver, hasProducers, ProducerRegistry } from '../outbox/producer-registry.ts';
 import { ShardFacts } from '../outbox/shard-facts.ts';
 import {
   type DecodedFrame,
@@ -312,6 +312,45 @@ export class Pipeline implements Intake {
     this.#sessions.delete(producer);
     producer.hasSession = false;
     this.producers.release(producer);
+  }
+
+  // Producers that move to another shard, as when `shards` has changed.
+
+  /** True where something is known of a producer. */
+  knows(name: string): boolean {
+    const producer = this.producers.find(name);
+    this.dismiss(producer);
+    return producer !== undefined;
+  }
+
+  /** Takes over what another shard knows of a producer. */
+  adopt(handedOver: HandedOver): void {
+    this.producers.adopt(handedOver, this.timers.now());
+  }
+
+  /**
+   * Gives up what is known of a producer, for another shard. Its sockets have to be closed.
+   *
+   * @returns undefined where nothing is known; `busy` while messages of it are not settled
+   */
+  handOver(name: string): HandedOver | 'busy' | undefined {
+    if (!this.storeGroup()) return 'busy';
+    return this.producers.hasUnsettled(name) ? 'busy' : this.producers.handOver(name);
+  }
+
+  /** Resolves when the messages of a producer are settled, when they will not be for now, or when the time is over. */
+  async settled(name: string, timeLimitMs: number): Promise<void> {
+    this.flushSoon();
+    let isOver = false;
+    const cancel = this.timers.after(timeLimitMs, () => {
+      isOver = true;
+      for (const resolve of this.#progressWaiters.splice(0)) resolve();
+    });
+    for (;;) {
+      if (isOver || !this.producers.hasUnsettled(name) || this.state !== 'running') break;
+      await new Promise<void>((resolve) => this.#progressWaiters.push(resolve));
+    }
+    cancel();
   }
 
   /** The producer was looked at for a client that is not welcome. */

@@ -176,6 +176,8 @@ export class OutboxLane implements Lane {
       for (const run of decodeRuns(group.runs)) {
         end += BigInt(run.rows);
         if (!run.isTracked) continue;
+        // All of it is settled, and the producer has moved to another shard.
+        if (end <= this.#ledger.head && producers.find(run.producer) === undefined) continue;
         const lastSequence = run.firstSequence + run.rows - 1;
         const producer = producers.recover(
           run.producer,

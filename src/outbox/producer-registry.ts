@@ -13,13 +13,17 @@ import {
   MAX_KNOWN_PRODUCERS,
 } from '../limits.ts';
 
-interface ProducerRow {
+/** What a row says of the epochs of a name. */
+interface EpochsRow {
   epoch: number;
   committed: number;
   used_up_to: number;
-  used_at_ms: number;
   identity: string | null;
   past: string | null;
+}
+
+interface ProducerRow extends EpochsRow {
+  used_at_ms: number;
 }
 
 /**
@@ -49,6 +53,14 @@ export interface Resumption {
   isKnown: boolean;
   /** Sequences that were acked to it, and that the shard does not have. */
   missing: { from: number; to: number } | undefined;
+}
+
+/** All that a shard knows of a producer, on its way to another one. */
+export interface HandedOver {
+  name: string;
+  row: EpochsRow;
+  /** As in `Producer`. */
+  isFloor: boolean;
 }
 
 /** True where a storage knows producers. */
@@ -127,12 +139,7 @@ export class ProducerRegistry {
     )[0];
     if (row === undefined) return [];
     const isFloor = row.used_at_ms < this.#exactSinceMs;
-    const past = row.past === null ? [] : (JSON.parse(row.past) as PastEpoch[]);
-    const identity = row.identity === null ? undefined : (JSON.parse(row.identity) as Identity);
-    const newest: Identity = identity?.[0] === row.epoch ? identity : [row.epoch, null, null, []];
-    const found = [...past, [row.committed, row.used_up_to, newest] satisfies PastEpoch].map((stored) =>
-      producerOf(name, stored, isFloor),
-    );
+    const found = epochsIn(name, row, isFloor);
     this.#active.set(name, found);
     return found;
   }
@@ -223,6 +230,71 @@ export class ProducerRegistry {
     return producer;
   }
 
+  /** True while messages of any epoch of a name are not settled. */
+  hasUnsettled(name: string): boolean {
+    return (
+      this.#active.get(name)?.some(({ pendingRuns, run }) => pendingRuns > 0 || run !== undefined) === true
+    );
+  }
+
+  /**
+   * Another shard takes a producer over, which has nothing here that is not settled: from now on it is not known here. What
+   * was known is told again to who asks again, until `forgetMoved`: the answer may be lost.
+   */
+  handOver(name: string): HandedOver | undefined {
+    const known = this.epochsOf(name);
+    if (known.length === 0) return this.#moved(name);
+    for (const producer of known) {
+      producer.committed = producer.nextSequence - 1;
+      producer.usedUpTo = producer.committed;
+      // Whoever still holds the object has no news to write.
+      producer.isChanged = false;
+    }
+    const [, epoch, committed, used_up_to, identity, past] = rowOf(known);
+    const given = {
+      name,
+      row: { epoch, committed, used_up_to, identity, past } as EpochsRow,
+      isFloor: known.some(({ isFloor }) => isFloor),
+    };
+    this.#active.delete(name);
+    if (this.#sqlite === undefined) return given;
+    this.#sqlite.run('delete from producers where name = ?', name);
+    this.#sqlite.run(
+      'create table if not exists moved_producers (name text primary key, given text not null) without rowid',
+    );
+    this.#sqlite.run(
+      'insert or replace into moved_producers (name, given) values (?, ?)',
+      name,
+      JSON.stringify(given),
+    );
+    return given;
+  }
+
+  #moved(name: string): HandedOver | undefined {
+    if (this.#sqlite === undefined || !hasTable(this.#sqlite, 'moved_producers')) return undefined;
+    const [found] = this.#sqlite.run<{ given: string }>(
+      'select given from moved_producers where name = ?',
+      name,
+    );
+    return found === undefined ? undefined : (JSON.parse(found.given) as HandedOver);
+  }
+
+  /** The shard that took a producer over has it. */
+  forgetMoved(name: string): void {
+    if (this.#sqlite !== undefined && hasTable(this.#sqlite, 'moved_producers'))
+      this.#sqlite.run('delete from moved_producers where name = ?', name);
+  }
+
+  /** Takes a producer over from another shard, unless it is known here. */
+  adopt({ name, row, isFloor }: HandedOver, nowMs: number): void {
+    if (this.find(name) !== undefined) return;
+    // It may have been here before.
+    this.forgetMoved(name);
+    const epochs = epochsIn(name, row, isFloor);
+    this.#active.set(name, epochs);
+    if (!this.#isReadOnly) this.save(epochs.slice(-1), nowMs);
+  }
+
   /** Writes the state of producers, one row for each name. */
   save(producers: readonly Producer[], nowMs: number): void {
     const rows = new Map<string, readonly Producer[]>();
@@ -298,6 +370,19 @@ function createProducerTable(sqlite: Sqlite): void {
 
 function isInUse({ pendingRuns, run, hasSession }: Producer): boolean {
   return pendingRuns > 0 || run !== undefined || hasSession;
+}
+
+function epochsIn(
+  name: string,
+  { epoch, committed, used_up_to: usedUpTo, identity, past }: EpochsRow,
+  isFloor: boolean,
+): Producer[] {
+  const older = past === null ? [] : (JSON.parse(past) as PastEpoch[]);
+  const known = identity === null ? undefined : (JSON.parse(identity) as Identity);
+  const newest: Identity = known?.[0] === epoch ? known : [epoch, null, null, []];
+  return [...older, [committed, usedUpTo, newest] satisfies PastEpoch].map((stored) =>
+    producerOf(name, stored, isFloor),
+  );
 }
 
 function producerOf(name: string, [committed, usedUpTo, identity]: PastEpoch, isFloor: boolean): Producer {

@@ -9,8 +9,9 @@ import { hasTable, type Sqlite } from '../database/sqlite.ts';
  * - `volatile`: `yes` while producers may be further than storage says, because messages are only in memory; once they are
  *   in the outbox again, the time in ms from which on storage is right about them.
  * - `listed`: `yes` while the directory of shards names this one.
+ * - `shard-counts`: the numbers of shards that the sink had, the latest first.
  */
-export type ShardFact = 'volatile' | 'listed';
+export type ShardFact = 'volatile' | 'listed' | 'shard-counts';
 
 export class ShardFacts {
   readonly #sqlite: Sqlite;

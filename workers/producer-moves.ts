@@ -1,0 +1,113 @@
+/**
+ * Producers move to another shard when `shards` changes. What the shard before knows of one, its epoch and its sequences, moves
+ * along: otherwise what it had taken and not acked would be taken a second time. Which shards may know a producer follows
+ * from the numbers of shards that its sink ever had.
+ */
+
+import { errorText, SluiceError } from '../src/errors.ts';
+import type { Pipeline } from '../src/ingest/pipeline.ts';
+import { MAX_SHARD_COUNTS } from '../src/limits.ts';
+import type { HandedOver } from '../src/outbox/producer-registry.ts';
+import type { ShardFacts } from '../src/outbox/shard-facts.ts';
+import { shardOf } from '../src/protocol/producer.ts';
+import type { ShardDirectory, ShardPlace } from './shard-directory.ts';
+
+/** What a shard answers that is asked for a producer. */
+export type HandOver =
+  | { state: 'unknown' }
+  /** It is no longer known there, and is told again to who asks again, until `forgetMoved`. */
+  | { state: 'given'; producer: HandedOver }
+  /** Messages of it are not in Postgres yet. */
+  | { state: 'busy'; reason: string };
+
+/** What shards of one sink ask each other. */
+export interface ProducerHolder {
+  handOver(producer: string): Promise<HandOver>;
+  forgetMoved(producer: string): Promise<void>;
+}
+
+export interface ProducerMovesOptions {
+  place: ShardPlace;
+  /** How many shards the sink has now. */
+  shards: number;
+  facts: ShardFacts;
+  directory: () => ShardDirectory;
+  holder: (shard: number) => ProducerHolder;
+  pipeline: Pipeline;
+  /** Resolves when what was written is durable. */
+  sync: () => Promise<void>;
+}
+
+export class ProducerMoves {
+  readonly #options: ProducerMovesOptions;
+  readonly #underWay = new Map<string, Promise<void>>();
+  #counts: Promise<readonly number[]> | undefined;
+
+  constructor(options: ProducerMovesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Makes known what another shard knows of a producer that this one does not know.
+   *
+   * @throws SluiceError `shard_unavailable` where that cannot be had yet: the client has to come again
+   */
+  async bring(producer: string): Promise<void> {
+    if (this.#options.pipeline.knows(producer)) return;
+    let step = this.#underWay.get(producer);
+    if (step === undefined) {
+      step = this.#bring(producer).finally(() => this.#underWay.delete(producer));
+      this.#underWay.set(producer, step);
+    }
+    await step;
+  }
+
+  async #bring(producer: string): Promise<void> {
+    const { place, holder, pipeline, sync } = this.#options;
+    const shards = new Set((await this.#shardCounts()).map((count) => shardOf(producer, count)));
+    shards.delete(place.shard);
+    for (const shard of shards) {
+      const answer = await holder(shard)
+        .handOver(producer)
+        .catch((error: unknown) => {
+          throw notYet(`shard ${shard}, where this producer was, does not answer: ${errorText(error)}`);
+        });
+      if (answer.state === 'busy') {
+        throw notYet(
+          `shard ${shard}, where this producer was, has messages of it to write: ${answer.reason}`,
+        );
+      }
+      if (answer.state === 'unknown') continue;
+      pipeline.adopt(answer.producer);
+      await sync();
+      // Should it not hear of that, it keeps a row that nobody asks for.
+      await holder(shard)
+        .forgetMoved(producer)
+        .catch(() => {});
+    }
+  }
+
+  // Asked once for each change of the number, and remembered.
+  #shardCounts(): Promise<readonly number[]> {
+    this.#counts ??= this.#readShardCounts().catch((error: unknown) => {
+      this.#counts = undefined;
+      throw notYet(`the directory of shards does not answer: ${errorText(error)}`);
+    });
+    return this.#counts;
+  }
+
+  async #readShardCounts(): Promise<readonly number[]> {
+    const { place, shards, facts, directory } = this.#options;
+    // The number of now first.
+    const remembered = (facts.get('shard-counts') ?? '').split(' ').filter(Boolean).map(Number);
+    if (remembered[0] === shards) return remembered;
+    const noted = await directory().noteShards(place.sink, shards);
+    const counts = [...new Set([shards, ...noted, ...remembered])].slice(0, MAX_SHARD_COUNTS);
+    facts.set('shard-counts', counts.join(' '));
+    return counts;
+  }
+}
+
+function notYet(reason: string): SluiceError {
+  return new SluiceError('shard_unavailable', reason);
+}
