@@ -31,8 +31,17 @@ export type HelloDecision =
       /** True where the shard has forgotten sessions that the client knows. */
       isForgetful: boolean;
     }
-  /** What an older instance left is sent again, in its epoch. */
-  | { kind: 'recover'; producer: Producer; next: number; sure: number | undefined }
+  /**
+   * What an older instance left is sent again, in its epoch. `ordinal` is there where the session that it names is not the
+   * newest: then whoever holds the newest is told apart from now on.
+   */
+  | {
+      kind: 'recover';
+      producer: Producer;
+      next: number;
+      sure: number | undefined;
+      ordinal: number | undefined;
+    }
   | { kind: 'refuse'; code: 'fenced' | 'invalid_hello'; reason: string };
 
 /** @param epochs what is known of the producer, the newest last */
@@ -118,17 +127,25 @@ function decideRecover(
     if (epoch > MAX_EPOCH) return refuse('fenced', `the current epoch is ${MAX_EPOCH}`);
     return { kind: 'begin', epoch, next, instance, ordinal: undefined };
   }
-  return { kind: 'recover', producer, next, sure: sureOf(producer, session) };
+  const newest = producer.session;
+  const isOlder =
+    session !== undefined &&
+    newest !== undefined &&
+    ordinalOf(session) <= ordinalOf(newest.id) &&
+    session !== newest.id;
+  return {
+    kind: 'recover',
+    producer,
+    next,
+    sure: isOlder ? sureOf(producer, session) : undefined,
+    ordinal: isOlder ? ordinalOf(newest.id) + 1 : undefined,
+  };
 }
 
-// Up to where the numbers of an instance are known to stand for what its copy with this session holds; undefined where all do.
-function sureOf(producer: Producer, session: string | undefined): number | undefined {
-  const { session: newest, endedSessions, nextSequence } = producer;
-  // A storage that has no session lost it, or was left before the first welcome: nothing tells of a copy.
-  if (session === undefined || newest === undefined || session === newest.id) return undefined;
-  if (ordinalOf(session) > ordinalOf(newest.id)) return undefined;
-  const ended = endedSessions.find(({ id }) => id === session);
-  const sure = ended?.upTo ?? 0;
+// Up to where the numbers of an instance are known to stand for what a copy with this older session holds; undefined where all do.
+// A storage that has no session lost it, or was left before the first welcome: nothing tells of a copy.
+function sureOf({ endedSessions, nextSequence }: Producer, session: string): number | undefined {
+  const sure = endedSessions.find(({ id }) => id === session)?.upTo ?? 0;
   return sure < nextSequence - 1 ? sure : undefined;
 }
 

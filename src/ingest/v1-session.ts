@@ -284,7 +284,9 @@ export class V1Session implements Session {
     if (decision.kind === 'continue' && decision.isForgetful) producer.isKnown = false;
     const next = decision.next ?? 1;
     const resumption = producers.resume(producer, next, nowMs);
-    if (decision.kind === 'continue') startSession(producer, decision.ordinal, decision.previous);
+    const { ordinal } = decision;
+    if (ordinal !== undefined)
+      startSession(producer, ordinal, decision.kind === 'continue' ? decision.previous : undefined);
     return { producer, next, ...resumption };
   }
 
