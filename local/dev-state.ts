@@ -6,7 +6,8 @@
  * - wrangler and workerd outlive a command that was killed, and go on writing. They inherit a mark in their environment,
  *   by which the next start finds them and ends them.
  * - A `wrangler dev` that somebody started directly has no mark. Its workerd is found by the files that it has open, and
- *   the start is refused. The other way round nothing can be done: wrangler asks nobody.
+ *   the start is refused. The other way round nothing can be refused, since wrangler asks nobody: the server that runs says
+ *   what it sees.
  */
 
 import { mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
@@ -14,7 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SluiceError } from '../src/errors.ts';
 import { type FileLock, tryLock } from './postgres/lock.ts';
-import { endProcesses, listProcesses, processesIn, processesMarked } from './processes.ts';
+import { endProcesses, type FoundProcess, listProcesses, processesIn, processesMarked } from './processes.ts';
 
 /** The variable that marks all that a server has started; its value is the folder. */
 const MARK = 'SLUICE_DEV_STATE';
@@ -35,6 +36,8 @@ export interface DevState {
   readonly folder: string;
   /** Variables for the processes that are to use it. */
   readonly environment: Record<string, string>;
+  /** The workerds that use it and are not of this server: somebody started a `wrangler dev` since. */
+  strangers(): Promise<FoundProcess[]>;
   /** Ends what of these processes is still there, such as a workerd whose wrangler was killed. Returns who they were. */
   endLeftovers(): Promise<string[]>;
   /** Gives the folder up. Idempotent. */
@@ -58,6 +61,12 @@ export async function claimDevState(
   const lock = tryLock(join(path, 'sluice-dev.lock'));
   if (lock === undefined) throw refusal(path, await readNote(noteFile));
   const findLeftovers = () => processesMarked(MARK, path);
+  const findStrangers = async (): Promise<FoundProcess[]> => {
+    const users = await processesIn(path, 'workerd');
+    // The marks last: a workerd that has started since is then among them.
+    const own = new Set((await findLeftovers()).map((one) => one.processId));
+    return users.filter((one) => !own.has(one.processId));
+  };
   try {
     // What a dead holder wrote must not be read as ours.
     await rm(noteFile, { force: true });
@@ -67,7 +76,7 @@ export async function claimDevState(
     const ended = await endProcesses(findLeftovers);
     if (ended.length > 0)
       onLog(`Ended what a server that was killed had left running: ${listProcesses(ended)}`);
-    const others = await processesIn(path, 'workerd');
+    const others = await findStrangers();
     if (others.length > 0) {
       throw new SluiceError(
         'invalid_options',
@@ -83,6 +92,7 @@ export async function claimDevState(
   return {
     folder: path,
     environment: { [MARK]: path },
+    strangers: findStrangers,
     endLeftovers: async () => (await endProcesses(findLeftovers)).map((one) => listProcesses([one])),
     release() {
       released ??= giveUp(lock, noteFile);

@@ -23,6 +23,9 @@ const PORT = {
   description: 'Port of the Worker',
 } as const;
 
+/** How often a running server looks whether it is alone. */
+const STRANGERS_EVERY_MS = 5_000;
+
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 interface DevFlags {
@@ -77,14 +80,34 @@ export async function dev({ persistTo, sluiceOnly, ...flags }: DevFlags): Promis
       state.folder,
     ];
     cleanup.add('end what wrangler has left running', async () => {
-      const left = await state.endLeftovers();
+      // Its esbuild goes when it notices that wrangler has gone, which may be a moment later: not worth a word.
+      const left = (await state.endLeftovers()).filter((one) => !one.startsWith('esbuild '));
       if (left.length > 0) log(`Ended what wrangler had left running: ${left.join(', ')}`);
     });
+    const looking = warnOfStrangers(state, log);
+    cleanup.add('stop looking at the state', async () => clearInterval(looking));
     process.exitCode = await runWrangler(args, state, stopping.signal);
   } finally {
     await cleanup.run();
     for (const signal of SIGNALS) process.removeListener(signal, stop);
   }
+}
+
+/** Looks now and then for a `wrangler dev` that somebody has started on the same state, and says so once. */
+function warnOfStrangers(state: DevState, log: (message: string) => void): NodeJS.Timeout {
+  const known = new Set<number>();
+  const look = async (): Promise<void> => {
+    for (const { processId } of await state.strangers()) {
+      if (known.has(processId)) continue;
+      known.add(processId);
+      log(
+        `A \`wrangler dev\` was started on the state of this server (workerd, process ${processId}): each overwrites what the ` +
+          'other has stored, so messages get lost. End one of the two',
+      );
+    }
+  };
+  // Nothing that is seen here may end the server.
+  return setInterval(() => void look().catch(() => {}), STRANGERS_EVERY_MS).unref();
 }
 
 function stopped(): SluiceError {
