@@ -62,6 +62,9 @@ const ERROR_TABLE = {
   message_dropped: { status: 503, closeCode: 4400 },
   message_refused: { status: 400, closeCode: 4400 },
   connection_lost: { status: 503, closeCode: 1006 },
+  fate_unknown: { status: 409, closeCode: 4410 },
+  storage_in_use: { status: 409, closeCode: 4409 },
+  forbidden: { status: 403, closeCode: 4403 },
 
   // What the message store and the event store answer (src/store).
   invalid_stream_name: { status: 400, closeCode: 1008 },

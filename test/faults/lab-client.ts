@@ -6,6 +6,7 @@ import {
   type ClientStats,
   SluiceClient,
   SluiceError,
+  type StoredInstance,
 } from '../../src/client/sluice-client.ts';
 import type { LabDisk } from './lab-disk.ts';
 import { LabSocket } from './lab-socket.ts';
@@ -42,7 +43,7 @@ export class LabClient {
   readonly #unmount: (() => void) | undefined;
   /** Entries of this client that are not settled. */
   readonly #open = new Set<Entry>();
-  #restored: { entry: Entry; epoch: number; sequence: number }[] = [];
+  #restored: { entry: Entry; instance: string; sequence: number }[] = [];
   #epoch = 0;
   #next = 0;
   #isDead = false;
@@ -52,10 +53,13 @@ export class LabClient {
     this.#options = options;
     this.#timers = new LabTimers(options.speed);
     const { url, producer, ack, random, disk, wire = plainWire, onEvent } = options;
-    const mounted = disk?.mount((upTo) => this.#ackRestored(upTo));
+    const mounted = disk?.mount(
+      (found) => this.#noteRestored(found),
+      (instance, upTo) => this.#ackRestored(instance, upTo),
+    );
     this.#unmount = mounted?.unmount;
     const frames = random.fork();
-    const client = new SluiceClient({
+    const client: SluiceClient = new SluiceClient({
       url,
       producer,
       ack,
@@ -73,13 +77,15 @@ export class LabClient {
       },
       onEvent: (event) => {
         if (this.#isDead) return;
-        if (event.type === 'connected') this.#epoch = event.epoch;
+        if (event.type === 'connected') {
+          this.#epoch = event.epoch;
+          disk?.epochs.set(client.instance, event.epoch);
+        }
         if (event.type === 'closed') this.#isOver = true;
         onEvent?.(event);
       },
     });
     this.#client = client;
-    if (disk !== undefined) void this.#readRestored(disk);
   }
 
   get stats(): ClientStats {
@@ -130,23 +136,32 @@ export class LabClient {
     }
   }
 
-  // What the client before left on the disk is acked to this one, which has no promise about it.
-  async #readRestored(disk: LabDisk): Promise<void> {
-    const state = await disk.read();
-    for (const { epoch, first, text } of state?.batches ?? []) {
-      for (const [index, line] of text.split('\n').entries()) {
-        const name = nameOf(line);
-        const entry = name === undefined ? undefined : this.#options.ledger.find(name);
-        if (entry !== undefined) this.#restored.push({ entry, epoch, sequence: first + index });
+  // What the clients before left on the disk is acked to this one, which has no promise about it.
+  #noteRestored(found: readonly StoredInstance[]): void {
+    for (const { instance, batches } of found) {
+      for (const { first, text } of batches) {
+        for (const [index, line] of text.split('\n').entries()) {
+          const name = nameOf(line);
+          const entry = name === undefined ? undefined : this.#options.ledger.find(name);
+          if (entry !== undefined) this.#restored.push({ entry, instance, sequence: first + index });
+        }
       }
     }
   }
 
-  #ackRestored(upTo: number): void {
-    const { ledger, ack } = this.#options;
-    for (const { entry, epoch, sequence } of this.#restored)
-      if (sequence <= upTo) ledger.acked(entry, ack, { epoch, sequence });
-    this.#restored = this.#restored.filter(({ sequence }) => sequence > upTo);
+  #ackRestored(instance: string, upTo: number): void {
+    const { ledger, disk } = this.#options;
+    const isSettled = (one: { instance: string; sequence: number }) =>
+      one.instance === instance && one.sequence <= upTo;
+    const epoch = disk?.epochs.get(instance);
+    for (const { entry, sequence } of this.#restored.filter(isSettled)) {
+      // Recovered up to the outbox, whatever the client asks for otherwise.
+      ledger.acked(entry, 'stored', {
+        epoch: epoch ?? 0,
+        sequence: epoch === undefined ? undefined : sequence,
+      });
+    }
+    this.#restored = this.#restored.filter((one) => !isSettled(one));
   }
 
   /** Ends without a word to anybody: no socket, no timer and no storage does anything for it from now on. */

@@ -1,5 +1,6 @@
 /**
- * The server's side of `sluice.v1` (PROTOCOL.md) in memory, with a knob for every fault that a client has to stand.
+ * The server's side of `sluice.v1` (PROTOCOL.md) in memory, with a knob for every fault that a client has to stand: epochs
+ * of instances, sessions, recovery. It judges what a client says by the tables of PROTOCOL.md, "hello".
  * Time is the test's. It notes what a client does against the protocol in `violations`.
  */
 
@@ -36,9 +37,21 @@ interface Message {
   code: string | undefined;
 }
 
+/** What one welcome has begun. */
+interface NamedSession {
+  id: string;
+  /** How far the epoch was when it began, and when it ended. */
+  began: number;
+  ended: number | undefined;
+}
+
+/** One epoch of a producer: the messages of one instance. */
 interface Producer {
   name: string;
   epoch: number;
+  instance: string | undefined;
+  /** The newest last. */
+  sessions: NamedSession[];
   /** How far memory, outbox and Postgres reach; the first is lost in a restart. */
   taken: number;
   stored: number;
@@ -47,6 +60,21 @@ interface Producer {
   unstored: Message[];
   uncommitted: Message[];
 }
+
+interface Hello {
+  ack?: Level;
+  epoch?: number;
+  instance?: string;
+  session?: string;
+  next?: number;
+  resume?: boolean;
+  recover?: boolean;
+}
+
+/** What a hello leads to: the epoch that it goes on in, or why it is refused. */
+type Verdict =
+  | { refusal: string; code: number }
+  | { producer: Producer; isKnown: boolean; begins: boolean; next: number; sure?: number | undefined };
 
 interface Session {
   socket: FakeSocket;
@@ -76,7 +104,7 @@ export interface FakeServerOptions {
 
 export class FakeSluiceServer {
   readonly timers: Timers;
-  readonly hasOutbox: boolean;
+  hasOutbox: boolean;
   latencyMs: number;
   storeMs: number;
   commitMs: number;
@@ -100,6 +128,12 @@ export class FakeSluiceServer {
   refusal: (text: string) => string | undefined = () => undefined;
   /** Messages that Postgres refuses. */
   isPoison: (text: string) => boolean = () => false;
+  /** What every upgrade is closed with at once, as for a wrong address. */
+  refusing: { code: number; reason: string } | undefined;
+  /** Welcomes that get lost with their connection. */
+  losingWelcomes = 0;
+  /** Tells no session apart: what no server may do. */
+  knowsNoSessions = false;
   /** The subprotocol that upgrades are answered with. */
   subprotocol = 'sluice.v1';
   /** No hello is answered. */
@@ -129,7 +163,9 @@ export class FakeSluiceServer {
   /** The most that a client had outstanding. */
   readonly peak: Credit = { messages: 0, bytes: 0 };
 
-  #producers = new Map<string, Producer>();
+  /** The last epochs of each producer, the newest last. */
+  #producers = new Map<string, Producer[]>();
+  #sessionNumber = 0;
   readonly #sessions = new Map<FakeSocket, Session>();
 
   constructor(timers: Timers, options: FakeServerOptions = {}) {
@@ -156,7 +192,10 @@ export class FakeSluiceServer {
     this.timers.after(this.latencyMs, () => {
       if (this.isSilent) return;
       if (this.isDown) socket.end(1006, '');
-      else socket.begin(this.subprotocol);
+      else {
+        socket.begin(this.subprotocol);
+        if (this.refusing !== undefined) this.#close(socket, this.refusing.code, this.refusing.reason);
+      }
     });
     return socket;
   };
@@ -181,7 +220,7 @@ export class FakeSluiceServer {
   restart({ forget = false } = {}): void {
     this.cut();
     if (forget || !this.hasOutbox) this.#producers.clear();
-    for (const producer of this.#producers.values()) {
+    for (const producer of this.#epochs()) {
       producer.taken = producer.stored;
       producer.unstored = [];
     }
@@ -190,7 +229,7 @@ export class FakeSluiceServer {
   /** A storage that went back in time: the last messages that were stored are gone. */
   rollBack(messages: number): void {
     this.cut();
-    for (const producer of this.#producers.values()) {
+    for (const producer of this.#epochs()) {
       const stored = producer.stored - messages;
       producer.taken = stored;
       producer.stored = stored;
@@ -203,11 +242,20 @@ export class FakeSluiceServer {
     }
   }
 
-  /** Another client has moved the producer on. */
-  setProducer(name: string, epoch: number, stored: number): void {
-    this.#producers.set(name, {
+  /** Sets how far an epoch of a producer is, as if more or less had come: the epoch that there is, or a newer one. */
+  setProducer(
+    name: string,
+    epoch: number,
+    stored: number,
+    { instance, session }: { instance?: string; session?: string } = {},
+  ): void {
+    const known = this.#epochsOf(name).find((one) => one.epoch === epoch);
+    this.#put({
       name,
       epoch,
+      instance: instance ?? known?.instance,
+      sessions:
+        session === undefined ? (known?.sessions ?? []) : [{ id: session, began: 0, ended: undefined }],
       taken: stored,
       stored,
       committed: stored,
@@ -216,9 +264,32 @@ export class FakeSluiceServer {
     });
   }
 
-  /** The epoch of a producer. */
+  /** The newest epoch of a producer. */
   epochOf(name: string): number {
-    return this.#producers.get(name)?.epoch ?? 0;
+    return this.#epochsOf(name).at(-1)?.epoch ?? 0;
+  }
+
+  /** How far the newest epoch of a producer is stored. */
+  storedOf(name: string): number {
+    return this.#epochsOf(name).at(-1)?.stored ?? 0;
+  }
+
+  /** A copy of a client, with all its state, has gone on: a new session began in its epoch, and sent these. */
+  copySends(name: string, texts: readonly string[]): void {
+    const producer = this.#epochsOf(name).at(-1) as Producer;
+    this.#beginSession(producer);
+    const first = producer.taken + 1;
+    const messages = texts.map((text, index) => ({
+      sequence: first + index,
+      text,
+      bytes: 0,
+      code: undefined,
+    }));
+    producer.taken += texts.length;
+    producer.stored = producer.taken;
+    this.#note(this.kept, producer, messages);
+    producer.uncommitted.push(...messages);
+    this.timers.after(this.commitMs, () => this.#commit(producer));
   }
 
   /** Sends a frame to every client. */
@@ -243,9 +314,12 @@ export class FakeSluiceServer {
   }
 
   /** A frame has arrived. */
-  hear(socket: FakeSocket, frame: string): void {
+  hear(socket: FakeSocket, data: string | Uint8Array): void {
+    // Binary frames hold the same characters; what is no UTF-8 is no client's of ours.
+    const frame = typeof data === 'string' ? data : new TextDecoder('utf-8', { fatal: true }).decode(data);
     this.received.push(frame);
-    if (Buffer.byteLength(frame) > this.limits.frameBytes) {
+    // A hello comes before the limits are said.
+    if (this.#sessions.has(socket) && Buffer.byteLength(frame) > this.limits.frameBytes) {
       this.violations.push(`a frame of ${Buffer.byteLength(frame)} bytes`);
     }
     if (frame === 'ping') {
@@ -259,7 +333,7 @@ export class FakeSluiceServer {
       // Frames that were on their way when the server closed.
       if (socket.isClosing) return;
       if (header.t !== 'hello') this.violations.push(`${String(header.t)} before the hello`);
-      else if (!this.isDeafToHello) this.#hello(socket, header);
+      else if (!this.isDeafToHello) this.#hello(socket, header as Hello);
       return;
     }
     if (session.isGoodbyeAsked && header.t !== 'pong' && header.t !== 'ping') {
@@ -304,40 +378,45 @@ export class FakeSluiceServer {
     }
   }
 
-  #hello(socket: FakeSocket, header: Record<string, unknown>): void {
+  #hello(socket: FakeSocket, hello: Hello): void {
     const name = socket.producer;
-    const level = header.ack as Level;
-    const epoch = header.epoch as number | undefined;
-    const next = header.next as number;
-    const known = this.#producers.get(name);
-    let producer = known;
-    let missing: { from: number; to: number } | undefined;
-    const refusal = this.#refusalOf(known, level, epoch, header.resume === true);
-    if (refusal !== undefined) {
-      this.#close(socket, refusal.code, refusal.reason);
+    const verdict = this.#judge(name, hello);
+    if ('refusal' in verdict) {
+      this.#close(socket, verdict.code, verdict.refusal);
       return;
     }
-    if (epoch === undefined) {
-      producer = this.#begin(name, Math.max(this.timers.now(), (known?.epoch ?? 0) + 1), 0);
-    } else if (header.resume !== true) {
-      producer = this.#begin(name, epoch, 0);
-    } else if (known?.epoch !== epoch) {
-      producer = this.#begin(name, epoch, next - 1);
-      this.unknowns += 1;
-    } else if (next > known.stored + 1) {
-      missing = { from: known.stored + 1, to: next - 1 };
-      producer = this.#begin(name, epoch, next - 1);
+    const { producer, isKnown, begins, next, sure } = verdict;
+    const level = hello.ack === 'stored' && !this.hasOutbox ? 'committed' : (hello.ack ?? 'stored');
+    let missing: { from: number; to: number } | undefined;
+    const reached = this.hasOutbox ? producer.stored : producer.taken;
+    if (next > reached + 1) {
+      missing = { from: reached + 1, to: next - 1 };
+      producer.taken = next - 1;
+      producer.stored = next - 1;
+      producer.committed = Math.max(producer.committed, next - 1);
+      producer.unstored = [];
     }
-    producer = producer as Producer;
     for (const older of [...this.#sessions.values()]) {
-      if (older.producer.name === name) this.#close(older.socket, 4409, '');
+      if (older.producer.name !== name) continue;
+      if (older.producer === producer)
+        this.#close(older.socket, 4409, 'replaced: another session was welcomed');
+      else if (begins && older.producer.epoch < producer.epoch) {
+        this.#close(older.socket, 4410, `fenced: the current epoch is ${producer.epoch}`);
+      }
+    }
+    // Where an outbox stands, the session is stored before the welcome goes out.
+    const session = hello.recover === true ? undefined : this.#beginSession(producer);
+    if (this.losingWelcomes > 0) {
+      this.losingWelcomes -= 1;
+      socket.end(1006, '');
+      return;
     }
     this.#sessions.set(socket, {
       socket,
       producer,
       level,
       isGoodbyeAsked: false,
-      next: header.resume === true ? next : 1,
+      next,
       granted: { ...this.credit },
       outstanding: [],
     });
@@ -345,31 +424,117 @@ export class FakeSluiceServer {
       t: 'welcome',
       producer: name,
       epoch: producer.epoch,
-      known: epoch !== undefined && known?.epoch === epoch,
+      session,
+      known: isKnown,
       ack: level,
       ...this.#reached(producer),
       missing,
+      sure,
       credit: this.credit,
       limits: this.limits,
       delivery: this.hasOutbox ? 'exactly-once' : 'at-least-once',
     });
   }
 
-  #refusalOf(
-    known: Producer | undefined,
-    level: Level,
-    epoch: number | undefined,
-    isResumed: boolean,
-  ): { code: number; reason: string } | undefined {
-    if (level === 'stored' && !this.hasOutbox) return { code: 4400, reason: 'There is no outbox' };
-    if (known === undefined || epoch === undefined) return undefined;
-    const isUsed = isResumed ? known.epoch > epoch : known.epoch >= epoch;
-    return isUsed ? { code: 4403, reason: `The epoch is ${known.epoch}` } : undefined;
+  #judge(name: string, hello: Hello): Verdict {
+    const { epoch, instance, session, next = 1 } = hello;
+    if (instance !== undefined && !/^[A-Za-z0-9_-]{1,64}$/.test(instance)) {
+      this.violations.push(`an instance ${instance}`);
+    }
+    const epochs = this.#epochsOf(name);
+    const newest = epochs.at(-1);
+    const fenced = { code: 4410, refusal: `fenced: the current epoch is ${newest?.epoch}` };
+    if (hello.recover === true) {
+      const known = epochs.findLast((one) => one.instance === instance);
+      if (known === undefined) {
+        const fresh = this.#begin(name, this.#nextEpoch(newest), next - 1, instance);
+        if (session !== undefined) this.unknowns += 1;
+        return { producer: fresh, isKnown: false, begins: true, next };
+      }
+      const index = known.sessions.findIndex(({ id }) => id === session);
+      // A storage without a session was left before the first welcome: nothing tells of a copy.
+      const isNewest =
+        this.knowsNoSessions ||
+        session === undefined ||
+        known.sessions.length === 0 ||
+        (index !== -1 && index === known.sessions.length - 1);
+      const sure = isNewest ? undefined : index === -1 ? 0 : known.sessions[index]?.ended;
+      return { producer: known, isKnown: true, begins: false, next, sure };
+    }
+    if (hello.resume === true) {
+      if (session === undefined || epoch === undefined) {
+        return { code: 4400, refusal: 'invalid_hello: to resume, name epoch, session and next' };
+      }
+      if (newest === undefined || newest.epoch < epoch) {
+        this.unknowns += 1;
+        const fresh = this.#begin(name, epoch, next - 1, instance);
+        // The session that the client has, in case that the next welcome gets lost.
+        fresh.sessions.push({ id: session, began: 0, ended: undefined });
+        return { producer: fresh, isKnown: false, begins: true, next };
+      }
+      if (newest.epoch > epoch) return fenced;
+      return this.#mayResume(newest, session)
+        ? { producer: newest, isKnown: true, begins: false, next }
+        : fenced;
+    }
+    if (newest !== undefined && instance !== undefined && newest.instance === instance) {
+      if (newest.taken > 0) return fenced;
+      return { producer: newest, isKnown: false, begins: false, next: 1 };
+    }
+    if (epoch !== undefined && newest !== undefined && newest.epoch >= epoch) return fenced;
+    const fresh = this.#begin(name, epoch ?? this.#nextEpoch(newest), 0, instance);
+    return { producer: fresh, isKnown: false, begins: true, next: 1 };
   }
 
-  #begin(name: string, epoch: number, reached: number): Producer {
-    this.setProducer(name, epoch, reached);
-    return this.#producers.get(name) as Producer;
+  /** The newest session, or the one before it while nothing came in the newest: its welcome was lost. */
+  #mayResume({ sessions, taken }: Producer, session: string): boolean {
+    if (this.knowsNoSessions) return true;
+    const newest = sessions.at(-1);
+    if (newest === undefined || newest.id === session) return true;
+    return sessions.at(-2)?.id === session && taken <= newest.began;
+  }
+
+  #beginSession(producer: Producer): string {
+    const last = producer.sessions.at(-1);
+    if (last !== undefined) last.ended ??= producer.taken;
+    this.#sessionNumber += 1;
+    const id = `${this.#sessionNumber}.fake`;
+    producer.sessions.push({ id, began: producer.taken, ended: undefined });
+    return id;
+  }
+
+  #nextEpoch(newest: Producer | undefined): number {
+    return Math.max(Math.floor(this.timers.now()), (newest?.epoch ?? 0) + 1);
+  }
+
+  #begin(name: string, epoch: number, reached: number, instance: string | undefined): Producer {
+    const fresh: Producer = {
+      name,
+      epoch,
+      instance,
+      sessions: [],
+      taken: reached,
+      stored: reached,
+      committed: reached,
+      unstored: [],
+      uncommitted: [],
+    };
+    this.#put(fresh);
+    return fresh;
+  }
+
+  #put(producer: Producer): void {
+    const others = this.#epochsOf(producer.name).filter(({ epoch }) => epoch !== producer.epoch);
+    const epochs = [...others, producer].sort((one, other) => one.epoch - other.epoch);
+    this.#producers.set(producer.name, epochs.slice(-4));
+  }
+
+  #epochsOf(name: string): readonly Producer[] {
+    return this.#producers.get(name) ?? [];
+  }
+
+  #epochs(): Producer[] {
+    return [...this.#producers.values()].flat();
   }
 
   #reached({ taken, stored, committed }: Producer, heard = Number.MAX_SAFE_INTEGER): Record<string, number> {
@@ -397,8 +562,7 @@ export class FakeSluiceServer {
     if (this.takesTwice && seq <= producer.taken) this.#keep(producer, lines, seq);
     const messages = lines.map((text, index): Message => {
       const bytes = Buffer.byteLength(text) + 1;
-      const code = bytes - 1 > this.limits.messageBytes ? 'message_too_large' : this.refusal(text);
-      return { sequence: seq + index, text, bytes, code };
+      return { sequence: seq + index, text, bytes, code: this.#refusalOf(text, bytes) };
     });
     const isPutOff = seq + n - 1 > producer.taken && this.puttingOff > 0;
     const skipped = messages.filter(({ sequence }) => sequence <= producer.taken);
@@ -426,6 +590,13 @@ export class FakeSluiceServer {
     producer.unstored.push(...fresh);
     if (this.acksTooEarly) this.#ackAll(producer);
     this.timers.after(this.storeMs, () => this.#store(producer));
+  }
+
+  #refusalOf(text: string, bytes: number): string | undefined {
+    if (text === '-') return 'message_dropped';
+    if (bytes - 1 > this.limits.messageBytes) return 'message_too_large';
+    // In a text frame it may stand for bytes that were no UTF-8.
+    return text.includes('\ufffd') ? 'invalid_utf8' : this.refusal(text);
   }
 
   /** Notes what came on a connection, and whether the credit allowed it. */
@@ -466,7 +637,7 @@ export class FakeSluiceServer {
 
   /** Whether a producer's state was replaced or forgotten meanwhile. */
   #isGone(producer: Producer): boolean {
-    return this.#producers.get(producer.name) !== producer;
+    return !this.#epochsOf(producer.name).includes(producer);
   }
 
   #store(producer: Producer): void {
@@ -589,7 +760,7 @@ export class FakeSocket implements WebSocketLike {
     this.#listeners.set(type, [...(this.#listeners.get(type) ?? []), listener]);
   }
 
-  send(text: string): void {
+  send(text: string | Uint8Array): void {
     if (this.failure !== undefined) throw this.failure;
     if (!this.isOpen || this.#isLeft) return;
     this.#toServerMs = this.#later(this.#toServerMs, () => {

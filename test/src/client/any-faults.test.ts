@@ -5,14 +5,14 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type AckLevel,
-  memoryStorage,
-  type SluiceClient,
-  type SluiceClientOptions,
-  type WebSocketLike,
-  type WhenFull,
+import type {
+  AckLevel,
+  SluiceClient,
+  SluiceClientOptions,
+  WebSocketLike,
+  WhenFull,
 } from '../../../src/client/sluice-client.ts';
+import { memoryStorage } from '../../../src/client/storages/memory-storage.ts';
 import type { FakeSluiceServer } from '../../support/fake-sluice-server.ts';
 import { settled } from '../../support/fake-timers.ts';
 import { type Bed, bed } from './support.ts';
@@ -185,6 +185,9 @@ interface Run {
   /** Promises that were rejected for another reason than a refusal, though the client was not restarted. */
   failures: string[];
   flushes: Promise<unknown>[];
+  /** What was taken by clients that were killed: it is in the storage, so it comes. */
+  taken: Set<string>;
+  clients: number;
 }
 
 interface Sabotage {
@@ -212,11 +215,7 @@ async function faultsOf(
 ): Promise<string[]> {
   const made = bed({ outbox, storeMs: 5, commitMs: 15 });
   const { server, pass, timers } = made;
-  server.refusal = (text) => {
-    if (text.startsWith('"bad')) return 'number_out_of_range';
-    // What the client sends in place of a message that became too large.
-    return text === '?' ? 'invalid_json' : undefined;
-  };
+  server.refusal = (text) => (text.startsWith('"bad') ? 'number_out_of_range' : undefined);
   sabotage.server?.(server);
   const storage = memoryStorage();
   const hasStorage = sabotage.withoutStorage !== true && seed % 2 === 0;
@@ -229,7 +228,9 @@ async function faultsOf(
       ...(hasStorage ? { storage } : {}),
       ...(sabotage.openSocket === undefined ? {} : { openSocket: sabotage.openSocket(server) }),
     });
-  const mayRefuseLong = ack === 'none' && steps.some((one) => one.do === 'limits');
+  const mayRefuseLong =
+    steps.some((one) => one.do === 'limits') &&
+    (ack === 'none' || steps.some((one) => one.do === 'restartClient'));
   const run: Run = {
     bed: made,
     client: connect(),
@@ -238,17 +239,27 @@ async function faultsOf(
     lies: [],
     failures: [],
     flushes: [],
+    taken: new Set(),
+    clients: 1,
   };
   const usual = { credit: server.credit, limits: server.limits };
   for (const one of steps) {
     await take(
       run,
       one,
-      () => {
+      async () => {
         if (!hasStorage) return;
         // Its sockets die with it: a hello of its own that came late would replace its successor.
         server.cut();
-        void run.client.close({ timeLimitMs: 0 });
+        const { blockedMessages } = run.client.stats;
+        const closed = run.client.close({ timeLimitMs: 0 });
+        const { inDoubt, unsent } = run.client.unsettled();
+        for (const text of [...inDoubt, ...unsent.slice(0, unsent.length - blockedMessages)])
+          run.taken.add(text);
+        await closed;
+        // The storage is let go of once it has what was taken.
+        await settled();
+        run.clients += 1;
         run.client = connect();
       },
       ack,
@@ -279,13 +290,26 @@ async function faultsOf(
     await pass(1_000, 50);
     if (timers.pending > 0) wrong.push(`${timers.pending} timers left`);
   }
-  for (const { type } of made.events) {
-    if (type === 'unknown' && !outbox) continue;
-    if (['unknown', 'missing', 'ahead', 'fenced', 'failed', 'protocol-error'].includes(type))
-      wrong.push(type);
+  for (const event of made.events) {
+    if (event.type === 'unknown' && !outbox) continue;
+    if (['unknown', 'missing', 'fenced', 'failed', 'protocol-error'].includes(event.type))
+      wrong.push(JSON.stringify(event));
   }
+  for (const event of made.events) {
+    if (event.type !== 'recovered') continue;
+    if (event.missing !== undefined || event.inDoubt !== undefined || (outbox && !event.known))
+      wrong.push(JSON.stringify(event));
+  }
+  if (run.client.inDoubt.length > 0) wrong.push('something is in doubt');
+  const stats = run.client.stats;
+  const counted = stats.acked + stats.refused + stats.dropped + stats.setAside + stats.unsettled;
+  if (stats.offered + stats.restored !== counted) wrong.push(`the sums of ${JSON.stringify(stats)}`);
   const epochs = new Set(server.kept.map(({ epoch }) => epoch));
-  if (epochs.size > 1) wrong.push(`${epochs.size} epochs`);
+  if (outbox && epochs.size > run.clients) wrong.push(`${epochs.size} epochs of ${run.clients} clients`);
+  if (hasStorage) {
+    const left = await storage.load();
+    if (left.length > 0) wrong.push(`left in the storage: ${JSON.stringify(left)}`);
+  }
   const all = server.kept.map(({ text }) => text);
   const keptSet = new Set(all);
   // Where the server has forgotten the producer, messages may come again.
@@ -295,10 +319,13 @@ async function faultsOf(
     (text) => !run.fates.some((fate) => fate.text === text && fate.state === 'refused'),
   );
   if (keptSet.size !== inOrder.length) wrong.push('a message is there twice');
-  // A client that was killed may lose what it never wrote down; all others are there, or refused.
+  // A client that was killed loses what waited for room in it; all others are there, or refused.
   const expected = run.fates.filter(
     ({ text, isBad, state }) =>
-      !isBad && state !== 'refused' && state !== 'dropped' && (state !== 'gone' || keptSet.has(text)),
+      !isBad &&
+      state !== 'refused' &&
+      state !== 'dropped' &&
+      (state !== 'gone' || run.taken.has(text) || keptSet.has(text)),
   );
   const left = expected.filter(({ text }) => !keptSet.has(text) && !isTooLarge(run, text));
   if (left.length > 0) wrong.push(`lost: ${left.map(({ text, state }) => `${text} ${state}`).join(', ')}`);
@@ -318,7 +345,7 @@ function isTooLarge({ fates, mayRefuseLong }: Run, text: string): boolean {
   return mayRefuseLong || fates.some((fate) => fate.text === text && fate.state === 'refused');
 }
 
-async function take(run: Run, one: Step, restartClient: () => void, ack: AckLevel): Promise<void> {
+async function take(run: Run, one: Step, restartClient: () => Promise<void>, ack: AckLevel): Promise<void> {
   const { server, pass, timers } = run.bed;
   switch (one.do) {
     case 'send':
@@ -353,7 +380,7 @@ async function take(run: Run, one: Step, restartClient: () => void, ack: AckLeve
       server.restart();
       break;
     case 'restartClient':
-      restartClient();
+      await restartClient();
       await settled();
       break;
     case 'loseAcks':

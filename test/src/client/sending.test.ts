@@ -8,6 +8,8 @@ import {
 import { isSluiceError } from '../../../src/errors.ts';
 import { bed, messages, outcomeOf, readBatch } from './support.ts';
 
+const DROPPED = 'The message was dropped: the ring was full';
+
 describe('options', () => {
   const good: SluiceClientOptions = {
     url: 'ws://sluice.test/ws/messages',
@@ -71,7 +73,8 @@ describe('batches', () => {
     const client = connect({ lingerMs: 20 });
     await pass(10);
     expect(client.state).toBe('ready');
-    expect(server.received).toEqual(['{"t":"hello","ack":"stored"}']);
+    expect(server.received).toEqual([`{"t":"hello","ack":"stored","instance":"${client.instance}"}`]);
+    expect(client.instance).toMatch(/^[0-9a-f]{32}$/);
 
     const sent = outcomeOf(client.send({ celsius: 21.5 }));
     await pass(20);
@@ -148,10 +151,29 @@ describe('batches', () => {
     await pass(20);
     expect(early.code).toBe('message_too_large');
     expect(late.code).toBe('message_too_large');
-    expect((await batch).refused).toEqual([{ index: 1, code: 'message_too_large' }]);
+    expect((await batch).refused).toEqual([
+      {
+        index: 1,
+        code: 'message_too_large',
+        message: 'The message is too large: the server takes 100 bytes at most',
+      },
+    ]);
     await rest;
     expect(server.violations).toEqual([]);
-    expect(server.kept.map(({ text }) => text)).toEqual(['1', '2', `"${'z'.repeat(98)}"`, ...messages(1, 7)]);
+    // What was taken before the welcome keeps its places.
+    expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual(
+      ['1', '2', `"${'z'.repeat(98)}"`, ...messages(1, 7)].map((text, index) => [
+        [2, 4, 5, 6, 7, 8, 9, 10, 11, 12][index],
+        text,
+      ]),
+    );
+    expect(
+      server
+        .framesOf('batch')
+        .map(readBatch)
+        .flatMap(({ texts }) => texts)
+        .filter((text) => text === '-'),
+    ).toHaveLength(2);
     expect(server.framesOf('batch').every((frame) => readBatch(frame).n <= 3)).toBe(true);
   });
 
@@ -306,7 +328,7 @@ describe('refusals', () => {
     expect(await receipt).toEqual({
       messages: 5,
       firstSequence: 4,
-      refused: [1, 2, 4].map((index) => ({ index, code: 'nul_character' })),
+      refused: [1, 2, 4].map((index) => ({ index, code: 'nul_character', message: 'no' })),
     });
     expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual([
       [1, '1'],
@@ -393,12 +415,12 @@ describe('refusals', () => {
     const receipt = client.sendBatch(['', '1', 'a\nb', '"bad"', '4', '\ud800', '"bad"', '']);
     await pass(20);
     expect((await receipt).refused).toEqual([
-      { index: 0, code: 'invalid_json' },
-      { index: 2, code: 'invalid_json' },
-      { index: 3, code: 'invalid_json' },
-      { index: 5, code: 'lone_surrogate' },
-      { index: 6, code: 'invalid_json' },
-      { index: 7, code: 'invalid_json' },
+      { index: 0, code: 'invalid_json', message: expect.stringContaining('empty') },
+      { index: 2, code: 'invalid_json', message: expect.stringContaining('more than one line') },
+      { index: 3, code: 'invalid_json', message: 'no' },
+      { index: 5, code: 'lone_surrogate', message: expect.stringContaining('surrogate') },
+      { index: 6, code: 'invalid_json', message: 'no' },
+      { index: 7, code: 'invalid_json', message: expect.stringContaining('empty') },
     ]);
     expect(server.kept.map(({ text }) => text)).toEqual(['1', '4']);
   });
@@ -413,8 +435,8 @@ describe('refusals', () => {
       {
         messages: 2,
         refused: [
-          { index: 0, code: 'invalid_json' },
-          { index: 1, code: 'invalid_json' },
+          { index: 0, code: 'invalid_json', message: expect.stringContaining('empty') },
+          { index: 1, code: 'invalid_json', message: expect.stringContaining('empty') },
         ],
       },
     ]);
@@ -477,7 +499,14 @@ describe('a full ring', () => {
       'ring_full',
     ]);
     expect(server.kept.map(({ text }) => text)).toEqual(messages(1, 5));
-    expect(client.stats).toMatchObject({ unackedMessages: 0, unackedBytes: 0, refused: 0 });
+    // Every message of a call that was refused counts, the empty one once.
+    expect(client.stats).toMatchObject({
+      unackedMessages: 0,
+      unackedBytes: 0,
+      offered: 10,
+      acked: 5,
+      refused: 5,
+    });
   });
 
   test('drop-newest: what does not fit is dropped', async () => {
@@ -486,7 +515,9 @@ describe('a full ring', () => {
     const batch = client.sendBatch(messages(1, 7));
     const one = outcomeOf(client.sendText('8'));
     await pass(30);
-    expect((await batch).refused).toEqual([5, 6].map((index) => ({ index, code: 'message_dropped' })));
+    expect((await batch).refused).toEqual(
+      [5, 6].map((index) => ({ index, code: 'message_dropped', message: DROPPED })),
+    );
     expect(one.code).toBe('message_dropped');
     expect(server.kept.map(({ text }) => text)).toEqual(messages(1, 5));
     expect(client.stats).toMatchObject({ dropped: 3, acked: 5 });
@@ -496,20 +527,26 @@ describe('a full ring', () => {
     ]);
   });
 
-  test('drop-oldest: drops what was never sent, so that the sequences have no hole', async () => {
-    const { server, connect, pass } = bed();
+  test('drop-oldest: drops what was never sent, and keeps its places', async () => {
+    const { server, connect, pass, events } = bed();
     const client = connect({ ringMessages: 5, whenFull: 'drop-oldest', lingerMs: 0 });
     const first = client.sendBatch(messages(1, 3));
     const second = outcomeOf(client.sendText('{"i":4}'));
     const third = client.sendBatch(messages(5, 9));
     await pass(30);
-    expect((await first).refused).toEqual([0, 1, 2].map((index) => ({ index, code: 'message_dropped' })));
-    expect(await first).not.toHaveProperty('firstSequence');
-    expect(second.code).toBe('message_dropped');
-    expect(await third).toEqual({ messages: 5, refused: [], firstSequence: 1 });
-    expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual(
-      messages(5, 9).map((text, index) => [index + 1, text]),
+    expect((await first).refused).toEqual(
+      [0, 1, 2].map((index) => ({ index, code: 'message_dropped', message: DROPPED })),
     );
+    expect(await first).toHaveProperty('firstSequence', 1);
+    expect(second.code).toBe('message_dropped');
+    expect(await third).toEqual({ messages: 5, refused: [], firstSequence: 5 });
+    expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual(
+      messages(5, 9).map((text, index) => [index + 5, text]),
+    );
+    // A line for each place, in one frame; what the server says to it is no news.
+    expect(server.framesOf('batch').map(readBatch)[0]).toEqual({ seq: 1, n: 4, texts: Array(4).fill('-') });
+    expect(events.filter(({ type }) => type === 'nack')).toEqual([]);
+    expect(client.stats).toMatchObject({ offered: 9, acked: 5, dropped: 4, refused: 0, unsettled: 0 });
   });
 
   test('drop-oldest: drops the newest when everything else was sent', async () => {
@@ -521,7 +558,9 @@ describe('a full ring', () => {
     const second = client.sendBatch(messages(5, 7));
     await pass(300);
     expect((await first).refused).toEqual([]);
-    expect((await second).refused).toEqual([0, 1].map((index) => ({ index, code: 'message_dropped' })));
+    expect((await second).refused).toEqual(
+      [0, 1].map((index) => ({ index, code: 'message_dropped', message: DROPPED })),
+    );
     expect(server.kept.map(({ text }) => text)).toEqual([...messages(1, 4), '{"i":7}']);
   });
 
@@ -539,20 +578,20 @@ describe('a full ring', () => {
       messages: 8,
       firstSequence: 1,
       refused: [
-        { index: 0, code: 'invalid_json' },
-        { index: 2, code: 'nul_character' },
-        { index: 5, code: 'message_dropped' },
-        { index: 7, code: 'nul_character' },
+        { index: 0, code: 'invalid_json', message: expect.stringContaining('empty') },
+        { index: 2, code: 'nul_character', message: 'no' },
+        { index: 5, code: 'message_dropped', message: DROPPED },
+        { index: 7, code: 'nul_character', message: 'no' },
       ],
     });
-    expect(await second).toEqual({ messages: 2, refused: [], firstSequence: 7 });
+    expect(await second).toEqual({ messages: 2, refused: [], firstSequence: 8 });
     expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual([
       [1, '{"i":1}'],
       [3, '{"i":3}'],
       [4, '{"i":4}'],
-      [5, '{"i":6}'],
-      [7, '{"i":8}'],
-      [8, '{"i":9}'],
+      [6, '{"i":6}'],
+      [8, '{"i":8}'],
+      [9, '{"i":9}'],
     ]);
   });
 });

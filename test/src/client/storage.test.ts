@@ -1,5 +1,13 @@
+/** What a client gives to its storage, in which order, and what it finds there. */
+
 import { describe, expect, test } from 'vitest';
-import { type ClientStorage, memoryStorage, type StoredBatch } from '../../../src/client/sluice-client.ts';
+import type {
+  ClientStorage,
+  SluiceClient,
+  StoredBatch,
+  StoredInstance,
+} from '../../../src/client/sluice-client.ts';
+import { memoryStorage } from '../../../src/client/storages/memory-storage.ts';
 import { settled } from '../../support/fake-timers.ts';
 import { bed, messages, outcomeOf, readBatch } from './support.ts';
 
@@ -19,10 +27,16 @@ function slowStorage(inner: ClientStorage = memoryStorage()) {
   };
   const storage: ClientStorage = {
     load: () => inner.load(),
-    saveEpoch: (epoch) => wait('saveEpoch', () => inner.saveEpoch(epoch)),
-    saveBatch: (batch: StoredBatch) =>
-      wait(`saveBatch ${batch.first}+${batch.count}`, () => inner.saveBatch(batch)),
-    trim: (epoch, upTo) => wait(`trim ${upTo}`, () => inner.trim(epoch, upTo)),
+    begin: (instance) => wait('begin', () => inner.begin(instance)),
+    append: (instance, batch: StoredBatch) =>
+      wait(`append ${batch.first}+${batch.count}`, () => inner.append(instance, batch)),
+    saveSession: (instance, session) => wait('saveSession', () => inner.saveSession(instance, session)),
+    trim: (instance, upTo) => wait(`trim ${upTo}`, () => inner.trim(instance, upTo)),
+    discard: (instance, run) => wait(`discard ${run.first}-${run.last}`, () => inner.discard(instance, run)),
+    setAside: (instance, batch) =>
+      wait(`setAside ${batch.first}+${batch.count}`, () => inner.setAside(instance, batch)),
+    forget: (instance) => wait('forget', () => inner.forget(instance)),
+    close: () => inner.close(),
   };
   return {
     storage,
@@ -32,32 +46,108 @@ function slowStorage(inner: ClientStorage = memoryStorage()) {
   };
 }
 
+/** A storage that has what the test says, and takes what comes. */
+function filled(...instances: Partial<StoredInstance>[]): ClientStorage {
+  const empty = { instance: 'older', acked: 0, batches: [], discarded: [], inDoubt: [] };
+  const inner = memoryStorage();
+  return { ...inner, load: async () => instances.map((instance) => ({ ...empty, ...instance })) };
+}
+
+/** The process dies: its sockets go, nobody says goodbye, and what was not written down is lost. */
+async function kill(client: SluiceClient): Promise<void> {
+  await client.close({ timeLimitMs: 0 });
+  await settled();
+}
+
 describe('a storage', () => {
-  test('a batch is saved before it is sent, one at a time, behind its epoch', async () => {
+  test('holds what send takes before there is any connection, and the name of the instance before that', async () => {
+    const { server, connect } = bed();
+    server.isDown = true;
+    const { storage, calls, succeed } = slowStorage();
+    const client = connect({ storage, lingerMs: 1_000 });
+    for (const text of messages(1, 3)) client.sendText(text).catch(() => undefined);
+    await settled();
+    expect(calls).toEqual(['begin']);
+    succeed();
+    await settled();
+    expect(calls).toEqual(['begin', 'append 1+3']);
+    // What comes while one is under way gathers for the next.
+    for (const text of messages(4, 9)) client.sendText(text).catch(() => undefined);
+    await settled();
+    expect(calls).toHaveLength(2);
+    succeed();
+    await settled();
+    expect(calls).toEqual(['begin', 'append 1+3', 'append 4+6']);
+    succeed();
+    await settled();
+    await kill(client);
+  });
+
+  test.each(['no connection', 'no credit', 'a server that drains'])(
+    'what could not be sent for %s is sent by the next client, under its places',
+    async (why) => {
+      const { server, connect, pass, events } = bed();
+      if (why === 'no connection') server.isDown = true;
+      if (why === 'no credit') server.credit = { messages: 0, bytes: 0 };
+      const storage = memoryStorage();
+      const first = connect({ storage, lingerMs: 0 });
+      await pass(10);
+      if (why === 'a server that drains') server.send({ t: 'drain', retryMs: 60_000 });
+      await pass(5);
+      for (const text of messages(1, 10)) first.sendText(text).catch(() => undefined);
+      await pass(10);
+      expect(server.framesOf('batch')).toEqual([]);
+      await kill(first);
+      server.cut();
+      server.isDown = false;
+      server.credit = { messages: 100, bytes: 10_000 };
+
+      const second = connect({ storage, lingerMs: 0 });
+      const sent = outcomeOf(second.sendText('{"i":11}'));
+      await pass(500, 5);
+      expect(sent.state).toBe('resolved');
+      expect(server.kept.map(({ text }) => text)).toEqual(messages(1, 11));
+      expect(server.kept.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1]);
+      expect(events.filter(({ type }) => type === 'recovered')).toEqual([
+        { type: 'recovered', instance: first.instance, messages: 10, refused: 0, known: true },
+      ]);
+      expect(second.stats).toMatchObject({ offered: 1, restored: 10, acked: 11, unsettled: 0 });
+      const closed = outcomeOf(second.close());
+      await pass(50);
+      expect(closed.value).toMatchObject({ unacked: 0 });
+      expect(await storage.load()).toEqual([]);
+    },
+  );
+
+  test('a message is in it before it is sent, and so is the session that it is sent in', async () => {
     const { server, connect, pass } = bed();
     const { storage, calls, succeed } = slowStorage();
     const client = connect({ storage, batchMessages: 2, lingerMs: 0 });
     await pass(10);
     const sent = outcomeOf(client.sendBatch(messages(1, 4)));
     await pass(50);
-    expect(calls).toEqual(['saveEpoch']);
+    expect(calls).toEqual(['begin']);
     succeed();
     await pass(50);
-    expect(calls).toEqual(['saveEpoch', 'saveBatch 1+2']);
+    expect(calls).toEqual(['begin', 'saveSession']);
+    succeed();
+    await pass(50);
+    expect(calls).toEqual(['begin', 'saveSession', 'append 1+4']);
     expect(server.framesOf('batch')).toEqual([]);
     succeed();
-    await pass(2);
-    expect(server.framesOf('batch')).toHaveLength(1);
-    expect(calls.at(-1)).toBe('saveBatch 3+2');
-    await pass(50);
-    expect(server.framesOf('batch')).toHaveLength(1);
-    succeed();
+    await pass(1);
+    expect(server.framesOf('batch')).toHaveLength(2);
     await pass(50);
     expect(sent.state).toBe('resolved');
-    expect(calls).toEqual(['saveEpoch', 'saveBatch 1+2', 'saveBatch 3+2', 'trim 2']);
+    expect(calls.slice(3)).toEqual(['trim 4']);
+    // A new session is written down before anything is sent in it.
     succeed();
-    await settled();
-    expect(calls.at(-1)).toBe('trim 4');
+    server.cut();
+    await pass(500, 5);
+    expect(calls.at(-1)).toBe('saveSession');
+    void client.sendText('5');
+    await pass(50);
+    expect(server.framesOf('batch')).toHaveLength(2);
   });
 
   test('a storage that answers at once costs no turn', async () => {
@@ -69,7 +159,7 @@ describe('a storage', () => {
     expect(server.framesOf('batch')).toHaveLength(3);
   });
 
-  test('a restarted producer goes on in its epoch: what was not acked comes again, then what is new', async () => {
+  test('a restarted producer recovers in the older epoch what was not acked, then begins its own', async () => {
     const { server, connect, pass, events } = bed({ storeMs: 40 });
     const storage = memoryStorage();
     const first = connect({ storage, batchMessages: 3, lingerMs: 0 });
@@ -78,26 +168,38 @@ describe('a storage', () => {
     await pass(60);
     for (const text of messages(4, 9)) first.sendText(text).catch(() => undefined);
     await pass(5);
-    // The process dies: its socket goes, and nobody says goodbye.
-    void first.close({ timeLimitMs: 0 });
+    const epoch = server.epochOf('p');
+    await kill(first);
     server.restart();
     await pass(10);
 
     const second = connect({ storage, lingerMs: 0 });
     const sent = outcomeOf(second.sendBatch(messages(10, 11)));
     const flushed = outcomeOf(second.flush());
+    await pass(20);
+    expect([second.state, flushed.state]).toEqual(['recovering', 'pending']);
     await pass(500);
-    expect(server.framesOf('hello').at(-1)).toBe(
-      `{"t":"hello","ack":"stored","epoch":${server.epochOf('p')},"resume":true,"session":"0.lost","next":4}`,
-    );
-    expect(sent.value).toEqual({ messages: 2, refused: [], firstSequence: 10 });
+    expect(server.framesOf('hello').slice(1)).toEqual([
+      `{"t":"hello","ack":"stored","instance":"${first.instance}","recover":true,"session":"1.fake","next":4}`,
+      `{"t":"hello","ack":"stored","instance":"${second.instance}"}`,
+    ]);
+    expect(sent.value).toEqual({ messages: 2, refused: [], firstSequence: 1 });
     expect(flushed.state).toBe('resolved');
-    expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual(
-      messages(1, 11).map((text, index) => [index + 1, text]),
+    expect(server.kept.map((kept) => [kept.epoch === epoch, kept.sequence, kept.text])).toEqual(
+      messages(1, 11).map((text, index) => [index < 9, index < 9 ? index + 1 : index - 8, text]),
     );
     expect(second.stats).toMatchObject({ restored: 6, acked: 8, unackedMessages: 0, unackedBytes: 0 });
     expect(events.some(({ type }) => type === 'unknown')).toBe(false);
-    expect(await storage.load()).toEqual({ epoch: server.epochOf('p'), acked: 11, batches: [] });
+    expect(events).toContainEqual({
+      type: 'recovered',
+      instance: first.instance,
+      messages: 6,
+      refused: 0,
+      known: true,
+    });
+    void second.close();
+    await pass(100);
+    expect(await storage.load()).toEqual([]);
   });
 
   test('what arrived before the restart is not taken again', async () => {
@@ -108,7 +210,7 @@ describe('a storage', () => {
     server.loses = (frame) => frame.startsWith('{"t":"ack"');
     first.sendBatch(messages(1, 5)).catch(() => undefined);
     await pass(50);
-    void first.close({ timeLimitMs: 0 });
+    await kill(first);
     server.loses = () => false;
     const second = connect({ storage });
     await pass(100);
@@ -116,34 +218,135 @@ describe('a storage', () => {
     expect(server.kept.map(({ text }) => text)).toEqual(messages(1, 5));
   });
 
+  test('several instances are recovered in their order, each on a socket of its own', async () => {
+    const { server, connect, pass, events } = bed();
+    server.isDown = true;
+    const storage = memoryStorage();
+    for (const first of [1, 4, 7]) {
+      const client = connect({ storage });
+      client.sendBatch(messages(first, first + 2)).catch(() => undefined);
+      await pass(10);
+      await kill(client);
+    }
+    server.isDown = false;
+    const opened = server.opened.length;
+    const last = connect({ storage });
+    const sent = outcomeOf(last.sendText('{"i":10}'));
+    await pass(500, 5);
+    expect(sent.state).toBe('resolved');
+    expect(server.kept.map(({ text }) => text)).toEqual(messages(1, 10));
+    expect(server.opened.length - opened).toBe(4);
+    expect(new Set(server.kept.map(({ epoch }) => epoch)).size).toBe(4);
+    expect(events.filter(({ type }) => type === 'recovered')).toHaveLength(3);
+    // Nothing else was said about it, and no connection counts as lost.
+    expect(last.stats).toMatchObject({ connections: 4, reconnects: 0 });
+  });
+
+  test('a connection that is lost while an instance is recovered comes back to it', async () => {
+    const { server, connect, pass } = bed({ storeMs: 30 });
+    const storage = memoryStorage();
+    const first = connect({ storage, lingerMs: 0 });
+    await pass(10);
+    first.sendBatch(messages(1, 4)).catch(() => undefined);
+    await pass(5);
+    await kill(first);
+    server.restart();
+    const second = connect({ storage, lingerMs: 0 });
+    const sent = outcomeOf(second.sendText('{"i":5}'));
+    await pass(10);
+    expect(second.state).toBe('recovering');
+    server.restart();
+    await pass(1_000, 5);
+    expect(sent.state).toBe('resolved');
+    expect(server.kept.map(({ text }) => text)).toEqual(messages(1, 5));
+  });
+
+  test('close waits for what older instances have left', async () => {
+    const { server, connect, pass } = bed();
+    const storage = filled({ batches: [{ first: 1, count: 3, text: messages(1, 3).join('\n') }] });
+    const closed = outcomeOf(connect({ storage }).close());
+    await pass(100);
+    expect(closed.value).toMatchObject({ unacked: 0, acked: 3, timedOut: false });
+    expect(server.kept).toHaveLength(3);
+    // Its own epoch never began.
+    expect(server.framesOf('hello')).toHaveLength(1);
+  });
+
   test('a batch that was acked in part is kept whole, and its rest sent', async () => {
     const { server, connect, pass } = bed();
-    server.setProducer('p', 1_000_001, 3);
-    const batch = { epoch: 1_000_001, first: 2, count: 4, text: messages(2, 5).join('\n') };
-    const storage: ClientStorage = {
-      ...memoryStorage(),
-      load: async () => ({ epoch: 1_000_001, acked: 2, batches: [batch] }),
-    };
-    const client = connect({ storage });
+    server.setProducer('p', 1_000_001, 3, { instance: 'older', session: '1.a' });
+    const batch = { first: 2, count: 4, text: messages(2, 5).join('\n') };
+    const client = connect({ storage: filled({ session: '1.a', acked: 2, batches: [batch] }) });
     await pass(50);
     expect(server.framesOf('batch').map(readBatch)).toEqual([{ seq: 3, n: 3, texts: messages(3, 5) }]);
     expect(client.stats).toMatchObject({ restored: 3, acked: 3, unackedMessages: 0, unackedBytes: 0 });
   });
 
-  test('a refusal of a restored message is counted', async () => {
-    const { server, connect, pass } = bed();
+  test('a refusal of a restored message is counted, and told when the instance is recovered', async () => {
+    const { server, connect, pass, events } = bed();
     server.refusal = (text) => (text === '2' ? 'invalid_json' : undefined);
-    const storage: ClientStorage = {
-      ...memoryStorage(),
-      load: async () => ({
-        epoch: 5,
-        acked: 0,
-        batches: [{ epoch: 5, first: 1, count: 3, text: '1\n2\n3' }],
-      }),
-    };
+    const client = connect({ storage: filled({ batches: [{ first: 1, count: 3, text: '1\n2\n3' }] }) });
+    await pass(50);
+    expect(client.stats).toMatchObject({ acked: 2, refused: 1, unackedMessages: 0, unsettled: 0 });
+    expect(events).toContainEqual({
+      type: 'recovered',
+      instance: 'older',
+      messages: 3,
+      refused: 1,
+      known: true,
+    });
+  });
+
+  test('holes are dropped messages: a line stands in the place of each', async () => {
+    const { server, connect, pass, events } = bed();
+    const storage = filled({
+      acked: 1,
+      batches: [
+        { first: 3, count: 2, text: '3\n4' },
+        { first: 8, count: 4, text: '8\n-\n10\n11' },
+      ],
+      discarded: [{ first: 10, last: 10 }],
+    });
     const client = connect({ storage });
     await pass(50);
-    expect(client.stats).toMatchObject({ acked: 2, refused: 1, unackedMessages: 0 });
+    const lines = server
+      .framesOf('batch')
+      .map(readBatch)
+      .flatMap(({ texts }) => texts);
+    expect(lines).toEqual(['-', '3', '4', '-', '-', '-', '8', '-', '-', '11']);
+    expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual([
+      [3, '3'],
+      [4, '4'],
+      [8, '8'],
+      [11, '11'],
+    ]);
+    expect(client.stats).toMatchObject({ restored: 4, acked: 4, refused: 0, dropped: 0 });
+    expect(events.filter(({ type }) => type === 'nack')).toEqual([]);
+    expect(client.state).toBe('ready');
+  });
+
+  test('what was dropped is forgotten in it, and stays dropped', async () => {
+    const { server, connect, pass } = bed();
+    server.isDown = true;
+    const storage = memoryStorage();
+    const first = connect({ storage, ringMessages: 4, whenFull: 'drop-oldest' });
+    await settled();
+    const outcomes = messages(1, 10).map((text) => outcomeOf(first.sendText(text)));
+    await pass(10);
+    expect(outcomes.map(({ code }) => code)).toEqual([
+      ...Array(6).fill('message_dropped'),
+      ...Array(4).fill(undefined),
+    ]);
+    await kill(first);
+    const [left] = await storage.load();
+    expect(left?.batches.flatMap(({ text }) => text)).toEqual(messages(7, 10));
+    await storage.close();
+    server.isDown = false;
+    connect({ storage });
+    await pass(200);
+    expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual(
+      messages(7, 10).map((text, index) => [index + 7, text]),
+    );
   });
 
   test('a storage that fails is asked again, and nothing is sent meanwhile', async () => {
@@ -152,14 +355,17 @@ describe('a storage', () => {
     const client = connect({ storage, lingerMs: 0 });
     await pass(10);
     succeed();
+    await settled();
+    succeed();
+    await settled();
     const sent = outcomeOf(client.sendText('1'));
     await pass(10);
     fail();
     await pass(100);
     expect(server.framesOf('batch')).toEqual([]);
-    expect(events.at(-1)).toMatchObject({ type: 'storage-failed', operation: 'saveBatch' });
+    expect(events.at(-1)).toMatchObject({ type: 'storage-failed', operation: 'append' });
     await pass(200);
-    expect(calls).toEqual(['saveEpoch', 'saveBatch 1+1', 'saveBatch 1+1']);
+    expect(calls).toEqual(['begin', 'saveSession', 'append 1+1', 'append 1+1']);
     succeed();
     await pass(20);
     expect(sent.state).toBe('resolved');
@@ -176,16 +382,15 @@ describe('a storage', () => {
     const client = connect({
       lingerMs: 0,
       storage: {
+        ...inner,
         load: () => {
           failSome();
           return inner.load();
         },
-        saveEpoch: (epoch) => {
+        begin: (instance) => {
           failSome();
-          return inner.saveEpoch(epoch);
+          return inner.begin(instance);
         },
-        saveBatch: (batch) => inner.saveBatch(batch),
-        trim: (epoch, upTo) => inner.trim(epoch, upTo),
       },
     });
     const sent = outcomeOf(client.sendText('1'));
@@ -204,21 +409,6 @@ describe('a storage', () => {
     ).toBeGreaterThan(3);
   });
 
-  test('batches with a hole end the client: its server would wait for ever', async () => {
-    const { connect, pass, server } = bed();
-    const batch = (first: number) => ({ epoch: 5, first, count: 2, text: '1\n2' });
-    const client = connect({
-      storage: {
-        ...memoryStorage(),
-        load: async () => ({ epoch: 5, acked: 0, batches: [batch(1), batch(4)] }),
-      },
-    });
-    const sent = outcomeOf(client.sendText('1'));
-    await pass(10);
-    expect(sent.code).toBe('internal');
-    expect(server.opened).toEqual([]);
-  });
-
   test('close waits for the last trim, but not longer than its limit', async () => {
     const { connect, pass } = bed();
     for (const answers of [true, false]) {
@@ -226,6 +416,9 @@ describe('a storage', () => {
       const client = connect({ storage, lingerMs: 0 });
       await pass(10);
       succeed();
+      await settled();
+      succeed();
+      await settled();
       const sent = outcomeOf(client.sendText('1'));
       await pass(10);
       succeed();
@@ -235,6 +428,9 @@ describe('a storage', () => {
       await pass(100);
       expect(calls.at(-1)).toBe('trim 1');
       expect(closed.state).toBe('pending');
+      if (answers) succeed();
+      await pass(10);
+      expect(calls.at(-1)).toBe(answers ? 'forget' : 'trim 1');
       if (answers) succeed();
       await pass(10);
       expect(closed.state).toBe(answers ? 'resolved' : 'pending');
