@@ -98,6 +98,8 @@ export const WARNING_CODES = [
   'too_few_runs',
   /** A repetition far from the others. */
   'outlier',
+  /** A transaction pooler does not know the names of prepared statements. */
+  'unnamed_statements',
   /** Results of different machines, databases or settings were compared. */
   'not_comparable',
 ] as const;

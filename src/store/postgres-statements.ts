@@ -78,16 +78,24 @@ export async function runStatement<Row>(
 // Either way the statement has not run.
 const NAME_STATES = new Set(['26000', '42P05']);
 
+/** Whether a statement has failed for its name, because of a pooler that does not know names. It has not run. */
+export function isNameFault(error: unknown): boolean {
+  return NAME_STATES.has(sqlState(error) ?? '');
+}
+
 /**
  * Gives statements names, so that the server parses each once per connection, until a pooler turns out to be in between
  * that does not know names.
  */
 export class StatementNames {
   readonly #names = new Map<string, string>();
+  readonly #onLost: () => void;
   #isOn: boolean;
 
-  constructor(isOn: boolean) {
+  /** @param onLost told once when statements go without names from now on */
+  constructor(isOn: boolean, onLost: () => void = () => {}) {
     this.#isOn = isOn;
+    this.#onLost = onLost;
   }
 
   async run<Row>(connection: Connection, statement: Statement): Promise<Row[]> {
@@ -95,7 +103,8 @@ export class StatementNames {
     try {
       return await runStatement(connection, statement, this.#nameOf(statement.sql));
     } catch (error) {
-      if (!NAME_STATES.has(sqlState(error) ?? '')) throw error;
+      if (!isNameFault(error)) throw error;
+      if (this.#isOn) this.#onLost();
       this.#isOn = false;
       return runStatement(connection, statement);
     }

@@ -85,6 +85,7 @@ function holderEngine(env: Env, place: string): DcbEngineRoom {
   const target = databaseTarget(env);
   const schemas = postgresDcbEngine({ openConnection: () => connect(target), run: newName(place) });
   return {
+    hasNames: schemas.hasNames,
     async create() {
       const namespace = await schemas.create();
       const { schema } = namespace;
@@ -103,7 +104,9 @@ function holderEngine(env: Env, place: string): DcbEngineRoom {
 
 /** Namespaces of the Worker whose events are in Postgres. Attempts go to their objects, all else to Postgres. */
 function namespaceEngine(env: Env, place: string): DcbEngineRoom {
+  let hasNames = true;
   return {
+    hasNames: () => hasNames,
     async create() {
       const name = `bench_${newName(place)}`;
       const token = createToken(name, randomBytes);
@@ -116,6 +119,9 @@ function namespaceEngine(env: Env, place: string): DcbEngineRoom {
         owner,
         openConnection: () => connect(target),
         schema: schemaOfNamespace(name),
+        onNamesLost() {
+          hasNames = false;
+        },
       });
       const headers = { [ACCESS_HEADER]: `token ${token}` };
       return {

@@ -44,6 +44,8 @@ export interface DcbRun {
   p99Us: number | null;
   /** All of them; undefined where the clock cannot tell. */
   latency?: HistogramRecord;
+  /** Statements went without names: a pooler in between does not know them. */
+  isUnnamed?: true;
   /** Bytes that one attempt allocates on the heap; null where the platform cannot tell. */
   heapBytesPerOperation: number | null;
   /** The most that an iteration holds on the heap beyond what was there before it; null as above. */
@@ -60,6 +62,8 @@ export interface DcbGauges {
 
 /** Makes namespaces of one engine. */
 export interface DcbEngineRoom {
+  /** False once statements had to go without names, for a pooler in between. Default: true. */
+  hasNames?(): boolean;
   /** A new namespace without events. */
   create(): Promise<DcbNamespace>;
 }
@@ -170,6 +174,7 @@ export class DcbEngineBench implements DcbBench {
       p50Us: percentileUs(sortedMs, 0.5),
       p99Us: percentileUs(sortedMs, 0.99),
       ...(this.#tellsLatency ? { latency: exactLatencyRecord(sortedMs) } : {}),
+      ...(this.#engine.hasNames?.() === false ? { isUnnamed: true } : {}),
       heapBytesPerOperation: await this.#heapPerAttempt(stage, operations),
       peakHeapBytes:
         this.#heap === undefined || stage.peakHeap === undefined ? null : await stage.peakHeap(this.#heap),

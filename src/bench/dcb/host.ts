@@ -2,6 +2,7 @@
 
 import type { ServerWatch } from '../measure/server-watch.ts';
 import type { RepResult } from '../result.ts';
+import { UNNAMED_STATEMENTS } from '../run/warnings.ts';
 import { EngineBenches } from '../steps/engine-benches.ts';
 import { prepareAll } from '../steps/step-bench.ts';
 import type { RepContext, SuiteHost, Variant } from '../suite.ts';
@@ -91,6 +92,7 @@ export class DcbHost implements SuiteHost {
       audit: await bench.audit(order),
       ...(run.latency === undefined ? {} : { histograms: { operation: run.latency } }),
       ...(figures === undefined ? {} : { server: figures }),
+      ...(run.isUnnamed === true ? { warnings: [UNNAMED_STATEMENTS] } : {}),
     };
   }
 }

@@ -1,9 +1,8 @@
 /** Bare statements on Postgres: one round trip each, by statements that the server has prepared; COPY for batches. */
 
-import type { QueryArrayResult } from 'pg';
 import type { Connection } from '../../database/connection.ts';
 import { quoteName } from '../../sink.ts';
-import { bareClient } from '../store/postgres-floor.ts';
+import { bareClient, PreparedQueries } from '../store/postgres-floor.ts';
 import type { FloorRow, FloorTable, FloorValues } from './floor.ts';
 
 const COLUMNS = 'position, time, id, type, tags, data, metadata';
@@ -20,18 +19,20 @@ export function createEventFloor(schema: string, hasIndex: boolean): string[] {
 }
 
 /** The table's bare statements on a connection that nobody else uses. */
-export function postgresEventFloor(connection: Connection, schema: string): FloorTable {
+export function postgresEventFloor(
+  connection: Connection,
+  schema: string,
+  onNamesLost: () => void = () => {},
+): FloorTable {
   const table = `${quoteName(schema)}.floor`;
   const client = bareClient(connection);
-  // Prepared names live as long as the connection: they must tell the schemas apart.
-  const query = (name: string, text: string, values: unknown[]): Promise<QueryArrayResult> =>
-    client.query({ name: `${schema}_${name}`, text, values, rowMode: 'array' });
+  const prepared = new PreparedQueries(client, schema, onNamesLost);
   const encoder = new TextEncoder();
   return {
     insert(rows) {
       const [only] = rows;
       if (rows.length === 1 && only !== undefined) {
-        return query(
+        return prepared.query(
           'insert',
           `insert into ${table} (${COLUMNS}) values ($1, to_timestamp($2::bigint / 1e6), null, $3, $4, $5, null)`,
           [only.position, only.timeUs, only.type, arrayLiteral(only.tags), only.data],
@@ -40,7 +41,7 @@ export function postgresEventFloor(connection: Connection, schema: string): Floo
       return connection.copy(`copy ${table} (${COLUMNS}) from stdin`, [encoder.encode(copyText(rows))]);
     },
     async selectTag(tag) {
-      const { rows } = await query(
+      const { rows } = await prepared.query(
         'tag',
         `select ${COLUMNS} from ${table} where tags @> array[$1] order by position`,
         [tag],
@@ -48,7 +49,7 @@ export function postgresEventFloor(connection: Connection, schema: string): Floo
       return rows;
     },
     async selectPage(after, limit) {
-      const { rows } = await query(
+      const { rows } = await prepared.query(
         'page',
         `select ${COLUMNS} from ${table} where position > $1 order by position limit $2`,
         [after, limit],
@@ -56,7 +57,7 @@ export function postgresEventFloor(connection: Connection, schema: string): Floo
       return rows as unknown as FloorValues[];
     },
     async count() {
-      const { rows } = await query(
+      const { rows } = await prepared.query(
         'count',
         `select count(*)::int, count(distinct position)::int from ${table}`,
         [],

@@ -25,9 +25,15 @@ export interface PostgresDcbNamespace extends DcbNamespace {
 
 export function postgresDcbEngine({ openConnection, run }: PostgresBenchOptions): {
   create(): Promise<PostgresDcbNamespace>;
+  hasNames(): boolean;
 } {
   let made = 0;
+  let hasNames = true;
+  const onNamesLost = (): void => {
+    hasNames = false;
+  };
   return {
+    hasNames: () => hasNames,
     async create() {
       made += 1;
       const schema = `${BENCH_SCHEMA_PREFIX}${run}_${made}`;
@@ -40,7 +46,7 @@ export function postgresDcbEngine({ openConnection, run }: PostgresBenchOptions)
         owner.close();
         throw error;
       }
-      const place = postgresNamespace({ owner, openConnection, schema });
+      const place = postgresNamespace({ owner, openConnection, schema, onNamesLost });
       return {
         ...place,
         schema,
@@ -62,6 +68,8 @@ interface Place {
   owner: Connection;
   openConnection: () => Promise<Connection>;
   schema: string;
+  /** Told where a pooler in between does not know the names of statements. */
+  onNamesLost: () => void;
 }
 
 /** What the bench opens in a schema that is there, and how it closes all of it. */
@@ -69,6 +77,7 @@ export function postgresNamespace({
   owner,
   openConnection,
   schema,
+  onNamesLost,
 }: Place): Omit<DcbNamespace, 'drop'> & { close(): void } {
   const open: { close(): void }[] = [];
   let events: EventStore | undefined;
@@ -76,7 +85,9 @@ export function postgresNamespace({
     if (events !== undefined) return events;
     const pool = new ConnectionPool({ open: openConnection, timers: systemTimers, size: CONNECTIONS });
     open.push(pool);
-    events = new EventStore(new PostgresEventEngine({ connections: pool, schema, preparesStatements: true }));
+    events = new EventStore(
+      new PostgresEventEngine({ connections: pool, schema, preparesStatements: true, onNamesLost }),
+    );
     return events;
   }
   return {
@@ -86,7 +97,7 @@ export function postgresNamespace({
       await inTransaction(owner, createEventFloor(schema, hasIndex));
       const connection = await openConnection();
       open.push(connection);
-      return postgresEventFloor(connection, schema);
+      return postgresEventFloor(connection, schema, onNamesLost);
     },
     async settle() {
       for (const table of ['events', 'event_postings']) {

@@ -19,6 +19,13 @@ export function runWarnings(
   return [...new Map(warnings.map((warning) => [JSON.stringify(warning), warning])).values()];
 }
 
+/** Statements that should have been prepared went without names. */
+export const UNNAMED_STATEMENTS: Warning = {
+  code: 'unnamed_statements',
+  where: '',
+  text: 'the database is behind a transaction pooler that does not know prepared names (it hands each transaction to another connection of the server): statements went without, and were parsed each time; take the direct address for figures that can be compared',
+};
+
 function unsteady({ name, reps }: VariantResult): Warning[] {
   const drifts = reps.flatMap(({ windows = [] }) => {
     const { verdict, drift } = steadinessOf(windows);

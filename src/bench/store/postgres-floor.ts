@@ -3,6 +3,7 @@
 import type { QueryArrayResult } from 'pg';
 import type { Connection } from '../../database/connection.ts';
 import { quoteName } from '../../sink.ts';
+import { isNameFault } from '../../store/postgres-statements.ts';
 import { FLOOR_COLUMNS, type FloorRow, type FloorTable } from './floor-table.ts';
 
 /** What the drivers have in common below Drizzle, which would add its own time to a bare statement. */
@@ -18,6 +19,37 @@ export interface BareClient {
 /** The driver below Drizzle. */
 export function bareClient({ db }: Connection): BareClient {
   return (db as unknown as { $client: BareClient }).$client;
+}
+
+/**
+ * Statements of one connection that the server parses once each, under their names. Where a transaction pooler in between
+ * does not know names, they go without, and are parsed each time.
+ */
+export class PreparedQueries {
+  readonly #client: BareClient;
+  readonly #schema: string;
+  readonly #onNamesLost: () => void;
+  #hasNames = true;
+
+  /** @param schema part of the names: these live as long as the server's connection, and must tell the schemas apart */
+  constructor(client: BareClient, schema: string, onNamesLost: () => void) {
+    this.#client = client;
+    this.#schema = schema;
+    this.#onNamesLost = onNamesLost;
+  }
+
+  async query(name: string, text: string, values: unknown[]): Promise<QueryArrayResult> {
+    if (this.#hasNames) {
+      try {
+        return await this.#client.query({ name: `${this.#schema}_${name}`, text, values, rowMode: 'array' });
+      } catch (error) {
+        if (!isNameFault(error)) throw error;
+        this.#hasNames = false;
+        this.#onNamesLost();
+      }
+    }
+    return this.#client.query({ text, values, rowMode: 'array' });
+  }
 }
 
 /** The statements that make the table in a schema. Without indexes, it has a primary key and nothing else. */
@@ -37,19 +69,20 @@ export function createFloor(schema: string, hasIndexes: boolean): string[] {
 }
 
 /** The table's bare statements on a connection that nobody else uses. */
-export function postgresFloor(connection: Connection, schema: string): FloorTable {
+export function postgresFloor(
+  connection: Connection,
+  schema: string,
+  onNamesLost: () => void = () => {},
+): FloorTable {
   const table = `${quoteName(schema)}.floor`;
   const columns = FLOOR_COLUMNS.join(', ');
-  const client = bareClient(connection);
-  // Prepared names live as long as the connection: they must tell the schemas apart.
-  const query = (name: string, text: string, values: unknown[]): Promise<QueryArrayResult> =>
-    client.query({ name: `${schema}_${name}`, text, values, rowMode: 'array' });
+  const prepared = new PreparedQueries(bareClient(connection), schema, onNamesLost);
   const encoder = new TextEncoder();
   return {
     insert(rows) {
       const [only] = rows;
       if (rows.length === 1 && only !== undefined) {
-        return query(
+        return prepared.query(
           'insert',
           `insert into ${table} (${columns}) values ($1, $2, $3, $4, $5, $6, $7, $8, to_timestamp($9::bigint / 1e6))`,
           only,
@@ -58,7 +91,7 @@ export function postgresFloor(connection: Connection, schema: string): FloorTabl
       return connection.copy(`copy ${table} (${columns}) from stdin`, [encoder.encode(copyText(rows))]);
     },
     async selectStream(stream, limit) {
-      const { rows } = await query(
+      const { rows } = await prepared.query(
         'stream',
         `select ${columns} from ${table} where stream_name = $1 and position >= 0 order by position limit $2`,
         [stream, limit],
@@ -66,7 +99,7 @@ export function postgresFloor(connection: Connection, schema: string): FloorTabl
       return rows;
     },
     async selectCategory(category, limit) {
-      const { rows } = await query(
+      const { rows } = await prepared.query(
         'category',
         `select ${columns} from ${table} where category = $1 and global_position >= 1 order by global_position limit $2`,
         [category, limit],
@@ -74,7 +107,7 @@ export function postgresFloor(connection: Connection, schema: string): FloorTabl
       return rows;
     },
     async count() {
-      const { rows } = await query(
+      const { rows } = await prepared.query(
         'count',
         `select count(*)::int, count(distinct (stream_name, position))::int from ${table}`,
         [],

@@ -37,10 +37,14 @@ export interface StoreRun {
   p99Us: number | null;
   /** All of them; undefined where the clock cannot tell. */
   latency?: HistogramRecord;
+  /** Statements went without names: a pooler in between does not know them. */
+  isUnnamed?: true;
 }
 
 /** Makes namespaces of one engine. */
 export interface BenchEngine {
+  /** False once statements had to go without names, for a pooler in between. Default: true. */
+  hasNames?(): boolean;
   /** A new namespace without messages. */
   create(): Promise<BenchNamespace>;
 }
@@ -118,8 +122,10 @@ export class EngineBench implements StoreBench {
   async run({ operations, writers }: StoreOrder): Promise<StoreRun> {
     const { step } = this.#prepared();
     const { elapsedMs, sortedMs } = await timeAttempts(operations, writers, step, this.#now);
-    if (!this.#tellsLatency) return { elapsedMs, p50Us: null, p99Us: null };
+    const names: Pick<StoreRun, 'isUnnamed'> = this.#engine.hasNames?.() === false ? { isUnnamed: true } : {};
+    if (!this.#tellsLatency) return { elapsedMs, p50Us: null, p99Us: null, ...names };
     return {
+      ...names,
       elapsedMs,
       p50Us: percentileUs(sortedMs, 0.5),
       p99Us: percentileUs(sortedMs, 0.99),

@@ -2,6 +2,7 @@
 
 import type { ServerWatch } from '../measure/server-watch.ts';
 import type { RepResult } from '../result.ts';
+import { UNNAMED_STATEMENTS } from '../run/warnings.ts';
 import { EngineBenches } from '../steps/engine-benches.ts';
 import { prepareAll } from '../steps/step-bench.ts';
 import type { RepContext, SuiteHost, Variant } from '../suite.ts';
@@ -73,7 +74,7 @@ export class StoreHost implements SuiteHost {
     const bench = await this.#benches.of(order.engine);
     const preparedSeconds = await this.#prepare(bench, order);
     await server?.begin();
-    const { elapsedMs, p50Us, p99Us, latency } = await bench.run(order);
+    const { elapsedMs, p50Us, p99Us, latency, isUnnamed } = await bench.run(order);
     const units = operations * messagesPerOperation(operation);
     // The tables are dropped by the bench itself, so only what the server counts is asked.
     const figures = await server?.end(units, []);
@@ -85,6 +86,7 @@ export class StoreHost implements SuiteHost {
       audit: await bench.audit(order),
       ...(latency === undefined ? {} : { histograms: { operation: latency } }),
       ...(figures === undefined ? {} : { server: figures }),
+      ...(isUnnamed === true ? { warnings: [UNNAMED_STATEMENTS] } : {}),
     };
   }
 

@@ -22,7 +22,12 @@ export interface PostgresBenchOptions {
 
 export function postgresBenchEngine({ openConnection, run }: PostgresBenchOptions): BenchEngine {
   let made = 0;
+  let hasNames = true;
+  const onNamesLost = (): void => {
+    hasNames = false;
+  };
   return {
+    hasNames: () => hasNames,
     async create(): Promise<BenchNamespace> {
       made += 1;
       const schema = `${BENCH_SCHEMA_PREFIX}${run}_${made}`;
@@ -42,14 +47,14 @@ export function postgresBenchEngine({ openConnection, run }: PostgresBenchOption
           const pool = new ConnectionPool({ open: openConnection, timers: systemTimers, size: 1 });
           open.push(pool);
           return new MessageStore(
-            new PostgresMessageEngine({ connections: pool, schema, preparesStatements: true }),
+            new PostgresMessageEngine({ connections: pool, schema, preparesStatements: true, onNamesLost }),
           );
         },
         async openFloor(hasIndexes) {
           await inTransaction(owner, createFloor(schema, hasIndexes));
           const connection = await openConnection();
           open.push(connection);
-          return postgresFloor(connection, schema);
+          return postgresFloor(connection, schema, onNamesLost);
         },
         async drop() {
           // The others go first: their locks would hold up the drop.

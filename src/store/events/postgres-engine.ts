@@ -39,6 +39,8 @@ export interface PostgresEventEngineOptions {
   schema: string;
   /** As the message store's engine has it: names for statements, on connections of one's own. Default: false. */
   preparesStatements?: boolean;
+  /** Told once where a transaction pooler turns out not to know names, so that statements go without from then on. */
+  onNamesLost?: () => void;
 }
 
 export class PostgresEventEngine implements EventEngine {
@@ -46,10 +48,10 @@ export class PostgresEventEngine implements EventEngine {
   readonly #schema: string;
   readonly #names: StatementNames;
 
-  constructor({ connections, schema, preparesStatements = false }: PostgresEventEngineOptions) {
+  constructor({ connections, schema, preparesStatements = false, onNamesLost }: PostgresEventEngineOptions) {
     this.#connections = connections;
     this.#schema = schema;
-    this.#names = new StatementNames(preparesStatements);
+    this.#names = new StatementNames(preparesStatements, onNamesLost);
   }
 
   append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]> {

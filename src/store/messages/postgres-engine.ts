@@ -44,6 +44,8 @@ export interface PostgresEngineOptions {
    * in between all the same, the engine notices and goes on without. Default: false.
    */
   preparesStatements?: boolean;
+  /** Told once where a transaction pooler turns out not to know names, so that statements go without from then on. */
+  onNamesLost?: () => void;
 }
 
 export class PostgresMessageEngine implements MessageEngine {
@@ -51,10 +53,10 @@ export class PostgresMessageEngine implements MessageEngine {
   readonly #schema: string;
   readonly #names: StatementNames;
 
-  constructor({ connections, schema, preparesStatements = false }: PostgresEngineOptions) {
+  constructor({ connections, schema, preparesStatements = false, onNamesLost }: PostgresEngineOptions) {
     this.#connections = connections;
     this.#schema = schema;
-    this.#names = new StatementNames(preparesStatements);
+    this.#names = new StatementNames(preparesStatements, onNamesLost);
   }
 
   append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]> {
