@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
+import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { migrateDatabase } from '../../local/migrate.ts';
@@ -320,6 +321,83 @@ describe('a role without CREATE', () => {
       ),
     );
     expect(await tablesOf('public')).toEqual(state === 'an empty database' ? [] : ['messages']);
+  });
+});
+
+describe('after any history', () => {
+  const STEPS = [
+    'migrate one',
+    'migrate two',
+    'migrate one and two, each twice, at once',
+    '0.2.0 migrates one',
+    '0.1.0 migrates two',
+    'the application migrates',
+    'the schema drizzle is dropped',
+    'the history of one is dropped',
+    'a message is written',
+  ] as const;
+
+  test('a migration succeeds, every table is there, no message and no migration of the application is lost', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom(...STEPS), { minLength: 2, maxLength: 7 }),
+        fc.constantFrom(EARLIER, LATER),
+        async (steps, firstWhen) => {
+          await query(
+            'drop schema if exists one, two, app, drizzle cascade; create schema one; create schema two; create schema app',
+          );
+          const application: { tag: string; when: number; text: string }[] = [];
+          const written = { one: 0, two: 0 };
+          for (const step of [...steps, 'migrate one', 'migrate two', 'the application migrates'] as const) {
+            if (step === '0.2.0 migrates one' || step === '0.1.0 migrates two') {
+              // It fails where it does not know what it finds; that was so.
+              const isOne = step === '0.2.0 migrates one';
+              await migrateAs020(withPath(isOne ? 'one' : 'two'), isOne ? 2 : 1).catch(() => {});
+            } else if (step === 'the application migrates') {
+              const tag = `${application.length}_app`;
+              application.push({
+                tag,
+                when: firstWhen + application.length,
+                text: `CREATE TABLE IF NOT EXISTS "t${tag}" ("id" int)`,
+              });
+              // What 0.2.0 left in drizzle's history would hide these: that is what our migration takes away.
+              await migrateDatabase(withPath('one'));
+              await migrateWithDrizzle(withPath('app'), application);
+              const there = await tablesOf('app');
+              expect(there).toEqual(application.map((one) => `t${one.tag}`).toSorted());
+            } else if (step === 'the schema drizzle is dropped') {
+              await query('drop schema if exists drizzle cascade');
+            } else if (step === 'the history of one is dropped') {
+              await query('drop table if exists one.sluice_migrations');
+            } else if (step === 'a message is written') {
+              for (const schema of ['one', 'two'] as const) {
+                if (!(await tablesOf(schema)).includes('messages')) continue;
+                await query(
+                  `insert into ${schema}.messages (producer, sequence, payload, received_at) values ('p', 1, '1', now())`,
+                );
+                written[schema] += 1;
+              }
+            } else {
+              const schemas = (['one', 'two'] as const).filter((schema) => step.includes(schema));
+              const times = step.includes('twice') ? 2 : 1;
+              await Promise.all(
+                schemas.flatMap((schema) =>
+                  Array.from({ length: times }, () => migrateDatabase(withPath(schema))),
+                ),
+              );
+              for (const schema of schemas) {
+                expect(await tablesOf(schema)).toEqual(COMPLETE);
+                expect((await history(schema)).toSorted()).toEqual(ALL_STEPS.toSorted());
+                expect(await query(`select count(epoch)::int as count from ${schema}.messages`)).toEqual([
+                  { count: written[schema] },
+                ]);
+              }
+            }
+          }
+        },
+      ),
+      { numRuns: 12 },
+    );
   });
 });
 
