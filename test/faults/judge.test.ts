@@ -104,6 +104,36 @@ describe('the oracle', () => {
     }
   });
 
+  test.each<[what: string, code: string, isInStorage: boolean]>([
+    ['is still in a storage', 'killed', true],
+    ['was told to be in doubt', 'fate_unknown', false],
+  ])('lets a message be nowhere that a storage had and that %s', (_, code, isInStorage) => {
+    const found = new Case();
+    const entry = found.entry('a', 4);
+    Object.assign(entry, { isKept: true, outcome: { state: 'unacked', code } });
+    found.remove(found.row('a', 4));
+    expect(found.judge({ keptByStorages: isInStorage ? [entry.text] : [] })).toMatchObject({ pass: true });
+  });
+
+  test('lets what was sent as new by decision be there twice, and not three times', () => {
+    const found = new Case();
+    found.ledger.decided({ producer: 'a', client: 0, n: 4 }, { act: 'sent-as-new' });
+    const copy = { ...found.row('a', 4), epoch: EPOCH + 1 };
+    found.rows.push(copy);
+    expect(found.judge()).toMatchObject({ pass: true, doubled: 0 });
+    found.rows.push({ ...copy, sequence: 6 });
+    expect(found.judge()).toMatchObject({ pass: false, doubled: 1 });
+  });
+
+  test('asks for order within each epoch where older ones are sent beside newer ones', () => {
+    const found = new Case();
+    const entry = found.entry('b', 4);
+    entry.outcome = { state: 'acked', level: 'stored', atMs: 0, epoch: EPOCH - 1, sequence: 5 };
+    found.row('b', 4).epoch = EPOCH - 1;
+    expect(found.judge()).toMatchObject({ pass: false, outOfOrder: 1 });
+    expect(found.judge({ epochsInterleave: true })).toMatchObject({ pass: true, outOfOrder: 0 });
+  });
+
   test('counts what came again and was recognised, over every life of the shard, as no failure', () => {
     const found = new Case();
     found.scrapes = [
@@ -158,6 +188,24 @@ describe('the oracle', () => {
       'a row that nobody sent',
       'altered',
       (found) => found.rows.push({ producer: 'a', epoch: EPOCH, sequence: 6, payload: '{"n":6}' }),
+    ],
+    [
+      'another content under the sequence that was acked',
+      'lost',
+      (found) => {
+        // As where a copy of a client has sent other messages under the same numbers.
+        const name = { producer: 'a', client: 1, n: 0 };
+        const other = found.ledger.sent(name, messageText(name, new Random(2)));
+        other.outcome = { state: 'acked', level: 'stored', atMs: 0, epoch: EPOCH, sequence: 3 };
+      },
+    ],
+    [
+      'a message that was in a storage and is nowhere, without a word',
+      'lost',
+      (found) => {
+        found.remove(found.row('a', 3));
+        Object.assign(found.entry('a', 3), { isKept: true, outcome: { state: 'unacked', code: 'killed' } });
+      },
     ],
     [
       'a row that was refused',

@@ -2,7 +2,7 @@
 
 import type { IntakeStats } from '../../src/ingest/intake.ts';
 import type { Entry } from './ledger.ts';
-import { keyOf, nameOf, POISON, type StoredMessage } from './message.ts';
+import { contentHash, keyOf, nameOf, POISON, type StoredMessage } from './message.ts';
 
 /** A shard's figures at some moment. A shard that was started anew counts from zero, and has another `sinceMs`. */
 export type Scrape = IntakeStats & { sinceMs: number };
@@ -21,6 +21,10 @@ export interface Evidence {
   /** In the order of time; the last one was taken when all was drained. */
   scrapes: readonly Scrape[];
   bounds: Bounds;
+  /** Older epochs are sent beside newer ones: a producer's order holds within each. Default: false. */
+  epochsInterleave?: boolean;
+  /** The texts that are in the clients' storages at the end. */
+  keptByStorages?: Iterable<string>;
 }
 
 export interface Verdict {
@@ -32,7 +36,10 @@ export interface Verdict {
   dead: number;
   /** Messages that came again and were recognised, as the shard counted them. No failure. */
   duplicate: number;
-  /** Acked, or refused as a dead letter, and nowhere to be found. */
+  /**
+   * Acked, or refused as a dead letter, and nowhere to be found; or taken by a client's storage, and gone without a word:
+   * not stored, not refused, not told to be in doubt, and no longer in any storage.
+   */
   lost: number;
   /** Stored more often than once. */
   doubled: number;
@@ -47,13 +54,26 @@ export interface Verdict {
 
 const EXAMPLES = 3;
 
-export function judge({ entries, rows, deadLetters, scrapes, bounds }: Evidence): Verdict {
+export function judge({
+  entries,
+  rows,
+  deadLetters,
+  scrapes,
+  bounds,
+  epochsInterleave = false,
+  keptByStorages = [],
+}: Evidence): Verdict {
   const faults = new Faults();
+  const byHash = new Map(entries.map((entry) => [entry.hash, entry]));
   const byKey = new Map(entries.map((entry) => [keyOf(entry), entry]));
+  // The content says which message it is. Only a content that nobody sent is asked for its name, to say what became of it.
   const entryOf = (payload: string): Entry | undefined => {
+    const entry = byHash.get(contentHash(payload));
+    if (entry !== undefined) return entry;
     const name = nameOf(payload);
     return name === undefined ? undefined : byKey.get(keyOf(name));
   };
+  const kept = new Set(Array.from(keptByStorages, contentHash));
   const places = new Map<Entry, number>();
   const deadEntries = new Set<Entry>();
 
@@ -79,7 +99,9 @@ export function judge({ entries, rows, deadLetters, scrapes, bounds }: Evidence)
   }
 
   for (const [entry, count] of places) {
-    if (count > 1) faults.add('doubled', `${keyOf(entry)} is there ${count} times`, count - 1);
+    // What somebody decided to send as new may have been there before.
+    const allowed = entry.decision?.act === 'sent-as-new' ? 2 : 1;
+    if (count > allowed) faults.add('doubled', `${keyOf(entry)} is there ${count} times`, count - allowed);
     const { outcome } = entry;
     if (outcome.state === 'refused' && outcome.code !== 'dead_letter')
       faults.add('altered', `${keyOf(entry)} is there, though it was refused (${outcome.code})`);
@@ -94,11 +116,14 @@ export function judge({ entries, rows, deadLetters, scrapes, bounds }: Evidence)
       faults.add('lost', `${keyOf(entry)} was acked (${outcome.level}, ${placeOf(outcome)}), and is nowhere`);
     if (isDead && decision === undefined && !deadEntries.has(entry))
       faults.add('lost', `${keyOf(entry)} was said to be a dead letter, and is none`);
+    else if (isSilent(entry) && entry.isKept === true && !places.has(entry) && !kept.has(entry.hash))
+      faults.add('lost', `${keyOf(entry)} was in a storage, is nowhere, and nobody was told`);
     if (outcome.state === 'sent') faults.add('unanswered', `${keyOf(entry)} was never answered`);
   }
   findDisorder(
-    // An operator who retries a dead letter gives its order up.
+    // Whoever retries a dead letter, or sends a message as new, gives its order up.
     rows.filter(({ payload }) => entryOf(payload)?.decision === undefined),
+    epochsInterleave,
     faults,
   );
   findMiscounts({ rows, deadLetters, scrapes, bounds }, faults);
@@ -118,6 +143,11 @@ export function judge({ entries, rows, deadLetters, scrapes, bounds }: Evidence)
   };
 }
 
+/** True where nobody was told that a message was refused, or that its fate is unknown. */
+function isSilent({ outcome }: Entry): boolean {
+  return outcome.state === 'sent' || (outcome.state === 'unacked' && outcome.code !== 'fate_unknown');
+}
+
 function placeOf({ epoch, sequence }: { epoch: number; sequence: number | undefined }): string {
   return sequence === undefined ? `epoch ${epoch}` : `epoch ${epoch}, sequence ${sequence}`;
 }
@@ -129,6 +159,8 @@ function differenceOf(entry: Entry, stored: StoredMessage): string | undefined {
   if (stored.payload !== text) return `${text.slice(0, 120)} became ${stored.payload.slice(0, 120)}`;
   if (stored.producer !== producer) return `under the producer ${stored.producer}`;
   if (outcome.state !== 'acked' || outcome.sequence === undefined) return undefined;
+  // It may be there twice, and the ack is about one of them.
+  if (decision?.act === 'sent-as-new') return undefined;
   const isThere = stored.epoch === outcome.epoch && stored.sequence === outcome.sequence;
   return isThere
     ? undefined
@@ -136,11 +168,12 @@ function differenceOf(entry: Entry, stored: StoredMessage): string | undefined {
 }
 
 /** Order holds twice: a client's messages as it sent them, and a producer's by epoch and sequence. */
-function findDisorder(rows: readonly StoredMessage[], faults: Faults): void {
+function findDisorder(rows: readonly StoredMessage[], epochsInterleave: boolean, faults: Faults): void {
   const lastOfClient = new Map<string, number>();
   const lastOfProducer = new Map<string, StoredMessage>();
   for (const row of rows) {
-    const before = lastOfProducer.get(row.producer);
+    const line = epochsInterleave ? `${row.producer} ${row.epoch}` : row.producer;
+    const before = lastOfProducer.get(line);
     const isBehind =
       before !== undefined &&
       (row.epoch < before.epoch || (row.epoch === before.epoch && row.sequence < before.sequence));
@@ -150,7 +183,7 @@ function findDisorder(rows: readonly StoredMessage[], faults: Faults): void {
         `${row.producer}: epoch ${row.epoch}, sequence ${row.sequence} after epoch ${before.epoch}, sequence ${before.sequence}`,
       );
     }
-    lastOfProducer.set(row.producer, row);
+    lastOfProducer.set(line, row);
     const name = nameOf(row.payload);
     if (name === undefined) continue;
     const client = `${name.producer}/${name.client}`;

@@ -1,7 +1,7 @@
 /** What clients sent, and what they were told about it: one side of every verdict. */
 
 import type { AckLevel } from '../../src/client/sluice-client.ts';
-import { keyOf, type MessageName } from './message.ts';
+import { contentHash, keyOf, type MessageName } from './message.ts';
 
 /** The last that a client knows of a message. */
 export type Outcome =
@@ -14,18 +14,26 @@ export type Outcome =
   /** The client ended without an answer, and said so; or it died. It may be stored, or not. */
   | { state: 'unacked'; code: string };
 
-/** What an operator did with a dead letter: wrote it again, perhaps with another text, or threw it away. */
-export type Decision = { act: 'retried'; text: string } | { act: 'dropped' };
+/**
+ * What somebody decided about a message: an operator wrote a dead letter again, perhaps with another text, or threw it
+ * away; or a client was told to send as new what it cannot know the fate of.
+ */
+export type Decision = { act: 'retried'; text: string } | { act: 'dropped' } | { act: 'sent-as-new' };
 
 export interface Entry extends MessageName {
   readonly text: string;
+  readonly hash: string;
   outcome: Outcome;
-  /** The last one, of a message that was a dead letter. */
+  /** True once a client's storage said that it has it: from then on it must not vanish without a word. */
+  isKept?: boolean;
+  /** The last one. */
   decision?: Decision;
 }
 
+/** The messages by their content. Two holders of one identity send different messages under the same numbers. */
 export class Ledger {
   readonly #entries = new Map<string, Entry>();
+  readonly #byName = new Map<string, Entry>();
 
   /** Every message that was ever sent, in the order of sending. */
   get entries(): readonly Entry[] {
@@ -37,14 +45,21 @@ export class Ledger {
   }
 
   find(name: MessageName): Entry | undefined {
-    return this.#entries.get(keyOf(name));
+    return this.#byName.get(keyOf(name));
+  }
+
+  findText(text: string): Entry | undefined {
+    return this.#entries.get(contentHash(text));
   }
 
   sent(name: MessageName, text: string): Entry {
     const key = keyOf(name);
-    if (this.#entries.has(key)) throw new Error(`${key} was sent before: each message has a name of its own`);
-    const entry: Entry = { ...name, text, outcome: { state: 'sent' } };
-    this.#entries.set(key, entry);
+    const hash = contentHash(text);
+    if (this.#byName.has(key) || this.#entries.has(hash))
+      throw new Error(`${key} was sent before: each message has a name and a content of its own`);
+    const entry: Entry = { ...name, text, hash, outcome: { state: 'sent' } };
+    this.#entries.set(hash, entry);
+    this.#byName.set(key, entry);
     return entry;
   }
 

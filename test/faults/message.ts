@@ -1,5 +1,6 @@
 /** The messages of the fault lab: no two are alike, and each says by itself which one it is. */
 
+import { createHash } from 'node:crypto';
 import type { Random } from './random.ts';
 
 /** Names a message. Within a producer each client counts its messages from 0, in the order of sending. */
@@ -48,6 +49,11 @@ export function nameOf(text: string): MessageName | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What a message is to the oracle: its content, whatever name or number it has. */
+export function contentHash(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
 }
 
 /** A message's name as one text, for maps and for people. */

@@ -27,8 +27,9 @@ export interface AlarmOrder {
  * - `replace`: stores a copy of a message's neighbour in its place.
  * - `reorder`: stores two messages of a frame in the wrong order.
  * - `alter`: changes a digit of a message.
+ * - `resume-any`: lets every client of an epoch go on in it, whichever session it names.
  */
-export type Sabotage = 'ack-early' | 'replace' | 'reorder' | 'alter';
+export type Sabotage = 'ack-early' | 'replace' | 'reorder' | 'alter' | 'resume-any';
 
 /** All that a shard is to do wrong from now on. */
 export interface ShardOrders {

@@ -30,7 +30,7 @@ let runs = 0;
 
 export interface RunOptions {
   world: World;
-  scenario: Pick<Scenario, 'options' | 'check'>;
+  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave'>;
   seed: number;
   /** The size of the run: 1 is the usual one. */
   scale?: number;
@@ -48,8 +48,10 @@ export class Run {
   /** The run's name: the part of its shard's name, and of its checkpoints', that no other run has. */
   readonly name: string;
   readonly #check: string | undefined;
+  readonly #epochsInterleave: boolean;
   readonly #loads: Load[] = [];
   readonly #sockets: BareSocket[] = [];
+  readonly #kept: (() => Iterable<string>)[] = [];
   readonly #scrapes: Scrape[] = [];
   readonly #notes: string[] = [];
   readonly #cleanup = new Cleanup();
@@ -65,6 +67,7 @@ export class Run {
     this.name = `f${process.pid}x${runs}`;
     this.table = `sluice_bench_${this.name}`;
     this.#check = scenario.check;
+    this.#epochsInterleave = scenario.epochsInterleave ?? false;
     const options = {
       ...QUICK,
       writer: this.random.pick(['copy', 'copy', 'unnest', 'bulk'] as const),
@@ -160,6 +163,15 @@ export class Run {
     await this.#scraping;
   }
 
+  /** What is asked at the end for every message that a client's storage has then. */
+  keepsAsk(read: () => Iterable<string>): void {
+    this.#kept.push(read);
+  }
+
+  *#keptTexts(): Iterable<string> {
+    for (const read of this.#kept) yield* read();
+  }
+
   /** What a scenario has started ends with the run, last first. */
   atEnd(name: string, step: () => Promise<void>): void {
     this.#cleanup.add(name, step);
@@ -248,6 +260,8 @@ export class Run {
       deadLetters: await this.shard.deadLetters(),
       scrapes: this.#scrapes,
       bounds: this.#bounds,
+      epochsInterleave: this.#epochsInterleave,
+      keptByStorages: this.#keptTexts(),
     };
   }
 

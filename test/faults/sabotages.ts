@@ -4,6 +4,7 @@ import { type RunReport, runOnce } from './lab.ts';
 import type { Sabotage } from './orders.ts';
 import type { Run } from './run.ts';
 import type { Scenario } from './scenario.ts';
+import { copyGoesOn } from './scenarios/identity.ts';
 import type { World } from './world.ts';
 
 /** A broken promise, and the figure of the verdict that has to show it. */
@@ -54,6 +55,17 @@ export const CONTROLS: readonly Control[] = [
     breaks: 'outOfOrder',
     options: HIBERNATABLE,
     run: (run) => sabotaged(run, 'reorder', nothing),
+  },
+  {
+    name: 'resumes-any-session',
+    title: 'A shard that lets an older copy of a client go on in its epoch',
+    breaks: 'lost',
+    options: HIBERNATABLE,
+    async run(run) {
+      await run.shard.order({ sabotage: 'resume-any' });
+      await copyGoesOn(run, 'copied');
+      run.struck((await run.shard.strikes()).sabotage);
+    },
   },
   {
     name: 'writes-without-checkpoint',

@@ -12,6 +12,8 @@ export interface Scenario {
   options?: Partial<SinkOptions>;
   /** A condition of the table, as in `payload not like '%…%'`: rows against it are refused by Postgres. */
   check?: string;
+  /** Older epochs are sent beside newer ones: a producer's order holds within each of them. Default: false. */
+  epochsInterleave?: boolean;
   /** Runs in the long form. Default: 10. */
   longRuns?: number;
   /** Takes so long that only the long form has it. */

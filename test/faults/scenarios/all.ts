@@ -8,6 +8,7 @@ import { devScenarios } from './dev.ts';
 import { failpointScenarios } from './failpoints.ts';
 import { frameScenarios } from './frames.ts';
 import { hostileScenarios } from './hostile.ts';
+import { identityScenarios } from './identity.ts';
 import { limitScenarios } from './limits.ts';
 import { poisonScenarios } from './poison.ts';
 import { postgresScenarios } from './postgres.ts';
@@ -17,6 +18,7 @@ import { socketScenarios } from './sockets.ts';
 export const SCENARIOS: readonly Scenario[] = [
   ...socketScenarios,
   ...clientScenarios,
+  ...identityScenarios,
   ...frameScenarios,
   ...shardScenarios,
   ...failpointScenarios,

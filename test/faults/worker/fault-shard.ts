@@ -55,6 +55,10 @@ export class FaultShard extends Shard {
 
   override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {
     const { sabotage } = ordersOf(this.#name);
+    if (sabotage === 'resume-any') {
+      super.webSocketMessage(socket, typeof frame === 'string' ? this.#inNewestSession(frame) : frame);
+      return;
+    }
     if (sabotage === undefined || typeof frame !== 'string' || !frame.startsWith('{"t":"batch"')) {
       super.webSocketMessage(socket, frame);
       return;
@@ -72,5 +76,22 @@ export class FaultShard extends Shard {
     );
     this.#held.push(() => super.webSocketMessage(socket, frame));
     if (this.#held.length > HELD_FRAMES) this.#held.shift()?.();
+  }
+
+  // A client that resumes is made to name the session that is the newest of its epoch.
+  #inNewestSession(frame: string): string {
+    if (!frame.startsWith('{"t":"hello"')) return frame;
+    const hello = JSON.parse(frame) as Record<string, unknown>;
+    if (hello.resume !== true) return frame;
+    const [row] = this.ctx.storage.sql
+      .exec<{ identity: string | null }>(
+        'select identity from producers where name = ?',
+        String(hello.producer),
+      )
+      .toArray();
+    const [epoch, , session] = JSON.parse(row?.identity ?? '[]') as [number?, unknown?, [string]?];
+    if (epoch !== hello.epoch || session === undefined || session[0] === hello.session) return frame;
+    strikes(this.#name, 'sabotage');
+    return JSON.stringify({ ...hello, session: session[0] });
   }
 }

@@ -3,7 +3,10 @@
 import type { Sabotage } from '../orders.ts';
 
 /** The frame with something wrong in it; undefined where it has too few messages for that. */
-export function tamper(frame: string, sabotage: Exclude<Sabotage, 'ack-early'>): string | undefined {
+export function tamper(
+  frame: string,
+  sabotage: Exclude<Sabotage, 'ack-early' | 'resume-any'>,
+): string | undefined {
   const [header, first, second, ...rest] = frame.split('\n') as [string, string?, string?, ...string[]];
   if (first === undefined || second === undefined) return undefined;
   switch (sabotage) {
