@@ -31,6 +31,8 @@ export interface LocalDatabaseOptions {
   onLog: (message: string) => void;
   /** Default: that of the variable DATABASE_URL; where that is not set either, the embedded Postgres. */
   databaseUrl?: string | undefined;
+  /** Where the Neon driver's WebSocket goes, instead of a tunnel that is started for it. */
+  neonProxy?: string | undefined;
 }
 
 /**
@@ -43,6 +45,7 @@ export async function openLocalDatabase({
   cleanup,
   onLog,
   databaseUrl = process.env.DATABASE_URL,
+  neonProxy,
 }: LocalDatabaseOptions): Promise<LocalDatabase> {
   const unread = unreadVariablesText(process.env);
   if (unread !== undefined) onLog(unread);
@@ -53,6 +56,10 @@ export async function openLocalDatabase({
     RUNS_ON: `local workerd on ${hostCpu()}`,
   };
   const { host, port, tls } = parseAddress(target.url);
+  if (target.driver === 'neon' && neonProxy !== undefined) {
+    bindings.NEON_PROXY = neonProxy;
+    return { url: target.url, bindings, neonProxy };
+  }
   if (target.driver !== 'neon' || isNeonHost(host))
     return { url: target.url, bindings, neonProxy: undefined };
   if (tls) {

@@ -6,10 +6,19 @@ import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describeTarget, resolveTarget } from '../../src/database/target.ts';
 import { errorText, SluiceError } from '../../src/errors.ts';
 import { resolveOptions } from '../../src/option-table.ts';
+import { assertReachesDatabase } from '../bench/ask-health.ts';
 import { claimDevState, type DevState } from '../dev-state.ts';
+import {
+  HYPERDRIVE_VARIABLE,
+  planDatabase,
+  readDevSettings,
+  workerVariables,
+  writeVariables,
+} from '../dev-variables.ts';
 import { openLocalDatabase } from '../local-database.ts';
 import { migrateDatabase } from '../migrate.ts';
 import { REPOSITORY } from '../repository.ts';
@@ -26,17 +35,21 @@ const PORT = {
 /** How often a running server looks whether it is alone. */
 const STRANGERS_EVERY_MS = 5_000;
 
+/** How long wrangler may take until the Worker answers. */
+const START_TIME_LIMIT_MS = 120_000;
+const ASK_AGAIN_MS = 250;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 interface DevFlags {
   port: string;
   persistTo?: string;
+  config?: string;
   sluiceOnly?: true;
 }
 
-export async function dev({ persistTo, sluiceOnly, ...flags }: DevFlags): Promise<void> {
+export async function dev({ persistTo, config, sluiceOnly, ...flags }: DevFlags): Promise<void> {
   const { port } = resolveOptions({ port: PORT }, flags);
-  const driver = process.env.DRIVER ?? 'auto';
+  const configFile = config === undefined ? join(REPOSITORY, 'wrangler.toml') : resolve(config);
   const cleanup = new Cleanup();
   // A signal before wrangler runs ends the start after the step that it is in; later wrangler is what ends.
   const stopping = new AbortController();
@@ -49,31 +62,36 @@ export async function dev({ persistTo, sluiceOnly, ...flags }: DevFlags): Promis
     const state = await claimDevState(folder, { port, onLog: log });
     cleanup.add('give the state up', () => state.release());
     await assertFree(port);
-    const database = await openLocalDatabase({ driver, cleanup, onLog: log });
+    const settings = await readDevSettings(configFile, process.env);
+    const plan = planDatabase(settings, process.env);
+    for (const text of plan.notices) log(text);
+    const database = plan.isRemote ? undefined : await openLocalDatabase({ ...plan, cleanup, onLog: log });
     if (stopping.signal.aborted) throw stopped();
-    await migrateDatabase(database.url, { isSluiceOnly: sluiceOnly === true });
-    const address = describeTarget(resolveTarget({ databaseUrl: database.url, driver }));
-    log(`The tables of ${address} are up to date`);
+    if (database === undefined) {
+      log(
+        'The binding HYPERDRIVE has remote = true: the Worker uses a database that is not migrated from here',
+      );
+    } else {
+      await migrateDatabase(database.url, { isSluiceOnly: sluiceOnly === true });
+      const address = describeTarget(resolveTarget({ databaseUrl: database.url, driver: plan.driver }));
+      const way = plan.isHyperdrive ? '; the Worker reaches it through the binding HYPERDRIVE' : '';
+      log(`The tables of ${address} are up to date${way}`);
+    }
     if (stopping.signal.aborted) throw stopped();
 
     const variablesFolder = await mkdtemp(join(tmpdir(), 'sluice-dev-'));
     cleanup.add('remove the variables', () => rm(variablesFolder, { recursive: true, force: true }));
     // In a file that only this user can read: arguments and environments of processes can be seen by others.
-    const variables = { ...database.bindings, BENCH: 'on', ADMIN: 'on', OPEN_NAMESPACE: 'default' };
     const envFile = join(variablesFolder, 'dev.env');
-    await writeFile(
-      envFile,
-      Object.entries(variables)
-        .map(([name, value]) => `${name}=${quoteEnv(value)}\n`)
-        .join(''),
-      { mode: 0o600 },
-    );
+    await writeFile(envFile, writeVariables(workerVariables(settings, plan, database)), { mode: 0o600 });
     const args = [
       'dev',
       '--port',
       String(port),
       '--ip',
       '127.0.0.1',
+      '--config',
+      configFile,
       '--env-file',
       envFile,
       '--persist-to',
@@ -86,7 +104,12 @@ export async function dev({ persistTo, sluiceOnly, ...flags }: DevFlags): Promis
     });
     const looking = warnOfStrangers(state, log);
     cleanup.add('stop looking at the state', async () => clearInterval(looking));
-    process.exitCode = await runWrangler(args, state, stopping.signal);
+    const environment = {
+      ...state.environment,
+      ...(plan.isHyperdrive && database !== undefined ? { [HYPERDRIVE_VARIABLE]: database.url } : {}),
+    };
+    void reportHealth(new URL(`http://127.0.0.1:${port}`), log);
+    process.exitCode = await runWrangler(args, environment, stopping.signal);
   } finally {
     await cleanup.run();
     for (const signal of SIGNALS) process.removeListener(signal, stop);
@@ -131,12 +154,23 @@ async function assertFree(port: number): Promise<void> {
   await new Promise((closed) => server.close(closed));
 }
 
-function quoteEnv(value: string): string {
-  // Single quotes keep `$` and `#` of a password as they are.
-  return value.includes("'") ? JSON.stringify(value) : `'${value}'`;
+/** Says once why the Worker does not reach its database, if it does not: otherwise only its shards would find out. */
+async function reportHealth(url: URL, log: (message: string) => void): Promise<void> {
+  const deadlineMs = performance.now() + START_TIME_LIMIT_MS;
+  while (performance.now() < deadlineMs) {
+    await sleep(ASK_AGAIN_MS, undefined, { ref: false });
+    // Nothing listens before wrangler has bundled the Worker.
+    const isThere = await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (!isThere) continue;
+    await assertReachesDatabase(url).catch((error: unknown) => log(errorText(error)));
+    return;
+  }
 }
 
-function runWrangler(args: string[], state: DevState, stopping: AbortSignal): Promise<number> {
+function runWrangler(args: string[], environment: NodeJS.ProcessEnv, stopping: AbortSignal): Promise<number> {
   const wrangler = join(
     dirname(createRequire(import.meta.url).resolve('wrangler/package.json')),
     'bin/wrangler.js',
@@ -146,7 +180,9 @@ function runWrangler(args: string[], state: DevState, stopping: AbortSignal): Pr
     stdio: 'inherit',
     env: {
       ...process.env,
-      ...state.environment,
+      ...environment,
+      // Or wrangler would leave out the file of variables.
+      CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: 'true',
       WRANGLER_SEND_METRICS: 'false',
       // wrangler would record every frame of a hibernatable socket for its local log view, at about 1 ms each.
       X_LOCAL_OBSERVABILITY: 'false',

@@ -76,6 +76,10 @@ program
     '--persist-to <folder>',
     'where the Worker keeps its state; one server at a time (default .wrangler/state)',
   )
+  .option(
+    '--config <file>',
+    "wrangler's configuration, with .dev.vars or .env beside it (default wrangler.toml)",
+  )
   .option(...SLUICE_ONLY)
   .action(async (...given: Parameters<typeof dev>) => (await import('./dev.ts')).dev(...given));
 

