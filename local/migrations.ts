@@ -86,8 +86,10 @@ export async function bringUpToDate(client: MigrationClient, set: StepSet): Prom
     const schema = await targetSchema(client);
     const history = await readHistory(client, schema);
     const isComplete = (await missingParts(client, set.tables)).length === 0;
-    if (isComplete && history !== undefined && set.steps.every(({ name }) => history.has(name)))
+    if (isComplete && history !== undefined && set.steps.every(({ name }) => history.has(name))) {
+      await handOver(client, set.steps);
       return { schema, taken: [] };
+    }
     try {
       return { schema, taken: await inTransaction(client, () => takeSteps(client, schema, set)) };
     } catch (error) {
@@ -273,13 +275,14 @@ async function drizzleHashes(client: MigrationClient): Promise<Set<string>> {
  * uses it on the same database would lose those of its own migrations that are older than ours.
  */
 async function handOver(client: MigrationClient, steps: StepSet['steps']): Promise<void> {
-  const hashes = steps.flatMap((step) => step.hashes ?? []);
-  if (hashes.length === 0) return;
+  const ours = steps.flatMap((step) => step.hashes ?? []);
+  const known = ours.length === 0 ? new Set<string>() : await drizzleHashes(client);
+  if (!ours.some((hash) => known.has(hash))) return;
   const { rows } = await client.query(
-    `select coalesce(has_schema_privilege(to_regnamespace('drizzle'), 'usage')
-      and has_table_privilege(to_regclass('${DRIZZLE_HISTORY}'), 'delete'), false) as may_delete`,
+    `select has_table_privilege('${DRIZZLE_HISTORY}', 'delete') and not pg_is_in_recovery()
+      and current_setting('transaction_read_only') = 'off' as may_delete`,
   );
-  if (rows[0].may_delete) await client.query(`delete from ${DRIZZLE_HISTORY} where hash = any($1)`, [hashes]);
+  if (rows[0].may_delete) await client.query(`delete from ${DRIZZLE_HISTORY} where hash = any($1)`, [ours]);
 }
 
 function inTheWay({ table, columns }: MissingPart): SluiceError {

@@ -396,7 +396,11 @@ describe('after any history', () => {
           }
         },
       ),
-      { numRuns: 12 },
+      {
+        numRuns: 12,
+        // Found by chance once: our row in drizzle's history came after our own migration of another schema was complete.
+        examples: [[['migrate one', '0.1.0 migrates two', 'the application migrates'], EARLIER]],
+      },
     );
   });
 });
