@@ -59,14 +59,13 @@ function runs({ env, req }: Context<{ Bindings: Env }>): Promise<Response> {
   return env.BENCH_OBJECT.getByName(BENCH_NAME).fetch(req.raw);
 }
 
-benchRoutes.get('/bench/ws', (context) => {
-  const query = context.req.query();
-  assertKnownNames(query, ['target', 'producer']);
-  const target = readBenchTarget(query.target);
-  const producer = producerOf(context.req.queries('producer'));
-  const shardName = benchShardName(target, shardOf(producer, target.shards));
-  return acceptUpgrade(context, () => ({ shardName, producer }));
-});
+benchRoutes.get('/bench/ws', (context) =>
+  acceptUpgrade(context, () => {
+    const target = readBenchTarget(context.req.query('target'));
+    const producer = producerOf(context.req.queries('producer'));
+    return { shardName: benchShardName(target, shardOf(producer, target.shards)), producer };
+  }),
+);
 
 benchRoutes.post('/bench/drain', async (context) => {
   const query = context.req.query();
