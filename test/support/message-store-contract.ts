@@ -5,7 +5,7 @@
 
 import { afterEach, describe, expect, test } from 'vitest';
 import type { SluiceError } from '../../src/errors.ts';
-import { withExactNumbers } from '../../src/store/exact-numbers.ts';
+import { JsonText } from '../../src/store/exact-numbers.ts';
 import type {
   AppendCommand,
   MessageEngine,
@@ -1387,7 +1387,7 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
           '1.50',
           '12345678901234567890.10',
         ];
-        const exact = withExactNumbers(`{"n": [${numbers.join(', ')}]}`, {} as JsonValue);
+        const exact = new JsonText(`{"n": [${numbers.join(',\n ')}]}`) as unknown as JsonValue;
         await store.write('account-1', { type: 'T', data: exact, metadata: exact });
         await store.import([
           imported({ streamName: 'account-2', globalPosition: 9n, data: exact, metadata: exact }),

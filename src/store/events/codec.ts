@@ -1,6 +1,7 @@
 /** How the data of an event becomes the text that engines keep, and back. */
 
 import { errorText, SluiceError } from '../../errors.ts';
+import { JsonText } from '../exact-numbers.ts';
 
 export interface EventCodec<Data> {
   /** The text of the data, without NUL and lone surrogates. What it throws becomes `invalid_event`. */
@@ -30,6 +31,7 @@ export const textCodec: EventCodec<string> = {
  * @throws SluiceError `invalid_event` where JSON cannot write it: a cycle, a bigint, a function, NaN or an infinity
  */
 export function writeJson(what: 'data' | 'metadata', value: unknown): string {
+  if (value instanceof JsonText) return value.text;
   let text: string | undefined;
   try {
     text = JSON.stringify(value);

@@ -22,7 +22,8 @@ import {
   JSON_PLAIN,
   JSON_TOO_DEEP,
 } from '../../protocol/check-json.ts';
-import { withExactNumbers } from '../exact-numbers.ts';
+import { compactJson, hasUnevenNumber, JsonText } from '../exact-numbers.ts';
+import { elementsOf, memberOf } from '../json-parts.ts';
 import { failureText } from '../messages/rpc.ts';
 import { PageSize } from '../page-size.ts';
 import { formatTimeUs } from '../wire-time.ts';
@@ -139,7 +140,7 @@ export function appendRequest(text: string): AppendRequest {
   assertNames(body, ['events', 'condition'], '', 'invalid_options');
   const { events, condition = null } = body;
   // With the digits that were sent, for the metadata; what is checked are values.
-  const sent = withExactNumbers<JsonObject>(text, body, refuseInfinite).events;
+  const sent = hasUnevenNumber(text) ? sentEvents(text) : undefined;
   if (events === undefined || events === null)
     throw new SluiceError(
       'invalid_event',
@@ -147,10 +148,8 @@ export function appendRequest(text: string): AppendRequest {
     );
   return {
     events: Array.isArray(events)
-      ? events.map((event: unknown, index) =>
-          eventOf(event, (sent as unknown[])[index] as JsonObject, `events[${index}]`),
-        )
-      : eventOf(events, sent as JsonObject, 'events'),
+      ? events.map((event: unknown, index) => eventOf(event, sent?.[index], `events[${index}]`))
+      : eventOf(events, sent?.[0], 'events'),
     condition: condition === null ? undefined : conditionOf(condition),
   };
 }
@@ -298,8 +297,14 @@ function conditionOf(value: unknown): AppendConditionInput {
   return after === undefined ? { failIfEventsMatch } : { failIfEventsMatch, after };
 }
 
-/** @param sent the same with exact numbers */
-function eventOf(value: unknown, sent: JsonObject, path: string): NewEvent<string, string> {
+/** The texts of the events of a body. */
+function sentEvents(text: string): string[] {
+  const events = memberOf(text, 'events') ?? '[]';
+  return elementsOf(events) ?? [events];
+}
+
+/** @param sent its text, where its numbers might not be those of the value */
+function eventOf(value: unknown, sent: string | undefined, path: string): NewEvent<string, string> {
   if (!isObject(value))
     throw new SluiceError('invalid_event', `${path} must be an object, and ${shown(value)}`);
   assertNames(value, ['type', 'data', 'tags', 'id', 'metadata'], path, 'invalid_event');
@@ -317,7 +322,8 @@ function eventOf(value: unknown, sent: JsonObject, path: string): NewEvent<strin
     // Clients write null for what they leave out.
     if (value[name] !== undefined && value[name] !== null) event[name] = value[name];
   }
-  if (isObject(value.metadata)) event.metadata = sent.metadata;
+  if (isObject(value.metadata) && sent !== undefined)
+    event.metadata = new JsonText(compactJson(memberOf(sent, 'metadata') ?? '{}', refuseInfinite));
   return event as unknown as NewEvent<string, string>;
 }
 

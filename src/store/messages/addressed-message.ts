@@ -7,6 +7,7 @@
  */
 
 import { SluiceError } from '../../errors.ts';
+import { membersOf, stringOf } from '../json-parts.ts';
 
 /** The parts of the message, as texts. */
 export interface AddressedMessage {
@@ -34,7 +35,7 @@ const MEMBERS = new Set(['stream', 'type', 'data', 'metadata', 'id']);
  * @throws SluiceError `invalid_stream_name` where there is no name, `invalid_message` for the rest
  */
 export function readAddressedMessage(payload: string): AddressedMessage {
-  const parts = membersOf(payload);
+  const parts = partsOf(payload);
   for (const name of parts.keys()) {
     if (MEMBERS.has(name)) continue;
     throw invalid(
@@ -74,78 +75,14 @@ function textOf(parts: ReadonlyMap<string, string>, name: string): string | unde
   return stringOf(text);
 }
 
-/** The string that a JSON string stands for. */
-function stringOf(text: string): string {
-  return text.includes('\\') ? (JSON.parse(text) as string) : text.slice(1, -1);
-}
-
-/** The members of a JSON object as texts. The JSON is good: only where each value ends has to be found. */
-function membersOf(json: string): Map<string, string> {
-  const members = new Map<string, string>();
-  let at = skipBlanks(json, 0);
-  if (json[at] !== '{') throw invalid('The message is no JSON object');
-  at = skipBlanks(json, at + 1);
-  while (json[at] === '"') {
-    const nameEnd = endOfString(json, at);
-    const name = stringOf(json.slice(at, nameEnd));
-    const start = skipBlanks(json, skipBlanks(json, nameEnd) + 1);
-    const end = endOfValue(json, start);
-    if (members.has(name)) throw invalid(`The message has the member ${name.slice(0, 100)} twice`);
-    members.set(name, json.slice(start, end));
-    at = skipBlanks(json, end);
-    if (json[at] === ',') at = skipBlanks(json, at + 1);
+/** The members of a message. */
+function partsOf(json: string): Map<string, string> {
+  const members = membersOf(json);
+  if (members === undefined) throw invalid('The message is no JSON object');
+  const parts = new Map<string, string>();
+  for (const [name, text] of members) {
+    if (parts.has(name)) throw invalid(`The message has the member ${name.slice(0, 100)} twice`);
+    parts.set(name, text);
   }
-  return members;
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
-const SPACE = 0x20;
-const OPEN_BRACE = 0x7b;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACE = 0x7d;
-const CLOSE_BRACKET = 0x5d;
-
-function skipBlanks(json: string, from: number): number {
-  let at = from;
-  while (json.charCodeAt(at) <= SPACE) at += 1;
-  return at;
-}
-
-function endOfValue(json: string, start: number): number {
-  const first = json.charCodeAt(start);
-  if (first === QUOTE) return endOfString(json, start);
-  if (first === OPEN_BRACE || first === OPEN_BRACKET) return endOfContainer(json, start);
-  let at = start;
-  for (let code = first; at < json.length; code = json.charCodeAt(at)) {
-    if (code === COMMA || code === CLOSE_BRACE || code <= SPACE) break;
-    at += 1;
-  }
-  return at;
-}
-
-function endOfContainer(json: string, start: number): number {
-  let depth = 0;
-  for (let at = start; at < json.length; at += 1) {
-    const code = json.charCodeAt(at);
-    if (code === QUOTE) at = endOfString(json, at) - 1;
-    else if (code === OPEN_BRACE || code === OPEN_BRACKET) depth += 1;
-    else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) {
-      depth -= 1;
-      if (depth === 0) return at + 1;
-    }
-  }
-  throw invalid('The message is no JSON');
-}
-
-function endOfString(json: string, start: number): number {
-  let end = json.indexOf('"', start + 1);
-  while (end !== -1) {
-    let backslashes = 0;
-    while (json.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1;
-    if (backslashes % 2 === 0) return end + 1;
-    end = json.indexOf('"', end + 1);
-  }
-  throw invalid('The message is no JSON');
+  return parts;
 }

@@ -6,7 +6,8 @@
 import { errorText, isSluiceError, SluiceError } from '../../errors.ts';
 import { MAX_IMPORTED_POSITION, MAX_PAGE_BYTES } from '../../limits.ts';
 import { decodeUtf8, foreignEncoding } from '../../protocol/decode-utf8.ts';
-import { withExactNumbers } from '../exact-numbers.ts';
+import { hasUnevenNumber, JsonText } from '../exact-numbers.ts';
+import { memberOf } from '../json-parts.ts';
 import { PageSize } from '../page-size.ts';
 import { formatTimeUs, parseTimeUs } from '../wire-time.ts';
 import type { MessageRecord } from './engine.ts';
@@ -225,18 +226,24 @@ function readLine(line: string, bytes: Uint8Array): ImportedMessage {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new SluiceError('invalid_message', 'A line must be an object, as an export writes it');
-  const { id, stream, type, pos, gpos, time } = value as JsonObject;
-  const sent = withExactNumbers(line, value as JsonObject);
+  const { id, stream, type, pos, gpos, data, meta, time } = value as JsonObject;
+  // With the digits that they have in the line.
+  const sent = hasUnevenNumber(line) ? sentTexts(line) : (value as JsonObject);
   return {
     id: textOf(id, 'id'),
     streamName: textOf(stream, 'stream'),
     type: textOf(type, 'type'),
     position: positionOf(pos, 'pos'),
     globalPosition: positionOf(gpos, 'gpos'),
-    data: sent.data === undefined ? {} : sent.data,
-    metadata: sent.meta ?? null,
+    data: data === undefined ? {} : (sent.data as JsonValue),
+    metadata: meta === undefined || meta === null ? null : (sent.meta as JsonValue),
     timeUs: parseTimeUs(time),
   };
+}
+
+function sentTexts(line: string): { data: JsonText; meta: JsonText } {
+  const partOf = (name: string): JsonText => new JsonText(memberOf(line, name) ?? 'null');
+  return { data: partOf('data'), meta: partOf('meta') };
 }
 
 function whatWasSeen(line: string, bytes: Uint8Array, error: unknown): string {

@@ -4,6 +4,7 @@
  */
 
 import { MAX_PAGE_BYTES } from '../../limits.ts';
+import { compactJson } from '../exact-numbers.ts';
 import { PageSize } from '../page-size.ts';
 import type { ImportRow, MessageEngine, MessageRecord } from './engine.ts';
 
@@ -84,15 +85,18 @@ function isSame(one: Compared, other: Compared): boolean {
 
 /** Whether two JSON texts say the same: Postgres keeps another text than it was given. */
 function isSameJson(one: string, other: string): boolean {
-  return one === other || canonicalJson(one) === canonicalJson(other);
+  return (
+    one === other || compactJson(one) === compactJson(other) || canonicalJson(one) === canonicalJson(other)
+  );
 }
 
-const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+/** Before the text of a number: no string that is stored has it. */
+const NUL = '\0';
 
 /** One text for all that say the same: without blanks, members sorted, numbers written in one way. */
 export function canonicalJson(text: string): string {
   const canonical = (_name: string, value: unknown, context?: { source?: string }): unknown => {
-    if (typeof value === 'number') return rawJSON(canonicalNumber(context?.source ?? String(value)));
+    if (typeof value === 'number') return NUL + canonicalNumber(context?.source ?? String(value));
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
     return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
   };

@@ -6,7 +6,8 @@
 
 import { errorText, isSluiceError, SluiceError } from '../../errors.ts';
 import { MAX_LIST_NAMES, MAX_NAMESPACES, MAX_PAGE_BYTES } from '../../limits.ts';
-import { withExactNumbers } from '../exact-numbers.ts';
+import { compactJson, hasUnevenNumber, JsonText } from '../exact-numbers.ts';
+import { elementsOf, memberOf } from '../json-parts.ts';
 import {
   checkNamespace,
   createToken,
@@ -272,22 +273,26 @@ async function streamWrite(args: Arguments, ports: RpcPorts, text: string): Prom
   const id = textOption(options, 'id', 'options.id');
   const expected = integerOption(options, 'expectedVersion', -1);
   // With the digits that were sent, for the store; what is checked above are values.
-  const [, , sent] = withExactNumbers<unknown>(text, ['', stream, message], refuseInfinite) as [
-    string,
-    string,
-    { data: JsonObject; metadata: JsonObject },
-  ];
+  const sent = hasUnevenNumber(text) ? sentTexts(text) : message;
   const { position, globalPosition } = await store.write(
     stream,
     {
       type,
-      data: sent.data,
-      metadata: metadata === null ? null : sent.metadata,
+      data: sent.data as JsonValue,
+      metadata: metadata === null ? null : (sent.metadata as JsonValue),
       ...(id === undefined || id === '' ? {} : { id }),
     },
     expected === undefined ? {} : { expectedVersion: expected === -1 ? 'no-stream' : BigInt(expected) },
   );
   return `{"position":${position},"globalPosition":${globalPosition}}`;
+}
+
+/** Data and metadata as they stand in the text of a `stream.write`. */
+function sentTexts(text: string): { data: JsonText; metadata: JsonText } {
+  const message = elementsOf(text)?.[2] ?? '{}';
+  const partOf = (name: string): JsonText =>
+    new JsonText(compactJson(memberOf(message, name) ?? 'null', refuseInfinite));
+  return { data: partOf('data'), metadata: partOf('metadata') };
 }
 
 function refuseInfinite(source: string): never {

@@ -11,11 +11,14 @@ import {
   JSON_PLAIN,
   JSON_TOO_DEEP,
 } from '../../protocol/check-json.ts';
+import { compactJson, JsonText } from '../exact-numbers.ts';
 import type { JsonValue } from './message.ts';
 import { category, nameFault } from './names.ts';
 
 /** JSON text that Postgres takes as jsonb, or an error that names what is wrong with the value. */
 export function jsonText(what: 'data' | 'metadata', value: JsonValue): string {
+  if ((value as unknown) instanceof JsonText)
+    return compactJson(checkedText(what, (value as unknown as JsonText).text));
   let text: string | undefined;
   try {
     text = JSON.stringify(value);
@@ -32,13 +35,17 @@ export function jsonText(what: 'data' | 'metadata', value: JsonValue): string {
   }
   if (text === undefined)
     throw invalidMessage(`The ${what} of a message cannot be written as JSON: it is a ${typeof value}`);
-  const verdict = checkJson(text);
-  if (verdict !== JSON_PLAIN && verdict !== JSON_ESCAPED)
-    throw invalidMessage(`The ${what} of a message ${jsonFault(verdict)}`);
+  checkedText(what, text);
   // JSON.stringify writes NaN and the infinities as null, and would so change the data without a word.
   if (text.includes('null') && hasUnwritableNumber(value))
     throw invalidMessage(`The ${what} of a message has a number that JSON cannot write: NaN or an infinity`);
   return text;
+}
+
+function checkedText(what: 'data' | 'metadata', text: string): string {
+  const verdict = checkJson(text);
+  if (verdict === JSON_PLAIN || verdict === JSON_ESCAPED) return text;
+  throw invalidMessage(`The ${what} of a message ${jsonFault(verdict)}`);
 }
 
 function jsonFault(verdict: number): string {

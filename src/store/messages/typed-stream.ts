@@ -9,7 +9,7 @@
 
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { SluiceError } from '../../errors.ts';
-import { withExactNumbers } from '../exact-numbers.ts';
+import { hasUnevenNumber, JsonText } from '../exact-numbers.ts';
 import type { ExpectedVersion, JsonValue, Message, NewMessage, Written } from './message.ts';
 
 /** What the messages of a stream look like: usually a union that `type` tells apart. */
@@ -188,7 +188,8 @@ export class TypedStream<Input extends StreamEvent, Output extends StreamEvent =
       );
     }
     const seen = JSON.parse(text) as JsonValue;
-    return { stored: withExactNumbers(text, seen), seen };
+    const stored = hasUnevenNumber(text) ? (new JsonText(text) as unknown as JsonValue) : seen;
+    return { stored, seen };
   }
 
   /**
