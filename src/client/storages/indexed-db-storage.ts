@@ -1,0 +1,268 @@
+/**
+ * A client's storage in an IndexedDB: on disk before a message is sent, in pages and in workers. Transactions are `strict`
+ * where the browser knows that: they are reported once the disk has them.
+ */
+
+import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../sluice-client.ts';
+
+/** What is needed of `navigator.locks`. */
+export interface DatabaseLocks {
+  request(
+    name: string,
+    options: { ifAvailable: true },
+    callback: (lock: unknown) => Promise<void> | undefined,
+  ): Promise<unknown>;
+}
+
+export interface IndexedDbStorageOptions {
+  /** Default: the platform's. */
+  indexedDB?: unknown;
+  /** Keeps two pages from using one storage. Default: `navigator.locks`, where there is one (pages over TLS). */
+  locks?: DatabaseLocks | undefined;
+}
+
+// What is used of IndexedDB: this file is checked without the types of browsers.
+interface Request<T> {
+  result: T;
+  error: unknown;
+  onsuccess: (() => void) | null;
+  onerror: (() => void) | null;
+}
+interface OpenRequest extends Request<Database> {
+  onupgradeneeded: (() => void) | null;
+  onblocked: (() => void) | null;
+}
+interface Database {
+  createObjectStore(name: string, options: { keyPath: string | string[] }): unknown;
+  transaction(names: string[], mode: string, options?: { durability: string }): Transaction;
+  close(): void;
+  onversionchange: (() => void) | null;
+}
+interface Transaction {
+  objectStore(name: string): ObjectStore;
+  abort(): void;
+  error: unknown;
+  oncomplete: (() => void) | null;
+  onabort: (() => void) | null;
+}
+interface ObjectStore {
+  get(key: unknown): Request<unknown>;
+  getAll(): Request<unknown[]>;
+  put(value: unknown): Request<unknown>;
+  delete(key: unknown): Request<unknown>;
+}
+interface Factory {
+  open(name: string, version: number): OpenRequest;
+}
+
+interface Head {
+  instance: string;
+  order: number;
+  session?: string;
+  acked: number;
+  discarded: SequenceRun[];
+}
+
+type Row = StoredBatch & { instance: string };
+
+const HEADS = 'instances';
+const BATCHES = 'batches';
+const IN_DOUBT = 'inDoubt';
+const STORES = [HEADS, BATCHES, IN_DOUBT];
+
+/** @param name of the database; one for each producer */
+export function indexedDbStorage(name: string, options: IndexedDbStorageOptions = {}): ClientStorage {
+  const platform = globalThis as { indexedDB?: unknown; navigator?: { locks?: DatabaseLocks } };
+  const factory = (options.indexedDB ?? platform.indexedDB) as Factory;
+  const locks = 'locks' in options ? options.locks : platform.navigator?.locks;
+  const heads = new Map<string, Head>();
+  // The first sequences and the counts of what there is, so that a trim need not read texts.
+  const batches = new Map<string, Map<number, number>>();
+  const inDoubt = new Map<string, Map<number, number>>();
+  let database: Database | undefined;
+  let release: (() => void) | undefined;
+
+  const indexOf = (index: Map<string, Map<number, number>>, instance: string): Map<number, number> => {
+    const known = index.get(instance) ?? new Map<number, number>();
+    index.set(instance, known);
+    return known;
+  };
+  /** One transaction: all of it is on disk when this resolves, or nothing. */
+  const write = (act: (store: (name: string) => ObjectStore) => void): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (database === undefined) throw new Error('The database is not open');
+      const transaction = database.transaction(STORES, 'readwrite', { durability: 'strict' });
+      transaction.oncomplete = () => resolve();
+      transaction.onabort = () => reject(transaction.error);
+      act((store) => transaction.objectStore(store));
+    });
+  const saveHead = async (
+    instance: string,
+    change: Partial<Head>,
+    also: (store: (name: string) => ObjectStore) => void = () => undefined,
+  ): Promise<void> => {
+    const head = heads.get(instance);
+    if (head === undefined) return;
+    const next = { ...head, ...change };
+    await write((store) => {
+      store(HEADS).put(next);
+      also(store);
+    });
+    heads.set(instance, next);
+  };
+  const firstsOf = (
+    index: Map<string, Map<number, number>>,
+    instance: string,
+    isGone: (first: number, last: number) => boolean,
+  ): number[] =>
+    [...indexOf(index, instance)]
+      .filter(([first, count]) => isGone(first, first + count - 1))
+      .map(([first]) => first);
+  const removeAll = (store: ObjectStore, instance: string, firsts: readonly number[]): void => {
+    for (const first of firsts) store.delete([instance, first]);
+  };
+  const forgetAll = (
+    index: Map<string, Map<number, number>>,
+    instance: string,
+    firsts: readonly number[],
+  ): void => {
+    for (const first of firsts) indexOf(index, instance).delete(first);
+  };
+
+  const read = async (opened: Database): Promise<StoredInstance[]> => {
+    const transaction = opened.transaction(STORES, 'readonly');
+    const [foundHeads, foundBatches, foundInDoubt] = (await Promise.all(
+      STORES.map((store) => answerOf(transaction.objectStore(store).getAll())),
+    )) as [Head[], Row[], Row[]];
+    heads.clear();
+    batches.clear();
+    inDoubt.clear();
+    const rowsOf = (
+      rows: readonly Row[],
+      of: string,
+      index: Map<string, Map<number, number>>,
+    ): StoredBatch[] => {
+      const own = rows.filter(({ instance }) => instance === of).map(({ instance: _, ...batch }) => batch);
+      for (const { first, count } of own) indexOf(index, of).set(first, count);
+      return own.sort((one, other) => one.first - other.first);
+    };
+    return foundHeads
+      .sort((one, other) => one.order - other.order)
+      .map((head) => {
+        const { instance, session, acked, discarded } = head;
+        heads.set(instance, head);
+        return {
+          instance,
+          ...(session === undefined ? {} : { session }),
+          acked,
+          discarded,
+          batches: rowsOf(foundBatches, instance, batches),
+          inDoubt: rowsOf(foundInDoubt, instance, inDoubt),
+        };
+      });
+  };
+
+  return {
+    async load() {
+      release ??= await take(locks, `sluice ${name}`);
+      database ??= await open(factory, name);
+      return read(database);
+    },
+    async begin(instance) {
+      if (heads.has(instance)) return;
+      const order = Math.max(0, ...[...heads.values()].map((head) => head.order)) + 1;
+      const head: Head = { instance, order, acked: 0, discarded: [] };
+      await write((store) => store(HEADS).put(head));
+      heads.set(instance, head);
+    },
+    async append(instance, { first, count, text }) {
+      await write((store) => store(BATCHES).put({ instance, first, count, text } satisfies Row));
+      indexOf(batches, instance).set(first, count);
+    },
+    saveSession: (instance, session) => saveHead(instance, { session }),
+    async trim(instance, upTo) {
+      const { acked = 0, discarded = [] } = heads.get(instance) ?? {};
+      const gone = firstsOf(batches, instance, (_, last) => last <= upTo);
+      const change = {
+        acked: Math.max(acked, upTo),
+        discarded: discarded.filter(({ last }) => last > upTo),
+      };
+      await saveHead(instance, change, (store) => removeAll(store(BATCHES), instance, gone));
+      forgetAll(batches, instance, gone);
+    },
+    async discard(instance, { first, last }) {
+      const { acked = 0, discarded = [] } = heads.get(instance) ?? {};
+      const isGone = (from: number, to: number) => from >= first && to <= last;
+      const goneBatches = firstsOf(batches, instance, isGone);
+      const goneInDoubt = firstsOf(inDoubt, instance, isGone);
+      const change = last > acked ? { discarded: [...discarded, { first, last }] } : {};
+      await saveHead(instance, change, (store) => {
+        removeAll(store(BATCHES), instance, goneBatches);
+        removeAll(store(IN_DOUBT), instance, goneInDoubt);
+      });
+      forgetAll(batches, instance, goneBatches);
+      forgetAll(inDoubt, instance, goneInDoubt);
+    },
+    async setAside(instance, { first, count, text }) {
+      await write((store) => store(IN_DOUBT).put({ instance, first, count, text } satisfies Row));
+      indexOf(inDoubt, instance).set(first, count);
+    },
+    async forget(instance) {
+      const all = () => true;
+      await write((store) => {
+        removeAll(store(BATCHES), instance, firstsOf(batches, instance, all));
+        removeAll(store(IN_DOUBT), instance, firstsOf(inDoubt, instance, all));
+        store(HEADS).delete(instance);
+      });
+      heads.delete(instance);
+      batches.delete(instance);
+      inDoubt.delete(instance);
+    },
+    close() {
+      database?.close();
+      database = undefined;
+      release?.();
+      release = undefined;
+    },
+  };
+}
+
+function answerOf<T>(request: Request<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function open(factory: Factory, name: string): Promise<Database> {
+  const request = factory.open(name, 1);
+  request.onupgradeneeded = () => {
+    const { result } = request;
+    result.createObjectStore(HEADS, { keyPath: 'instance' });
+    result.createObjectStore(BATCHES, { keyPath: ['instance', 'first'] });
+    result.createObjectStore(IN_DOUBT, { keyPath: ['instance', 'first'] });
+  };
+  return answerOf(request);
+}
+
+/** Takes the lock of a name until it is released. @throws an error with the code `storage_in_use` where it is taken */
+async function take(locks: DatabaseLocks | undefined, name: string): Promise<() => void> {
+  if (locks === undefined) return () => undefined;
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const isTaken = await new Promise<boolean>((resolve, reject) => {
+    locks
+      .request(name, { ifAvailable: true }, (lock) => {
+        resolve(lock !== null);
+        return lock === null ? undefined : held;
+      })
+      .catch(reject);
+  });
+  if (isTaken) return release;
+  throw Object.assign(
+    new Error('Another page or worker uses it: give each a producer and a database of its own'),
+    { code: 'storage_in_use' },
+  );
+}
