@@ -2007,7 +2007,6 @@ export class SluiceClient {
       this.#protocolError(connection, 'invalid_frame', 'The server sent a welcome that cannot be right');
       return;
     }
-    connection.isWelcomed = true;
     this.#counts.connections += 1;
     window.epoch = epoch;
     const wanted = isOwn ? this.#asked : frame.stored === undefined ? 'committed' : 'stored';
@@ -2044,6 +2043,8 @@ export class SluiceClient {
     // All that was not acked goes out once more, even what the server says it has: the nack of a message that it refused
     // may have been lost with the connection before, and comes again only when the message does.
     window.restart();
+    // Only now may anything be sent.
+    connection.isWelcomed = true;
     connection.awaitProgress(this.#timers.now());
     this.#settleCalls();
     this.#queue?.run();

@@ -40,6 +40,8 @@ interface Message {
 /** What one welcome has begun. */
 interface NamedSession {
   id: string;
+  /** The session that it went on from. */
+  previous: string | undefined;
   /** How far the epoch was when it began, and when it ended. */
   began: number;
   ended: number | undefined;
@@ -255,7 +257,9 @@ export class FakeSluiceServer {
       epoch,
       instance: instance ?? known?.instance,
       sessions:
-        session === undefined ? (known?.sessions ?? []) : [{ id: session, began: 0, ended: undefined }],
+        session === undefined
+          ? (known?.sessions ?? [])
+          : [{ id: session, previous: undefined, began: 0, ended: undefined }],
       taken: stored,
       stored,
       committed: stored,
@@ -405,7 +409,7 @@ export class FakeSluiceServer {
       }
     }
     // Where an outbox stands, the session is stored before the welcome goes out.
-    const session = hello.recover === true ? undefined : this.#beginSession(producer);
+    const session = hello.recover === true ? undefined : this.#beginSession(producer, hello.session);
     if (this.losingWelcomes > 0) {
       this.losingWelcomes -= 1;
       socket.end(1006, '');
@@ -469,7 +473,7 @@ export class FakeSluiceServer {
         this.unknowns += 1;
         const fresh = this.#begin(name, epoch, next - 1, instance);
         // The session that the client has, in case that the next welcome gets lost.
-        fresh.sessions.push({ id: session, began: 0, ended: undefined });
+        fresh.sessions.push({ id: session, previous: undefined, began: 0, ended: undefined });
         return { producer: fresh, isKnown: false, begins: true, next };
       }
       if (newest.epoch > epoch) return fenced;
@@ -477,29 +481,30 @@ export class FakeSluiceServer {
         ? { producer: newest, isKnown: true, begins: false, next }
         : fenced;
     }
-    if (newest !== undefined && instance !== undefined && newest.instance === instance) {
-      if (newest.taken > 0) return fenced;
-      return { producer: newest, isKnown: false, begins: false, next: 1 };
+    const own = instance === undefined ? undefined : epochs.find((one) => one.instance === instance);
+    if (own !== undefined) {
+      if (own !== newest || own.taken > 0) return fenced;
+      return { producer: own, isKnown: false, begins: false, next: 1 };
     }
     if (epoch !== undefined && newest !== undefined && newest.epoch >= epoch) return fenced;
     const fresh = this.#begin(name, epoch ?? this.#nextEpoch(newest), 0, instance);
     return { producer: fresh, isKnown: false, begins: true, next: 1 };
   }
 
-  /** The newest session, or the one before it while nothing came in the newest: its welcome was lost. */
+  /** The newest session, or the one that it went on from while nothing came in it: its welcome was lost. */
   #mayResume({ sessions, taken }: Producer, session: string): boolean {
     if (this.knowsNoSessions) return true;
     const newest = sessions.at(-1);
     if (newest === undefined || newest.id === session) return true;
-    return sessions.at(-2)?.id === session && taken <= newest.began;
+    return newest.previous === session && taken <= newest.began;
   }
 
-  #beginSession(producer: Producer): string {
+  #beginSession(producer: Producer, previous?: string): string {
     const last = producer.sessions.at(-1);
     if (last !== undefined) last.ended ??= producer.taken;
     this.#sessionNumber += 1;
     const id = `${this.#sessionNumber}.fake`;
-    producer.sessions.push({ id, began: producer.taken, ended: undefined });
+    producer.sessions.push({ id, previous, began: producer.taken, ended: undefined });
     return id;
   }
 
