@@ -108,6 +108,22 @@ export const SINK_OPTIONS = optionTable({
     default: 10_000_000,
     description: 'Messages in the outbox of a shard at which further ones are refused',
   },
+  keepSettledMs: {
+    kind: 'integer',
+    min: 0,
+    max: 600_000,
+    default: 10_000,
+    description:
+      'How long messages stay in the outbox after they were committed, so that they can be written again to a database that has failed over to a copy that lags behind; 0: not at all',
+  },
+  keepSettledBytes: {
+    kind: 'integer',
+    min: 0,
+    max: 1024 * 1024 * 1024,
+    default: 64 * 1024 * 1024,
+    description:
+      'Text of such messages that a shard keeps at most, beside maxOutboxBytes; the oldest go first',
+  },
   maxDeadLetters: {
     kind: 'integer',
     min: 1,

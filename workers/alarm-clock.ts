@@ -19,14 +19,17 @@ export class AlarmClock {
     this.#storage = storage;
   }
 
-  /** True while an alarm is expected to go off. */
-  isArmed(nowMs: number): boolean {
-    return this.#armedForMs + GRACE_MS > nowMs;
+  /** True while an alarm is expected to go off, within `delayMs` of now. */
+  isArmed(nowMs: number, delayMs = Number.POSITIVE_INFINITY): boolean {
+    return this.#armedForMs + GRACE_MS > nowMs && this.#armedForMs <= nowMs + delayMs;
   }
 
-  /** Makes sure that the alarm goes off within `delayMs` of now, or a little later. */
+  /**
+   * Makes sure that the alarm goes off within `delayMs` of now, or a little later. One that is armed for later, as in a long
+   * backoff that is over, is brought forward.
+   */
   armWithin(delayMs: number, nowMs: number): void {
-    if (this.isArmed(nowMs)) return;
+    if (this.isArmed(nowMs, delayMs)) return;
     this.#armedForMs = nowMs + delayMs;
     // The write is part of this turn; a failure of the storage resets the object, nobody needs to wait for it here.
     void this.#storage.setAlarm(this.#armedForMs);

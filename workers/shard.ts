@@ -22,6 +22,7 @@ import {
   type DeadLetterTotals,
   type DroppedDeadLetters,
 } from '../src/outbox/dead-letters.ts';
+import type { MissingChoice } from '../src/outbox/missing-messages.ts';
 import type { RetriedDeadLetters, ShardAdmin, ShardState } from '../src/outbox/shard-admin.ts';
 import { ShardFacts } from '../src/outbox/shard-facts.ts';
 import { SLUICE_V1 } from '../src/protocol/sluice-v1.ts';
@@ -170,9 +171,13 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
   }
 
   // What cannot be written for want of a sink waits for a deployment that brings one back, and looks for it now and then.
+  // In a backoff the alarm follows the next try, which is the timer's as long as the object lives: an alarm before would
+  // find nothing to do, and be billed. A shard that has stopped waits for an operator.
   #armAlarm(nowMs: number): void {
     if (this.#held !== undefined && this.#held.rows > 0) this.#alarm.armWithin(HELD_ALARM_MS, nowMs);
-    if (this.#intake.isBusy) this.#alarm.armWithin(this.#options.alarmMs, nowMs);
+    const { isBusy, isStopped, retryAtMs } = this.#intake;
+    if (!isBusy || isStopped) return;
+    this.#alarm.armWithin(Math.max(0, retryAtMs - nowMs) + this.#options.alarmMs, nowMs);
   }
 
   /** Where tests make things fail; overridden by theirs. */
@@ -218,6 +223,8 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
       sqlite,
       deadLetters,
       failpoints: this.#failpoints,
+      // After a long backoff the alarm is far away, and what waits has to be flushed sooner.
+      onProgress: () => this.#armAlarm(Date.now()),
       // Memory and storage differ from here on. A new start reads what is stored; clients send the rest again.
       onStorageFailure: (error) => {
         console.error(JSON.stringify({ level: 'error', message: `The outbox failed: ${errorText(error)}` }));
@@ -370,9 +377,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
     const nowMs = Date.now();
     // Where the client closed, its last frames count, though `readyState` is no longer OPEN when they come.
     this.#sessions.get(socket)?.receive(frame, nowMs);
-    if (!this.#alarm.isArmed(nowMs) && this.#intake.isBusy) {
-      this.#alarm.armWithin(this.#options.alarmMs, nowMs);
-    }
+    if (this.#intake.isBusy && !this.#alarm.isArmed(nowMs, this.#options.alarmMs)) this.#armAlarm(nowMs);
     if (this.#listing?.isUnlisted === true && this.#intake.isBusy) this.#listing.add();
     this.#pauseIfDue(nowMs);
   }
@@ -395,13 +400,13 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
    */
   override async alarm(): Promise<void> {
     this.#alarm.fired();
-    // Armed first: whatever stops this handler, another one follows. A stopped shard waits for an operator.
-    if (this.#pipeline?.state !== 'stopped') this.#armAlarm(Date.now());
+    // Armed first: whatever stops this handler, another one follows.
+    this.#armAlarm(Date.now());
     if (this.#holdsSomething) this.#listing?.add();
     else this.#listing?.leaveIfEmpty();
     try {
       this.#failpoints.hit('in_alarm');
-      this.#intake.flush();
+      this.#intake.flushSoon();
     } catch (error) {
       console.error(JSON.stringify({ level: 'error', message: `An alarm failed: ${errorText(error)}` }));
     }
@@ -487,8 +492,10 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
     return dropped;
   }
 
-  async resume(): Promise<ShardState> {
-    await this.#pipeline?.resume();
+  async resume({ missing }: { missing?: MissingChoice } = {}): Promise<ShardState> {
+    await this.#pipeline?.resume(missing);
+    // A shard that had stopped has no alarm.
+    this.#armAlarm(Date.now());
     await this.#pipeline?.tried();
     return this.#state();
   }
@@ -517,6 +524,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
       isPaused,
       code: isPaused ? (lastErrorCode as ErrorCode | null) : null,
       message: isPaused ? lastError : null,
+      missing: this.#pipeline?.missing ?? null,
       buffered,
       sockets: this.stats().sockets,
       deadLetters: this.#letters.totals,

@@ -1,6 +1,7 @@
 /** `npm run shard`: resumes a shard that has stopped, and drains one that is about to be restarted. */
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { MissingChoice, MissingMessages } from '../../src/outbox/missing-messages.ts';
 import type { ShardState } from '../../src/outbox/shard-admin.ts';
 import {
   AdminClient,
@@ -15,15 +16,28 @@ import { EXIT } from './exit-codes.ts';
 /** Adds the command and its subcommands. */
 export function defineShard(program: Command): void {
   const command = program.command('shard').description('Resume a shard that has stopped, or drain it');
-  withShardFlags(command.command('resume').description('let it try again, at once')).action(resume);
+  withShardFlags(command.command('resume').description('let it try again, at once'))
+    .addOption(
+      new Option(
+        '--write-again',
+        'messages that the database has lost: write those again that the shard still has',
+      ).conflicts('giveUp'),
+    )
+    .option('--give-up', 'messages that the database has lost: leave them missing')
+    .action(resume);
   withShardFlags(command.command('drain').description('wait until all that it accepted is written'))
     .option('--close-sockets', 'close its sockets before, so that no more comes in')
     .action(drain);
 }
 
-async function resume(flags: ShardFlags): Promise<void> {
+async function resume({
+  writeAgain,
+  giveUp,
+  ...flags
+}: ShardFlags & { writeAgain?: true; giveUp?: true }): Promise<void> {
   const client = new AdminClient(flags);
-  const state = await client.post<ShardState>('resume', {});
+  const missing: MissingChoice | undefined = writeAgain ? 'write-again' : giveUp ? 'give-up' : undefined;
+  const state = await client.post<ShardState>('resume', missing === undefined ? {} : { missing });
   tell(client, state, flags);
   if (state.isPaused) process.exitCode = EXIT.failed;
 }
@@ -40,10 +54,32 @@ function tell(client: AdminClient, state: ShardState, { json }: ShardFlags): voi
     printJson(state);
     return;
   }
-  const { isPaused, code, message, buffered, sockets, deadLetters } = state;
+  const { isPaused, code, message, missing, buffered, sockets, deadLetters } = state;
   const lines = [
     `${client.name}: ${isPaused ? `stopped (${code}): ${message}` : 'writing'}`,
     `${counted(buffered, 'message')} not written yet, ${counted(sockets, 'socket')}, ${counted(deadLetters.count, 'dead letter')}${deadLetters.isFull ? ' (full)' : ''}`,
+    // A Worker of before does not say.
+    ...(isPaused && missing ? missingLines(missing) : []),
   ];
   process.stdout.write(`${lines.map(printable).join('\n')}\n`);
+}
+
+/** Ranges of missing messages that are printed; `--json` shows more of them. */
+const PRINTED_RANGES = 20;
+
+function missingLines({ messages, sinceMs, held, ranges, unlisted }: MissingMessages): string[] {
+  const since = new Date(sinceMs).toISOString();
+  const printed = ranges.slice(0, PRINTED_RANGES);
+  const others = ranges.slice(PRINTED_RANGES).reduce((sum, range) => sum + range.messages, unlisted);
+  return [
+    `missing in the database since ${since}: ${counted(messages, 'message')}, of which the shard still has ${held.toLocaleString('en-US')}`,
+    ...printed.map(
+      ({ producer, epoch, firstSequence, lastSequence }) =>
+        `  ${producer}, epoch ${epoch}: sequences ${firstSequence} to ${lastSequence}`,
+    ),
+    ...(others > 0 ? [`  and ${counted(others, 'message')} of others`] : []),
+    ...(held > 0
+      ? ['say --write-again to write what the shard still has, or --give-up to go on without']
+      : []),
+  ];
 }

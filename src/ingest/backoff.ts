@@ -7,8 +7,11 @@ export interface BackoffOptions {
   maxMs: number;
 }
 
-/** For what somebody has to put right first: asked now and then whether it was. */
-export const PAUSE_BACKOFF: BackoffOptions = { baseMs: 1_000, maxMs: 30_000 };
+/**
+ * For what somebody has to put right first, as a wrong password: asked now and then whether it was. Whoever has put it right
+ * need not wait for it, but can resume the shard.
+ */
+export const PAUSE_BACKOFF: BackoffOptions = { baseMs: 1_000, maxMs: 300_000 };
 
 export const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 100, maxMs: 30_000 };
 

@@ -6,6 +6,8 @@ import type { Intake, IntakeStats, Session } from './intake.ts';
 export class CountingIntake implements Intake {
   readonly isBusy = false;
   readonly isWriting = false;
+  readonly isStopped = false;
+  readonly retryAtMs = 0;
   readonly fill = 0;
   #frames = 0;
   // One session for all sockets: it knows nothing of them.
@@ -25,6 +27,8 @@ export class CountingIntake implements Intake {
 
   flush(): void {}
 
+  flushSoon(): void {}
+
   async drained(): Promise<void> {}
 
   /** `received` counts frames here: nothing looks into them. */
@@ -42,7 +46,9 @@ export function emptyIntakeStats(): IntakeStats {
     duplicate: 0,
     buffered: 0,
     bufferedBytes: 0,
+    rewritten: 0,
     outboxBytes: 0,
+    keptBytes: 0,
     spilled: 0,
     storageRowsWritten: 0,
     refused: {},

@@ -10,6 +10,7 @@
 
 import type { FaultClass } from '../database/fault-class.ts';
 import { type ErrorCode, errorText, isSluiceError, SluiceError } from '../errors.ts';
+import type { LaneFault } from '../outbox/lane-faults.ts';
 import { type BackoffOptions, backoffMs, DEFAULT_BACKOFF, PAUSE_BACKOFF } from './backoff.ts';
 import { isolate } from './isolate.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
@@ -60,6 +61,10 @@ export interface FlusherOptions {
   /** A number from 0 to below 1, for the jitter. */
   random: () => number;
   backoff?: BackoffOptions;
+  /** The fault that an earlier life ended with: this one goes on from there, with its backoff or its stop. */
+  fault?: LaneFault | undefined;
+  /** Called with a fault that has to outlive this flusher, and with undefined once it is over. */
+  onFault?: (fault: LaneFault | undefined) => void;
   /** Called after each batch that was settled or put back. */
   onProgress?: () => void;
   /**
@@ -106,6 +111,9 @@ export function emptyFlusherStats(): FlusherStats {
   };
 }
 
+/** A shorter backoff is not worth a row of the storage: the next life may as well try at once. */
+const KEPT_BACKOFF_MS = 1_000;
+
 export class Flusher {
   readonly #options: FlusherOptions;
   readonly #idleWorkers: number[];
@@ -119,11 +127,24 @@ export class Flusher {
   #retryAtMs = 0;
   /** Messages that a `flush` wants out whatever their age. */
   #forcedRows = 0;
+  /** True where `onFault` was told of a fault that is not over. */
+  #isFaultKept = false;
   readonly #emptyWaiters: (() => void)[] = [];
 
   constructor(options: FlusherOptions) {
     this.#options = options;
+    if (options.fault !== undefined) this.#takeUp(options.fault);
     this.#idleWorkers = Array.from({ length: options.workers }, (_, index) => options.workers - 1 - index);
+  }
+
+  #takeUp({ state, failuresInARow, retryAtMs, code, message, atMs }: LaneFault): void {
+    this.#stats.state = state;
+    this.#stats.failuresInARow = failuresInARow;
+    this.#stats.lastError = message;
+    this.#stats.lastErrorCode = code;
+    this.#stats.lastErrorAtMs = atMs;
+    this.#retryAtMs = retryAtMs;
+    this.#isFaultKept = true;
   }
 
   get stats(): Readonly<FlusherStats> {
@@ -138,6 +159,11 @@ export class Flusher {
   /** True while a batch is on its way to Postgres. */
   get isWriting(): boolean {
     return this.#idleWorkers.length < this.#options.workers;
+  }
+
+  /** When the next try is due after a failure; 0 where nothing holds one back. */
+  get retryAtMs(): number {
+    return this.#retryAtMs;
   }
 
   /** Call after each append: starts what is due, and sets the timer for what is not. */
@@ -157,26 +183,35 @@ export class Flusher {
     this.#pump();
   }
 
-  /**
-   * Flushes what is in the buffer now, without waiting for its age. It does not wait for a backoff to end, so an
-   * alarm is a try of its own.
-   */
+  /** Flushes what is in the buffer now, without waiting for its age, nor for a backoff to end: somebody asks for a try. */
   flush(): void {
     this.#forcedRows = this.#options.buffer.waitingRows;
     this.#retryAtMs = 0;
     this.#pump();
   }
 
-  /** The same, but a backoff has to end first. */
+  /** The same, but a backoff has to end first. An alarm does so: what fails is not asked more often for it. */
   flushSoon(): void {
     this.#forcedRows = this.#options.buffer.waitingRows;
     this.#pump();
   }
 
-  /** Ends a stop or a pause: an operator says that it may go on. */
-  resume(): void {
+  /**
+   * Ends a stop or a pause: an operator says that it may go on.
+   *
+   * @param settledRows messages of which the buffer has learned that they are committed
+   */
+  resume(settledRows = 0): void {
     this.#stats.state = 'running';
+    this.#stats.committed += settledRows;
+    this.#forgetFault();
     this.flush();
+  }
+
+  /** An operator's `resume` changed nothing: this is why. */
+  stayStopped(error: unknown): void {
+    this.#noteFailure(error);
+    this.#keepFault('stopped', error);
   }
 
   /** Resolves when everything that is in the buffer now, or comes in until then, is committed. */
@@ -294,6 +329,28 @@ export class Flusher {
     this.#stats.failuresInARow = 0;
     this.#stats.state = 'running';
     this.#retryAtMs = 0;
+    this.#forgetFault();
+  }
+
+  #forgetFault(): void {
+    if (!this.#isFaultKept) return;
+    this.#isFaultKept = false;
+    this.#options.onFault?.(undefined);
+  }
+
+  #keepFault(state: LaneFault['state'], error: unknown): void {
+    const { failuresInARow, lastError, lastErrorCode, lastErrorAtMs } = this.#stats;
+    this.#isFaultKept = true;
+    this.#options.onFault?.({
+      state,
+      failuresInARow,
+      retryAtMs: this.#retryAtMs,
+      code: lastErrorCode ?? 'internal',
+      message: lastError ?? '',
+      atMs: lastErrorAtMs ?? this.#options.timers.now(),
+      details:
+        isSluiceError(error) && Object.keys(error.details).length > 0 ? JSON.stringify(error.details) : null,
+    });
   }
 
   async #recover(batch: MessageBatch, error: unknown, worker: number): Promise<void> {
@@ -372,9 +429,12 @@ export class Flusher {
     this.#putBack(batch);
     this.#noteFailure(error);
     this.#stats.failuresInARow += 1;
-    this.#stats.state = fault === 'stop' ? 'stopped' : fault === 'pause' ? 'paused' : 'retrying';
+    const state = fault === 'stop' ? 'stopped' : fault === 'pause' ? 'paused' : 'retrying';
+    this.#stats.state = state;
     const waits = fault === 'pause' ? PAUSE_BACKOFF : backoff;
-    this.#retryAtMs = timers.now() + backoffMs(this.#stats.failuresInARow, random(), waits);
+    const waitMs = backoffMs(this.#stats.failuresInARow, random(), waits);
+    this.#retryAtMs = timers.now() + waitMs;
+    if (state === 'stopped' || waitMs >= KEPT_BACKOFF_MS || this.#isFaultKept) this.#keepFault(state, error);
   }
 
   // What was due once stays due: it does not wait for its age again when the backoff is over.

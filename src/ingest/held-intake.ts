@@ -20,6 +20,8 @@ import type { Intake, IntakeStats, Peer, Session, SessionRequest } from './intak
 export class HeldIntake implements Intake {
   readonly isBusy = false;
   readonly isWriting = false;
+  readonly isStopped = true;
+  readonly retryAtMs = 0;
   readonly fill = 0;
   readonly #error: unknown;
   readonly #deadLetters: DeadLetters;
@@ -52,6 +54,8 @@ export class HeldIntake implements Intake {
   }
 
   flush(): void {}
+
+  flushSoon(): void {}
 
   async drained(): Promise<void> {}
 

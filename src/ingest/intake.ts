@@ -60,7 +60,8 @@ export type RefusedReason =
 /** Figures of one shard since its object was last started. */
 export interface IntakeStats extends FlusherStats {
   /**
-   * Messages that arrived, were found in the outbox at the start, or were retried from the dead letters. Always
+   * Messages that arrived, were found in the outbox at the start, were retried from the dead letters, or are written again
+   * to a database that had lost them. Always
    * `committed + dead + duplicate + refused + buffered`.
    */
   received: number;
@@ -71,8 +72,12 @@ export interface IntakeStats extends FlusherStats {
   /** Messages accepted and not yet settled, and what they count for in memory. */
   buffered: number;
   bufferedBytes: number;
+  /** Messages that were committed and are written again, because the database had lost them. */
+  rewritten: number;
   /** Text in the outbox, and the messages of it that are not in memory. */
   outboxBytes: number;
+  /** Text of messages that are committed and kept for a while. */
+  keptBytes: number;
   spilled: number;
   /** Rows written to the shard's storage: what Cloudflare bills. */
   storageRowsWritten: number;
@@ -94,8 +99,14 @@ export interface Intake {
   readonly fill: number;
   /** True while a batch is on its way to Postgres. */
   readonly isWriting: boolean;
+  /** When the next try to write is due after one that failed; 0 where nothing holds it back. */
+  readonly retryAtMs: number;
+  /** True where nothing is tried before an operator says so. */
+  readonly isStopped: boolean;
   /** Tries to flush everything now, whatever its age and whatever failed before. */
   flush(): void;
+  /** The same, but what has failed is not tried before its time. */
+  flushSoon(): void;
   /** Resolves when nothing is buffered any more. */
   drained(): Promise<void>;
   stats(): IntakeStats;

@@ -9,7 +9,9 @@ import { type Failpoints, NO_FAILPOINTS } from '../failpoints.ts';
 import { GROUP_CHARACTERS, GROUP_ROWS, MAX_FRAME_BYTES } from '../limits.ts';
 import type { DeadLetter, DeadLetters } from '../outbox/dead-letters.ts';
 import type { Chunk } from '../outbox/group.ts';
-import { createOutboxTables, lanesInOutbox, OutboxLane } from '../outbox/outbox-lane.ts';
+import { readLaneFault, saveLaneFault } from '../outbox/lane-faults.ts';
+import type { MissingChoice, MissingMessages } from '../outbox/missing-messages.ts';
+import { createOutboxTables, forgetSettledLanes, lanesInOutbox, OutboxLane } from '../outbox/outbox-lane.ts';
 import { type HandedOver, hasProducers, ProducerRegistry } from '../outbox/producer-registry.ts';
 import { ShardFacts } from '../outbox/shard-facts.ts';
 import {
@@ -22,18 +24,20 @@ import {
 import { shardOf } from '../protocol/producer.ts';
 import { type Credit, encodeCredit, type LineLimits } from '../protocol/sluice-v1.ts';
 import type { Sink } from '../sink.ts';
-import { type CheckpointKey, readCheckpoint, startIncarnation, writeOnce } from '../writers/write-once.ts';
+import type { LaneKey } from '../writers/checkpoint-survey.ts';
+import { readCheckpoint } from '../writers/write-once.ts';
 import type { Write } from '../writers/writer.ts';
 import { type Writing, writingOf } from '../writers/writers.ts';
 import { emptyIntakeStats } from './counting-intake.ts';
 import { creditOf, type Room } from './credit.ts';
+import { FencedWriter } from './fenced-writer.ts';
 import { Flusher, type FlusherState, type FlushFault, type WriteEnd } from './flusher.ts';
 import { FrameHold } from './frame-hold.ts';
 import { GroupTime } from './group-time.ts';
 import type { Intake, IntakeStats, Peer, RefusedReason, Session, SessionRequest } from './intake.ts';
 import { type Lane, MemoryLane } from './lane.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
-import { MESSAGE_OVERHEAD_BYTES, type MessageBatch, messageAt, rowsOf } from './message-batch.ts';
+import { MESSAGE_OVERHEAD_BYTES, type MessageBatch, messageAt } from './message-batch.ts';
 import { type Producer, RAW_EPOCH, untrackedProducer } from './producer.ts';
 import { Producers } from './producers.ts';
 import { RawSession } from './raw-session.ts';
@@ -82,7 +86,8 @@ interface LaneOfShard {
   outbox: OutboxLane | undefined;
   /** Where it is not. */
   memory: MemoryLane | undefined;
-  slot: ConnectionSlot;
+  /** Where it writes exactly once. */
+  fenced: FencedWriter | undefined;
 }
 
 /** What all lanes of a shard have in common. */
@@ -128,6 +133,7 @@ export class Pipeline implements Intake {
   #received = 0;
   #duplicate = 0;
   #recovered = 0;
+  #rewritten = 0;
   /** Sessions that get an ack once the group is stored. */
   readonly #toAck = new Set<V1Session>();
   /** Producers whose last sequences were refused, which nothing tells of before their rows are written. */
@@ -138,6 +144,7 @@ export class Pipeline implements Intake {
   #isGroupTimerSet = false;
   #hasSessionWithoutCredit = false;
   #progressWaiters: (() => void)[] = [];
+  #resuming: Promise<unknown> = Promise.resolve();
 
   constructor(options: PipelineOptions) {
     const { sink, timers, holdFrames, sqlite } = options;
@@ -173,9 +180,12 @@ export class Pipeline implements Intake {
         : new FrameHold({ holdFrames, fill: () => this.#memoryFill(), timers });
     this.#laneParts = { options, writing, hold };
     const lanesWithMessages = sqlite === undefined ? 0 : lanesInOutbox(sqlite);
-    if (this.hasOutbox) createOutboxTables(sqlite as Sqlite);
-    else for (let number = 0; number < plan.lanes; number += 1) this.#openLane(number, 'memory');
+    // One that an older version has left may lack a table.
+    if (this.hasOutbox || lanesWithMessages > 0) createOutboxTables(sqlite as Sqlite);
+    if (!this.hasOutbox)
+      for (let number = 0; number < plan.lanes; number += 1) this.#openLane(number, 'memory');
     const outboxLanes = this.hasOutbox ? Math.max(plan.lanes, lanesWithMessages) : lanesWithMessages;
+    if (sqlite !== undefined) forgetSettledLanes(sqlite, outboxLanes);
     for (let number = 0; number < outboxLanes; number += 1) this.#openLane(number, 'outbox');
     for (const { lane } of this.#lanes) this.#recovered += lane.rows;
     this.#received = this.#recovered;
@@ -219,6 +229,8 @@ export class Pipeline implements Intake {
       slot: new ConnectionSlot({ open: openConnection, timers }),
       prepare: writing.create(),
     }));
+    const { slot: firstSlot } = workers[0] as (typeof workers)[number];
+    const fenced = outbox !== undefined && isExactlyOnce ? this.#fence(outbox, number, firstSlot) : undefined;
     const flusher = new Flusher({
       buffer: lane,
       prepare: (batch, index) => {
@@ -227,8 +239,8 @@ export class Pipeline implements Intake {
         const send =
           outbox === undefined
             ? () => writeOften(slot, write)
-            : isExactlyOnce
-              ? this.#prepareOnce(outbox, number, batch, write, slot)
+            : fenced !== undefined
+              ? fenced.prepare(batch, write)
               : this.#prepareOften(outbox, number, write, slot);
         return () => (hold === undefined ? send() : hold.run(send));
       },
@@ -243,20 +255,36 @@ export class Pipeline implements Intake {
       workers: plan.workersPerLane,
       timers,
       random,
+      ...(outbox === undefined
+        ? {}
+        : {
+            fault: readLaneFault(options.sqlite as Sqlite, number),
+            onFault: (fault) => saveLaneFault(options.sqlite as Sqlite, number, fault),
+          }),
       onProgress: () => {
         this.#afterFlush();
         onProgress?.();
       },
       onBufferFailure: (error) => this.failStorage(error),
     });
-    const { slot } = workers[0] as (typeof workers)[number];
-    const opened = { number, lane, flusher, outbox, memory, slot };
+    const opened = { number, lane, flusher, outbox, memory, fenced };
     this.#lanes.push(opened);
     return opened;
   }
 
+  #fence(outbox: OutboxLane, lane: number, slot: ConnectionSlot): FencedWriter {
+    return new FencedWriter({
+      outbox,
+      key: this.#laneKey(lane),
+      sqlite: this.#sqlite as Sqlite,
+      slot,
+      failpoints: this.#failpoints,
+      failStorage: (error) => this.failStorage(error),
+    });
+  }
+
   #openOutboxLane(number: number, lanes: number, isFenced: boolean, options: PipelineOptions): OutboxLane {
-    const { maxBufferBytes } = options.sink.options;
+    const { maxBufferBytes, keepSettledMs, keepSettledBytes } = options.sink.options;
     return new OutboxLane({
       sqlite: options.sqlite as Sqlite,
       lane: number,
@@ -265,6 +293,7 @@ export class Pipeline implements Intake {
       // Beside messages that are only in memory, it has half of it.
       maxMemoryBytes: (this.hasOutbox ? maxBufferBytes : maxBufferBytes / 2) / lanes,
       isFenced,
+      keep: { keepMs: keepSettledMs, maxBytes: keepSettledBytes / lanes },
       now: () => options.timers.now(),
       randomId: this.randomId,
       onCommitted: (producer) => this.#onCommitted(producer),
@@ -607,32 +636,6 @@ export class Pipeline implements Intake {
 
   // Writing.
 
-  #prepareOnce(
-    outbox: OutboxLane,
-    lane: number,
-    batch: MessageBatch,
-    write: Write,
-    slot: ConnectionSlot,
-  ): () => Promise<WriteEnd> {
-    const end = batch.position + BigInt(rowsOf(batch));
-    const writeRows: Write = async (connection, transaction) => {
-      await write(connection, transaction);
-      outbox.reachOut(end);
-    };
-    return async () => {
-      // Postgres must never have what the outbox could still lose: positions would be given a second time. Asked here
-      // and not earlier: with the input gate shut, only what was begun behind it is answered.
-      await (this.#sqlite as Sqlite).sync();
-      const key = this.#checkpointKey(outbox, lane);
-      const order = { key, fence: outbox.fence, from: batch.position, end };
-      const written = await slot.use((connection) =>
-        writeOnce(connection, order, writeRows, this.#failpoints),
-      );
-      if (written.state === 'committed') return written;
-      return this.#reconcile(outbox, end, written.position);
-    };
-  }
-
   // Batches that were sent while each was counted may be in Postgres, whatever writes now: the checkpoint knows, and is asked
   // before anything is written.
   #prepareOften(
@@ -657,49 +660,14 @@ export class Pipeline implements Intake {
     };
   }
 
-  #checkpointKey({ incarnation }: OutboxLane, lane: number): CheckpointKey {
+  #laneKey(lane: number): LaneKey {
     const { name, checkpointTable } = this.#sink;
-    return { table: checkpointTable, sink: name, shard: this.#shard, lane, incarnation };
-  }
-
-  // The checkpoint was not where this shard knew it. Usually it is at the batch's end: the batch was committed, and the
-  // answer got lost.
-  #reconcile(outbox: OutboxLane, end: bigint, position: bigint | null): WriteEnd {
-    const { fence, head, tail, reach } = outbox;
-    if (position === end && end <= reach) return { state: 'committed' };
-    if (position === null) {
-      throw new SluiceError(
-        'checkpoint_missing',
-        `The database has no checkpoint of this shard, which was at ${fence}: it is another database, or an older state of it. ${RESUME}`,
-      );
-    }
-    if (fence !== null && position < fence) {
-      throw new SluiceError(
-        'checkpoint_behind',
-        `The database is in the past: its checkpoint is at ${position}, and this shard has committed up to ${fence}. Up to ${fence - position} messages are missing there. ${RESUME}`,
-      );
-    }
-    // Not by what is stored: in a storage from the past, new messages may have been given these positions already.
-    if (position > reach) {
-      throw new SluiceError(
-        'checkpoint_ahead',
-        `The shard's storage is in the past: the database has its messages up to ${position}, and the shard knows of ${tail}. ${RESUME}`,
-      );
-    }
-    try {
-      const settledRows = outbox.advanceTo(position > head ? position : head);
-      outbox.fenceAt(position);
-      return { state: 'moved', settledRows };
-    } catch (error) {
-      // Thrown on, it would pass for a failure of the database, and the batch be put back into a lane that has moved.
-      this.failStorage(error);
-      return { state: 'moved', settledRows: 0 };
-    }
+    return { table: checkpointTable, sink: name, shard: this.#shard, lane };
   }
 
   /** @returns how many messages turned out to be in Postgres */
   async #endDoubt(outbox: OutboxLane, lane: number, slot: ConnectionSlot): Promise<number> {
-    const key = this.#checkpointKey(outbox, lane);
+    const key = { ...this.#laneKey(lane), incarnation: outbox.incarnation };
     const position = await slot.use((connection) => readCheckpoint(connection, key));
     try {
       if (position !== null && position > outbox.head && position <= outbox.reach) {
@@ -834,20 +802,59 @@ export class Pipeline implements Intake {
   }
 
   /**
-   * An operator lets a stopped or paused shard go on. A lane that stopped because checkpoint and outbox do not fit
-   * begins a new life in Postgres at its head: what is in the outbox will be written, what is missing in the database
-   * stays missing.
+   * An operator lets a stopped or paused shard go on. For a lane that stopped because checkpoint and outbox did not fit, the
+   * checkpoint is asked for again; where it still does not fit, the lane begins a new life in Postgres.
+   *
+   * @param choice what becomes of messages that the database has lost. Without one, a lane that still has some of them stays
+   *   stopped, and says so
    */
-  async resume(): Promise<void> {
-    for (const { number, outbox, flusher, slot } of this.#lanes) {
-      if (outbox !== undefined && flusher.stats.state === 'stopped') {
-        outbox.startIncarnation();
-        await (this.#sqlite as Sqlite).sync();
-        const key = this.#checkpointKey(outbox, number);
-        outbox.fenceAt(await slot.use((connection) => startIncarnation(connection, key, outbox.head)));
+  async resume(choice?: MissingChoice): Promise<void> {
+    // One after the other: a connection has room for one piece of work.
+    const resumed = this.#resuming.then(async () => {
+      for (const { fenced, flusher } of this.#lanes) {
+        if (fenced === undefined || flusher.stats.state !== 'stopped') {
+          flusher.resume();
+          continue;
+        }
+        const end = await fenced.resume(choice);
+        if (end.state === 'stopped') {
+          flusher.stayStopped(end.error);
+          continue;
+        }
+        this.#rewritten += end.rewrittenRows;
+        this.#received += end.rewrittenRows;
+        flusher.resume(end.settledRows);
       }
-      flusher.resume();
+    });
+    this.#resuming = resumed.catch(() => {});
+    await resumed;
+  }
+
+  /** What the database lacks, where a lane has stopped for that; the first of such lanes. */
+  get missing(): MissingMessages | undefined {
+    for (const { number, fenced } of this.#lanes) {
+      if (fenced === undefined) continue;
+      const fault = readLaneFault(this.#sqlite as Sqlite, number);
+      if (fault?.state !== 'stopped' || fault.details === null) continue;
+      const { missing } = JSON.parse(fault.details) as { missing?: MissingMessages };
+      if (missing !== undefined) return missing;
     }
+    return undefined;
+  }
+
+  /** When the next try is due, of the first lane that has something to write. */
+  get retryAtMs(): number {
+    let retryAtMs = Number.POSITIVE_INFINITY;
+    for (const { lane, flusher } of this.#lanes) {
+      if (lane.rows > 0 && flusher.stats.state !== 'stopped')
+        retryAtMs = Math.min(retryAtMs, flusher.retryAtMs);
+    }
+    return Number.isFinite(retryAtMs) ? retryAtMs : 0;
+  }
+
+  get isStopped(): boolean {
+    const busy = this.#lanes.filter(({ lane }) => lane.rows > 0);
+    return busy.length > 0 && busy.every(({ flusher }) => flusher.stats.state === 'stopped');
   }
 
   /** Tells every session of `sluice.v1` to come back later, and closes it once all that it sent is stored. */
@@ -862,7 +869,7 @@ export class Pipeline implements Intake {
   stats(): IntakeStats {
     const latency = new LatencyHistogram();
     const sums = emptyIntakeStats();
-    for (const { lane, flusher } of this.#lanes) {
+    for (const { lane, flusher, outbox } of this.#lanes) {
       const { stats } = flusher;
       latency.merge(flusher.latency.snapshot());
       sums.committed += stats.committed;
@@ -878,6 +885,7 @@ export class Pipeline implements Intake {
       sums.buffered += lane.rows;
       sums.bufferedBytes += lane.bytes;
       sums.outboxBytes += lane.storedBytes;
+      sums.keptBytes += outbox?.keptBytes ?? 0;
       sums.spilled += lane.spilledRows;
     }
     return {
@@ -885,6 +893,7 @@ export class Pipeline implements Intake {
       state: this.state,
       received: this.#received,
       recovered: this.#recovered,
+      rewritten: this.#rewritten,
       duplicate: this.#duplicate,
       refused: { ...this.#refused },
       storageRowsWritten: this.#sqlite?.rowsWritten ?? 0,
@@ -932,8 +941,6 @@ export class Pipeline implements Intake {
 function isLarge({ gatheredCharacters, gatheredRows }: Lane): boolean {
   return gatheredCharacters >= GROUP_CHARACTERS || gatheredRows >= GROUP_ROWS;
 }
-
-const RESUME = 'Nothing is written before an operator resumes the shard';
 
 async function writeOften(slot: ConnectionSlot, write: Write): Promise<WriteEnd> {
   await slot.use((connection) => write(connection));

@@ -4,10 +4,11 @@
  *
  * Positions number the messages of a lane: `head` is the first that is not settled, `tail` the next to be given.
  *
- *     settled │ in memory (waiting, or on their way to Postgres) │ in SQLite only │ being gathered
- *            head                                              loaded           tail
+ *     settled, kept │ in memory (waiting, or on their way to Postgres) │ in SQLite only │ being gathered
+ *     held         head                                              loaded           tail
  *
- * Maintained invariants: a group is deleted only once all of its messages are settled; memory holds a contiguous part
+ * Maintained invariants: a group is deleted only once all of its messages are settled, and the youngest of these not
+ * before they were kept for a while; memory holds a contiguous part
  * that begins at `head`; `head`, the fence and the producers' watermarks are written in the step that deletes.
  */
 
@@ -21,6 +22,10 @@ import { type Producer, RAW_EPOCH, untrackedProducer } from '../ingest/producer.
 import { RunLedger, type RunMark } from '../ingest/run-ledger.ts';
 import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../limits.ts';
 import { type Chunk, decodeRuns, encodeGroup, RUN_CHARACTERS, type Run } from './group.ts';
+import { addIncarnation, createIncarnations, forgetIncarnations, readIncarnations } from './incarnations.ts';
+import { KeptGroups } from './kept-groups.ts';
+import { createLaneFaults } from './lane-faults.ts';
+import { type MissingMessages, MissingRanges } from './missing-messages.ts';
 import type { ProducerRegistry } from './producer-registry.ts';
 
 /**
@@ -59,6 +64,8 @@ export interface OutboxLaneOptions {
   maxMemoryBytes: number;
   /** True where Postgres counts the batches by a checkpoint: their boundaries are then written before they are sent. */
   isFenced: boolean;
+  /** How long settled groups are kept, and how much text of them. Default: they are not. */
+  keep?: { keepMs: number; maxBytes: number };
   now: () => number;
   /** A random text that no other lane ever had. */
   randomId: () => string;
@@ -77,30 +84,59 @@ export function createOutboxTables(sqlite: Sqlite): void {
   sqlite.run(
     'create table if not exists outbox_groups (key integer primary key, rows integer not null, bytes integer not null, runs text not null, body text not null)',
   );
+  // Positions that are settled by a dead letter, as long as their group is kept.
+  sqlite.run('create table if not exists outbox_dead (key integer primary key)');
+  createIncarnations(sqlite);
+  createLaneFaults(sqlite);
 }
 
-/** How many lanes the outbox has messages of: a sink that was deployed with fewer connections still has to drain them. */
+/**
+ * How many lanes the outbox has messages of that are not settled: a sink that was deployed with fewer connections still has
+ * to drain them.
+ */
 export function lanesInOutbox(sqlite: Sqlite): number {
   if (!hasTable(sqlite, 'outbox_groups')) return 0;
-  const last = sqlite.run<{ key: number | null }>('select max(key) as key from outbox_groups')[0]?.key;
-  return last === null || last === undefined ? 0 : Math.floor(last / LANE_SPAN) + 1;
-}
-
-/** Messages that are not settled, and the text of all groups: for who only counts. */
-export function outboxTotals(sqlite: Sqlite): { rows: number; bytes: number } {
-  const [sum] = sqlite.run<{ bytes: number | null }>('select sum(bytes) as bytes from outbox_groups');
-  let rows = 0;
-  for (const { lane, head } of sqlite.run<{ lane: number; head: number }>(
-    'select lane, head from outbox_lanes',
-  )) {
-    const [last] = sqlite.run<{ key: number; rows: number }>(
+  const last = sqlite.run<{ key: number | null }>('select max(key) as key from outbox_groups')[0]?.key ?? -1;
+  for (let lane = Math.floor(last / LANE_SPAN); lane >= 0; lane -= 1) {
+    const [group] = sqlite.run<{ key: number; rows: number }>(
       'select key, rows from outbox_groups where key >= ? and key < ? order by key desc limit 1',
       lane * LANE_SPAN,
       (lane + 1) * LANE_SPAN,
     );
-    if (last !== undefined) rows += Math.max(0, last.key - lane * LANE_SPAN + last.rows - head);
+    const [row] = sqlite.run<{ head: number }>('select head from outbox_lanes where lane = ?', lane);
+    if (group !== undefined && group.key - lane * LANE_SPAN + group.rows > (row?.head ?? 0)) return lane + 1;
   }
-  return { rows, bytes: sum?.bytes ?? 0 };
+  return 0;
+}
+
+/** Deletes the groups of lanes that are not opened any more and have nothing left to write. */
+export function forgetSettledLanes(sqlite: Sqlite, openLanes: number): void {
+  if (!hasTable(sqlite, 'outbox_groups')) return;
+  const from = openLanes * LANE_SPAN;
+  if (sqlite.run('select 1 from outbox_groups where key >= ? limit 1', from).length === 0) return;
+  sqlite.run('delete from outbox_groups where key >= ?', from);
+  if (hasTable(sqlite, 'outbox_dead')) sqlite.run('delete from outbox_dead where key >= ?', from);
+}
+
+/** Messages that are not settled, and the text of their groups: for who only counts. */
+export function outboxTotals(sqlite: Sqlite): { rows: number; bytes: number } {
+  let rows = 0;
+  let bytes = 0;
+  for (const { lane, head } of sqlite.run<{ lane: number; head: number }>(
+    'select lane, head from outbox_lanes',
+  )) {
+    const base = lane * LANE_SPAN;
+    const [sum] = sqlite.run<{ bytes: number | null; tail: number | null }>(
+      'select sum(bytes) as bytes, max(key + rows) as tail from outbox_groups where key >= ? and key < ? and key + rows > ?',
+      base,
+      base + LANE_SPAN,
+      base + head,
+    );
+    if (sum?.tail === null || sum?.tail === undefined) continue;
+    rows += sum.tail - base - head;
+    bytes += sum.bytes ?? 0;
+  }
+  return { rows, bytes };
 }
 
 export class OutboxLane implements Lane {
@@ -129,11 +165,18 @@ export class OutboxLane implements Lane {
   #generation = 0;
   #spilledRows = 0;
   #spilledBytes = 0;
-  /** Text in SQLite, settled groups that are not deleted yet included. */
+  /** Text in SQLite, settled groups that the next trim deletes or keeps included. */
   #storedBytes = 0;
   readonly #changed = new Set<Producer>();
   #untrimmedBytes = 0;
   #trimEnd: bigint | undefined;
+  readonly #kept: KeptGroups;
+  /** The first message whose group is in SQLite. */
+  #held: bigint;
+  /** Positions of dead letters whose group is in SQLite, oldest first. */
+  #dead: bigint[];
+  /** How many of these are not settled, since the lane went back to before them. They are passed over. */
+  #deadAhead = 0;
   #lastTrimAtMs: number;
   #gathered: Run[] = [];
   #gatheredRows = 0;
@@ -164,14 +207,24 @@ export class OutboxLane implements Lane {
     this.#memory = new MemoryBuffer(this.#ledger.head);
     this.#loaded = this.#ledger.head;
     this.#tail = this.#ledger.head;
+    this.#kept = new KeptGroups(options.isFenced ? (options.keep ?? KEEP_NOTHING) : KEEP_NOTHING);
+    this.#held = this.#ledger.head;
+    this.#dead = sqlite
+      .run<{ key: number }>(
+        'select key from outbox_dead where key >= ? and key < ? order by key',
+        lane * LANE_SPAN,
+        (lane + 1) * LANE_SPAN,
+      )
+      .map(({ key }) => BigInt(key - lane * LANE_SPAN));
     this.#recover();
     this.#reach = this.#tail;
   }
 
   // What was stored before the shard restarted: only its headers are read, the messages follow when they are needed.
   #recover(): void {
-    const { producers, lane } = this.#options;
+    const { producers, lane, now } = this.#options;
     for (const { start, group } of this.#groups(0n)) {
+      if (start < this.#held) this.#held = start;
       let end = start;
       for (const run of decodeRuns(group.runs)) {
         end += BigInt(run.rows);
@@ -189,12 +242,9 @@ export class OutboxLane implements Lane {
         producer.lane = lane;
         if (end <= this.#ledger.head) this.#passRun(producer, run.epoch, lastSequence);
       }
-      this.#storedBytes += group.bytes;
-      if (end <= this.#ledger.head) {
-        // Settled, and not deleted before the shard restarted.
-        this.#untrimmedBytes += group.bytes;
-        this.#trimEnd = end;
-      } else if (start < this.#ledger.head) this.#loaded = start;
+      if (end <= this.#ledger.head) this.#kept.add(end, group.bytes, now());
+      else this.#storedBytes += group.bytes;
+      if (start < this.#ledger.head && end > this.#ledger.head) this.#loaded = start;
       if (end > this.#tail) this.#tail = end;
     }
     this.#countSpilled();
@@ -202,7 +252,9 @@ export class OutboxLane implements Lane {
   }
 
   #countUnsettled(): void {
-    this.#unsettledRows = Number(this.#tail - this.#ledger.head);
+    const { head } = this.#ledger;
+    this.#deadAhead = this.#dead.filter((position) => position >= head).length;
+    this.#unsettledRows = Number(this.#tail - head) - this.#deadAhead;
   }
 
   // The headers of all groups from a position on, in lots: an outbox may hold hundreds of thousands.
@@ -251,6 +303,11 @@ export class OutboxLane implements Lane {
     return this.#ledger.head;
   }
 
+  /** The first message that is still in SQLite; `head` where none is that is settled. */
+  get held(): bigint {
+    return this.#held < this.#ledger.head ? this.#held : this.#ledger.head;
+  }
+
   get tail(): bigint {
     return this.#tail;
   }
@@ -268,9 +325,14 @@ export class OutboxLane implements Lane {
     return this.#memory.bytes + this.#ledger.bytes;
   }
 
-  /** Text in SQLite and on its way there. */
+  /** Text in SQLite and on its way there, without what is settled and kept. */
   get storedBytes(): number {
     return this.#storedBytes + this.#gatheredCharacters;
+  }
+
+  /** Text of settled groups that are kept. */
+  get keptBytes(): number {
+    return this.#kept.bytes;
   }
 
   /** Messages that are in SQLite only. */
@@ -279,7 +341,7 @@ export class OutboxLane implements Lane {
   }
 
   get waitingRows(): number {
-    return this.#memory.waitingRows + this.#spilledRows;
+    return this.#memory.waitingRows + this.#spilledRows - this.#deadAhead;
   }
 
   get waitingBytes(): number {
@@ -413,13 +475,24 @@ export class OutboxLane implements Lane {
   }
 
   take(limits: TakeLimits): MessageBatch | undefined {
-    const { maxBytes } = limits;
-    let { maxRows } = limits;
+    for (;;) {
+      const batch = this.#take(limits);
+      if (batch === undefined || this.#deadAhead === 0 || !this.#dead.includes(batch.position)) return batch;
+      // It is among the dead letters, or was: it has been dealt with.
+      this.#memory.settle(batch);
+      this.#ledger.settle(batch.position, batch.position + 1n);
+      this.#deadAhead -= 1;
+    }
+  }
+
+  #take({ maxRows: most, maxBytes }: TakeLimits): MessageBatch | undefined {
+    let maxRows = most;
     if (this.#memory.waitingBytes < maxBytes && this.#spilledRows > 0) this.#readBack(maxBytes);
     // A batch whose outcome was never learned is sent again as it was.
     while (this.#recuts[0] !== undefined && this.#recuts[0] <= this.#takenTo()) this.#recuts.shift();
     const recut = this.#recuts[0];
     if (recut !== undefined) maxRows = Math.min(maxRows, Number(recut - this.#takenTo()));
+    if (this.#deadAhead > 0) maxRows = Math.min(maxRows, this.#rowsUpToDead());
     const batch = this.#memory.take({ maxRows, maxBytes });
     if (batch === undefined) return undefined;
     const end = batch.position + BigInt(rowsOf(batch));
@@ -430,6 +503,14 @@ export class OutboxLane implements Lane {
       this.#saveLane();
     }
     return batch;
+  }
+
+  // Up to the next message that is passed over; that one alone where it is next.
+  #rowsUpToDead(): number {
+    const from = this.#takenTo();
+    const next = this.#dead.find((position) => position >= from);
+    if (next === undefined) return Number.POSITIVE_INFINITY;
+    return Math.max(1, Number(next - from));
   }
 
   // Where the next batch begins.
@@ -446,6 +527,13 @@ export class OutboxLane implements Lane {
 
   /** The batch is settled without being in Postgres: it is among the dead letters, by the same step of storage. */
   bury(batch: MessageBatch): void {
+    if (this.#kept.isKeeping) {
+      this.#dead.push(batch.position);
+      this.#options.sqlite.run(
+        'insert or ignore into outbox_dead (key) values (?)',
+        this.#keyOf(batch.position),
+      );
+    }
     this.#settle(batch);
     this.#trim();
   }
@@ -454,6 +542,8 @@ export class OutboxLane implements Lane {
     this.#memory.settle(batch);
     this.#unsettledRows -= rowsOf(batch);
     this.#ledger.settle(batch.position, batch.position + BigInt(rowsOf(batch)));
+    // Nothing is left but messages that are passed over.
+    if (this.#deadAhead > 0 && this.#unsettledRows === 0) this.take({ maxRows: 1, maxBytes: 1 });
     this.#cuts = this.#cuts.filter((cut) => cut > this.#ledger.head);
   }
 
@@ -494,12 +584,12 @@ export class OutboxLane implements Lane {
   #trim(): void {
     const { sqlite, lane, producers, failpoints, now } = this.#options;
     failpoints.hit('before_outbox_trim');
-    if (this.#trimEnd !== undefined) {
-      sqlite.run(
-        'delete from outbox_groups where key >= ? and key < ?',
-        lane * LANE_SPAN,
-        this.#keyOf(this.#trimEnd),
-      );
+    if (this.#trimEnd !== undefined) this.#kept.add(this.#trimEnd, this.#untrimmedBytes, now());
+    const end = this.#kept.release(now());
+    if (end !== undefined) {
+      sqlite.run('delete from outbox_groups where key >= ? and key < ?', lane * LANE_SPAN, this.#keyOf(end));
+      this.#held = end;
+      if (this.#dead[0] !== undefined && this.#dead[0] < end) this.#forgetDead(end);
     }
     const changed = [...this.#changed];
     // One that has begun a new epoch since was written then, and may be another object by now.
@@ -514,6 +604,12 @@ export class OutboxLane implements Lane {
     this.#trimEnd = undefined;
     this.#changed.clear();
     this.#lastTrimAtMs = now();
+  }
+
+  #forgetDead(end: bigint): void {
+    const { sqlite, lane } = this.#options;
+    sqlite.run('delete from outbox_dead where key >= ? and key < ?', lane * LANE_SPAN, this.#keyOf(end));
+    this.#dead = this.#dead.filter((position) => position >= end);
   }
 
   #saveLane(): void {
@@ -604,9 +700,10 @@ export class OutboxLane implements Lane {
    * @returns how many messages are settled by that
    */
   advanceTo(position: bigint): number {
-    const { sqlite, lane, producers } = this.#options;
+    const { producers } = this.#options;
     const head = this.#ledger.head;
     this.#generation += 1;
+    const passedOver = this.#deadAhead;
     this.#fence = position;
     this.#cuts = [];
     this.#recuts = [];
@@ -628,14 +725,80 @@ export class OutboxLane implements Lane {
       }
       if (end <= position) this.#trimEnd = end;
     }
+    this.#untrimmedBytes = 0;
+    this.#recount();
+    this.#trimEnd = undefined;
     this.#trim();
-    const [stored] = sqlite.run<{ bytes: number | null }>(
-      'select sum(bytes) as bytes from outbox_groups where key >= ? and key < ?',
-      lane * LANE_SPAN,
-      (lane + 1) * LANE_SPAN,
-    );
-    this.#storedBytes = stored?.bytes ?? 0;
-    return Number(position - head);
+    return Number(position - head) - (passedOver - this.#deadAhead);
+  }
+
+  // What is settled and kept, and what is stored beside it, by what is there.
+  #recount(): void {
+    const { now } = this.#options;
+    this.#kept.clear();
+    this.#storedBytes = 0;
+    for (const { start, group } of this.#groups(0n)) {
+      const end = start + BigInt(group.rows);
+      if (end <= this.#ledger.head) this.#kept.add(end, group.bytes, now());
+      else this.#storedBytes += group.bytes;
+    }
+  }
+
+  /**
+   * The database is in the past: what lies from `position` on is written again. To be called while no batch is on its way.
+   *
+   * @param position at least `held`
+   * @returns how many messages were settled and are not any more
+   */
+  rewindTo(position: bigint): number {
+    const { producers, lane } = this.#options;
+    const head = this.#ledger.head;
+    const rowsBefore = this.#unsettledRows;
+    this.#generation += 1;
+    this.#fence = position;
+    this.#cuts = [];
+    this.#recuts = [];
+    this.#ledger.restart(position);
+    this.#memory = new MemoryBuffer(position);
+    this.#loaded = this.#startOfGroupAt(position);
+    this.#countUnsettled();
+    this.#countSpilled();
+    for (const { start, group } of this.#groups(this.#loaded)) {
+      if (start >= head) break;
+      let end = start;
+      for (const run of decodeRuns(group.runs)) {
+        end += BigInt(run.rows);
+        if (!run.isTracked || end <= position || end > head) continue;
+        const lastSequence = run.firstSequence + run.rows - 1;
+        producers.recover(run.producer, run.epoch, run.firstSequence, lastSequence).lane = lane;
+      }
+    }
+    this.#untrimmedBytes = 0;
+    this.#trimEnd = undefined;
+    this.#recount();
+    this.#saveLane();
+    return this.#unsettledRows - rowsBefore;
+  }
+
+  /** What a database lacks whose checkpoint is at `position`, and what of it is still here. */
+  missingFrom(position: bigint): Omit<MissingMessages, 'sinceMs'> {
+    const { head } = this.#ledger;
+    const from = this.held > position ? this.held : position;
+    const ranges = new MissingRanges();
+    for (const { start, group } of this.#groups(this.#startOfGroupAt(from))) {
+      if (start >= head) break;
+      let begin = start;
+      for (const run of decodeRuns(group.runs)) {
+        const end = begin + BigInt(run.rows);
+        const skipped = begin < from ? Math.min(run.rows, Number(from - begin)) : 0;
+        const rows = Math.min(run.rows, Number(head - begin)) - skipped;
+        if (rows > 0) ranges.add(run.producer, run.epoch, run.firstSequence + skipped, rows);
+        begin = end;
+      }
+    }
+    const dead = this.#dead.filter((one) => one >= from && one < head).length;
+    const held = Number(head - from) - dead;
+    return { messages: Number(from - position) + held, held, ...ranges.list };
   }
 
   // Where the group begins that a position lies in; the position itself where it is a border.
@@ -651,10 +814,34 @@ export class OutboxLane implements Lane {
     return start + BigInt(group.rows) > position ? start : position;
   }
 
-  /** Gives the lane a new life in Postgres, whose checkpoint begins at its head: an operator's way out of a stop. */
-  startIncarnation(): void {
-    this.#incarnation = this.#options.randomId();
-    this.#fence = null;
+  /** The names under which a database may have this lane's checkpoint: its own, and those that it had before. */
+  get incarnations(): string[] {
+    const { sqlite, lane } = this.#options;
+    return [this.#incarnation, ...readIncarnations(sqlite, lane)];
+  }
+
+  /**
+   * A name for another life in Postgres. It is kept from now on, so that a checkpoint that gets it is found again even
+   * where the shard ends before it hears so.
+   */
+  proposeIncarnation(): string {
+    const { sqlite, lane, randomId } = this.#options;
+    const proposed = randomId();
+    addIncarnation(sqlite, lane, this.#incarnation);
+    addIncarnation(sqlite, lane, proposed);
+    return proposed;
+  }
+
+  /**
+   * Begins a life in Postgres whose checkpoint is at `fence`: an operator's way out of a stop.
+   *
+   * @param isNewCount true where older checkpoints count other messages than this lane, since its storage is from the past
+   */
+  startIncarnation(incarnation: string, fence: bigint | null, isNewCount = false): void {
+    const { sqlite, lane } = this.#options;
+    if (isNewCount) forgetIncarnations(sqlite, lane);
+    this.#incarnation = incarnation;
+    this.#fence = fence;
     this.#saveLane();
   }
 
@@ -698,12 +885,14 @@ export class OutboxLane implements Lane {
   }
 }
 
-// As in a text: each with a newline.
+const KEEP_NOTHING = { keepMs: 0, maxBytes: 0 };
+
 /** What messages count for in memory, by the text of their row, which holds their runs' as well. */
 function memoryBytesOf(bytes: number, rows: number): number {
   return bytes + rows * MESSAGE_OVERHEAD_BYTES;
 }
 
+// As in a text: each with a newline.
 function charactersOf(payloads: readonly string[]): number {
   let characters = payloads.length;
   for (const payload of payloads) characters += payload.length;

@@ -12,6 +12,7 @@ import type {
   DeadLetterTotals,
   DroppedDeadLetters,
 } from './dead-letters.ts';
+import type { MissingChoice, MissingMessages } from './missing-messages.ts';
 
 export interface RetriedDeadLetters {
   /** Letters that are in the outbox again, to be written. They are no longer among the dead letters. */
@@ -32,6 +33,8 @@ export interface ShardState {
   code: ErrorCode | null;
   /** The same for people, with the remedy; null where it has not stopped. */
   message: string | null;
+  /** What the database lacks, where the shard has stopped for that; null otherwise. */
+  missing: MissingMessages | null;
   /** Messages that were accepted and are neither in Postgres nor among the dead letters. */
   buffered: number;
   sockets: number;
@@ -52,8 +55,11 @@ export interface ShardAdmin {
    */
   retryDeadLetters(request: { ids: DeadLetterIds; payload?: string }): Promise<RetriedDeadLetters>;
   dropDeadLetters(request: { ids: DeadLetterIds }): Promise<DroppedDeadLetters>;
-  /** Lets a shard that has stopped try again, at once, and answers with its state after that try. */
-  resume(): Promise<ShardState>;
+  /**
+   * Lets a shard that has paused or stopped try again, at once, and answers with its state after that try. Where the database
+   * has lost messages that the shard still has, `missing` says what becomes of them; without it the shard stays stopped.
+   */
+  resume(request?: { missing?: MissingChoice }): Promise<ShardState>;
   /**
    * Writes what was accepted, and answers once all of it is in Postgres or among the dead letters, or as soon as the
    * shard is paused. With `closeSockets` clients are told to go first (`drain` and 4503; 1001 for raw sockets).

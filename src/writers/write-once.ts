@@ -10,29 +10,15 @@
  * give every transaction another connection.
  */
 
-import { and, eq, getTableName, type SQL, sql } from 'drizzle-orm';
+import { getTableName, sql } from 'drizzle-orm';
 import { type Connection, sqlState } from '../database/connection.ts';
 import { SluiceError } from '../errors.ts';
 import type { Failpoints } from '../failpoints.ts';
 import { WRITE_TIME_LIMIT_MS } from '../limits.ts';
-import { checkpoints, createCheckpoints } from '../schema/checkpoints.ts';
 import { quoteName } from '../sink.ts';
 import { withTimeLimit } from '../time-limit.ts';
+import { type CheckpointKey, isKey, tableOf } from './checkpoint-key.ts';
 import type { Write } from './writer.ts';
-
-/** Names a checkpoint. None of the texts may hold a NUL character. */
-export interface CheckpointKey {
-  /** The table of checkpoints. Default: `sluice_checkpoints`. */
-  table?: string;
-  /** The sink's name. */
-  sink: string;
-  /** The shard's name. */
-  shard: string;
-  /** The lane's number among those of its shard, from 0. */
-  lane: number;
-  /** Names one life of the shard's outbox; another one counts its positions anew. */
-  incarnation: string;
-}
 
 export interface WriteOnceOrder {
   key: CheckpointKey;
@@ -82,7 +68,9 @@ export async function writeOnce(
   const beginning = [...BEGIN, moveStatement(order)];
   let isCommitted = false;
   try {
-    const begun = await runScript(connection, beginning);
+    const begun = await runScript(connection, beginning).catch((error: unknown) => {
+      throw checkpointError(error, order.key);
+    });
     if (begun.at(-1)?.rowCount !== 1) {
       // Read within the transaction: the row that was in the way is committed, and no cache answers in its place.
       const position = await readCheckpoint(connection, order.key);
@@ -108,6 +96,19 @@ export async function writeOnce(
     throw error;
   }
 }
+
+/** What failed about the checkpoint; where its table is not there, an error that says so. */
+export function checkpointError(error: unknown, key: Pick<CheckpointKey, 'table'>): unknown {
+  if (sqlState(error) !== UNDEFINED_TABLE) return error;
+  return new SluiceError(
+    'database_refused',
+    `The table of checkpoints ${getTableName(tableOf(key))} is not in this database: it was dropped, or DATABASE_URL names another database. Nothing is written without it; npm run migrate creates it`,
+    { cause: error },
+  );
+}
+
+/** The SQLSTATE for a table that does not exist. */
+const UNDEFINED_TABLE = '42P01';
 
 /** The position of a checkpoint; null where there is no such row. */
 export async function readCheckpoint({ db }: Connection, key: CheckpointKey): Promise<bigint | null> {
@@ -152,15 +153,6 @@ const BEGIN = [
   `set local idle_in_transaction_session_timeout = ${WRITE_TIME_LIMIT_MS}`,
 ];
 
-const TABLES = new Map([[getTableName(checkpoints), checkpoints]]);
-
-function tableOf({ table: name }: CheckpointKey): typeof checkpoints {
-  if (name === undefined) return checkpoints;
-  const known = TABLES.get(name) ?? createCheckpoints(name);
-  TABLES.set(name, known);
-  return known;
-}
-
 /** Moves the checkpoint, or creates it: one row if it was where the order says, otherwise none. */
 function moveStatement({ key, fence, end }: WriteOnceOrder): string {
   const table = quoteName(getTableName(tableOf(key)));
@@ -200,16 +192,6 @@ async function takeBack(connection: Connection, error: unknown): Promise<void> {
     // What failed first is thrown by the caller, and says more.
     connection.close();
   }
-}
-
-function isKey(key: CheckpointKey): SQL | undefined {
-  const table = tableOf(key);
-  return and(
-    eq(table.sink, key.sink),
-    eq(table.shard, key.shard),
-    eq(table.lane, key.lane),
-    eq(table.incarnation, key.incarnation),
-  );
 }
 
 // An order whose checkpoint would not move could be carried out twice.

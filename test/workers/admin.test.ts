@@ -31,6 +31,7 @@ const STATE: ShardState = {
   isPaused: true,
   code: 'dead_letters_full',
   message: 'There is no room for another dead letter',
+  missing: null,
   buffered: 3,
   sockets: 1,
   deadLetters: { ...TOTALS, isFull: true },
@@ -490,6 +491,18 @@ describe('POST resume and drain', () => {
       const response = await fake.post('/admin/messages/0/resume', body);
       expect(await response.json()).toEqual(STATE);
       expect(fake.calls).toEqual([['messages/0', 'resume']]);
+    }
+    for (const missing of ['write-again', 'give-up']) {
+      const fake = new FakeShards();
+      const response = await fake.post('/admin/messages/0/resume', { missing });
+      expect(await response.json()).toEqual(STATE);
+      expect(fake.calls).toEqual([['messages/0', 'resume', { missing }]]);
+    }
+    for (const missing of ['all', '', null, true]) {
+      const fake = new FakeShards();
+      const response = await fake.post('/admin/messages/0/resume', { missing });
+      expect(await problemOf(response)).toMatchObject({ status: 400, option: 'missing' });
+      expect(fake.calls).toEqual([]);
     }
     const response = await new FakeShards().post('/admin/messages/0/resume', { ids: [1] });
     expect(await problemOf(response)).toMatchObject({ status: 400, option: 'ids' });

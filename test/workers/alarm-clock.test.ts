@@ -43,6 +43,18 @@ describe('the alarm clock', () => {
     expect(set).toEqual([10_500, 10_600]);
   });
 
+  it('brings an alarm forward that is further away than it is asked for, as after a long backoff', () => {
+    const { set, storage } = rememberingStorage();
+    const clock = new AlarmClock(storage);
+    clock.armWithin(300_000, 10_000);
+    expect([clock.isArmed(20_000), clock.isArmed(20_000, 500)]).toEqual([true, false]);
+    clock.armWithin(300_000, 20_000);
+    expect(set, 'sooner than it is asked for is soon enough').toEqual([310_000]);
+    clock.armWithin(500, 20_000);
+    clock.armWithin(500, 20_100);
+    expect(set).toEqual([310_000, 20_500]);
+  });
+
   it('knows nothing of the alarm that an earlier instance set, and so arms at the first message', () => {
     const { set, storage } = rememberingStorage();
     new AlarmClock(storage).armWithin(500, 10_000);

@@ -2,7 +2,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { benchTableName } from '../../src/bench/ingest/bench-sink.ts';
+import { BENCH_CHECKPOINTS, benchTableName } from '../../src/bench/ingest/bench-sink.ts';
 import { alarmOf, isIncreasing, moveDatabase, TestShard, until, useDatabase } from './support.ts';
 
 const query = useDatabase();
@@ -169,20 +169,25 @@ describe('after a restart', () => {
 });
 
 describe('while the database is away', () => {
-  it('the alarm does not throw, keeps everything and sets itself again; the next one after the outage writes it once', async () => {
-    // The longest backoff: after twelve failures the next try of its own is 30 s away, so only an alarm can be first.
+  it('the alarm does not throw, keeps everything and sets itself again, at the pace of the backoff', async () => {
+    // The longest pauses: 0.1, 0.2, 0.4 s and so on.
     vi.spyOn(Math, 'random').mockReturnValue(0.999_999);
-    const shard = await new TestShard(query, ONLY_BY_ALARM).createTable();
+    const shard = await new TestShard(query, { ...ONLY_BY_ALARM, alarmMs: 1_000 }).createTable();
     const client = await shard.connect('outage');
     await moveDatabase(shard.stub, UNREACHABLE);
     client.send('1\n2\n3');
     await shard.received(3);
-    for (let failures = 1; failures <= 12; failures += 1) {
+    const down = await until(async () => {
+      const stats = await shard.stats();
+      expect(stats.failuresInARow).toBeGreaterThanOrEqual(6);
+      return stats;
+    });
+    // Thirty alarms in the pause that follows begin no further try, and each leaves another one behind the pause.
+    for (let alarm = 0; alarm < 30; alarm += 1) {
       expect(await runDurableObjectAlarm(shard.stub)).toBe(true);
-      await until(async () => expect((await shard.stats()).failures).toBeGreaterThanOrEqual(failures));
-      expect(await alarmOf(shard.stub)).toBeGreaterThan(Date.now());
+      expect(await alarmOf(shard.stub)).toBeGreaterThan(Date.now() + 1_000);
     }
-    const down = await shard.stats();
+    expect((await shard.stats()).failures - down.failures, 'one may have been due').toBeLessThanOrEqual(1);
     expect(down).toMatchObject({
       state: 'retrying',
       buffered: 3,
@@ -199,18 +204,78 @@ describe('while the database is away', () => {
     client.send('4');
     await shard.received(4);
     await moveDatabase(shard.stub, env.DATABASE_URL);
-    expect(await shard.payloads(), 'the control: nothing is written before the alarm').toEqual([]);
-    expect(await runDurableObjectAlarm(shard.stub)).toBe(true);
+    expect(await shard.payloads(), 'the control: nothing is written before the pause is over').toEqual([]);
     await until(async () => expect(await shard.stats()).toMatchObject({ buffered: 0, committed: 4 }));
     expect(await shard.payloads()).toEqual(['1', '2', '3', '4']);
-    const up = await shard.stats();
-    expect(up).toMatchObject({
+    expect(await shard.stats()).toMatchObject({
       state: 'running',
       failuresInARow: 0,
-      failures: down.failures,
       lastError: down.lastError,
     });
+    // What comes now has its alarm within a second again, though the last one was set for after a long pause.
+    await moveDatabase(shard.stub, UNREACHABLE);
+    client.send('5');
+    await shard.received(5);
+    expect(await alarmOf(shard.stub)).toBeLessThan(Date.now() + 2_500);
+    await moveDatabase(shard.stub, env.DATABASE_URL);
+    await shard.stub.drain();
     await client.close();
+  });
+
+  it('a shard that is started anew in a pause goes on with it, and an operator ends it', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.999_999);
+    const shard = new TestShard(query, { ...ONLY_BY_ALARM, alarmMs: 100 });
+    const client = await shard.connect('pause');
+    // The table is missing, as after a wrong deployment.
+    client.send('1\n2');
+    const paused = await until(async () => {
+      const stats = await shard.stats();
+      expect(stats).toMatchObject({ state: 'paused', buffered: 2 });
+      expect(stats.failuresInARow).toBeGreaterThanOrEqual(3);
+      return stats;
+    });
+    await shard.restart();
+    const again = await shard.stats();
+    expect(again).toMatchObject({ state: 'paused', buffered: 2, failures: 0, lastError: paused.lastError });
+    expect(again.failuresInARow).toBeGreaterThanOrEqual(paused.failuresInARow);
+    expect(await alarmOf(shard.stub), 'it wakes up for the next try').toBeGreaterThan(Date.now());
+    for (let alarm = 0; alarm < 10; alarm += 1) await runDurableObjectAlarm(shard.stub);
+    expect((await shard.stats()).failures).toBeLessThanOrEqual(1);
+    await shard.createTable();
+    await shard.stub.resume();
+    await until(async () => expect(await shard.stats()).toMatchObject({ state: 'running', buffered: 0 }));
+    expect(await shard.payloads()).toEqual(['1', '2']);
+    await client.close();
+  });
+
+  it('a shard that has stopped is still stopped after a start, sets no alarm, and is resumed', async () => {
+    const shard = await new TestShard(query, { lingerMs: 0, alarmMs: 100, groupMs: 0 }).createTable();
+    const client = await shard.connect('stopped');
+    client.send('1');
+    await until(async () => expect(await shard.payloads()).toEqual(['1']));
+    const checkpoints = sql.raw(BENCH_CHECKPOINTS);
+    const shardName = `test/0`;
+    await query(sql`delete from ${checkpoints} where shard = ${shardName}`);
+    client.send('2');
+    await until(async () => expect(await shard.stats()).toMatchObject({ state: 'stopped', buffered: 1 }));
+    for (let start = 0; start < 2; start += 1) {
+      await shard.restart();
+      expect(await shard.stats()).toMatchObject({
+        state: 'stopped',
+        buffered: 1 + start,
+        failures: 0,
+        lastErrorCode: 'checkpoint_missing',
+      });
+      // One that was set before may still come, and leaves none behind.
+      await runDurableObjectAlarm(shard.stub);
+      expect(await alarmOf(shard.stub)).toBeNull();
+      const again = await shard.connect('stopped');
+      again.send(`"${start}"`);
+      await until(async () => expect(await shard.inOutbox()).toBe(2 + start));
+      expect(await alarmOf(shard.stub), 'a message neither').toBeNull();
+    }
+    expect(await shard.stub.resume()).toMatchObject({ isPaused: false, missing: null });
+    await until(async () => expect(await shard.payloads()).toEqual(['1', '2', '"0"', '"1"']));
   });
 
   it.each(['naive', 'buffered', 'bulk', 'unnest', 'copy'] as const)(

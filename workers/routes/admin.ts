@@ -15,6 +15,7 @@ import {
 import { assertKnownNames, optionTable, resolveOptions } from '../../src/option-table.ts';
 import type { DeadLetterIds } from '../../src/outbox/dead-letters.ts';
 import { readEditedPayload } from '../../src/outbox/edited-payload.ts';
+import { MISSING_CHOICES, type MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { ShardAdmin } from '../../src/outbox/shard-admin.ts';
 import { decodeUtf8 } from '../../src/protocol/decode-utf8.ts';
 import type { Sink } from '../../src/sink.ts';
@@ -142,8 +143,10 @@ adminRoutes.post('/admin/:sink/:shard/dead-letters/drop', async (context) => {
 
 adminRoutes.post('/admin/:sink/:shard/resume', async (context) => {
   const { shard } = await askedShard(context.env, context.req.param());
-  await readBody(context.req, []);
-  return context.json(await shard.resume());
+  const { missing } = await readBody(context.req, ['missing']);
+  if (missing === undefined) return context.json(await shard.resume());
+  if (!isMissingChoice(missing)) throw invalid('missing', `${MISSING_CHOICES.join(' or ')} is allowed`);
+  return context.json(await shard.resume({ missing }));
 });
 
 adminRoutes.post('/admin/:sink/:shard/drain', async (context) => {
@@ -213,6 +216,10 @@ async function readBody(body: Body, known: readonly string[]): Promise<Record<st
     throw new SluiceError('invalid_options', 'The body is not a JSON object, as in {"ids":[1,2]}');
   assertKnownNames(parsed as Record<string, unknown>, known);
   return parsed as Record<string, unknown>;
+}
+
+function isMissingChoice(value: unknown): value is MissingChoice {
+  return (MISSING_CHOICES as readonly unknown[]).includes(value);
 }
 
 function readIds(value: unknown): DeadLetterIds {

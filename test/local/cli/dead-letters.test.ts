@@ -332,6 +332,51 @@ describe('shard', () => {
     expect(asked[0]).toMatchObject({ method: 'POST', path: '/admin/messages/0/resume', body: {} });
   });
 
+  test('resume shows whose messages the database has lost, and passes on what is to become of them', async () => {
+    const missing = {
+      messages: 1_500,
+      sinceMs: Date.UTC(2026, 10, 30, 12, 0, 0),
+      held: 1_200,
+      ranges: Array.from({ length: 25 }, (_, index) => ({
+        producer: `p${index}`,
+        epoch: 7,
+        firstSequence: 11,
+        lastSequence: 50,
+        messages: 40,
+      })),
+      unlisted: 200,
+    };
+    const stopped = {
+      ...state,
+      isPaused: true,
+      code: 'checkpoint_behind',
+      message: 'The database is in the past',
+      missing,
+    };
+    answers = [{ body: stopped }, { body: state }, { body: state }];
+    const { stdout, exitCode } = await run('shard resume');
+    expect(exitCode).toBe(1);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines[2]).toBe(
+      'missing in the database since 2026-11-30T12:00:00.000Z: 1,500 messages, of which the shard still has 1,200',
+    );
+    expect(lines[3]).toBe('  p0, epoch 7: sequences 11 to 50');
+    expect(lines.slice(-2)).toEqual([
+      '  and 400 messages of others',
+      'say --write-again to write what the shard still has, or --give-up to go on without',
+    ]);
+    expect((await run('shard resume --write-again')).exitCode).toBe(0);
+    expect((await run('shard resume --give-up --shard 1')).exitCode).toBe(0);
+    expect(asked).toMatchObject([
+      { path: '/admin/messages/0/resume', body: {} },
+      { path: '/admin/messages/0/resume', body: { missing: 'write-again' } },
+      { path: '/admin/messages/1/resume', body: { missing: 'give-up' } },
+    ]);
+    const both = await run('shard resume --give-up --write-again');
+    expect(both.exitCode).toBe(2);
+    expect(asked).toHaveLength(3);
+  });
+
   test('drain says whether sockets are to be closed, and exits 1 where something is left', async () => {
     answers = [{ body: state }, { body: { ...state, buffered: 1 } }];
     expect((await run('shard drain --sink messages --shard 1')).exitCode).toBe(0);

@@ -11,6 +11,7 @@ import type { Failpoint, Failpoints } from '../../../src/failpoints.ts';
 import type { IntakeStats, Session } from '../../../src/ingest/intake.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
+import type { MissingChoice } from '../../../src/outbox/missing-messages.ts';
 import type { SinkOptions } from '../../../src/sink-options.ts';
 import { withTimeLimit } from '../../../src/time-limit.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
@@ -589,7 +590,7 @@ class World {
       spilled: 0,
       state: 'running',
     });
-    expect(disk.run('select key from outbox_groups')).toEqual([]);
+    expect(disk.run(UNSETTLED_GROUPS)).toEqual([]);
     expect(pipeline.fill).toBe(0);
     for (const client of this.clients) client.session?.end();
     expect(pipeline.producers.active).toBe(0);
@@ -600,6 +601,10 @@ class World {
     this.life.disk.close();
   }
 }
+
+/** Groups that are in the outbox, but for those that are settled and kept. */
+const UNSETTLED_GROUPS = `select key from outbox_groups join outbox_lanes on lane = key / ${2 ** 48}
+  where key % ${2 ** 48} + rows > head`;
 
 function sumOf({ committed, dead, duplicate, buffered, refused }: IntakeStats): number {
   return Object.values(refused).reduce((sum, count) => sum + count, committed + dead + duplicate + buffered);
@@ -640,6 +645,7 @@ const optionsWith = (writers: readonly Writer[]) =>
     maxBufferBytes: fc.constantFrom(64 * 1024, 1024 * 1024),
     lingerMs: fc.constantFrom(0, 50),
     groupMs: fc.constantFrom(0, 2),
+    keepSettledMs: fc.constantFrom(0, 10_000),
   });
 const stepsWith = (writers: readonly Writer[]): fc.Arbitrary<Step> =>
   fc.oneof(
@@ -815,6 +821,135 @@ describe('a shard with its outbox, over a real Postgres', () => {
   );
 });
 
+/** What a database had of a shard at some time. */
+interface Past {
+  rows: Record<string, unknown>[];
+  checkpoints: Record<string, unknown>[];
+}
+
+async function pastOf({ shard }: World): Promise<Past> {
+  const [row] = await rowsOf<{ rows: Past['rows'] | null; checkpoints: Past['checkpoints'] | null }>(
+    onlooker,
+    sql`select
+      (select json_agg(t) from ${sql.raw(benchTableName(table))} t where producer like ${`${shard}.%`}) as rows,
+      (select json_agg(c) from sluice_bench_checkpoints c where shard = ${shard}) as checkpoints`,
+  );
+  return { rows: row?.rows ?? [], checkpoints: row?.checkpoints ?? [] };
+}
+
+/** The database is another one, which has what it had then, as after an asynchronous failover. */
+async function failOver(world: World, past: Past): Promise<void> {
+  const { shard } = world;
+  const quoted = benchTableName(table);
+  await onlooker.db.transaction(async (transaction) => {
+    await transaction.execute(sql`delete from ${sql.raw(quoted)} where producer like ${`${shard}.%`}`);
+    await transaction.execute(sql`delete from sluice_bench_checkpoints where shard = ${shard}`);
+    await transaction.execute(
+      sql`insert into ${sql.raw(quoted)} overriding system value
+        select * from json_populate_recordset(null::${sql.raw(quoted)}, ${JSON.stringify(past.rows)}::json)`,
+    );
+    await transaction.execute(
+      sql`insert into sluice_bench_checkpoints
+        select * from json_populate_recordset(null::sluice_bench_checkpoints, ${JSON.stringify(past.checkpoints)}::json)`,
+    );
+  });
+}
+
+/** An address that points elsewhere from now on. A message is written, so that the shard sees it; then it is resumed. */
+async function failOverUnder(world: World, past: Past, choice: MissingChoice): Promise<void> {
+  // Nothing holds the checkpoint any more: a server that has failed over has no transactions of before.
+  world.life.faults.clear();
+  world.life.release();
+  await world.pass(1_000);
+  if (world.life.hasFailed) world.crash(false);
+  world.life.closeConnections();
+  await failOver(world, past);
+  const client = world.clients[0] as Client;
+  if (client.session === undefined || !client.isWelcome) client.connect(world.life, false);
+  await settled();
+  client.write(['good']);
+  for (let round = 0; ; round += 1) {
+    expect(round, 'rounds until the new database has it').toBeLessThan(50);
+    if (world.life.hasFailed) world.crash(false);
+    if (client.session === undefined) client.connect(world.life, false);
+    await settled();
+    client.sendNext(1_000);
+    await world.pass(1_000);
+    const { pipeline } = world.life;
+    if (!pipeline.isBusy && client.acked === client.ring.length) break;
+    if (world.life.pipeline.state === 'stopped') {
+      await world.life.pipeline.resume(choice);
+      await world.pass(1_000);
+    }
+  }
+}
+
+describe('a database that fails over to a copy that lags behind', () => {
+  type Failover = { do: 'copy' | 'over' | 'back' };
+  const step = stepsWith(EXACTLY_ONCE).map((given): Step => {
+    if (given.do !== 'crash') return given;
+    return { ...given, options: { ...given.options, ...KEEP_ALL } };
+  });
+  const failover = fc.constantFrom<Failover>({ do: 'copy' }, { do: 'over' }, { do: 'back' });
+  const KEEP_ALL = {
+    connections: 1,
+    keepSettledMs: 600_000,
+    keepSettledBytes: 1024 * 1024 * 1024,
+  } as const;
+
+  test('whatever else fails, it has all of it once in the end, in order', {
+    timeout: 60_000 + RUNS * 4_000,
+  }, async () => {
+    let rewritten = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        optionsWith(EXACTLY_ONCE),
+        fc.array(fc.oneof({ weight: 5, arbitrary: step }, { weight: 1, arbitrary: failover }), {
+          minLength: 10,
+          maxLength: 40,
+          size: 'max',
+        }),
+        async (given, commands) => {
+          const world = new World({ ...given, ...KEEP_ALL });
+          let copy: Past | undefined;
+          let old: Past | undefined;
+          try {
+            for (const client of world.clients) client.connect(world.life, false);
+            await settled();
+            for (const command of commands) {
+              switch (command.do) {
+                case 'copy':
+                  copy = await pastOf(world);
+                  break;
+                case 'over':
+                case 'back': {
+                  const target = command.do === 'over' ? copy : old;
+                  // An empty database is no copy that lags: nobody knows what it had.
+                  if (target === undefined || target.checkpoints.length === 0) break;
+                  old = await pastOf(world);
+                  await failOverUnder(world, target, 'write-again');
+                  rewritten += world.life.pipeline.stats().rewritten;
+                  break;
+                }
+                default:
+                  await take(world, command);
+              }
+              if (world.life.hasFailed) world.crash(false);
+              await world.check();
+            }
+            await world.heal();
+            await world.judge();
+          } finally {
+            world.end();
+          }
+        },
+      ),
+      { numRuns: RUNS },
+    );
+    expect(rewritten, 'the control: some of it had to be written again').toBeGreaterThan(0);
+  });
+});
+
 /** A world whose first client has written some messages, all of them committed. */
 async function worldWith(messages: number, given: Partial<SinkOptions> = {}): Promise<[World, Client]> {
   const world = new World({ lingerMs: 0, ...given });
@@ -889,8 +1024,8 @@ describe('an outbox and a database that do not fit together', () => {
     expect(sumOf(world.life.pipeline.stats())).toBe(world.life.pipeline.stats().received);
   }
 
-  async function resume(world: World): Promise<void> {
-    await world.life.pipeline.resume();
+  async function resume(world: World, choice?: MissingChoice): Promise<void> {
+    await world.life.pipeline.resume(choice);
     await world.pass(1_000);
     expect(world.life.pipeline.stats()).toMatchObject({ state: 'running', buffered: 0 });
   }
@@ -924,10 +1059,201 @@ describe('an outbox and a database that do not fit together', () => {
     );
     await write(world, client, 5);
     await expectStop(world, client, 'checkpoint_behind', 6);
-    expect(world.life.pipeline.stats().lastError).toMatch(/Up to 4 messages are missing/);
-    await resume(world);
+    await world.life.pipeline.resume();
+    await expectStop(world, client, 'checkpoint_behind', 6);
+    await resume(world, 'give-up');
     const sequences = (await world.rows()).map(({ sequence }) => Number(sequence));
-    expect(sequences).toEqual([1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 17, 18]);
+    expect(sequences).toEqual([1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]);
+    world.end();
+  });
+
+  /** The checkpoint of a world as it is shown for a while: an address that points elsewhere, or something that hides it. */
+  const ELSEWHERE = {
+    checkpoint_missing: "update sluice_bench_checkpoints set shard = shard || '-hidden'",
+    checkpoint_behind: 'update sluice_bench_checkpoints set position = position - 8',
+    checkpoint_ahead: 'update sluice_bench_checkpoints set position = position + 1000',
+  } as const;
+
+  const kinds = Object.entries(ELSEWHERE) as [keyof typeof ELSEWHERE, string][];
+  const lives = [false, true].flatMap((isAsleep) =>
+    kinds.map(([code, change]) => ({ code, change, isAsleep })),
+  );
+  test.each(lives)(
+    'a lost commit and $code for a while double nothing, once it is resumed (asleep: $isAsleep)',
+    async ({ code, change, isAsleep }) => {
+      const [world, client] = await worldWith(10);
+      // The batch is committed, and its answer is lost.
+      world.life.faults.set('after_commit', 'ends');
+      world.life.refusesConnections = 1;
+      await write(world, client, 5);
+      const [truth] = await rowsOf<{ position: string }>(
+        onlooker,
+        `select position from sluice_bench_checkpoints where shard = '${world.shard}'`,
+      );
+      expect([truth?.position, await world.rows()], 'the control: it was').toMatchObject([
+        '15',
+        { length: 15 },
+      ]);
+      await onCheckpoint(world, change);
+      await world.pass(60_000);
+      expect(world.life.pipeline.stats()).toMatchObject({ state: 'stopped', lastErrorCode: code });
+      if (isAsleep) world.crash(false);
+      if (code === 'checkpoint_missing') {
+        await rowsOf(
+          onlooker,
+          `update sluice_bench_checkpoints set shard = '${world.shard}' where shard = '${world.shard}-hidden'`,
+        );
+      } else await onCheckpoint(world, `update sluice_bench_checkpoints set position = ${truth?.position}`);
+      const { incarnation } = world.life.disk.run<{ incarnation: string }>(
+        'select incarnation from outbox_lanes',
+      )[0] as { incarnation: string };
+      await resume(world);
+      expect((await world.rows()).map(({ sequence }) => Number(sequence))).toEqual(
+        Array.from({ length: 15 }, (_, index) => index + 1),
+      );
+      expect(world.life.disk.run('select incarnation from outbox_lanes'), 'it went on as it was').toEqual([
+        { incarnation },
+      ]);
+      await world.heal();
+      await world.judge();
+      world.end();
+    },
+  );
+
+  test('a shard that has slept is still stopped, says why, asks nothing, and is resumed', async () => {
+    const [world, client] = await worldWith(10);
+    await onCheckpoint(world, ELSEWHERE.checkpoint_missing);
+    await write(world, client, 5);
+    await world.pass(60_000);
+    const before = world.life.pipeline.stats();
+    expect(before.state).toBe('stopped');
+    for (let sleep = 0; sleep < 3; sleep += 1) {
+      world.crash(false);
+      const { pipeline } = world.life;
+      expect(pipeline.isStopped).toBe(true);
+      await world.pass(60_000);
+      pipeline.flush();
+      await world.pass(60_000);
+      expect(pipeline.stats()).toMatchObject({
+        state: 'stopped',
+        lastErrorCode: 'checkpoint_missing',
+        lastError: before.lastError,
+        lastErrorAtMs: before.lastErrorAtMs,
+        buffered: 5,
+        failures: 0,
+      });
+    }
+    // The row is gone for good: it begins another life, and that outlives a sleep too.
+    await world.life.pipeline.resume();
+    // The answer leaves when what was written is durable.
+    await world.life.disk.sync();
+    world.crash(false);
+    expect(world.life.pipeline.state).toBe('running');
+    await world.heal();
+    await world.judge();
+    world.end();
+  });
+
+  test('what is missing in a database from the past is written again, where somebody says so', async () => {
+    const [world, client] = await worldWith(10);
+    const past = await pastOf(world);
+    await write(world, client, 3);
+    client.write(['poison', 'good']);
+    client.sendNext(2);
+    await world.pass(1_000);
+    expect([(await world.rows()).length, world.deadRows().length]).toEqual([14, 1]);
+    world.life.closeConnections();
+    await failOver(world, past);
+    await write(world, client, 2);
+    await world.pass(60_000);
+    const { pipeline } = world.life;
+    expect(pipeline.stats()).toMatchObject({
+      state: 'stopped',
+      lastErrorCode: 'checkpoint_behind',
+      buffered: 2,
+    });
+    const missing = { messages: 4, held: 4, unlisted: 0 };
+    expect(pipeline.missing).toMatchObject({
+      ...missing,
+      // The fourth of these five is a dead letter.
+      ranges: [{ producer: client.name, epoch: client.epoch, firstSequence: 11, lastSequence: 15 }],
+    });
+    await pipeline.resume();
+    expect(pipeline.stats(), 'nobody has chosen').toMatchObject({ state: 'stopped', buffered: 2 });
+    world.crash(false);
+    expect(world.life.pipeline.missing, 'it is known after a sleep').toMatchObject(missing);
+    await world.life.pipeline.resume('write-again');
+    expect(world.life.pipeline.stats()).toMatchObject({ rewritten: 4, buffered: 6 });
+    await world.heal();
+    await world.judge();
+    expect((await world.rows()).map(({ sequence }) => Number(sequence))).toEqual([
+      1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17,
+    ]);
+    world.end();
+  });
+
+  test('what is not kept any more stays missing, and the rest of it is written again', async () => {
+    const [world, client] = await worldWith(5, { keepSettledMs: 10_000 });
+    const past = await pastOf(world);
+    await write(world, client, 5);
+    // A commit that comes later than that: the database had time enough to copy what was before.
+    await world.pass(20_000);
+    await write(world, client, 5);
+    await write(world, client, 5);
+    world.life.closeConnections();
+    await failOver(world, past);
+    await write(world, client, 1);
+    await world.pass(1_000);
+    const { pipeline } = world.life;
+    expect(pipeline.missing).toMatchObject({ messages: 15, held: 10 });
+    expect(pipeline.stats().lastError).toContain('The shard still has the last 10 of them');
+    await resume(world, 'write-again');
+    expect((await world.rows()).map(({ sequence }) => Number(sequence))).toEqual([
+      1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+    ]);
+    world.end();
+  });
+
+  test.each([
+    ['an outage', 20],
+    ['a time without messages', 0],
+  ])('%s may be long: what was committed just before it is kept', async (_, refused) => {
+    const [world, client] = await worldWith(5, { keepSettledMs: 1_000 });
+    const past = await pastOf(world);
+    await write(world, client, 5);
+    world.life.closeConnections();
+    world.life.refusesConnections = refused;
+    if (refused > 0) await write(world, client, 1);
+    for (let minute = 0; minute < 3; minute += 1) await world.pass(60_000);
+    await failOver(world, past);
+    for (let minute = 0; minute < 20; minute += 1) await world.pass(60_000);
+    await write(world, client, 1);
+    await world.pass(60_000);
+    expect(world.life.pipeline.missing).toMatchObject({ messages: 5, held: 5 });
+    await resume(world, 'write-again');
+    await world.heal();
+    await world.judge();
+    world.end();
+  });
+
+  test('a resume that finds no database changes nothing, and says so', async () => {
+    const [world, client] = await worldWith(5);
+    await onCheckpoint(world, 'delete from sluice_bench_checkpoints');
+    await write(world, client, 5);
+    await world.pass(1_000);
+    world.life.refusesConnections = 1;
+    await expect(world.life.pipeline.resume()).rejects.toMatchObject({
+      code: 'database_unreachable',
+      message: expect.stringContaining('its checkpoint could not be asked for: connection refused'),
+    });
+    expect(world.life.pipeline.stats()).toMatchObject({
+      state: 'stopped',
+      lastErrorCode: 'checkpoint_missing',
+    });
+    await Promise.all([world.life.pipeline.resume(), world.life.pipeline.resume()]);
+    await resume(world);
+    await world.heal();
+    await world.judge();
     world.end();
   });
 

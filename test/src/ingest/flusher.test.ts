@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Flusher, type FlusherOptions, type FlushFault, type WriteEnd } from '../../../src/ingest/flusher.ts';
 import { MESSAGE_OVERHEAD_BYTES, type MessageBatch } from '../../../src/ingest/message-batch.ts';
 import { MemoryBuffer } from '../../../src/ingest/message-buffer.ts';
+import type { LaneFault } from '../../../src/outbox/lane-faults.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 
 /** What a database says against a batch, with what is to be done about it. */
@@ -506,7 +507,7 @@ describe('a pause', () => {
     expect(bench.batches).toEqual([numbered(1, 5)]);
     for (let failures = 2; failures <= 8; failures += 1) {
       await bench.fail(new Fault('pause'));
-      bench.timers.advance(30_000);
+      bench.timers.advance(300_000);
       expect(bench.batches, 'however many failures').toEqual([numbered(1, 5)]);
     }
     await bench.commit();
@@ -539,6 +540,88 @@ describe('a stop', () => {
     await bench.answerAll();
     expect(bench.committed).toEqual(numbered(1, 25));
     expect(bench.flusher.stats).toMatchObject({ state: 'running', committed: 25 });
+  });
+});
+
+describe('a fault that outlives the flusher', () => {
+  const kept: (LaneFault | undefined)[] = [];
+  const onFault = (fault: LaneFault | undefined): void => {
+    kept.push(fault);
+  };
+
+  test('is told from the first long backoff on, and once it is over', async () => {
+    kept.length = 0;
+    const bench = new Bench({ random: () => 1, backoff: { baseMs: 300, maxMs: 30_000 }, onFault });
+    bench.append(5);
+    await bench.fail();
+    bench.timers.advance(300);
+    await bench.fail();
+    bench.timers.advance(600);
+    expect(kept, 'short ones are not worth a row').toEqual([]);
+    await bench.fail();
+    expect(kept).toMatchObject([
+      { state: 'retrying', failuresInARow: 3, retryAtMs: bench.timers.now() + 1_200 },
+    ]);
+    bench.timers.advance(1_200);
+    await bench.fail(new Fault('pause', 'the password is wrong'));
+    expect(kept[1]).toMatchObject({ state: 'paused', failuresInARow: 4, message: 'the password is wrong' });
+    bench.timers.advance(300_000);
+    await bench.commit();
+    bench.append(5);
+    await bench.commit();
+    expect(kept.slice(2)).toEqual([undefined]);
+  });
+
+  test('goes on in the next life: with its backoff, and not at full pace', async () => {
+    kept.length = 0;
+    const fault: LaneFault = {
+      state: 'paused',
+      failuresInARow: 9,
+      retryAtMs: new FakeTimers().now() + 200_000,
+      code: 'database_unreachable',
+      message: 'the password is wrong',
+      atMs: 5,
+      details: null,
+    };
+    const bench = new Bench({ random: () => 1, fault, onFault });
+    expect(bench.flusher.stats).toMatchObject({
+      state: 'paused',
+      failuresInARow: 9,
+      lastError: 'the password is wrong',
+      lastErrorCode: 'database_unreachable',
+      lastErrorAtMs: 5,
+    });
+    bench.append(20);
+    bench.flusher.flushSoon();
+    bench.timers.advance(199_999);
+    expect(bench.sent).toBe(0);
+    bench.timers.advance(1);
+    expect(bench.sent).toBe(1);
+    await bench.fail(new Fault('pause'));
+    bench.timers.advance(255_999);
+    expect(bench.sent, 'the tenth pause is longer than the ninth').toBe(1);
+    bench.timers.advance(1_000_000);
+    await bench.answerAll();
+    expect(kept.at(-1)).toBeUndefined();
+    expect(bench.flusher.stats.state).toBe('running');
+  });
+
+  test('ends with resume(), be it a stop', async () => {
+    kept.length = 0;
+    const first = new Bench({ onFault });
+    first.append(5);
+    await first.fail(new Fault('stop', 'the checkpoint is gone'));
+    const [fault] = kept;
+    expect(fault).toMatchObject({ state: 'stopped' });
+    const next = new Bench({ fault, onFault });
+    next.append(5);
+    next.flusher.flush();
+    next.timers.advance(600_000);
+    expect([next.sent, next.flusher.stats.state]).toEqual([0, 'stopped']);
+    next.flusher.resume();
+    expect(kept.at(-1)).toBeUndefined();
+    await next.answerAll();
+    expect(next.flusher.stats).toMatchObject({ state: 'running', committed: 5 });
   });
 });
 

@@ -129,7 +129,11 @@ function bed(
   const deadLetters = new DeadLetters({ sqlite, maxRows: 100, maxBytes: 1e9 });
   const storageFailures: unknown[] = [];
   const pipeline = new Pipeline({
-    sink: benchSink({ table: 'unused', column: 'jsonb', options: { lingerMs: 0, ...options } }),
+    sink: benchSink({
+      table: 'unused',
+      column: 'jsonb',
+      options: { lingerMs: 0, keepSettledMs: 0, ...options },
+    }),
     openConnection: postgres.open,
     timers,
     random: () => 0.5,

@@ -4,7 +4,12 @@ import type { Failpoint, Failpoints } from '../../../src/failpoints.ts';
 import { MESSAGE_OVERHEAD_BYTES, type MessageBatch, rowsOf } from '../../../src/ingest/message-batch.ts';
 import { type Producer, RAW_EPOCH, untrackedProducer } from '../../../src/ingest/producer.ts';
 import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../../../src/limits.ts';
-import { createOutboxTables, lanesInOutbox, OutboxLane } from '../../../src/outbox/outbox-lane.ts';
+import {
+  createOutboxTables,
+  forgetSettledLanes,
+  lanesInOutbox,
+  OutboxLane,
+} from '../../../src/outbox/outbox-lane.ts';
 import { ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
@@ -15,6 +20,8 @@ interface BenchOptions {
   lane?: number;
   maxMemoryBytes?: number;
   isFenced?: boolean;
+  keepMs?: number;
+  keepBytes?: number;
 }
 
 /** A lane on a database that outlives it. */
@@ -35,14 +42,21 @@ class Bench {
 
   constructor(options: BenchOptions = {}, sqlite = new NodeSqlite()) {
     this.sqlite = sqlite;
-    this.options = { lane: 0, maxMemoryBytes: 1_000_000_000, isFenced: true, ...options };
+    this.options = {
+      lane: 0,
+      maxMemoryBytes: 1_000_000_000,
+      isFenced: true,
+      keepMs: 0,
+      keepBytes: 1_000_000_000,
+      ...options,
+    };
     this.restart();
   }
 
   /** The shard is started anew: nothing is left but what SQLite has. */
   restart(options: BenchOptions = {}): void {
     Object.assign(this.options, options);
-    const { lane, maxMemoryBytes, isFenced } = this.options;
+    const { lane, maxMemoryBytes, isFenced, keepMs, keepBytes } = this.options;
     createOutboxTables(this.sqlite);
     this.producers = new ProducerRegistry(this.sqlite);
     const failpoints: Failpoints = {
@@ -58,6 +72,7 @@ class Bench {
       failpoints,
       maxMemoryBytes,
       isFenced,
+      keep: { keepMs, maxBytes: keepBytes },
       now: () => this.timers.now(),
       randomId: () => {
         this.#ids += 1;
@@ -142,12 +157,12 @@ class Bench {
     const { lane } = this;
     const groups = this.groups();
     const text = groups.reduce((sum, { bytes }) => sum + bytes, 0);
-    expect(lane.storedBytes).toBe(text + lane.gatheredCharacters);
+    expect(lane.storedBytes + lane.keptBytes).toBe(text + lane.gatheredCharacters);
     const end = groups.reduce((last, { start, rows }) => Math.max(last, start + rows), Number(lane.head));
     expect(Number(lane.tail)).toBe(end);
     expect(lane.rows).toBe(end - Number(lane.head) - settledAhead + lane.gatheredRows);
     expect(lane.spilledRows).toBeGreaterThanOrEqual(0);
-    expect(lane.waitingRows).toBeGreaterThanOrEqual(lane.spilledRows);
+    expect(lane.waitingRows + settledAhead).toBeGreaterThanOrEqual(lane.spilledRows);
     expect(lane.waitingRows).toBeLessThanOrEqual(lane.rows - lane.gatheredRows);
     expect(lane.waitingBytes).toBeGreaterThanOrEqual(lane.spilledRows * MESSAGE_OVERHEAD_BYTES);
     expect(lane.bytes).toBeGreaterThanOrEqual(0);
@@ -439,7 +454,7 @@ describe('after a restart', () => {
     bench.lane.settle(bench.take(1));
     bench.restart();
     expect(bench.lane.incarnation).toBe('life 1');
-    bench.lane.startIncarnation();
+    bench.lane.startIncarnation(bench.lane.proposeIncarnation(), null);
     expect([bench.lane.incarnation, bench.lane.fence]).toEqual(['life 2', null]);
     bench.restart();
     expect([bench.lane.incarnation, bench.lane.fence]).toEqual(['life 2', null]);
@@ -604,6 +619,149 @@ describe('settled messages', () => {
     expect(bench.groups()).toEqual([]);
     expect(bench.producer('a').committed).toBe(3);
     bench.check();
+  });
+});
+
+describe('settled messages that are kept', () => {
+  const KEEP = { keepMs: 5_000 };
+
+  function world(options: BenchOptions = {}): { bench: Bench } {
+    const bench = new Bench({ ...KEEP, ...options });
+    const a = bench.producer('a');
+    for (let group = 0; group < 4; group += 1) bench.store(a, numbered('a', group * 3 + 1, group * 3 + 3));
+    return { bench };
+  }
+
+  test('stay until a commit comes long enough after theirs, and take no room', () => {
+    const { bench } = world();
+    const stored = bench.lane.storedBytes;
+    bench.drain(3);
+    expect([bench.groups().length, bench.lane.storedBytes, bench.lane.keptBytes]).toEqual([4, 0, stored]);
+    expect([bench.lane.rows, bench.lane.head, bench.lane.held]).toEqual([0, 12n, 0n]);
+    expect(lanesInOutbox(bench.sqlite), 'nothing has to be written').toBe(0);
+    bench.timers.advance(600_000);
+    bench.store(bench.producer('a'), ['1']);
+    expect(bench.groups(), 'time alone deletes nothing').toHaveLength(5);
+    bench.drain();
+    expect([bench.groups().length, bench.lane.held]).toEqual([1, 12n]);
+    bench.check();
+  });
+
+  test('are deleted in lots, and cost no row more than others', () => {
+    const costs = [0, 5_000].map((keepMs) => {
+      const { bench } = world({ keepMs });
+      bench.drain(3);
+      for (let group = 0; group < 50; group += 1) {
+        for (let time = 0; time < 2; time += 1) bench.store(bench.producer('a'), ['1']);
+        bench.timers.advance(TRIM_INTERVAL_MS / 4);
+        bench.lane.settle(bench.take(1));
+      }
+      bench.timers.advance(10_000);
+      bench.drain();
+      return bench.sqlite.rowsWritten - bench.groups().length;
+    });
+    expect(costs[1]).toBeLessThanOrEqual(costs[0] as number);
+  });
+
+  test('beyond their bytes are deleted', () => {
+    const { bench } = world({ keepBytes: 120 });
+    bench.drain(3);
+    expect(bench.lane.keptBytes).toBeLessThanOrEqual(120);
+    expect(bench.groups().length).toBeLessThan(4);
+    bench.check();
+  });
+
+  test('are written again from any position, after a restart too, and move no watermark back', () => {
+    for (const position of [0n, 1n, 3n, 7n, 11n]) {
+      for (const isRestarted of [false, true]) {
+        const { bench } = world();
+        bench.drain(5);
+        bench.store(bench.producer('a'), numbered('a', 13, 14));
+        expect(bench.lane.missingFrom(position)).toEqual({
+          messages: Number(12n - position),
+          held: Number(12n - position),
+          ranges: [
+            {
+              producer: 'a',
+              epoch: 1,
+              firstSequence: Number(position) + 1,
+              lastSequence: 12,
+              messages: Number(12n - position),
+            },
+          ],
+          unlisted: 0,
+        });
+        expect(bench.lane.rewindTo(position)).toBe(Number(12n - position));
+        expect([bench.lane.head, bench.lane.fence, bench.lane.rows]).toEqual([
+          position,
+          position,
+          Number(14n - position),
+        ]);
+        bench.check();
+        if (isRestarted) bench.restart();
+        expect(bench.producer('a')).toMatchObject({ committed: 12, nextSequence: 15 });
+        expect(bench.drain(5)).toEqual(numbered('a', Number(position) + 1, 14));
+        expect(bench.producer('a')).toMatchObject({ committed: 14, pendingRuns: 0 });
+        bench.check();
+      }
+    }
+  });
+
+  test('do not bring a dead letter back', () => {
+    for (const isRestarted of [false, true]) {
+      const dead = new Set([3, 6, 7]);
+      const { bench } = world();
+      bench.lane.settle(bench.take(2));
+      bench.lane.bury(bench.take(1));
+      bench.lane.settle(bench.take(2));
+      bench.lane.bury(bench.take(1));
+      bench.lane.bury(bench.take(1));
+      bench.drain();
+      expect(bench.lane.missingFrom(1n)).toMatchObject({ messages: 8, held: 8 });
+      expect(bench.lane.rewindTo(1n)).toBe(8);
+      if (isRestarted) bench.restart();
+      expect(bench.lane.rows).toBe(8);
+      bench.check(dead.size);
+      expect(bench.drain(4)).toEqual(numbered('a', 2, 12).filter((_, index) => !dead.has(index + 2)));
+      expect([bench.lane.rows, bench.lane.head]).toEqual([0, 12n]);
+      // Once more, as after a failover and back.
+      expect(bench.lane.rewindTo(0n)).toBe(9);
+      expect(bench.drain()).toHaveLength(9);
+      bench.timers.advance(60_000);
+      bench.store(bench.producer('a'), ['1']);
+      bench.drain();
+      expect(bench.sqlite.run('select key from outbox_dead')).toEqual([]);
+      bench.check();
+    }
+  });
+
+  test('of lanes that are no longer opened are deleted, and others are not', () => {
+    const sqlite = new NodeSqlite();
+    const lanes = [0, 1, 2].map((lane) => new Bench({ ...KEEP, lane }, sqlite));
+    for (const bench of lanes) bench.store(bench.producer(`p${bench.options.lane}`), ['1', '2']);
+    (lanes[2] as Bench).drain();
+    (lanes[0] as Bench).drain();
+    expect(lanesInOutbox(sqlite)).toBe(2);
+    forgetSettledLanes(sqlite, 2);
+    expect(lanes.map((bench) => bench.groups().length)).toEqual([2, 2, 2]);
+    expect(sqlite.run('select key from outbox_groups')).toHaveLength(2);
+  });
+});
+
+describe('the names of a lane in Postgres', () => {
+  test('are all remembered, the proposed ones too, until its count is another one', () => {
+    const bench = new Bench();
+    const first = bench.lane.incarnation;
+    const second = bench.lane.proposeIncarnation();
+    bench.restart();
+    expect(new Set(bench.lane.incarnations)).toEqual(new Set([first, second]));
+    bench.lane.startIncarnation(second, 0n);
+    for (let more = 0; more < 100; more += 1)
+      bench.lane.startIncarnation(bench.lane.proposeIncarnation(), 0n);
+    expect(bench.lane.incarnations.length).toBeLessThan(40);
+    bench.lane.startIncarnation(bench.lane.proposeIncarnation(), 0n, true);
+    bench.restart();
+    expect(bench.lane.incarnations).toEqual([bench.lane.incarnation]);
   });
 });
 

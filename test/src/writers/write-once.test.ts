@@ -9,9 +9,9 @@ import { type Failpoint, type Failpoints, NO_FAILPOINTS } from '../../../src/fai
 import { MAX_STATEMENT_PARAMETERS } from '../../../src/limits.ts';
 import { checkpoints } from '../../../src/schema/checkpoints.ts';
 import type { TableSink } from '../../../src/sink.ts';
+import type { CheckpointKey } from '../../../src/writers/checkpoint-key.ts';
 import type { WriterMode } from '../../../src/writers/mode.ts';
 import {
-  type CheckpointKey,
   readCheckpoint,
   startIncarnation,
   type WriteOnceEnd,
