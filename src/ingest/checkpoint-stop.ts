@@ -56,12 +56,18 @@ export function planResume(
   const from = { incarnation, position };
   if (lane.fence === null || position >= lane.fence) {
     if (incarnation === lane.incarnation) return { do: 'go-on' };
-    return { ...begin, from, position: position > lane.head ? position : lane.head };
+    return { ...begin, from, position: later(position, lane.head) };
   }
   const { held } = lane.missingFrom(position);
   if (choice === 'give-up' || (choice === undefined && held === 0)) return { ...begin, from };
   if (choice === undefined || held === 0) return stop;
-  return { ...begin, from, position: lane.held > position ? lane.held : position };
+  return { ...begin, from, position: later(position, lane.held) };
+}
+
+// Math.max takes no bigint.
+function later(one: bigint, other: bigint): bigint {
+  if (one > other) return one;
+  return other;
 }
 
 /** The error that a lane stops with. */

@@ -305,7 +305,9 @@ export class OutboxLane implements Lane {
 
   /** The first message that is still in SQLite; `head` where none is that is settled. */
   get held(): bigint {
-    return this.#held < this.#ledger.head ? this.#held : this.#ledger.head;
+    const { head } = this.#ledger;
+    if (this.#held < head) return this.#held;
+    return head;
   }
 
   get tail(): bigint {

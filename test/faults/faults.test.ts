@@ -28,6 +28,10 @@ describe('nothing that was acknowledged is lost or doubled, and order is kept:',
     'workerd-killed',
     'abort-after-commit',
     'commit-ambiguous',
+    'failover-async',
+    'failover-and-back',
+    'resume-after-sleep',
+    'resume-after-lost-commit',
   ])('%s', async (name) => {
     const scenario = SCENARIOS.find((known) => known.name === name);
     if (scenario === undefined) throw new Error(`There is no fault ${name}`);

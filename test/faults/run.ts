@@ -16,7 +16,7 @@ import type { Scenario } from './scenario.ts';
 import { ShardRemote } from './shard-remote.ts';
 import type { World } from './world.ts';
 
-/** Options of every run: small batches, so that there are many, and an alarm that does not let a backoff last. */
+/** Options of every run: small batches, so that there are many, and an alarm that comes soon. */
 const QUICK: Partial<SinkOptions> = { lingerMs: 10, batchRows: 200, alarmMs: 250 };
 
 /** How often the shard's figures are looked at while a fault lasts. */

@@ -4,6 +4,12 @@ import { type RunReport, runOnce } from './lab.ts';
 import type { Sabotage } from './orders.ts';
 import type { Run } from './run.ts';
 import type { Scenario } from './scenario.ts';
+import {
+  failOverAndBack,
+  failOverAsync,
+  resumeAfterLostCommit,
+  resumeAfterSleep,
+} from './scenarios/failovers.ts';
 import { copyGoesOn } from './scenarios/identity.ts';
 import type { World } from './world.ts';
 
@@ -92,6 +98,34 @@ export const CONTROLS: readonly Control[] = [
         run.struck();
       }
     },
+  },
+  {
+    name: 'gives-up-what-is-missing',
+    title: 'An operator who gives up what a failover has lost',
+    breaks: 'lost',
+    options: { connections: 1 },
+    run: (run) => failOverAsync(run, 'give-up'),
+  },
+  {
+    name: 'forgets-before-the-way-back',
+    title: 'A failover and back, with a checkpoint that is deleted',
+    breaks: 'lost',
+    options: { connections: 1, keepSettledMs: 60_000 },
+    run: (run) => failOverAndBack(run, true),
+  },
+  {
+    name: 'sleeps-for-good',
+    title: 'A shard that has stopped and slept, and is not resumed',
+    breaks: 'lost',
+    options: { connections: 1, sockets: 'hibernatable' },
+    run: (run) => resumeAfterSleep(run, false),
+  },
+  {
+    name: 'resumes-without-checkpoint',
+    title: 'A lost answer to COMMIT, with a checkpoint that is deleted before the shard is resumed',
+    breaks: 'doubled',
+    options: { connections: 1 },
+    run: (run) => resumeAfterLostCommit(run, true),
   },
 ];
 

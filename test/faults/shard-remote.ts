@@ -2,6 +2,7 @@
 
 import type { BenchTarget } from '../../src/bench/ingest/ingest-host.ts';
 import type { DeadLetter, DeadLetterIds, DroppedDeadLetters } from '../../src/outbox/dead-letters.ts';
+import type { MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { RetriedDeadLetters, ShardState } from '../../src/outbox/shard-admin.ts';
 import type { Scrape } from './judge.ts';
 import type { ShardOrders, Strikes } from './orders.ts';
@@ -84,8 +85,8 @@ export class ShardRemote {
     return this.#ask('POST', '/faults/dead-letters/drop', request);
   }
 
-  resume(): Promise<ShardState> {
-    return this.#ask('POST', '/faults/resume');
+  resume(missing?: MissingChoice): Promise<ShardState> {
+    return this.#ask('POST', '/faults/resume', missing === undefined ? {} : { missing });
   }
 
   /** What was added to the prototypes of its isolate, and whether it would be noticed. */

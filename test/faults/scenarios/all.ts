@@ -5,6 +5,7 @@ import { alarmScenarios } from './alarms.ts';
 import { clientScenarios } from './clients.ts';
 import { commitScenarios } from './commits.ts';
 import { devScenarios } from './dev.ts';
+import { failoverScenarios } from './failovers.ts';
 import { failpointScenarios } from './failpoints.ts';
 import { frameScenarios } from './frames.ts';
 import { hostileScenarios } from './hostile.ts';
@@ -25,6 +26,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...alarmScenarios,
   ...commitScenarios,
   ...postgresScenarios,
+  ...failoverScenarios,
   ...poisonScenarios,
   ...limitScenarios,
   ...hostileScenarios,

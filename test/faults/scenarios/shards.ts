@@ -17,7 +17,7 @@ const crash: Scenario = {
 };
 
 // A shard sleeps only when no timer is set, so never while it tries to write. One that has stopped, because its
-// checkpoint is missing, does; and it wakes up with all of its outbox to write.
+// checkpoint is missing, does; and it is resumed with all of its outbox to write.
 const hibernation: Scenario = {
   name: 'shard-hibernation',
   title: 'Hibernation with a full outbox',
@@ -40,6 +40,7 @@ const hibernation: Scenario = {
     load.pause();
     await run.shard.hibernate();
     await rename("replace(shard, '-hidden', '')");
+    await run.shard.resume();
     run.struck();
     load.resume();
     await run.pause(50, 200);

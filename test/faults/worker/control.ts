@@ -79,7 +79,7 @@ control.post('/faults/dead-letters/drop', async (context) => {
 
 control.post('/faults/resume', async (context) => {
   const { stub } = shardOf(context.env, context.req.query('target'));
-  return context.json(await stub.resume());
+  return context.json(await stub.resume(await context.req.json()));
 });
 
 // Objects that all code of the isolate inherits from.
