@@ -7,7 +7,7 @@ import { type LocalWorker, startWorker } from '../../../local/worker.ts';
 import { formatAddress, parseAddress } from '../../../src/database/address.ts';
 import { commandLine } from '../../support/command-line.ts';
 import { ownDatabase } from '../../support/own-database.ts';
-import { tlsPostgres } from '../../support/tls-postgres.ts';
+import { CA_FILE, tlsPostgres } from '../../support/tls-postgres.ts';
 
 const cli = commandLine();
 const url = inject('databaseUrl');
@@ -73,6 +73,15 @@ describe('a database that Node reaches and the Worker does not', { timeout: 240_
     );
     expect(stdout).toBe('');
     expect(exitCode).toBe(4);
+  });
+
+  test('does not end a bench whose Worker trusts the CA as well', async () => {
+    const { exitCode, stderr } = await cli.run(
+      ['bench', '--modes', 'copy', '--clients', '1', '--messages', '10', '--reps', '1', '--out', cli.folder],
+      { DATABASE_URL: postgres.url('?sslmode=require'), NODE_EXTRA_CA_CERTS: CA_FILE },
+    );
+    expect(stderr).not.toContain('annot');
+    expect(exitCode).toBe(0);
   });
 
   test('does not keep the suite stress from running, which has no Worker', async () => {

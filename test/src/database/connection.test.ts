@@ -159,6 +159,29 @@ describe.each(DRIVERS)('a connection by the driver %s', (driver) => {
   });
 });
 
+describe('a connection that cannot even be made', () => {
+  test('is database_unreachable, with the address and without the password', async () => {
+    const opening = openConnection(
+      { url: 'postgres://me:TOPSECRET@127.0.0.1:1/app', driver: 'tcp' },
+      {
+        socket: () => {
+          throw new TypeError('Specified address could not be parsed.');
+        },
+      },
+    );
+    await expect(opening).rejects.toMatchObject({
+      code: 'database_unreachable',
+      message: 'Cannot reach the database me@127.0.0.1:1/app (tcp): Specified address could not be parsed.',
+    });
+  });
+
+  test('because of its address is invalid_options, as everywhere', async () => {
+    const opening = openConnection({ url: 'postgres://me:TOP%SECRET@127.0.0.1:1/app', driver: 'tcp' });
+    await expect(opening).rejects.toMatchObject({ code: 'invalid_options' });
+    await expect(opening).rejects.not.toThrow(/SECRET/);
+  });
+});
+
 describe('sqlState', () => {
   const withCode = (code: string, cause?: unknown) => Object.assign(new Error('failed', { cause }), { code });
 
