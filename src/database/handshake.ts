@@ -81,7 +81,7 @@ export class Handshake {
 }
 
 function textOf(error: unknown): string {
-  // A failed WebSocket of the Neon driver rejects with an event, which has no text of its own.
+  // A failed WebSocket of the Neon driver rejects with an event, which has no text.
   if (error instanceof Error) return errorText(error);
   if (typeof error === 'object' && error !== null && 'message' in error && typeof error.message === 'string')
     return error.message;

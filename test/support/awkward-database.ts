@@ -13,7 +13,7 @@ export interface AwkwardDatabase {
   readonly name: string;
   readonly role: string;
   readonly password: string;
-  /** Its address, with a schema of its own as the search path. */
+  /** Its address, with its own schema as the search path. */
   readonly url: string;
   /** The database whose name ends at the `$`: what goes wrong lands there. */
   readonly shortName: string;

@@ -28,7 +28,7 @@ interface Dev {
   ask(path: string, init?: RequestInit): Promise<Response>;
 }
 
-/** Starts dev with a folder of its own for configuration and state, and waits until the Worker answers. */
+/** Starts dev with its own folder for configuration and state, and waits until the Worker answers. */
 async function startDev(
   name: string,
   {

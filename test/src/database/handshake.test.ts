@@ -10,7 +10,7 @@ import { CA_FILE, type Certificate, tlsPostgres } from '../../support/tls-postgr
 
 const postgres = tlsPostgres();
 
-/** Opens a connection in a process of its own, which trusts the test CA. */
+/** Opens a connection in a separate process, which trusts the test CA. */
 async function whereCaIsTrusted(url: string): Promise<string> {
   const script = `
     import { openConnection } from ${JSON.stringify(join(REPOSITORY, 'src/database/connection.ts'))};
