@@ -57,7 +57,7 @@ export class ImportInput {
   }
 
   /**
-   * The text. Where it cannot be read to its end, it ends behind the last whole line, and `failure` says why: so the lines
+   * The text. Where it cannot be read to its end, it ends after the last whole line, and `failure` says why: so the lines
    * before are imported like any others, and it is known how many they are.
    */
   async *text(): AsyncGenerator<Uint8Array, void, undefined> {

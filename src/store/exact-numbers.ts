@@ -30,7 +30,7 @@ export class JsonText {
     this.text = text;
   }
 
-  /** For whoever takes it for a value. */
+  /** For code that takes it for a value. */
   toJSON(): unknown {
     return JSON.parse(this.text);
   }

@@ -87,7 +87,7 @@ function endOfContainer(json: string, start: number): number {
   return json.length;
 }
 
-/** Where a string ends that begins at `start`, behind its closing quote. */
+/** Where a string ends that begins at `start`, after its closing quote. */
 export function endOfString(json: string, start: number): number {
   let end = json.indexOf('"', start + 1);
   while (end !== -1) {

@@ -76,7 +76,7 @@ describe.each(STORE_ENGINES)('GET /subscribe of a namespace in %s', (engine) => 
     for (const subscription of [stream, category, all]) await subscription.close();
   });
 
-  it('from `: ready` on nothing is missed, whoever writes at once', async () => {
+  it('from `: ready` on nothing is missed, not even what is written at once', async () => {
     const own = await createNamespace(engine);
     for (let round = 0; round < 20; round += 1) {
       // Nobody else is subscribed, so that the head is not known yet.

@@ -102,7 +102,10 @@ export function runRoutes({ control, store, suites }: RunRoutesOptions) {
   routes.get('/bench/runs/:id/events', (context) => {
     const last = context.req.header('last-event-id') ?? context.req.query('after') ?? '0';
     if (!/^\d{1,9}$/.test(last)) {
-      throw new SluiceError('invalid_options', 'Last-Event-ID and after must be a whole number from 0');
+      throw new SluiceError(
+        'invalid_options',
+        'Last-Event-ID and after must be a whole number from 0 to 999999999',
+      );
     }
     // Before the answer begins, so that it is a status.
     const { id } = store.get(context.req.param('id'));

@@ -186,7 +186,7 @@ describe('a subscription that begins', () => {
     engine.hold();
     const { sink, handle } = subscribe({ position: undefined });
     await settled();
-    // What is written now is before its beginning: the head that it will be told of is behind it.
+    // What is written now is before its beginning: the head that it will be told of comes after it.
     await store.write('a-1', EVENT);
     expect(sink.isReady).toBe(false);
     engine.release();
