@@ -6,13 +6,14 @@ import {
   type ClientStats,
   SluiceClient,
   SluiceError,
+  type StoredBatch,
   type StoredInstance,
 } from '../../src/client/sluice-client.ts';
 import type { LabDisk } from './lab-disk.ts';
 import { LabSocket } from './lab-socket.ts';
 import { CLIENT_SPEED, LabTimers } from './lab-timers.ts';
 import type { Entry, Ledger } from './ledger.ts';
-import { messageText, nameOf } from './message.ts';
+import { messageText } from './message.ts';
 import type { Random } from './random.ts';
 import { plainWire, type Wire } from './wire.ts';
 
@@ -43,20 +44,25 @@ export class LabClient {
   readonly #unmount: (() => void) | undefined;
   /** Entries of this client that are not settled. */
   readonly #open = new Set<Entry>();
-  #restored: { entry: Entry; instance: string; sequence: number }[] = [];
+  /** What the clients before have left, and where it stands: it is acked to this one, which has no promise about it. */
+  readonly #restored = new Map<Entry, { instance: string; sequence: number }>();
   #epoch = 0;
   #next = 0;
+  #isPaused = false;
   #isDead = false;
   #isOver = false;
+  #code: string | undefined;
 
   constructor(options: LabClientOptions) {
     this.#options = options;
     this.#timers = new LabTimers(options.speed);
     const { url, producer, ack, random, disk, wire = plainWire, onEvent } = options;
-    const mounted = disk?.mount(
-      (found) => this.#noteRestored(found),
-      (instance, upTo) => this.#ackRestored(instance, upTo),
-    );
+    const mounted = disk?.mount({
+      onLoad: (found) => this.#noteRestored(found),
+      onKept: (instance, batch) => this.#noteKept(instance, batch),
+      onSetAside: (_, { text }) => this.#noteInDoubt(text),
+      onSettled: (instance, upTo) => this.#ackRestored(instance, upTo),
+    });
     this.#unmount = mounted?.unmount;
     const frames = random.fork();
     const client: SluiceClient = new SluiceClient({
@@ -72,6 +78,7 @@ export class LabClient {
       openSocket: (address, protocol) => {
         const socket = new LabSocket(address, protocol, wire);
         this.#sockets.add(socket);
+        if (this.#isPaused) socket.pause();
         socket.addEventListener('close', () => this.#sockets.delete(socket));
         return socket;
       },
@@ -81,7 +88,10 @@ export class LabClient {
           this.#epoch = event.epoch;
           disk?.epochs.set(client.instance, event.epoch);
         }
-        if (event.type === 'closed') this.#isOver = true;
+        if (event.type === 'closed') {
+          this.#isOver = true;
+          this.#code = event.report.code;
+        }
         onEvent?.(event);
       },
     });
@@ -95,6 +105,21 @@ export class LabClient {
   /** True once it was closed, fenced or killed: it takes no more. */
   get isOver(): boolean {
     return this.#isOver || this.#isDead;
+  }
+
+  /** What ended it; undefined where nothing has, or it was closed. */
+  get code(): string | undefined {
+    return this.#code;
+  }
+
+  /** What outlives it. */
+  get disk(): LabDisk | undefined {
+    return this.#options.disk;
+  }
+
+  /** True once it was welcomed in an epoch of its own: what older ones have left is settled. */
+  get isWelcome(): boolean {
+    return this.#epoch > 0;
   }
 
   /** Resolves when there is room for more, or when the client is over. */
@@ -136,32 +161,84 @@ export class LabClient {
     }
   }
 
-  // What the clients before left on the disk is acked to this one, which has no promise about it.
   #noteRestored(found: readonly StoredInstance[]): void {
-    for (const { instance, batches } of found) {
-      for (const { first, text } of batches) {
-        for (const [index, line] of text.split('\n').entries()) {
-          const name = nameOf(line);
-          const entry = name === undefined ? undefined : this.#options.ledger.find(name);
-          if (entry !== undefined) this.#restored.push({ entry, instance, sequence: first + index });
-        }
-      }
+    for (const { instance, batches, inDoubt } of found) {
+      for (const { first, text } of batches) this.#place(instance, first, text);
+      for (const { text } of inDoubt) this.#noteInDoubt(text);
     }
+  }
+
+  /** What an older instance has taken may be given to a newer one. */
+  #noteKept(instance: string, { first, text }: StoredBatch): void {
+    for (const entry of this.#entriesOf(text)) entry.isKept = true;
+    if (this.#entriesOf(text).some((entry) => this.#restored.has(entry))) this.#place(instance, first, text);
+  }
+
+  #place(instance: string, first: number, text: string): void {
+    for (const [index, line] of text.split('\n').entries()) {
+      const entry = this.#options.ledger.findText(line);
+      if (entry !== undefined) this.#restored.set(entry, { instance, sequence: first + index });
+    }
+  }
+
+  #noteInDoubt(text: string): void {
+    for (const entry of this.#entriesOf(text)) {
+      this.#restored.delete(entry);
+      this.#options.ledger.unacked(entry, 'fate_unknown');
+    }
+  }
+
+  #entriesOf(text: string): Entry[] {
+    return text.split('\n').flatMap((line) => this.#options.ledger.findText(line) ?? []);
   }
 
   #ackRestored(instance: string, upTo: number): void {
     const { ledger, disk } = this.#options;
-    const isSettled = (one: { instance: string; sequence: number }) =>
-      one.instance === instance && one.sequence <= upTo;
     const epoch = disk?.epochs.get(instance);
-    for (const { entry, sequence } of this.#restored.filter(isSettled)) {
+    for (const [entry, place] of this.#restored) {
+      if (place.instance !== instance || place.sequence > upTo) continue;
+      this.#restored.delete(entry);
       // Recovered up to the outbox, whatever the client asks for otherwise.
-      ledger.acked(entry, 'stored', {
-        epoch: epoch ?? 0,
-        sequence: epoch === undefined ? undefined : sequence,
-      });
+      const sequence = epoch === undefined ? undefined : place.sequence;
+      ledger.acked(entry, 'stored', { epoch: epoch ?? 0, sequence });
     }
-    this.#restored = this.#restored.filter((one) => !isSettled(one));
+  }
+
+  /**
+   * Sends what it cannot know the fate of as new.
+   *
+   * @returns how many messages these were
+   */
+  async sendInDoubt(): Promise<number> {
+    const { ledger } = this.#options;
+    const entries = this.#client.inDoubt.flatMap(({ texts }) =>
+      texts.flatMap((text) => this.#entriesOf(text)),
+    );
+    if (entries.length === 0) return 0;
+    for (const entry of entries) ledger.decided(entry, { act: 'sent-as-new' });
+    await this.#client.sendInDoubt();
+    for (const entry of entries)
+      ledger.acked(entry, this.#options.ack, { epoch: this.#epoch, sequence: undefined });
+    return entries.length;
+  }
+
+  /** Its machine stands still: it hears of nothing and does nothing, and its connection stays. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#timers.pause();
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  /** Its machine goes on. Its clock shows `skippedMs` more than has really gone by. */
+  wake(skippedMs = 0): void {
+    this.#isPaused = false;
+    this.#timers.wake(skippedMs);
+    for (const socket of this.#sockets) socket.wake();
+  }
+
+  /** Its connections are lost, and nobody says goodbye. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.cut();
   }
 
   /** Ends without a word to anybody: no socket, no timer and no storage does anything for it from now on. */

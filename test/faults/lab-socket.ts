@@ -7,6 +7,8 @@ import type { Wire } from './wire.ts';
 export class LabSocket implements WebSocketLike {
   readonly #socket: WebSocket;
   readonly #send: (frame: string) => void;
+  /** What came while the client's machine was paused. */
+  #held: (() => void)[] | undefined;
   #isDead = false;
 
   constructor(url: string, protocol: string, wire: Wire) {
@@ -39,9 +41,28 @@ export class LabSocket implements WebSocketLike {
 
   addEventListener: WebSocketLike['addEventListener'] = (type, listener) => {
     this.#socket.addEventListener(type as 'message', (event) => {
-      if (!this.#isDead) listener(event as { data?: unknown });
+      const step = (): void => {
+        if (!this.#isDead) listener(event as { data?: unknown });
+      };
+      if (this.#held === undefined) step();
+      else this.#held.push(step);
     });
   };
+
+  cut(): void {
+    this.#socket.terminate();
+  }
+
+  /** The client hears of nothing until `wake`. Its connection stays. */
+  pause(): void {
+    this.#held ??= [];
+  }
+
+  wake(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const step of held) step();
+  }
 
   /** The client is dead: nothing reaches it any more, and its connection ends without a goodbye. */
   die(): void {

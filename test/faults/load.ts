@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AckLevel, ClientEvent } from '../../src/client/sluice-client.ts';
+import type { LabDiskOptions } from './lab-disk.ts';
 import type { Ledger } from './ledger.ts';
 import { Producer } from './producer.ts';
 import type { Random } from './random.ts';
@@ -22,6 +23,7 @@ export interface LoadOptions {
   paceMs?: number;
   /** The producers' clients have a disk that outlives them. Default: false. */
   hasDisk?: boolean;
+  disk?: LabDiskOptions;
   wire?: Wire;
   /** How much faster the clients' clocks run. Default: ten times. */
   speed?: number;
@@ -63,6 +65,7 @@ export class Load {
         random: random.fork(),
         ack: ack ?? (random.chance(0.75) ? 'stored' : 'committed'),
         hasDisk: options.hasDisk ?? false,
+        disk: options.disk,
         wire: options.wire,
         speed: options.speed,
         isPoison: options.isPoison,

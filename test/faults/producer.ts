@@ -2,7 +2,7 @@
 
 import type { AckLevel, ClientEvent } from '../../src/client/sluice-client.ts';
 import { LabClient } from './lab-client.ts';
-import { LabDisk } from './lab-disk.ts';
+import { LabDisk, type LabDiskOptions } from './lab-disk.ts';
 import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 import type { Wire } from './wire.ts';
@@ -15,6 +15,7 @@ export interface ProducerOptions {
   random: Random;
   /** Its clients have a disk that outlives them. */
   hasDisk: boolean;
+  disk?: LabDiskOptions | undefined;
   wire?: Wire | undefined;
   speed?: number | undefined;
   isPoison?: (() => boolean) | undefined;
@@ -26,25 +27,31 @@ export class Producer {
   readonly #options: ProducerOptions;
   readonly #disk: LabDisk | undefined;
   readonly #clients: LabClient[] = [];
+  #current: LabClient | undefined;
 
   constructor(options: ProducerOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#disk = options.hasDisk ? new LabDisk(options.random.fork()) : undefined;
+    this.#disk = options.hasDisk ? new LabDisk(options.random.fork(), options.disk) : undefined;
     this.start();
   }
 
   /** The client that sends at the moment. */
   get client(): LabClient {
-    return this.#clients.at(-1) as LabClient;
+    return this.#current as LabClient;
   }
 
   get clients(): readonly LabClient[] {
     return this.#clients;
   }
 
-  /** Starts another client of this name, beside those that still live. */
-  start(): LabClient {
+  /** What outlives its clients; undefined where nothing does. */
+  get disk(): LabDisk | undefined {
+    return this.#disk;
+  }
+
+  /** Starts another client of this name, beside those that still live, on the producer's disk or another one. */
+  start(disk: LabDisk | undefined = this.#disk): LabClient {
     const { url, name, ack, ledger, random, wire, speed, onEvent } = this.#options;
     const client = new LabClient({
       url,
@@ -53,13 +60,19 @@ export class Producer {
       ack,
       ledger,
       random: random.fork(),
-      disk: this.#disk,
+      disk,
       wire,
       speed,
       onEvent,
     });
     this.#clients.push(client);
+    this.#current = client;
     return client;
+  }
+
+  /** Sends by an older client again. */
+  goOnWith(client: LabClient): void {
+    this.#current = client;
   }
 
   send(count: number): void {

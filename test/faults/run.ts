@@ -51,7 +51,7 @@ export class Run {
   readonly #epochsInterleave: boolean;
   readonly #loads: Load[] = [];
   readonly #sockets: BareSocket[] = [];
-  readonly #kept: (() => Iterable<string>)[] = [];
+  readonly #kept: (() => Promise<Iterable<string>>)[] = [];
   readonly #scrapes: Scrape[] = [];
   readonly #notes: string[] = [];
   readonly #cleanup = new Cleanup();
@@ -104,6 +104,7 @@ export class Run {
     const url = this.shard.socketUrl(this.world.toWorker.port);
     const load = new Load({ url, ledger: this.ledger, random: this.random.fork() }, options);
     this.#loads.push(load);
+    for (const { disk } of load.producers) if (disk !== undefined) this.askAtEnd(() => disk.texts());
     return load;
   }
 
@@ -164,12 +165,13 @@ export class Run {
   }
 
   /** What is asked at the end for every message that a client's storage has then. */
-  keepsAsk(read: () => Iterable<string>): void {
+  askAtEnd(read: () => Promise<Iterable<string>>): void {
     this.#kept.push(read);
   }
 
-  *#keptTexts(): Iterable<string> {
-    for (const read of this.#kept) yield* read();
+  async #keptTexts(): Promise<string[]> {
+    const kept = await Promise.all(this.#kept.map((read) => read()));
+    return kept.flatMap((texts) => [...texts]);
   }
 
   /** What a scenario has started ends with the run, last first. */
@@ -261,7 +263,7 @@ export class Run {
       scrapes: this.#scrapes,
       bounds: this.#bounds,
       epochsInterleave: this.#epochsInterleave,
-      keptByStorages: this.#keptTexts(),
+      keptByStorages: await this.#keptTexts(),
     };
   }
 

@@ -11,6 +11,7 @@ import {
   resumeAfterSleep,
 } from './scenarios/failovers.ts';
 import { copyGoesOn } from './scenarios/identity.ts';
+import { startOffline } from './scenarios/storages.ts';
 import type { World } from './world.ts';
 
 /** A broken promise, and the figure of the verdict that has to show it. */
@@ -72,6 +73,12 @@ export const CONTROLS: readonly Control[] = [
       await copyGoesOn(run, 'copied');
       run.struck((await run.shard.strikes()).sabotage);
     },
+  },
+  {
+    name: 'storage-that-lies',
+    title: "A client's storage that says it has written, and has not",
+    breaks: 'lost',
+    run: (run) => startOffline(run, { isLying: true }),
   },
   {
     name: 'writes-without-checkpoint',

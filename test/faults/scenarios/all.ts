@@ -15,11 +15,13 @@ import { poisonScenarios } from './poison.ts';
 import { postgresScenarios } from './postgres.ts';
 import { shardScenarios } from './shards.ts';
 import { socketScenarios } from './sockets.ts';
+import { storageScenarios } from './storages.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   ...socketScenarios,
   ...clientScenarios,
   ...identityScenarios,
+  ...storageScenarios,
   ...frameScenarios,
   ...shardScenarios,
   ...failpointScenarios,

@@ -1,6 +1,10 @@
 /** Several holders of one identity: copies of a machine that runs, of one that was paused, and of what a storage had. */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Identity, IdentityHolder, type Reception } from '../identity-holder.ts';
+import type { LabClient } from '../lab-client.ts';
+import type { LabDisk } from '../lab-disk.ts';
+import type { Producer } from '../producer.ts';
 import type { Run } from '../run.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -180,12 +184,176 @@ async function walk(run: Run): Promise<void> {
   );
 }
 
-const copied: Scenario = {
-  name: 'identity-copied',
-  title: 'A running machine copied, both copies go on',
-  longRuns: 100,
-  epochsInterleave: true,
-  run: walk,
+// With the client library: what it keeps in its storage is copied, and it is told what it can be told.
+
+/** Messages that a machine takes while its copy is at work. */
+const MOST_MEANWHILE = 20;
+
+/** A copy of what a client's disk has now, looked at once more at the end. */
+function copyDisk(run: Run, client: LabClient): LabDisk {
+  const copy = diskOf(client).copy();
+  run.askAtEnd(() => copy.texts());
+  return copy;
+}
+
+function diskOf({ disk }: LabClient): LabDisk {
+  if (disk === undefined) throw new Error('This client has no disk');
+  return disk;
+}
+
+async function welcomed(run: Run, client: LabClient): Promise<void> {
+  await run.until('a client was welcomed', () => client.isWelcome || client.isOver, 20_000);
+}
+
+/** A client starts on a disk, and leaves nothing on it but what nobody can know the fate of. */
+async function settleDisk(run: Run, producer: Producer, disk: LabDisk): Promise<void> {
+  const client = producer.start(disk);
+  await welcomed(run, client);
+  if (run.random.chance(0.5)) await client.sendInDoubt();
+  if ((await client.close(20_000)) > 0) run.fail('A client on a copied disk did not get its acks');
+  const left = (await disk.read()).reduce((sum, { batches }) => sum + batches.length, 0);
+  if (left > 0) run.fail(`${left} batches are left on a disk after a client recovered it`);
+}
+
+/** What a client is told that finds another one in its place. */
+function expectFenced(run: Run, client: LabClient): void {
+  if (client.code !== 'fenced' && client.code !== 'replaced')
+    run.fail(`A client whose copy went on was told ${client.code ?? 'nothing'}`);
+  run.struck();
+}
+
+/** A client takes some messages while another one has its identity. */
+async function sendMeanwhile(run: Run, client: LabClient): Promise<void> {
+  for (let chunk = run.random.integer(0, 3); chunk > 0 && !client.isOver; chunk -= 1) {
+    client.send(run.random.integer(1, MOST_MEANWHILE));
+    await run.pause(0, 20);
+  }
+}
+
+/** What one of two holders does until the other one has to be told. Returns the two, the one that goes on last. */
+type Turn = (run: Run, producer: Producer, first: LabClient) => Promise<LabClient>;
+
+/** Lets producers go through turns; after each, both disks are settled, and the load goes on with the newer one. */
+async function takeTurns(run: Run, turn: Turn, { turns = 5 } = {}): Promise<void> {
+  const load = run.load({ hasDisk: true, producers: 2, maxMessages: 2_000, paceMs: 30 });
+  for (let time = run.times(turns); time > 0; time -= 1) {
+    await run.pause(10, 150);
+    const producer = run.random.pick(load.producers);
+    const first = producer.client;
+    await welcomed(run, first);
+    const second = await turn(run, producer, first);
+    load.pause();
+    first.kill();
+    await settleDisk(run, producer, diskOf(first));
+    second.kill();
+    await settleDisk(run, producer, diskOf(second));
+    producer.start(diskOf(second));
+    load.resume();
+  }
+}
+
+/** The machine is cut off, and its copy goes on. */
+const copyOfStorage: Turn = async (run, producer, first) => {
+  first.pause();
+  first.cut();
+  const second = producer.start(copyDisk(run, first));
+  await welcomed(run, second);
+  await sendMeanwhile(run, second);
+  first.wake();
+  await sendMeanwhile(run, first);
+  await run.until('the first one was told', () => first.isOver, 20_000);
+  expectFenced(run, first);
+  return second;
 };
 
-export const identityScenarios: readonly Scenario[] = [copied];
+const copied: Scenario = {
+  name: 'identity-copied',
+  title: 'A machine copied, both copies go on',
+  longRuns: 100,
+  epochsInterleave: true,
+  async run(run) {
+    await walk(run);
+    await takeTurns(run, copyOfStorage, { turns: 3 });
+  },
+};
+
+/** A machine stands still for so long, as its clock has it. */
+const PAUSED_MINUTES = { least: 1, most: 60 };
+
+/** The connection of the machine lives on while it stands still. */
+const pauseAndReplace =
+  (pauseMs: (run: Run) => number, skippedMs: (run: Run) => number): Turn =>
+  async (run, producer, first) => {
+    first.pause();
+    const second = producer.start(copyDisk(run, first));
+    await welcomed(run, second);
+    await sendMeanwhile(run, second);
+    await delay(pauseMs(run));
+    first.wake(skippedMs(run));
+    await sendMeanwhile(run, first);
+    await run.until('the one that was paused was told', () => first.isOver, 20_000);
+    expectFenced(run, first);
+    return second;
+  };
+
+const paused: Scenario = {
+  name: 'identity-paused',
+  title: 'A machine paused for up to an hour by its clock; its replacement goes on',
+  longRuns: 100,
+  epochsInterleave: true,
+  run: (run) =>
+    takeTurns(
+      run,
+      pauseAndReplace(
+        ({ random }) => random.integer(0, 100),
+        ({ random }) => random.integer(PAUSED_MINUTES.least, PAUSED_MINUTES.most) * 60_000,
+      ),
+    ),
+};
+
+const pausedForMinutes: Scenario = {
+  name: 'identity-paused-for-minutes',
+  title: 'A machine paused for two minutes; its replacement goes on',
+  longRuns: 3,
+  isLong: true,
+  epochsInterleave: true,
+  run: (run) =>
+    takeTurns(
+      run,
+      pauseAndReplace(
+        () => 120_000,
+        () => 0,
+      ),
+      { turns: 1 },
+    ),
+};
+
+/** A client starts on an older state of the disk, while the first one lives or after its end. */
+const olderImage: Turn = async (run, producer, first) => {
+  const image = copyDisk(run, first);
+  await sendMeanwhile(run, first);
+  await run.pause(0, 100);
+  const isDead = run.random.chance(0.5);
+  if (isDead) first.kill();
+  const second = producer.start(image);
+  await welcomed(run, second);
+  await sendMeanwhile(run, second);
+  if (isDead) {
+    run.struck();
+    return second;
+  }
+  await sendMeanwhile(run, first);
+  await run.until('the first one was told', () => first.isOver, 20_000);
+  expectFenced(run, first);
+  return second;
+};
+
+const restored: Scenario = {
+  name: 'identity-restored',
+  title: 'An older image of a client started, while the first lives or after its end',
+  longRuns: 100,
+  epochsInterleave: true,
+  run: (run) => takeTurns(run, olderImage),
+};
+
+export const identityScenarios: readonly Scenario[] = [copied, paused, pausedForMinutes, restored];
