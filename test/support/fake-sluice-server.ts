@@ -128,6 +128,8 @@ export class FakeSluiceServer {
   losingNacks = 0;
   /** Why a message is refused. */
   refusal: (text: string) => string | undefined = () => undefined;
+  /** The sentence that comes with it. */
+  refusalMessage = 'no';
   /** Messages that Postgres refuses. */
   isPoison: (text: string) => boolean = () => false;
   /** What every upgrade is closed with at once, as for a wrong address. */
@@ -630,7 +632,7 @@ export class FakeSluiceServer {
         this.losingNacks -= 1;
         this.cut();
       }
-      this.#say(socket, { t: 'nack', from, to, code, temporary: false, message: 'no' });
+      this.#say(socket, { t: 'nack', from, to, code, temporary: false, message: this.refusalMessage });
     }
   }
 

@@ -5,6 +5,7 @@ import {
   type SluiceClientOptions,
   SluiceError,
 } from '../../../src/client/sluice-client.ts';
+import { memoryStorage } from '../../../src/client/storages/memory-storage.ts';
 import { isSluiceError } from '../../../src/errors.ts';
 import { bed, messages, outcomeOf, readBatch } from './support.ts';
 
@@ -21,6 +22,9 @@ describe('options', () => {
     ['url', { url: 'not a url' }],
     ['url', { url: 'ftp://sluice.test/ws/messages' }],
     ['producer', { producer: '' }],
+    ['producer', { url: 'ws://sluice.test/ws/messages?producer=a&producer=b' }],
+    ['producer', { url: 'ws://sluice.test/ws/messages?producer=a', producer: 'b' }],
+    ['producer', { url: 'ws://sluice.test/ws/messages?producer=a%20b' }],
     ['producer', { producer: 'a b' }],
     ['producer', { producer: 'x'.repeat(129) }],
     ['producer', { storage: { load: async () => undefined } as never }],
@@ -53,6 +57,33 @@ describe('options', () => {
       'wss://sluice.test/ws/messages?x=1&producer=dev%3A7%40a',
       'ws://sluice.test/ws/other?producer=b',
     ]);
+  });
+
+  test('the producer of the URL is taken, also where it is given a second time as an option', async () => {
+    const { server, connect, pass } = bed();
+    const url = 'ws://sluice.test/ws/messages?utm_source=mail&producer=dev%3A7&_pk=1';
+    const client = new SluiceClient({ ...good, url, storage: memoryStorage() });
+    expect(client.producer).toBe('dev:7');
+    expect(connect({ url, producer: 'dev:7' }).producer).toBe('dev:7');
+    await pass(5);
+    // Other parameters stay as they are.
+    expect(server.opened).toEqual(['ws://sluice.test/ws/messages?utm_source=mail&producer=dev%3A7&_pk=1']);
+  });
+
+  test.each([
+    ['acks', 'did you mean ack?'],
+    ['produser', 'did you mean producer?'],
+    ['onevent', 'did you mean onEvent?'],
+    ['maxRingMessages', 'did you mean ringMessages?'],
+    ['compression', 'there are url, producer, ack'],
+  ])('an option that there is not is refused: %s', (name, hint) => {
+    expect(() => new SluiceClient({ ...good, [name]: 1 } as SluiceClientOptions)).toThrow(
+      expect.objectContaining({
+        code: 'invalid_options',
+        details: { option: name },
+        message: expect.stringContaining(hint),
+      }),
+    );
   });
 
   test('a producer without a name gets a UUID, each its own', () => {
