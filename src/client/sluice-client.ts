@@ -1170,9 +1170,11 @@ class StorageQueue {
   }
 
   #fail({ name }: StorageOperation, error: unknown): void {
-    this.#isBusy = false;
     const { timers, random, onFailure, onProgress } = this.#options;
-    if (!onFailure(name, error)) {
+    // Busy until it is known whether it is tried again: the client may end in there, and ask what is left to do.
+    const isTriedAgain = onFailure(name, error);
+    this.#isBusy = false;
+    if (!isTriedAgain) {
       this.#isStopped = true;
       onProgress();
       return;
@@ -2559,7 +2561,8 @@ export class SluiceClient {
   #storageFailed(operation: StorageOperationName, error: unknown): boolean {
     const isInUse = (error as { code?: unknown } | undefined)?.code === 'storage_in_use';
     if (isInUse) this.#isShut = true;
-    if (isInUse && this.#closed === undefined) {
+    if (isInUse && this.#closed !== undefined) return false;
+    if (isInUse) {
       const message = `The storage is in use by another client: ${error instanceof Error ? error.message : String(error)}`;
       this.#end(new SluiceError('storage_in_use', message, { cause: error }), false);
       return false;

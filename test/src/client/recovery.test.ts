@@ -49,6 +49,30 @@ describe('a lost connection', () => {
     expect(client.stats).toMatchObject({ sent: 3, resent: 3, acked: 3 });
   });
 
+  test('welcomes that get lost, of the first hello and of later ones, fence nobody', async () => {
+    const { server, connect, pass, events } = bed();
+    server.losingWelcomes = 2;
+    const client = connect({ lingerMs: 0 });
+    const first = outcomeOf(client.sendText('{"i":1}'));
+    await pass(2_000, 5);
+    expect(first.state).toBe('resolved');
+    server.losingWelcomes = 3;
+    server.cut();
+    const second = outcomeOf(client.sendText('{"i":2}'));
+    await pass(10_000, 10);
+    expect([second.state, client.state]).toEqual(['resolved', 'ready']);
+    expect(server.kept.map(({ sequence, text }) => [sequence, text])).toEqual([
+      [1, '{"i":1}'],
+      [2, '{"i":2}'],
+    ]);
+    // The same session again and again: it is the last that this client was welcomed in.
+    const sessions = server
+      .framesOf('hello')
+      .map((frame) => (JSON.parse(frame) as { session?: string }).session);
+    expect(sessions).toEqual([undefined, undefined, undefined, '3.fake', '3.fake', '3.fake', '3.fake']);
+    expect(events.some(({ type }) => type === 'fenced' || type === 'unknown')).toBe(false);
+  });
+
   test('a batch of which a part is stored is sent again, and its rest is taken', async () => {
     const { server, connect, pass } = bed();
     const client = connect({ lingerMs: 0 });

@@ -349,6 +349,37 @@ describe('a storage', () => {
     );
   });
 
+  test('of two clients on one storage the second is told, ends, and does not try again', async () => {
+    const { server, connect, pass, events } = bed();
+    const storage = memoryStorage();
+    const first = connect({ storage, lingerMs: 0 });
+    await pass(10);
+    const second = connect({ storage });
+    const sent = outcomeOf(second.sendText('1'));
+    await pass(60_000);
+    expect([sent.code, second.state]).toEqual(['storage_in_use', 'closed']);
+    expect(server.opened).toHaveLength(1);
+    expect(events.filter(({ type }) => type === 'failed')).toEqual([
+      {
+        type: 'failed',
+        code: 'storage_in_use',
+        message: expect.stringContaining('The storage is in use by another client'),
+      },
+    ]);
+    expect((await second.close()).code).toBe('storage_in_use');
+    // The first has noticed nothing, and still has the storage.
+    const other = outcomeOf(first.sendText('2'));
+    await pass(20);
+    expect([other.state, first.state]).toEqual(['resolved', 'ready']);
+    await expect(storage.load()).rejects.toMatchObject({ code: 'storage_in_use' });
+    // Once it has ended, the storage is free.
+    void first.close();
+    await pass(50);
+    const third = connect({ storage });
+    await pass(50);
+    expect(third.state).toBe('ready');
+  });
+
   test('a storage that fails is asked again, and nothing is sent meanwhile', async () => {
     const { server, connect, pass, events } = bed();
     const { storage, calls, succeed, fail } = slowStorage();
