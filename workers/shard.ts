@@ -19,11 +19,10 @@ import {
   type DeadLetterIds,
   type DeadLetterPage,
   DeadLetters,
-  type DeadLetterTotals,
   type DroppedDeadLetters,
 } from '../src/outbox/dead-letters.ts';
 import type { MissingChoice } from '../src/outbox/missing-messages.ts';
-import type { RetriedDeadLetters, ShardAdmin, ShardState } from '../src/outbox/shard-admin.ts';
+import type { RetriedDeadLetters, ShardAdmin, ShardState, ShardSummary } from '../src/outbox/shard-admin.ts';
 import { ShardFacts } from '../src/outbox/shard-facts.ts';
 import { SLUICE_V1 } from '../src/protocol/sluice-v1.ts';
 import type { Sink } from '../src/sink.ts';
@@ -451,8 +450,10 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
 
   // RPC: what operators ask (src/outbox/shard-admin.ts).
 
-  async deadLetterTotals(): Promise<DeadLetterTotals> {
-    return this.#letters.totals;
+  async summary(): Promise<ShardSummary> {
+    const { state, lastErrorCode, buffered } = this.#intake.stats();
+    const isPaused = state === 'paused' || state === 'stopped';
+    return { ...this.#letters.totals, state, code: isPaused ? lastErrorCode : null, buffered };
   }
 
   async listDeadLetters({ after, limit }: { after: number; limit: number }): Promise<DeadLetterPage> {
@@ -479,6 +480,8 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
     const { letters, missing, remaining } = this.#letters.take(ids, { maxRows: rows, maxBytes: bytes });
     const edited = payload === undefined ? letters : letters.map((letter) => ({ ...letter, payload }));
     pipeline.retry(edited, Date.now());
+    // There is room again for what the shard may have paused for.
+    if (letters.length > 0 && pipeline.state === 'paused') pipeline.flush();
     this.#armAlarm(Date.now());
     const isFull = remaining > 0 && letters.length < MAX_TAKEN_DEAD_LETTERS && rows <= letters.length;
     return { retried: letters.length, missing, remaining, isFull };

@@ -9,7 +9,7 @@ import type {
   DeadLetterTotals,
   DroppedDeadLetters,
 } from '../../src/outbox/dead-letters.ts';
-import type { RetriedDeadLetters } from '../../src/outbox/shard-admin.ts';
+import type { RetriedDeadLetters, ShardSummary } from '../../src/outbox/shard-admin.ts';
 import { unexpectedText } from '../input-kind.ts';
 import {
   AdminClient,
@@ -36,7 +36,7 @@ interface Summary {
   sink: string;
   count: number;
   isFull: boolean;
-  shards: (DeadLetterTotals & { shard: number })[];
+  shards: (ShardSummary & { shard: number })[];
 }
 
 interface ChoiceFlags extends ShardFlags {
@@ -78,14 +78,14 @@ async function summary(flags: Omit<ShardFlags, 'shard' | 'sink'> & { sink?: stri
   printTable(
     ['sink', 'shard', 'letters', 'of', 'bytes', 'of', ''],
     summaries.flatMap(({ sink, shards }) =>
-      shards.map(({ shard, count, maxRows, bytes, maxBytes, isFull }) => [
+      shards.map(({ shard, count, maxRows, bytes, maxBytes, isFull, state, code }) => [
         sink,
         String(shard),
         String(count),
         String(maxRows),
         String(bytes),
         String(maxBytes),
-        isFull ? FULL : '',
+        isFull ? FULL : state === 'stopped' || state === 'paused' ? `${state} (${code})` : '',
       ]),
     ),
   );

@@ -143,7 +143,8 @@ export class Flusher {
     this.#stats.lastError = message;
     this.#stats.lastErrorCode = code;
     this.#stats.lastErrorAtMs = atMs;
-    this.#retryAtMs = retryAtMs;
+    // A clock that was set back must not make a pause of it that nobody has asked for.
+    this.#retryAtMs = Math.min(retryAtMs, this.#options.timers.now() + PAUSE_BACKOFF.maxMs);
     this.#isFaultKept = true;
   }
 

@@ -5,6 +5,7 @@
  */
 
 import type { ErrorCode } from '../errors.ts';
+import type { FlusherState } from '../ingest/flusher.ts';
 import type {
   DeadLetter,
   DeadLetterIds,
@@ -25,6 +26,15 @@ export interface RetriedDeadLetters {
   isFull: boolean;
 }
 
+/** A shard in a list of those of its sink. */
+export interface ShardSummary extends DeadLetterTotals {
+  state: FlusherState;
+  /** Why it writes nothing, where it has paused or stopped; null otherwise. */
+  code: ErrorCode | null;
+  /** Messages that were accepted and are neither in Postgres nor among the dead letters. */
+  buffered: number;
+}
+
 /** How a shard's way to Postgres stands. */
 export interface ShardState {
   /** True where the shard has stopped writing until somebody helps. */
@@ -42,7 +52,8 @@ export interface ShardState {
 }
 
 export interface ShardAdmin {
-  deadLetterTotals(): Promise<DeadLetterTotals>;
+  /** What it holds, and whether it writes. */
+  summary(): Promise<ShardSummary>;
   /** The letters with ids above `after`, at most `limit` (100 at the most). */
   listDeadLetters(page: { after: number; limit: number }): Promise<DeadLetterPage>;
   /** Null where there is none of that id. */

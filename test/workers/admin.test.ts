@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { SluiceError } from '../../src/errors.ts';
 import { DRAIN_TIME_LIMIT_MS, MAX_ADMIN_BODY_BYTES, MAX_TAKEN_DEAD_LETTERS } from '../../src/limits.ts';
 import type { DeadLetterTotals } from '../../src/outbox/dead-letters.ts';
-import type { ShardAdmin, ShardState } from '../../src/outbox/shard-admin.ts';
+import type { ShardAdmin, ShardState, ShardSummary } from '../../src/outbox/shard-admin.ts';
 import type { Env } from '../../workers/env.ts';
 import { encodeShardName } from '../../workers/shard-name.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
@@ -27,6 +27,8 @@ const TOTALS: DeadLetterTotals = {
   isFull: false,
 };
 
+const SUMMARY: ShardSummary = { ...TOTALS, state: 'running', code: null, buffered: 0 };
+
 const STATE: ShardState = {
   isPaused: true,
   code: 'dead_letters_full',
@@ -48,7 +50,7 @@ class FakeShards {
 
   getByName(shard: string): ShardAdmin {
     const answers: ShardAdmin = {
-      deadLetterTotals: async () => TOTALS,
+      summary: async () => SUMMARY,
       listDeadLetters: async () => ({ letters: [], next: null, totals: TOTALS }),
       readDeadLetter: async () => null,
       retryDeadLetters: async () => ({ retried: 1, missing: [], remaining: 0, isFull: false }),
@@ -236,12 +238,19 @@ describe('which shard is asked', () => {
 describe('GET /admin/:sink/dead-letters', () => {
   it('shows how many letters each shard has, and which is full', async () => {
     const fake = new FakeShards();
-    const full = { ...TOTALS, count: 5, isFull: true };
-    const answers = [TOTALS, full];
+    const full: ShardSummary = {
+      ...SUMMARY,
+      count: 5,
+      isFull: true,
+      state: 'paused',
+      code: 'dead_letters_full',
+      buffered: 3,
+    };
+    const answers = [SUMMARY, full];
     const shards = {
       getByName: (name: string) => ({
         ...fake.getByName(name),
-        deadLetterTotals: async () => answers[Number(name.split('/')[1])],
+        summary: async () => answers[Number(name.split('/')[1])],
       }),
     };
     const overrides = { SINKS: { messages: { shards: 2 } }, SHARD: shards as unknown as Env['SHARD'] };
@@ -251,7 +260,7 @@ describe('GET /admin/:sink/dead-letters', () => {
       count: 7,
       isFull: true,
       shards: [
-        { shard: 0, ...TOTALS },
+        { shard: 0, ...SUMMARY },
         { shard: 1, ...full },
       ],
     });

@@ -266,6 +266,12 @@ describe('while the database is away', () => {
         failures: 0,
         lastErrorCode: 'checkpoint_missing',
       });
+      expect(await shard.stub.summary()).toMatchObject({
+        state: 'stopped',
+        code: 'checkpoint_missing',
+        buffered: 1 + start,
+        count: 0,
+      });
       // One that was set before may still come, and leaves none behind.
       await runDurableObjectAlarm(shard.stub);
       expect(await alarmOf(shard.stub)).toBeNull();

@@ -77,16 +77,18 @@ adminRoutes.get('/admin/:sink/dead-letters', async (context) => {
   if (numbers === undefined) throw unknownSink(context.env, name);
   const all = await Promise.all(
     numbers.map(async (shard) => {
-      const { count, bytes, maxRows, maxBytes, isFull } = await shardOf(
+      const { count, bytes, maxRows, maxBytes, isFull, state, code, buffered } = await shardOf(
         context.env,
         name,
         shard,
-      ).deadLetterTotals();
-      return { shard, count, bytes, maxRows, maxBytes, isFull };
+      ).summary();
+      return { shard, count, bytes, maxRows, maxBytes, isFull, state, code, buffered };
     }),
   );
   // One that no option names is shown for what it holds.
-  const shards = all.filter(({ shard, count }) => count > 0 || isInRange(context.env, name, shard));
+  const shards = all.filter(
+    ({ shard, count, buffered }) => count > 0 || buffered > 0 || isInRange(context.env, name, shard),
+  );
   return context.json({
     sink: name,
     count: shards.reduce((sum, { count }) => sum + count, 0),

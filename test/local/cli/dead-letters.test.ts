@@ -149,6 +149,7 @@ describe('dead-letters summary', () => {
     shards: [
       { shard: 0, ...TOTALS },
       { shard: 1, ...TOTALS, count: 10_000, isFull: true },
+      { shard: 2, ...TOTALS, state: 'stopped', code: 'checkpoint_missing', buffered: 3 },
     ],
   });
 
@@ -170,10 +171,11 @@ describe('dead-letters summary', () => {
       'GET /admin/old%20readings/dead-letters',
     ]);
     const lines = stdout.trimEnd().split('\n');
-    expect(lines).toHaveLength(5);
+    expect(lines).toHaveLength(7);
     expect(lines[1]).toBe('messages      0      1        10000  1039   1000000');
     expect(lines[2]).toMatch(/^messages {6}1 {6}10000 .* FULL: /);
-    expect(lines[4]).toMatch(/^old readings {2}1 {6}10000 .* FULL: /);
+    expect(lines[3]).toMatch(/^messages {6}2 .* stopped \(checkpoint_missing\)$/);
+    expect(lines[5]).toMatch(/^old readings {2}1 {6}10000 .* FULL: /);
     const json = await run('dead-letters summary --json');
     expect(JSON.parse(json.stdout)).toEqual({ sinks: [summaryOf('messages'), summaryOf('old readings')] });
   });
@@ -181,7 +183,7 @@ describe('dead-letters summary', () => {
   test('prints only the sink that is asked for', async () => {
     answers = [{ body: summaryOf('messages') }, { body: summaryOf('messages') }];
     const { stdout } = await run('dead-letters summary --sink messages');
-    expect(stdout.trimEnd().split('\n')).toHaveLength(3);
+    expect(stdout.trimEnd().split('\n')).toHaveLength(4);
     expect(asked).toMatchObject([{ method: 'GET', path: '/admin/messages/dead-letters' }]);
     const json = await run('dead-letters summary --sink messages --json');
     expect(JSON.parse(json.stdout)).toEqual(summaryOf('messages'));
