@@ -109,7 +109,10 @@ export function fileStorage(path: string): ClientStorage {
       await write(['trim', instance, upTo], { isSynced: false });
       await compact();
     },
-    discard: (instance, { first, last }) => write(['discard', instance, first, last], { isSynced: false }),
+    async discard(instance, { first, last }) {
+      await write(['discard', instance, first, last], { isSynced: false });
+      await compact();
+    },
     setAside: (instance, { first, count, text }) =>
       write(['aside', instance, first, count, text], { isSynced: true }),
     async forget(instance) {
@@ -124,6 +127,14 @@ export function fileStorage(path: string): ClientStorage {
       lock = undefined;
     },
   };
+}
+
+/** Adds a run; one that follows the last makes it longer, so that a long outage makes no long list. */
+function withRun(runs: readonly SequenceRun[], { first, last }: SequenceRun): SequenceRun[] {
+  const before = runs.at(-1);
+  if (before === undefined || first < before.first || first > before.last + 1)
+    return [...runs, { first, last }];
+  return [...runs.slice(0, -1), { first: before.first, last: Math.max(before.last, last) }];
 }
 
 /** What a file holds, and how many of its bytes are whole records. */
@@ -146,7 +157,8 @@ function readRecords(bytes: Buffer, path: string): { kept: Map<string, Kept>; si
 }
 
 function put(list: StoredBatch[], batch: StoredBatch): void {
-  const at = list.findIndex(({ first }) => first === batch.first);
+  const isNext = (list.at(-1)?.first ?? 0) < batch.first;
+  const at = isNext ? -1 : list.findIndex(({ first }) => first === batch.first);
   if (at === -1) list.push(batch);
   else list[at] = batch;
 }
@@ -173,7 +185,7 @@ function apply(kept: Map<string, Kept>, record: FileRecord): void {
     const isLeft = (batch: StoredBatch) => batch.first < first || batch.first + batch.count - 1 > last;
     one.batches = one.batches.filter(isLeft);
     one.inDoubt = one.inDoubt.filter(isLeft);
-    if (last > one.acked) one.discarded.push({ first, last });
+    if (last > one.acked) one.discarded = withRun(one.discarded, { first, last });
   } else if (name === 'forget') kept.delete(instance);
   else throw new Error(`There is no record ${String(name)}`);
 }

@@ -1281,6 +1281,7 @@ export class SluiceClient {
   /** Windows for which the storage may have something to do. */
   #kept: SendWindow[] = [];
   #doubts: Doubt[] = [];
+  #sendingDoubts: Promise<BatchReceipt> | undefined;
   #isLoaded: boolean;
   #isBegun = false;
   /** The storage is not this client's. */
@@ -1507,7 +1508,15 @@ export class SluiceClient {
    * Sends the messages in doubt as new ones, and forgets them once they are settled. Those of them that the server has
    * already are there twice then.
    */
-  async sendInDoubt(): Promise<BatchReceipt> {
+  sendInDoubt(): Promise<BatchReceipt> {
+    // Asked twice, they are sent once.
+    this.#sendingDoubts ??= this.#sendDoubts().finally(() => {
+      this.#sendingDoubts = undefined;
+    });
+    return this.#sendingDoubts;
+  }
+
+  async #sendDoubts(): Promise<BatchReceipt> {
     const doubts = this.#doubts;
     const receipt = await this.sendBatch(doubts.flatMap(({ texts }) => texts));
     this.#dropDoubts(doubts);

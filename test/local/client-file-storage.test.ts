@@ -94,6 +94,23 @@ describe('a file', () => {
     ]);
   });
 
+  test('does not grow with what was dropped, as in a long outage', async () => {
+    const path = join(folder, 'dropped');
+    const storage = fileStorage(path);
+    await storage.load();
+    await storage.begin('a');
+    const text = `"${'x'.repeat(20_000)}"`;
+    for (let first = 1; first <= 100; first += 1) {
+      await storage.append('a', { first, count: 1, text });
+      if (first > 3) await storage.discard('a', { first: first - 3, last: first - 3 });
+    }
+    expect((await stat(path)).size).toBeLessThan(512 * 1024);
+    await storage.close();
+    const [left] = await contentOf(path);
+    expect(left?.batches.map(({ first }) => first)).toEqual([98, 99, 100]);
+    expect(left?.discarded).toEqual([{ first: 1, last: 97 }]);
+  });
+
   test('is free again when the process that had it open was killed with -9, and holds what that one had stored', async () => {
     const path = join(folder, 'killed');
     const program = `

@@ -151,6 +151,30 @@ export function describeClientStorage(hostOf: () => StorageHost): void {
     expect(only(later).batches).toEqual([batch(3, '3', '4', '5')]);
   });
 
+  test('what is discarded one by one makes no long list, and none once it is trimmed', async () => {
+    const place = fresh();
+    const storage = await open(place);
+    await storage.load();
+    await storage.begin('a');
+    for (let sequence = 1; sequence <= 50; sequence += 1) {
+      await storage.append('a', batch(sequence, String(sequence)));
+      await storage.discard('a', { first: sequence, last: sequence });
+    }
+    await storage.discard('a', { first: 60, last: 61 });
+    await storage.discard('a', { first: 60, last: 61 });
+    const [next, found] = await again(storage, place);
+    expect(only(found)).toMatchObject({
+      batches: [],
+      discarded: [
+        { first: 1, last: 50 },
+        { first: 60, last: 61 },
+      ],
+    });
+    await next.trim('a', 61);
+    const [, later] = await again(next, place);
+    expect(only(later).discarded).toEqual([]);
+  });
+
   test('what is set aside stays until it is discarded, whatever is trimmed', async () => {
     const place = fresh();
     const storage = await open(place);

@@ -88,14 +88,22 @@ export function indexedDbStorage(name: string, options: IndexedDbStorageOptions 
     return known;
   };
   /** One transaction: all of it is on disk when this resolves, or nothing. */
-  const write = (act: (store: (name: string) => ObjectStore) => void): Promise<void> =>
-    new Promise((resolve, reject) => {
-      if (database === undefined) throw new Error('The database is not open');
-      const transaction = database.transaction(STORES, 'readwrite', { durability: 'strict' });
-      transaction.oncomplete = () => resolve();
-      transaction.onabort = () => reject(transaction.error);
-      act((store) => transaction.objectStore(store));
+  const write = async (act: (store: (name: string) => ObjectStore) => void): Promise<void> => {
+    // Opened once more where the browser has closed it, as it does when it is short of room.
+    database ??= await open(factory, name);
+    const opened = database;
+    await new Promise<void>((resolve, reject) => {
+      try {
+        const transaction = opened.transaction(STORES, 'readwrite', { durability: 'strict' });
+        transaction.oncomplete = () => resolve();
+        transaction.onabort = () => reject(transaction.error ?? new Error('The transaction was aborted'));
+        act((store) => transaction.objectStore(store));
+      } catch (error) {
+        database = undefined;
+        reject(error);
+      }
     });
+  };
   const saveHead = async (
     instance: string,
     change: Partial<Head>,
@@ -195,7 +203,7 @@ export function indexedDbStorage(name: string, options: IndexedDbStorageOptions 
       const isGone = (from: number, to: number) => from >= first && to <= last;
       const goneBatches = firstsOf(batches, instance, isGone);
       const goneInDoubt = firstsOf(inDoubt, instance, isGone);
-      const change = last > acked ? { discarded: [...discarded, { first, last }] } : {};
+      const change = last > acked ? { discarded: withRun(discarded, { first, last }) } : {};
       await saveHead(instance, change, (store) => {
         removeAll(store(BATCHES), instance, goneBatches);
         removeAll(store(IN_DOUBT), instance, goneInDoubt);
@@ -225,6 +233,14 @@ export function indexedDbStorage(name: string, options: IndexedDbStorageOptions 
       release = undefined;
     },
   };
+}
+
+/** Adds a run; one that follows the last makes it longer, so that a long outage makes no long list. */
+function withRun(runs: readonly SequenceRun[], { first, last }: SequenceRun): SequenceRun[] {
+  const before = runs.at(-1);
+  if (before === undefined || first < before.first || first > before.last + 1)
+    return [...runs, { first, last }];
+  return [...runs.slice(0, -1), { first: before.first, last: Math.max(before.last, last) }];
 }
 
 function answerOf<T>(request: Request<T>): Promise<T> {

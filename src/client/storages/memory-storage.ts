@@ -14,7 +14,8 @@ export function memoryStorage(): ClientStorage {
   const instances = new Map<string, Kept>();
   let isOpen = false;
   const put = (list: StoredBatch[], batch: StoredBatch): void => {
-    const at = list.findIndex(({ first }) => first === batch.first);
+    const isNext = (list.at(-1)?.first ?? 0) < batch.first;
+    const at = isNext ? -1 : list.findIndex(({ first }) => first === batch.first);
     if (at === -1) list.push(batch);
     else list[at] = batch;
   };
@@ -57,7 +58,7 @@ export function memoryStorage(): ClientStorage {
       const isIn = within(run);
       kept.batches = kept.batches.filter((batch) => !isIn(batch));
       kept.inDoubt = kept.inDoubt.filter((batch) => !isIn(batch));
-      if (run.last > kept.acked) kept.discarded.push(run);
+      if (run.last > kept.acked) kept.discarded = withRun(kept.discarded, run);
     },
     setAside(instance, batch) {
       const kept = instances.get(instance);
@@ -70,4 +71,12 @@ export function memoryStorage(): ClientStorage {
       isOpen = false;
     },
   };
+}
+
+/** Adds a run; one that follows the last makes it longer, so that a long outage makes no long list. */
+function withRun(runs: readonly SequenceRun[], { first, last }: SequenceRun): SequenceRun[] {
+  const before = runs.at(-1);
+  if (before === undefined || first < before.first || first > before.last + 1)
+    return [...runs, { first, last }];
+  return [...runs.slice(0, -1), { first: before.first, last: Math.max(before.last, last) }];
 }

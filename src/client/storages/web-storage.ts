@@ -146,7 +146,7 @@ export function webStorage(area: StorageArea, key: string, options: WebStorageOp
     discard(instance, { first, last }) {
       const { acked = 0, discarded = [] } = heads.get(instance) ?? {};
       // Its texts may stand among others that are needed: what was discarded is noted before any is taken away.
-      if (last > acked) saveHead(instance, { discarded: [...discarded, { first, last }] });
+      if (last > acked) saveHead(instance, { discarded: withRun(discarded, { first, last }) });
       const isGone = (from: number, to: number) => from >= first && to <= last;
       remove(batches, instance, batchKey, isGone);
       remove(inDoubt, instance, doubtKey, isGone);
@@ -167,6 +167,14 @@ export function webStorage(area: StorageArea, key: string, options: WebStorageOp
       release = undefined;
     },
   };
+}
+
+/** Adds a run; one that follows the last makes it longer, so that a long outage makes no long list. */
+function withRun(runs: readonly SequenceRun[], { first, last }: SequenceRun): SequenceRun[] {
+  const before = runs.at(-1);
+  if (before === undefined || first < before.first || first > before.last + 1)
+    return [...runs, { first, last }];
+  return [...runs.slice(0, -1), { first: before.first, last: Math.max(before.last, last) }];
 }
 
 function platformLocks(): StorageLocks | undefined {

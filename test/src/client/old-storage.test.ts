@@ -399,6 +399,7 @@ describe('sessions of an older instance', () => {
     expect(third.inDoubt).toEqual(second.inDoubt);
     expect(server.kept).toHaveLength(9);
     const receipt = outcomeOf(third.sendInDoubt());
+    expect(third.sendInDoubt()).toBe(third.sendInDoubt());
     await pass(50);
     expect(receipt.value).toMatchObject({ messages: 2, refused: [] });
     expect(server.kept.slice(9).map(({ text }) => text)).toEqual(messages(4, 5));

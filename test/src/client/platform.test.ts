@@ -27,6 +27,7 @@ async function startServer() {
           JSON.stringify({
             t: 'welcome',
             epoch,
+            session: `${connection}.a`,
             known: true,
             stored: next - 1,
             committed: 0,
