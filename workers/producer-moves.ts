@@ -66,28 +66,36 @@ export class ProducerMoves {
     const { place, holder, pipeline, sync } = this.#options;
     const shards = new Set((await this.#shardCounts()).map((count) => shardOf(producer, count)));
     shards.delete(place.shard);
-    for (const shard of shards) {
-      const answer = await holder(shard)
-        .handOver(producer)
-        .catch((error: unknown) => {
-          throw notYet(`shard ${shard}, where this producer was, does not answer: ${errorText(error)}`);
-        });
-      if (answer.state === 'busy') {
-        throw notYet(
-          `shard ${shard}, where this producer was, has messages of it to write: ${answer.reason}`,
-        );
-      }
-      if (answer.state === 'unknown') continue;
-      pipeline.adopt(answer.producer);
-      await sync();
-      // Should it not hear of that, it keeps a row that nobody asks for.
-      await holder(shard)
-        .forgetMoved(producer)
-        .catch(() => {});
-    }
+    const givers = [...shards];
+    const answers = await Promise.all(givers.map((shard) => this.#ask(shard, producer)));
+    // One that gave it away before may not have heard that it was taken: the others know more.
+    const given = answers.flatMap((answer) => (answer.state === 'given' ? [answer.producer] : []));
+    pipeline.adopt(producer, given);
+    if (given.length === 0) return;
+    await sync();
+    await Promise.all(
+      givers.map(async (shard, index) => {
+        if (answers[index]?.state !== 'given') return;
+        // Should it not hear of that, it keeps what it knew, and is asked once more some day.
+        await holder(shard)
+          .forgetMoved(producer)
+          .catch(() => {});
+      }),
+    );
   }
 
-  // Asked once for each change of the number, and remembered.
+  async #ask(shard: number, producer: string): Promise<HandOver> {
+    let answer: HandOver;
+    try {
+      answer = await this.#options.holder(shard).handOver(producer);
+    } catch (error) {
+      throw notYet(`shard ${shard}, where this producer was, does not answer: ${errorText(error)}`);
+    }
+    if (answer.state !== 'busy') return answer;
+    throw notYet(`shard ${shard}, where this producer was, has messages of it to write: ${answer.reason}`);
+  }
+
+  // Asked once in the life of this object: others may have seen numbers that it never had.
   #shardCounts(): Promise<readonly number[]> {
     this.#counts ??= this.#readShardCounts().catch((error: unknown) => {
       this.#counts = undefined;
@@ -98,9 +106,8 @@ export class ProducerMoves {
 
   async #readShardCounts(): Promise<readonly number[]> {
     const { place, shards, facts, directory } = this.#options;
-    // The number of now first.
+    // What the directory forgets, should it be lost.
     const remembered = (facts.get('shard-counts') ?? '').split(' ').filter(Boolean).map(Number);
-    if (remembered[0] === shards) return remembered;
     const noted = await directory().noteShards(place.sink, shards);
     const counts = [...new Set([shards, ...noted, ...remembered])].slice(0, MAX_SHARD_COUNTS);
     facts.set('shard-counts', counts.join(' '));

@@ -352,9 +352,12 @@ export class Pipeline implements Intake {
     return producer !== undefined;
   }
 
-  /** Takes over what another shard knows of a producer. */
-  adopt(handedOver: HandedOver): void {
-    this.producers.adopt(handedOver, this.timers.now());
+  /**
+   * Takes over what other shards know of a producer that is not known here: what the one that is furthest knows. Where none
+   * does, what was given away before and nobody has taken counts again.
+   */
+  adopt(name: string, given: readonly HandedOver[]): void {
+    this.producers.adopt(name, given, this.timers.now());
   }
 
   /**

@@ -285,12 +285,17 @@ export class ProducerRegistry {
       this.#sqlite.run('delete from moved_producers where name = ?', name);
   }
 
-  /** Takes a producer over from another shard, unless it is known here. */
-  adopt({ name, row, isFloor }: HandedOver, nowMs: number): void {
+  /**
+   * Takes a producer over, unless it is known here: of what several shards have given, or this one has given away before, what
+   * is furthest.
+   */
+  adopt(name: string, given: readonly HandedOver[], nowMs: number): void {
     if (this.find(name) !== undefined) return;
-    // It may have been here before.
+    const moved = this.#moved(name);
+    const [furthest] = [...given, ...(moved === undefined ? [] : [moved])].sort(byReach);
+    if (furthest === undefined) return;
     this.forgetMoved(name);
-    const epochs = epochsIn(name, row, isFloor);
+    const epochs = epochsIn(name, furthest.row, furthest.isFloor);
     this.#active.set(name, epochs);
     if (!this.#isReadOnly) this.save(epochs.slice(-1), nowMs);
   }
@@ -370,6 +375,20 @@ function createProducerTable(sqlite: Sqlite): void {
 
 function isInUse({ pendingRuns, run, hasSession }: Producer): boolean {
   return pendingRuns > 0 || run !== undefined || hasSession;
+}
+
+function byReach({ row: one }: HandedOver, { row: other }: HandedOver): number {
+  return (
+    other.epoch - one.epoch ||
+    Math.max(other.committed, other.used_up_to) - Math.max(one.committed, one.used_up_to) ||
+    sessionsOf(other) - sessionsOf(one)
+  );
+}
+
+// How many sessions the newest epoch had: their names begin with their numbers (src/ingest/hello.ts).
+function sessionsOf({ identity }: EpochsRow): number {
+  const [, , session] = identity === null ? [0, null, null] : (JSON.parse(identity) as Identity);
+  return session === null ? 0 : Number.parseInt(session[0], 10);
 }
 
 function epochsIn(

@@ -3,9 +3,12 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Pipeline } from '../../src/ingest/pipeline.ts';
+import type { ShardFacts } from '../../src/outbox/shard-facts.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import { SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
-import { shardDirectory } from '../../workers/shard-directory.ts';
+import { ProducerMoves } from '../../workers/producer-moves.ts';
+import { type ShardDirectory, shardDirectory } from '../../workers/shard-directory.ts';
 import { encodeShardName } from '../../workers/shard-name.ts';
 import {
   abortShard,
@@ -146,6 +149,63 @@ describe('a producer that moves', () => {
       }),
     );
     await after.close();
+  });
+
+  it('is looked for by every number of shards that the sink ever had, also by those that its shard never had', async () => {
+    const asked: number[] = [];
+    const adopted: unknown[] = [];
+    const moves = new ProducerMoves({
+      place: { sink: 'any', shard: 0 },
+      shards: 1,
+      // Before it slept there were two. It has never seen three.
+      facts: { get: () => '1 2', set() {} } as unknown as ShardFacts,
+      directory: () => ({ noteShards: async () => [1, 3, 2] }) as unknown as ShardDirectory,
+      holder: (shard) => ({
+        handOver: async () => {
+          asked.push(shard);
+          return shard === 1 ? { state: 'unknown' } : { state: 'given', producer: 'known' as never };
+        },
+        forgetMoved: () => Promise.reject(new Error('it does not hear of that')),
+      }),
+      pipeline: {
+        knows: () => false,
+        adopt: (...parameters: unknown[]) => adopted.push(parameters),
+      } as unknown as Pipeline,
+      sync: async () => {},
+    });
+    const producer = Array.from({ length: 100 }, (_, n) => `p-${n}`).find(
+      (name) => shardOf(name, 2) === 1 && shardOf(name, 3) === 2,
+    ) as string;
+    await moves.bring(producer);
+    expect(asked.toSorted()).toEqual([1, 2]);
+    expect(adopted).toEqual([[producer, ['known']]]);
+  });
+
+  it('has to come again while the directory or the shard before does not answer', async () => {
+    const away = () => Promise.reject(new Error('away'));
+    const parts = {
+      place: { sink: 'any', shard: 0 },
+      shards: 1,
+      facts: { get: () => undefined, set() {} } as unknown as ShardFacts,
+      pipeline: { knows: () => false } as unknown as Pipeline,
+      sync: async () => {},
+    };
+    const holder = () => ({ handOver: away, forgetMoved: away });
+    const noDirectory = new ProducerMoves({
+      ...parts,
+      holder,
+      directory: () => ({ noteShards: away }) as unknown as ShardDirectory,
+    });
+    await expect(noDirectory.bring('a')).rejects.toMatchObject({ code: 'shard_unavailable' });
+    const noShard = new ProducerMoves({
+      ...parts,
+      holder,
+      directory: () => ({ noteShards: async () => [1, 2] }) as unknown as ShardDirectory,
+    });
+    await expect(noShard.bring(movingProducer('x'))).rejects.toMatchObject({
+      code: 'shard_unavailable',
+      message: expect.stringContaining('shard 1'),
+    });
   });
 
   it('is new where no shard knows it', async () => {

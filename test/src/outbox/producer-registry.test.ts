@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import type { Producer } from '../../../src/ingest/producer.ts';
 import { MAX_ACTIVE_PRODUCERS, MAX_ENDED_SESSIONS } from '../../../src/limits.ts';
-import { ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
+import { type HandedOver, ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 
 interface Row {
@@ -252,5 +253,58 @@ describe('storage', () => {
     // Those with a session are in memory, whatever storage knows.
     expect(registry.find('p1001')).toMatchObject({ epoch: 1 });
     expect(new ProducerRegistry(sqlite, 100).find('p1001')).toBeUndefined();
+  });
+});
+
+describe('a producer that moves to another shard', () => {
+  test('is known there and no longer here, with its epochs and sessions', () => {
+    const from = new ProducerRegistry(new NodeSqlite());
+    const sqlite = new NodeSqlite();
+    const to = new ProducerRegistry(sqlite);
+    from.begin('a', 5, 1, 0);
+    const producer = from.begin('a', 6, 1, 0, 'instance');
+    from.startSession(producer, '1.x', undefined, 0);
+    producer.nextSequence = 31;
+    const given = from.handOver('a');
+    expect(from.find('a')).toBeUndefined();
+    to.adopt('a', [given as HandedOver], 9);
+    for (const registry of [to, new ProducerRegistry(sqlite)]) {
+      expect(registry.epochsOf('a')).toMatchObject([
+        { epoch: 5 },
+        { epoch: 6, nextSequence: 31, committed: 30, instance: 'instance', session: { id: '1.x' } },
+      ]);
+    }
+  });
+
+  test('is told again until it is confirmed, and comes back where nobody took it', () => {
+    const sqlite = new NodeSqlite();
+    const registry = new ProducerRegistry(sqlite);
+    registry.begin('a', 5, 11, 0);
+    const given = registry.handOver('a');
+    // The answer was lost, and the shard started again.
+    const next = new ProducerRegistry(sqlite);
+    expect(next.find('a')).toBeUndefined();
+    expect(next.handOver('a')).toEqual(given);
+    next.adopt('a', [], 0);
+    expect(next.find('a')).toMatchObject({ epoch: 5, nextSequence: 11 });
+    next.handOver('a');
+    next.forgetMoved('a');
+    expect(next.handOver('a')).toBeUndefined();
+  });
+
+  test('goes on from what is furthest, where one that gave it away never heard that it was taken', () => {
+    const first = new ProducerRegistry(new NodeSqlite());
+    const second = new ProducerRegistry(new NodeSqlite());
+    const third = new ProducerRegistry(new NodeSqlite());
+    first.begin('a', 5, 11, 0);
+    const stale = first.handOver('a') as HandedOver;
+    second.adopt('a', [stale], 0);
+    (second.find('a') as Producer).nextSequence = 21;
+    const fresh = second.handOver('a') as HandedOver;
+    third.adopt('a', [stale, fresh], 0);
+    expect(third.find('a')).toMatchObject({ nextSequence: 21 });
+    // On its way back, what the first has kept is older as well.
+    first.adopt('a', [third.handOver('a') as HandedOver], 0);
+    expect(first.find('a')).toMatchObject({ nextSequence: 21 });
   });
 });
