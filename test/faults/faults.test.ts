@@ -32,6 +32,7 @@ describe('nothing that was acknowledged is lost or doubled, and order is kept:',
     'failover-and-back',
     'resume-after-sleep',
     'resume-after-lost-commit',
+    'options-changed',
   ])('%s', async (name) => {
     const scenario = SCENARIOS.find((known) => known.name === name);
     if (scenario === undefined) throw new Error(`There is no fault ${name}`);

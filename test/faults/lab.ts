@@ -27,7 +27,7 @@ export interface RunReport extends Verdict {
 /** Runs a scenario once. Never rejects: what goes wrong is a failure of the run. */
 export async function runOnce(
   world: World,
-  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave' | 'run'>,
+  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave' | 'hasSink' | 'run'>,
   seed: number,
   scale = 1,
 ): Promise<RunReport> {

@@ -28,8 +28,17 @@ export interface AlarmOrder {
  * - `reorder`: stores two messages of a frame in the wrong order.
  * - `alter`: changes a digit of a message.
  * - `resume-any`: lets every client of an epoch go on in it, whichever session it names.
+ * - `forget-outbox`: starts without what it had stored.
+ * - `keep-producers`: tells other shards nothing of the producers that move to them.
  */
-export type Sabotage = 'ack-early' | 'replace' | 'reorder' | 'alter' | 'resume-any';
+export type Sabotage =
+  | 'ack-early'
+  | 'replace'
+  | 'reorder'
+  | 'alter'
+  | 'resume-any'
+  | 'forget-outbox'
+  | 'keep-producers';
 
 /** All that a shard is to do wrong from now on. */
 export interface ShardOrders {

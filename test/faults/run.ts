@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cleanup } from '../../local/cli/cleanup.ts';
-import { createBenchTable, dropBenchTable } from '../../src/bench/ingest/bench-sink.ts';
+import { type BenchSinkSpec, createBenchTable, dropBenchTable } from '../../src/bench/ingest/bench-sink.ts';
 import type { BenchTarget } from '../../src/bench/ingest/ingest-host.ts';
 import { MAX_FRAME_BYTES } from '../../src/limits.ts';
 import { resolveSinkOptions, type SinkOptions } from '../../src/sink-options.ts';
@@ -14,6 +14,7 @@ import { POISON, type StoredMessage } from './message.ts';
 import { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
 import { ShardRemote } from './shard-remote.ts';
+import { SinkRemote } from './sink-remote.ts';
 import type { World } from './world.ts';
 
 /** Options of every run: small batches, so that there are many, and an alarm that comes soon. */
@@ -30,7 +31,7 @@ let runs = 0;
 
 export interface RunOptions {
   world: World;
-  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave'>;
+  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave' | 'hasSink'>;
   seed: number;
   /** The size of the run: 1 is the usual one. */
   scale?: number;
@@ -47,6 +48,8 @@ export class Run {
   readonly table: string;
   /** The run's name: the part of its shard's name, and of its checkpoints', that no other run has. */
   readonly name: string;
+  readonly #spec: BenchSinkSpec;
+  readonly #sink: SinkRemote | undefined;
   readonly #check: string | undefined;
   readonly #epochsInterleave: boolean;
   readonly #loads: Load[] = [];
@@ -85,7 +88,9 @@ export class Run {
       driver: 'tcp',
       shards: 1,
     };
-    this.shard = new ShardRemote(() => world.workerUrl, target);
+    this.#spec = { table: this.name, column: 'text', options };
+    this.#sink = scenario.hasSink ? new SinkRemote(() => world.workerUrl, this.name) : undefined;
+    this.shard = this.#sink ?? new ShardRemote(() => world.workerUrl, target);
   }
 
   static async open(options: RunOptions): Promise<Run> {
@@ -93,11 +98,28 @@ export class Run {
     await run.world.postgres.query(createBenchTable(run.name, 'text'));
     if (run.#check !== undefined)
       await run.world.postgres.query(`alter table ${run.table} add check (${run.#check})`);
+    await run.#sink?.define(run.#spec);
     run.#scraping = run.#scrape();
     return run;
   }
 
   // For scenarios.
+
+  /** The shards of a run that has several. */
+  get sink(): SinkRemote {
+    if (this.#sink === undefined) throw new Error('This run has one shard');
+    return this.#sink;
+  }
+
+  /** Deploys the sink with these options over those of the run, or takes it away: all shards start again. */
+  async deploy(options: Partial<SinkOptions> | 'no sink'): Promise<void> {
+    const changed = options === 'no sink' ? {} : options;
+    await this.sink.define(
+      { ...this.#spec, options: { ...this.#spec.options, ...changed } },
+      options !== 'no sink',
+    );
+    await this.sink.crash();
+  }
 
   /** Starts producers, which send until the run heals. */
   load(options: LoadOptions = {}): Load {

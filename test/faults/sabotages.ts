@@ -11,11 +11,12 @@ import {
   resumeAfterSleep,
 } from './scenarios/failovers.ts';
 import { copyGoesOn } from './scenarios/identity.ts';
+import { allGoOn, fill } from './scenarios/options.ts';
 import { startOffline } from './scenarios/storages.ts';
 import type { World } from './world.ts';
 
 /** A broken promise, and the figure of the verdict that has to show it. */
-export interface Control extends Pick<Scenario, 'name' | 'title' | 'options' | 'run'> {
+export interface Control extends Pick<Scenario, 'name' | 'title' | 'options' | 'hasSink' | 'run'> {
   breaks: 'lost' | 'doubled' | 'altered' | 'outOfOrder';
 }
 
@@ -133,6 +134,39 @@ export const CONTROLS: readonly Control[] = [
     breaks: 'doubled',
     options: { connections: 1 },
     run: (run) => resumeAfterLostCommit(run, true),
+  },
+  {
+    name: 'forgets-its-outbox',
+    title: 'A shard that forgets what waits when its options have changed',
+    breaks: 'lost',
+    options: { shards: 2 },
+    hasSink: true,
+    async run(run) {
+      const load = run.load({ ack: 'stored', producers: 4 });
+      await allGoOn(run, load);
+      await fill(run);
+      await run.shard.order({ sabotage: 'forget-outbox' });
+      await run.deploy({ durability: 'memory' });
+      run.struck((await run.shard.strikes()).sabotage);
+    },
+  },
+  {
+    name: 'keeps-its-producers',
+    title: 'A shard that tells nothing of producers that move to another one',
+    breaks: 'doubled',
+    options: { shards: 2 },
+    hasSink: true,
+    async run(run) {
+      // They send everything again that is not in Postgres.
+      const load = run.load({ ack: 'committed', producers: 4 });
+      await allGoOn(run, load);
+      await fill(run);
+      await run.shard.order({ sabotage: 'keep-producers' });
+      await run.deploy({ shards: 1 });
+      run.world.toPostgres.heal();
+      await allGoOn(run, load);
+      run.struck((await run.shard.strikes()).sabotage);
+    },
   },
 ];
 

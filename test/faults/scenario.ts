@@ -16,6 +16,8 @@ export interface Scenario {
   epochsInterleave?: boolean;
   /** Runs in the long form. Default: 10. */
   longRuns?: number;
+  /** The run has a sink with several shards, whose options may change (`Run.sink`), instead of one shard. */
+  hasSink?: boolean;
   /** Takes so long that only the long form has it. */
   isLong?: boolean;
   /** Why it cannot be done here; undefined where it can. */

@@ -11,6 +11,7 @@ import { frameScenarios } from './frames.ts';
 import { hostileScenarios } from './hostile.ts';
 import { identityScenarios } from './identity.ts';
 import { limitScenarios } from './limits.ts';
+import { optionScenarios } from './options.ts';
 import { poisonScenarios } from './poison.ts';
 import { postgresScenarios } from './postgres.ts';
 import { shardScenarios } from './shards.ts';
@@ -24,6 +25,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...storageScenarios,
   ...frameScenarios,
   ...shardScenarios,
+  ...optionScenarios,
   ...failpointScenarios,
   ...alarmScenarios,
   ...commitScenarios,

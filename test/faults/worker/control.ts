@@ -2,10 +2,15 @@
 
 import { Hono } from 'hono';
 import { MAX_LISTED_DEAD_LETTERS } from '../../../src/limits.ts';
+import { shardOf as producerShard } from '../../../src/protocol/producer.ts';
 import { benchShardName, readBenchTarget } from '../../../workers/bench/target.ts';
 import type { Env } from '../../../workers/env.ts';
-import type { ShardOrders } from '../orders.ts';
+import { acceptUpgrade, producerOf } from '../../../workers/routes/socket.ts';
+import { shardDirectory } from '../../../workers/shard-directory.ts';
+import { encodeShardName } from '../../../workers/shard-name.ts';
+import type { ShardOrders, Strikes } from '../orders.ts';
 import type { FaultShard } from './fault-shard.ts';
+import { type LabSink, labShards, setLabSink } from './lab-sinks.ts';
 import { giveOrders, strikesOf } from './order-book.ts';
 
 /** workerd's own testing module (workerd/src/workerd/api/unsafe.h), which its types leave out. */
@@ -55,6 +60,10 @@ control.post('/faults/hibernate', async (context) => {
 
 control.get('/faults/dead-letters', async (context) => {
   const { stub } = shardOf(context.env, context.req.query('target'));
+  return context.json(await lettersOf(stub));
+});
+
+async function lettersOf(stub: DurableObjectStub<FaultShard>): Promise<unknown[]> {
   const letters: unknown[] = [];
   for (let after: number | null = 0; after !== null; ) {
     const page: Awaited<ReturnType<FaultShard['listDeadLetters']>> = await stub.listDeadLetters({
@@ -64,8 +73,8 @@ control.get('/faults/dead-letters', async (context) => {
     for (const { id } of page.letters) letters.push(await stub.readDeadLetter(id));
     after = page.next;
   }
-  return context.json(letters);
-});
+  return letters;
+}
 
 control.post('/faults/dead-letters/retry', async (context) => {
   const { stub } = shardOf(context.env, context.req.query('target'));
@@ -80,6 +89,85 @@ control.post('/faults/dead-letters/drop', async (context) => {
 control.post('/faults/resume', async (context) => {
   const { stub } = shardOf(context.env, context.req.query('target'));
   return context.json(await stub.resume(await context.req.json()));
+});
+
+// The shards of a sink whose options change (lab-sinks.ts): as many as it may ever have.
+
+const LAB_SHARDS = 4;
+
+function shardsOf(env: Env, sink: string) {
+  const namespace = env.SHARD as unknown as DurableObjectNamespace<FaultShard>;
+  return Array.from({ length: LAB_SHARDS }, (_, shard) => {
+    const name = encodeShardName({ sink, shard });
+    return { shard, name, stub: namespace.getByName(name) };
+  });
+}
+
+control.put('/faults/sinks/:sink', async (context) => {
+  setLabSink(context.req.param('sink'), await context.req.json<LabSink>());
+  return context.body(null, 204);
+});
+
+control.get('/faults/sinks/:sink/ws', (context) =>
+  acceptUpgrade(context, () => {
+    const sink = context.req.param('sink');
+    const producer = producerOf(context.req.queries('producer'));
+    const shard = producerShard(producer, labShards(sink));
+    return { shardName: encodeShardName({ sink, shard }), producer };
+  }),
+);
+
+control.post('/faults/sinks/:sink/crash', async (context) => {
+  await Promise.all(
+    shardsOf(context.env, context.req.param('sink')).map(({ stub }) =>
+      Promise.resolve(stub.crash()).catch(() => {}),
+    ),
+  );
+  return context.body(null, 204);
+});
+
+control.get('/faults/sinks/:sink/stats', async (context) =>
+  context.json(
+    await Promise.all(shardsOf(context.env, context.req.param('sink')).map(({ stub }) => stub.stats())),
+  ),
+);
+
+control.get('/faults/sinks/:sink/listed', async (context) => {
+  const places = await shardDirectory(context.env).listShards(context.req.param('sink'));
+  return context.json(places.map(({ shard }) => shard));
+});
+
+control.post('/faults/sinks/:sink/orders', async (context) => {
+  const orders = await context.req.json<ShardOrders>();
+  for (const { name } of shardsOf(context.env, context.req.param('sink'))) giveOrders(name, orders);
+  return context.body(null, 204);
+});
+
+control.get('/faults/sinks/:sink/strikes', (context) => {
+  const sum: Strikes = { failpoint: 0, alarm: 0, sabotage: 0 };
+  for (const { name } of shardsOf(context.env, context.req.param('sink'))) {
+    const { failpoint, alarm, sabotage } = strikesOf(name);
+    sum.failpoint += failpoint;
+    sum.alarm += alarm;
+    sum.sabotage += sabotage;
+  }
+  return context.json(sum);
+});
+
+control.get('/faults/sinks/:sink/dead-letters', async (context) => {
+  const letters: unknown[] = [];
+  for (const { stub } of shardsOf(context.env, context.req.param('sink')))
+    letters.push(...(await lettersOf(stub)));
+  return context.json(letters);
+});
+
+control.post('/faults/sinks/:sink/wipe', async (context) => {
+  const sink = context.req.param('sink');
+  for (const { stub, shard } of shardsOf(context.env, sink)) {
+    await stub.wipe();
+    await shardDirectory(context.env).removeShard({ sink, shard });
+  }
+  return context.body(null, 204);
 });
 
 // Objects that all code of the isolate inherits from.

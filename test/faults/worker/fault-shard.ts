@@ -1,7 +1,11 @@
 /** The production shard with failpoints, alarms that go wrong, and, for the oracle's own test, broken promises. */
 
 import type { Failpoint, Failpoints } from '../../../src/failpoints.ts';
+import type { Sink } from '../../../src/sink.ts';
+import type { HandOver } from '../../../workers/producer-moves.ts';
 import { Shard } from '../../../workers/shard.ts';
+import type { ShardName } from '../../../workers/shard-name.ts';
+import { findLabSink } from './lab-sinks.ts';
 import { ordersOf, strikes } from './order-book.ts';
 import { tamper } from './sabotage.ts';
 
@@ -31,6 +35,24 @@ export class FaultShard extends Shard {
         strike(point);
       },
     };
+  }
+
+  /** The lab's sinks; and a start without what was stored, where that is the order. */
+  protected override sinkOf(name: ShardName): Sink | undefined {
+    const { storage, id } = this.ctx;
+    const shard = id.name ?? '';
+    if (ordersOf(shard).sabotage === 'forget-outbox') {
+      const tables = storage.sql.exec("select 1 from sqlite_master where name = 'outbox_groups'").toArray();
+      if (tables.length > 0) storage.sql.exec('delete from outbox_groups');
+      strikes(shard, 'sabotage');
+    }
+    return 'sink' in name ? findLabSink(name.sink) : super.sinkOf(name);
+  }
+
+  override async handOver(producer: string): Promise<HandOver> {
+    if (ordersOf(this.#name).sabotage !== 'keep-producers') return super.handOver(producer);
+    strikes(this.#name, 'sabotage');
+    return { state: 'unknown' };
   }
 
   /** RPC: ends the object as a crash would. */

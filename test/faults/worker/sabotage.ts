@@ -3,10 +3,7 @@
 import type { Sabotage } from '../orders.ts';
 
 /** The frame with something wrong in it; undefined where it has too few messages for that. */
-export function tamper(
-  frame: string,
-  sabotage: Exclude<Sabotage, 'ack-early' | 'resume-any'>,
-): string | undefined {
+export function tamper(frame: string, sabotage: Sabotage): string | undefined {
   const [header, first, second, ...rest] = frame.split('\n') as [string, string?, string?, ...string[]];
   if (first === undefined || second === undefined) return undefined;
   switch (sabotage) {
@@ -21,5 +18,7 @@ export function tamper(
         second,
         ...rest,
       ].join('\n');
+    default:
+      return undefined;
   }
 }

@@ -1,0 +1,108 @@
+/** The shards of a run's sink, from outside: as `ShardRemote`, for several shards whose options change. */
+
+import type { BenchSinkSpec } from '../../src/bench/ingest/bench-sink.ts';
+import type { DeadLetter } from '../../src/outbox/dead-letters.ts';
+import type { Scrape } from './judge.ts';
+import type { ShardOrders, Strikes } from './orders.ts';
+import { ShardRemote } from './shard-remote.ts';
+
+const ANSWER_LIMIT_MS = 20_000;
+
+export class SinkRemote extends ShardRemote {
+  readonly #workerUrl: () => URL;
+  readonly #name: string;
+
+  constructor(workerUrl: () => URL, name: string) {
+    super(workerUrl, { run: name, spec: null, driver: 'tcp', shards: 1 });
+    this.#workerUrl = workerUrl;
+    this.#name = name;
+  }
+
+  /** From their next start on, its shards find this sink; or, where it is not defined, none. */
+  async define(spec: BenchSinkSpec, isDefined = true): Promise<void> {
+    await this.#request('PUT', '', { spec, isDefined });
+  }
+
+  /** Ends the objects of all shards on the spot, as a deployment does. */
+  override async crash(): Promise<void> {
+    await this.#request('POST', '/crash');
+  }
+
+  /** Numbers of the shards that the directory lists. */
+  listed(): Promise<number[]> {
+    return this.#request('GET', '/listed');
+  }
+
+  /** The figures of each shard that there may ever be. */
+  shardStats(): Promise<(Scrape & { shard: number; sockets: number })[]> {
+    return this.#request('GET', '/stats');
+  }
+
+  override socketUrl(port: number): string {
+    const url = new URL(`/faults/sinks/${this.#name}/ws`, this.#workerUrl());
+    url.protocol = 'ws:';
+    url.port = String(port);
+    return url.href;
+  }
+
+  /** The sums of all shards. */
+  override async stats(): Promise<Scrape> {
+    return sumOf(await this.shardStats());
+  }
+
+  override async order(orders: ShardOrders): Promise<void> {
+    await this.#request('POST', '/orders', orders);
+  }
+
+  override strikes(): Promise<Strikes> {
+    return this.#request('GET', '/strikes');
+  }
+
+  override deadLetters(): Promise<DeadLetter[]> {
+    return this.#request('GET', '/dead-letters');
+  }
+
+  override async wipe(): Promise<void> {
+    await this.#request('POST', '/wipe');
+  }
+
+  async #request<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
+    const url = new URL(`/faults/sinks/${this.#name}${path}`, this.#workerUrl());
+    const response = await fetch(url, {
+      method,
+      signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${url.pathname}: ${response.status} ${text.slice(0, 300)}`);
+    return (text === '' ? undefined : JSON.parse(text)) as Answer;
+  }
+}
+
+const SUMS = [
+  'received',
+  'recovered',
+  'duplicate',
+  'committed',
+  'dead',
+  'buffered',
+  'flushes',
+  'failures',
+  'deadLetters',
+] as const;
+
+function sumOf(shards: readonly Scrape[]): Scrape {
+  const busy = shards.filter(({ buffered }) => buffered > 0);
+  const sum = { ...(shards[0] as Scrape), refused: {} as Record<string, number> };
+  for (const name of SUMS) sum[name] = shards.reduce((total, shard) => total + shard[name], 0);
+  for (const { refused } of shards)
+    for (const [reason, count] of Object.entries(refused))
+      sum.refused[reason] = (sum.refused[reason] ?? 0) + count;
+  // Limits hold for each shard.
+  for (const name of ['bufferedBytes', 'outboxBytes'] as const)
+    sum[name] = Math.max(...shards.map((shard) => shard[name]));
+  // The latest start of those that have something to do.
+  sum.sinceMs = Math.max(...(busy.length > 0 ? busy : shards).map(({ sinceMs }) => sinceMs));
+  sum.lastError = shards.map(({ lastError }) => lastError).find((error) => error !== null) ?? null;
+  return sum;
+}

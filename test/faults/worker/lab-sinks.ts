@@ -1,0 +1,29 @@
+/**
+ * Sinks of the lab whose options change while a run goes on, as by deployments. They live in the isolate; a shard reads them
+ * when it starts, so a change reaches it with its next start.
+ */
+
+import { type BenchSinkSpec, benchSink } from '../../../src/bench/ingest/bench-sink.ts';
+import type { Sink } from '../../../src/sink.ts';
+
+/** A sink as a run defines it. `isDefined: false`: its shards find none under its name. */
+export interface LabSink {
+  spec: BenchSinkSpec;
+  isDefined: boolean;
+}
+
+const sinks = new Map<string, LabSink>();
+
+export function setLabSink(name: string, sink: LabSink): void {
+  sinks.set(name, sink);
+}
+
+/** How many shards it has now; 1 where the name means nothing. */
+export function labShards(name: string): number {
+  return sinks.get(name)?.spec.options.shards ?? 1;
+}
+
+export function findLabSink(name: string): Sink | undefined {
+  const sink = sinks.get(name);
+  return sink?.isDefined === true ? { ...benchSink(sink.spec), name } : undefined;
+}
