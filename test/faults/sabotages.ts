@@ -147,6 +147,8 @@ export const CONTROLS: readonly Control[] = [
       await fill(run);
       await run.shard.order({ sabotage: 'forget-outbox' });
       await run.deploy({ durability: 'memory' });
+      // Asking starts them.
+      await run.sink.stats();
       run.struck((await run.shard.strikes()).sabotage);
     },
   },
