@@ -1,4 +1,5 @@
 import { env, exports } from 'cloudflare:workers';
+import { sql } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
 import { MAX_SUBSCRIBERS } from '../../src/limits.ts';
 import { consumerGroupMember } from '../../src/store/messages/names.ts';
@@ -9,6 +10,7 @@ import { connect, databaseTarget } from '../../workers/database.ts';
 import { admin, createNamespace, subscribe, type TestNamespace, TestSubscription } from './store-support.ts';
 import { until } from './support.ts';
 
+const JSON_TYPE = { 'content-type': 'application/json' };
 const EVENT = { type: 'TestEvent', data: {} };
 
 async function writeAll(own: TestNamespace, streams: readonly string[]): Promise<void> {
@@ -80,10 +82,14 @@ describe.each(STORE_ENGINES)('GET /subscribe of a namespace in %s', (engine) => 
     const own = await createNamespace(engine);
     for (let round = 0; round < 20; round += 1) {
       // Nobody else is subscribed, so that the head is not known yet.
-      const subscription = await subscribe(own, 'all=true');
+      const response = await exports.default.fetch(`http://sluice/subscribe?all=true&token=${own.token}`);
+      const [body, first] = response.body?.tee() ?? [];
+      const reader = first?.getReader();
+      expect(new TextDecoder().decode((await reader?.read())?.value)).toBe(': ready\n\n');
       const { globalPosition } = await own.client.write('sse-1', EVENT);
+      const subscription = new TestSubscription(new Response(body));
       expect((await subscription.came(1)).map((poke) => poke.globalPosition)).toEqual([globalPosition]);
-      await subscription.close();
+      await Promise.all([reader?.cancel(), subscription.close()]);
     }
   });
 
@@ -208,6 +214,38 @@ describe.each(STORE_ENGINES)('GET /subscribe of a namespace in %s', (engine) => 
     await admin.rpc('ns.delete', own.namespace);
     await until(() => expect(subscription.isEnded).toBe(true));
   });
+});
+
+it('is not ready while Postgres has not said where its end is', async () => {
+  const own = await createNamespace('postgres');
+  const table = sql.raw(`"${schemaOfNamespace(own.namespace)}".messages`);
+  const connection = await connect(databaseTarget(env));
+  const order: string[] = [];
+  let beginning: Promise<TestSubscription> | undefined;
+  await connection.db.transaction(async (transaction) => {
+    await transaction.execute(sql`lock table ${table} in access exclusive mode`);
+    beginning = subscribe(own, 'all=true').then((subscription) => {
+      order.push('ready');
+      return subscription;
+    });
+    // The question for the end waits for the lock.
+    await until(async () => {
+      const waiting = sql`select 1 from pg_locks where relation = ${`"${schemaOfNamespace(own.namespace)}".messages`}::regclass and not granted`;
+      const { rows } = (await transaction.execute(waiting)) as unknown as { rows: unknown[] };
+      expect(rows).toHaveLength(1);
+    });
+    // It would have had many turns until here.
+    await until(async () => {
+      await own.fetch('/rpc', { method: 'POST', headers: JSON_TYPE, body: '["sys.version"]' });
+    });
+    order.push('end known');
+  });
+  const subscription = await beginning;
+  expect(order).toEqual(['end known', 'ready']);
+  const { globalPosition } = await own.client.write('a-1', EVENT);
+  expect((await subscription?.came(1))?.map((poke) => poke.globalPosition)).toEqual([globalPosition]);
+  await subscription?.close();
+  connection.close();
 });
 
 it('hears of what others write into Postgres', async () => {
