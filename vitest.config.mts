@@ -13,6 +13,7 @@ export default defineConfig({
             'test/src/**/*.test.ts',
             'test/local/**/*.test.ts',
             'test/faults/**/*.test.ts',
+            'test/clients/**/*.test.ts',
             'test/examples/**/*.test.ts',
             'test/*.test.ts',
           ],
