@@ -19,6 +19,8 @@ export type HelloDecision =
       instance: string | undefined;
       /** The number of its first session; undefined where it gets none. */
       ordinal: number | undefined;
+      /** The session that the client was in, where the shard has no memory of it: its next welcome may get lost as well. */
+      previous: string | undefined;
     }
   /** The epoch goes on in a new session. */
   | {
@@ -86,16 +88,23 @@ function decideBegin(
   }
   if (epoch === undefined ? current === MAX_EPOCH : epoch <= current)
     return refuse('fenced', `the current epoch is ${current}`);
-  return { kind: 'begin', epoch: epoch ?? Math.max(current + 1, nowMs), next: 1, instance, ordinal: 1 };
+  return {
+    kind: 'begin',
+    epoch: epoch ?? Math.max(current + 1, nowMs),
+    next: 1,
+    instance,
+    ordinal: 1,
+    previous: undefined,
+  };
 }
 
 function decideResume(
-  { epoch, session, next }: Extract<HelloIntent, { intent: 'resume' }>,
+  { epoch, instance, session, next }: Extract<HelloIntent, { intent: 'resume' }>,
   epochs: readonly Producer[],
 ): HelloDecision {
   const newest = epochs.at(-1);
   if (newest === undefined || newest.epoch < epoch)
-    return { kind: 'begin', epoch, next, instance: undefined, ordinal: ordinalOf(session) + 1 };
+    return { kind: 'begin', epoch, next, instance, ordinal: ordinalOf(session) + 1, previous: session };
   if (newest.epoch > epoch) return refuse('fenced', `the current epoch is ${newest.epoch}`);
   const known = newest.session;
   const isNewest = known === undefined || known.id === session;
@@ -125,7 +134,7 @@ function decideRecover(
   if (producer === undefined) {
     const epoch = Math.max((epochs.at(-1)?.epoch ?? 0) + 1, nowMs);
     if (epoch > MAX_EPOCH) return refuse('fenced', `the current epoch is ${MAX_EPOCH}`);
-    return { kind: 'begin', epoch, next, instance, ordinal: undefined };
+    return { kind: 'begin', epoch, next, instance, ordinal: undefined, previous: undefined };
   }
   const newest = producer.session;
   const isOlder =

@@ -274,10 +274,10 @@ export class V1Session implements Session {
         nowMs,
       );
     if (decision.kind === 'begin') {
-      const { epoch, next, instance, ordinal } = decision;
+      const { epoch, next, instance, ordinal, previous } = decision;
       const producer = producers.begin(this.#name, epoch, next, nowMs, instance);
       producer.isKnown = false;
-      if (ordinal !== undefined) startSession(producer, ordinal);
+      if (ordinal !== undefined) startSession(producer, ordinal, previous);
       return { producer, next, isKnown: false, missing: undefined };
     }
     const { producer } = decision;

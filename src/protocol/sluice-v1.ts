@@ -30,7 +30,7 @@ export type Hello = { t: 'hello'; producer: string | undefined; ack: AckLevel } 
 
 export type HelloIntent =
   | { intent: 'begin'; epoch: number | undefined; instance: string | undefined }
-  | { intent: 'resume'; epoch: number; session: string; next: number }
+  | { intent: 'resume'; epoch: number; instance: string | undefined; session: string; next: number }
   | { intent: 'recover'; instance: string; session: string | undefined; next: number };
 
 /** The header of a batch; its messages begin at `bodyStart`. */
@@ -176,7 +176,7 @@ function readHello(header: Record<string, unknown>): Hello | BadFrame {
   if (resume === true) {
     if (epoch === undefined || session === undefined || next === undefined)
       return bad('invalid_hello', 'hello: to resume, name epoch, session and next');
-    return { ...hello, intent: 'resume', epoch, session, next };
+    return { ...hello, intent: 'resume', epoch, instance, session, next };
   }
   if (recover === true) {
     if (instance === undefined || next === undefined)

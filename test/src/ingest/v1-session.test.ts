@@ -420,6 +420,23 @@ describe('the table of hellos', () => {
     });
   });
 
+  test('resumed where it is not known: a lost welcome fences nobody, and a later instance can recover it', () => {
+    const on = bed();
+    const hello = { epoch: 5, instance: 'first', resume: true, session: '3.abcdefgh', next: 4 };
+    expect(new Client(on).hello(hello)).toMatchObject({ known: false, stored: 3 });
+    // The welcome got lost: the client still has the session of before.
+    const again = new Client(on);
+    expect(again.hello(hello)).toMatchObject({ t: 'welcome', epoch: 5, stored: 3 });
+    again.batch(4, '4');
+    expect(again.stored()).toMatchObject([{ t: 'ack', stored: 4 }]);
+    // Control: once something came in the newer session, the older one is a copy's.
+    const copy = new Client(on);
+    copy.hello(hello);
+    expect(copy.peer.closed).toMatchObject({ code: 4410 });
+    const later = { instance: 'first', recover: true, session: '3.abcdefgh', next: 4 };
+    expect(new Client(on).hello(later)).toMatchObject({ epoch: 5, stored: 4 });
+  });
+
   test('resumed behind what there is: what is missing is named, and it goes on where the client says', async () => {
     const on = bed();
     on.postgres.isAway = true;
