@@ -296,9 +296,9 @@ describe('what may not be asked', () => {
       'create table old.pg_stat_bgwriter as select 7::bigint as checkpoints_timed, 3::bigint as checkpoints_req',
     );
     try {
-      const url = new URL(database.url);
-      url.searchParams.set('options', '-c search_path=old,pg_catalog,public');
-      const { watch } = watching(url.href);
+      const { watch } = watching(
+        `${database.url}?options=${encodeURIComponent('-c search_path=old,pg_catalog,public')}`,
+      );
       await watch.begin();
       await run('update old.pg_stat_bgwriter set checkpoints_req = checkpoints_req + 2');
       const figures: ServerFigures = await watch.end(1, [TABLE]);
