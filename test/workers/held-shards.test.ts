@@ -71,11 +71,10 @@ describe('a shard beyond the number that its sink has now', () => {
 
     // The Worker has one shard now.
     await until(async () => expect(await shown('messages', 1)).toMatchObject({ buffered: 3 }));
-    const summary = await answer<{ shards: { shard: number }[] }>('/admin/messages/dead-letters');
-    expect(
-      summary.shards.map(({ shard }) => shard),
-      'no dead letters there',
-    ).toEqual([0]);
+    expect(await answer('/admin/messages/dead-letters')).toMatchObject({
+      count: 0,
+      shards: [{ shard: 0 }, { shard: 1, count: 0, buffered: 3 }],
+    });
     expect(await answer('/admin/messages/1/dead-letters')).toMatchObject({ letters: [] });
 
     await moveDatabase(stub, env.DATABASE_URL);
@@ -104,7 +103,7 @@ describe('a shard beyond the number that its sink has now', () => {
     client.send('1\n2');
     await until(async () =>
       runInDurableObject(stub, (_, { storage }) =>
-        expect(storage.sql.exec('select rows from outbox_groups').toArray()).toEqual([{ rows: 2 }]),
+        expect(storage.sql.exec('select rows from outbox_groups').toArray()).toContainEqual({ rows: 2 }),
       ),
     );
     await until(async () => expect(await shown('messages', 1)).toBeDefined());
