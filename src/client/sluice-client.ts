@@ -2040,8 +2040,8 @@ export class SluiceClient {
         return;
       }
     } else {
-      // Without a session nothing was ever sent, so there was nothing to know.
-      window.isKnown &&= frame.known !== false || window.session === undefined;
+      // An instance that was never welcomed has sent nothing, so there was nothing to know.
+      window.isKnown &&= frame.known !== false || (window.session === undefined && !isResumed);
       window.missing = missing ?? window.missing;
       const sure = sequenceOf(frame.sure);
       if (sure !== undefined) this.#doubt(window, sure, stored);

@@ -170,6 +170,8 @@ export class FakeSluiceServer {
   /** The last epochs of each producer, the newest last. */
   #producers = new Map<string, Producer[]>();
   #sessionNumber = 0;
+  /** Instances that were recovered, whether that was forgotten or not. */
+  readonly #begun = new Set<string | undefined>();
   readonly #sessions = new Map<FakeSocket, Session>();
 
   constructor(timers: Timers, options: FakeServerOptions = {}) {
@@ -454,7 +456,8 @@ export class FakeSluiceServer {
       const known = epochs.findLast((one) => one.instance === instance);
       if (known === undefined) {
         const fresh = this.#begin(name, this.#nextEpoch(newest), next - 1, instance);
-        if (session !== undefined) this.unknowns += 1;
+        if (session !== undefined || this.#begun.has(instance)) this.unknowns += 1;
+        this.#begun.add(instance);
         return { producer: fresh, isKnown: false, begins: true, next };
       }
       const index = known.sessions.findIndex(({ id }) => id === session);
