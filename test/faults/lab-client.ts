@@ -141,7 +141,7 @@ export class LabClient {
   }
 
   async #settle(entries: readonly Entry[]): Promise<void> {
-    const { ledger, ack } = this.#options;
+    const { ledger, ack, disk } = this.#options;
     try {
       const { refused, firstSequence } = await this.#client.sendBatch(entries.map(({ text }) => text));
       const codes = new Map(refused.map(({ index, code }) => [index, code]));
@@ -157,6 +157,8 @@ export class LabClient {
       for (const entry of entries) {
         this.#open.delete(entry);
         ledger.unacked(entry, error instanceof SluiceError ? error.code : String(error));
+        // Another program may clear away what it finds on a disk without a lock: then this was the word about it.
+        if (disk?.isLocked === false) entry.isKept = false;
       }
     }
   }

@@ -33,7 +33,7 @@ const KEPT_STARTS = 2;
 
 export class LabDisk {
   readonly #random: Random;
-  readonly #isLocked: boolean;
+  readonly isLocked: boolean;
   readonly #isLying: boolean;
   #journal: Write[] = [];
   /** How long the journal was at each start. */
@@ -44,13 +44,13 @@ export class LabDisk {
 
   constructor(random: Random, { isLocked = true, isLying = false }: LabDiskOptions = {}) {
     this.#random = random;
-    this.#isLocked = isLocked;
+    this.isLocked = isLocked;
     this.#isLying = isLying;
   }
 
   /** Another disk with what this one has now. */
   copy(): LabDisk {
-    const copy = new LabDisk(this.#random.fork(), { isLocked: this.#isLocked });
+    const copy = new LabDisk(this.#random.fork(), { isLocked: this.isLocked });
     copy.#journal = [...this.#journal];
     copy.#starts = [...this.#starts];
     for (const [instance, epoch] of this.epochs) copy.epochs.set(instance, epoch);
@@ -105,7 +105,7 @@ export class LabDisk {
     };
     const storage: ClientStorage = {
       load: async () => {
-        if (this.#isLocked && this.#isOpen)
+        if (this.isLocked && this.#isOpen)
           throw Object.assign(new Error('Another client has this disk open'), { code: 'storage_in_use' });
         isHolder = true;
         this.#isOpen = true;

@@ -4,17 +4,21 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type Browser, chromium, type Page } from 'playwright-core';
 
+// Chromium refuses to run as root with its sandbox; it sees nothing but the page under test.
+export const CHROMIUM_ARGS: readonly string[] = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+
 /** @throws Error that says what to install where there is no Chromium; such tests do not skip themselves */
+export function chromiumPath(): string {
+  const path = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  if (existsSync(path)) return path;
+  throw new Error(
+    `These tests need Chromium, and there is none at ${path}: install Debian's package chromium, or name another one in the variable CHROMIUM`,
+  );
+}
+
+/** @throws Error like `chromiumPath` */
 export async function launchChromium(): Promise<Browser> {
-  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-  if (!existsSync(executablePath)) {
-    throw new Error(
-      `These tests need Chromium, and there is none at ${executablePath}: install Debian's package chromium, or name another one in the variable CHROMIUM`,
-    );
-  }
-  // Chromium refuses to run as root with its sandbox; it sees nothing but the page under test.
-  const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  return chromium.launch({ executablePath, args });
+  return chromium.launch({ executablePath: chromiumPath(), args: [...CHROMIUM_ARGS] });
 }
 
 interface AxeResult {
