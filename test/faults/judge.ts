@@ -117,7 +117,10 @@ export function judge({
     if (isDead && decision === undefined && !deadEntries.has(entry))
       faults.add('lost', `${keyOf(entry)} was said to be a dead letter, and is none`);
     else if (isSilent(entry) && entry.isKept === true && !places.has(entry) && !kept.has(entry.hash))
-      faults.add('lost', `${keyOf(entry)} was in a storage, is nowhere, and nobody was told`);
+      faults.add(
+        'lost',
+        `${keyOf(entry)} was in a storage, is nowhere, and nobody was told (${entry.outcome.state})`,
+      );
     if (outcome.state === 'sent') faults.add('unanswered', `${keyOf(entry)} was never answered`);
   }
   findDisorder(

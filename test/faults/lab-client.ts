@@ -172,7 +172,8 @@ export class LabClient {
 
   /** What an older instance has taken may be given to a newer one. */
   #noteKept(instance: string, { first, text }: StoredBatch): void {
-    for (const entry of this.#entriesOf(text)) entry.isKept = true;
+    const isLocked = this.#options.disk?.isLocked !== false;
+    for (const entry of this.#entriesOf(text)) entry.isKept = isLocked || entry.outcome.state === 'sent';
     if (this.#entriesOf(text).some((entry) => this.#restored.has(entry))) this.#place(instance, first, text);
   }
 
