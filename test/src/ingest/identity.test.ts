@@ -68,8 +68,6 @@ interface Log {
   session: string | undefined;
   acked: number;
   contents: string[];
-  /** The first place that was taken without a connection, after the last welcome; undefined while there is one. */
-  offlineFrom: number | undefined;
 }
 
 /** A client, running. All of its state but the socket is plain data, so that it can be copied. */
@@ -121,7 +119,6 @@ class Holder {
   }
 
   cut(): void {
-    this.own.offlineFrom ??= this.own.contents.length + 1;
     this.#session?.end();
     this.#session = undefined;
     this.#log = undefined;
@@ -162,13 +159,12 @@ class Holder {
   #hear(frame: Frame, log: Log): void {
     if (frame.t === 'welcome') {
       this.#sent = log.acked;
-      if (log !== this.own) this.#onRecovered(log, frame.sure as number | undefined, frame.stored as number);
+      const { stored, sure } = frame as unknown as { stored: number; sure: number | undefined };
+      if (log !== this.own) this.#setAside(log, sure ?? stored, stored);
       else {
         this.epoch = frame.epoch as number;
         log.session = frame.session as string;
-        // It has a twin, which went on in the session that both had.
-        if ((frame.stored as number) > this.sentEver && !this.isNaive) this.#retire();
-        else log.offlineFrom = undefined;
+        if (!this.isNaive) this.#standAside(frame.stored as number);
       }
     }
     if (frame.t === 'ack') {
@@ -186,30 +182,20 @@ class Holder {
     this.cut();
   }
 
-  // Another copy goes on in this instance. What was taken without a connection after the last welcome is in no copy but this one,
-  // and goes to a new instance; the rest is recovered under the numbers that it has.
-  #retire(): void {
-    const { own } = this;
-    const from = own.offlineFrom ?? own.contents.length + 1;
-    this.cut();
-    this.own = newLog(this.#world);
-    this.own.contents.push(...own.contents.splice(from - 1));
-    this.sentEver = 0;
-    this.epoch = undefined;
-    if (own.acked < own.contents.length) this.older.push(own);
+  // More is stored than it ever sent in its instance: a copy went on in the session that both had. What lies between may be the
+  // copy's, and is no longer to be given.
+  #standAside(stored: number): void {
+    this.#setAside(this.own, this.sentEver, stored);
+    while (this.own.contents.length < stored) this.own.contents.push('-');
+    this.sentEver = Math.max(this.sentEver, stored);
   }
 
-  #onRecovered(log: Log, sure: number | undefined, stored: number): void {
-    // Taken without a connection after the last session: never sent from here, nor by a copy.
-    if (log.session !== undefined && log.offlineFrom !== undefined && sure === undefined)
-      this.own.contents.unshift(...log.contents.splice(log.offlineFrom - 1));
-    // What a copy may have sent under the same numbers.
-    const from = Math.max(sure ?? stored, log.acked);
-    for (let at = from; at < Math.min(stored, log.contents.length); at += 1) {
-      this.unknown.push(log.contents[at] as string);
+  // What a copy may have sent under the same numbers.
+  #setAside(log: Log, sure: number, stored: number): void {
+    for (let at = Math.max(sure, log.acked); at < Math.min(stored, log.contents.length); at += 1) {
+      if (log.contents[at] !== '-') this.unknown.push(log.contents[at] as string);
       log.contents[at] = '-';
     }
-    this.#dropDelivered(log);
   }
 
   /** Sends up to so many messages; nothing where there is no socket. */
@@ -235,7 +221,7 @@ class Holder {
 }
 
 function newLog(world: World): Log {
-  return { instance: world.name(), session: undefined, acked: 0, contents: [], offlineFrom: 1 };
+  return { instance: world.name(), session: undefined, acked: 0, contents: [] };
 }
 
 type Step =
@@ -270,7 +256,8 @@ function play(steps: readonly Step[]): Told {
   const world = new World();
   const holders = [new Holder(world, { older: [], own: newLog(world) })];
   const made = new Set<string>();
-  const twins = new Set<Holder>();
+  /** The copies of running programs, and the session that each was copied in. */
+  const twins = new Map<Holder, string | undefined>();
   for (const each of steps) {
     const holder = holders[each.who % holders.length] as Holder;
     if (each.do === 'take') holder.take();
@@ -282,16 +269,16 @@ function play(steps: readonly Step[]): Told {
       for (const other of holders) other.cut();
       world.restart();
     } else if (holders.length < 6) {
-      // A program that is copied while it runs and was never welcomed, and whose copy starts again before it was: nothing
-      // tells the two apart (DESIGN.md).
-      const isTold = holder.own.session !== undefined || !twins.has(holder);
+      // A program that is copied while it runs, and whose copy starts again from its own disk before it was welcomed: nothing
+      // tells it from the program that it is a copy of (DESIGN.md).
+      const copiedIn = twins.get(holder);
       if (each.do === 'twin') {
         const twin = holder.twin();
         holders.push(twin);
-        twins.add(twin).add(holder);
-      } else if (isTold) holders.push(holder.started());
+        for (const one of [twin, holder]) twins.set(one, holder.own.session);
+      } else if (!twins.has(holder) || copiedIn !== holder.own.session) holders.push(holder.started());
     }
-    for (const { own } of holders) for (const content of own.contents) made.add(content);
+    for (const { own } of holders) for (const content of own.contents) if (content !== '-') made.add(content);
   }
   world.pipeline.storeGroup();
   const taken = world.taken();
