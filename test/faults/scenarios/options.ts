@@ -11,6 +11,9 @@ const BASE: Partial<SinkOptions> = { shards: 2 };
 /** Messages that wait in the outbox when the options change. */
 const WAITING = 60;
 
+/** What came in meanwhile is written row by row, on a machine that may be busy. */
+const WRITTEN_LIMIT_MS = 120_000;
+
 interface Change {
   name: string;
   /** What is deployed: options over those of the run, or no sink. */
@@ -94,7 +97,7 @@ async function settle(run: Run, load: Load): Promise<void> {
     async () =>
       load.producers.every(({ client }) => client.stats.unackedMessages === 0) &&
       (await run.sink.stats()).buffered === 0,
-    30_000,
+    WRITTEN_LIMIT_MS,
   );
 }
 
