@@ -1,6 +1,6 @@
 /**
  * A client's storage in a file, for producers in Node: records are appended and synced, so a power cut loses nothing that
- * was sent. A record that was cut off by one is passed over. The file is written anew when most of it is of no use any more.
+ * was sent. A record that was cut off by one is passed over. The file is rewritten when most of it is of no use any more.
  *
  * Beside it lies `<path>.lock`, an empty file that the operating system locks: it cannot go stale.
  */
@@ -26,7 +26,7 @@ interface Kept {
   inDoubt: StoredBatch[];
 }
 
-/** A file that is smaller is not written anew. */
+/** A file that is smaller is not rewritten. */
 const COMPACT_FROM_BYTES = 256 * 1024;
 
 /** How much larger than what is needed of it a file may be. */
@@ -38,7 +38,7 @@ export function fileStorage(path: string): ClientStorage {
   let file: FileHandle | undefined;
   /** Bytes that are whole records; what lies behind them is overwritten. */
   let size = 0;
-  /** Size right after the file was written anew. */
+  /** Size right after the file was rewritten. */
   let compactSize = 0;
   let kept = new Map<string, Kept>();
 

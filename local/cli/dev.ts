@@ -57,7 +57,7 @@ export async function dev({ persistTo, config, sluiceOnly, ...flags }: DevFlags)
   for (const signal of SIGNALS) process.on(signal, stop);
   const log = (message: string): void => void process.stderr.write(`${message}\n`);
   try {
-    // First of all: whoever does not get the state must not migrate or stop anything either.
+    // First of all: a start that does not get the state must not migrate or stop anything either.
     const folder = persistTo === undefined ? join(REPOSITORY, '.wrangler', 'state') : resolve(persistTo);
     const state = await claimDevState(folder, { port, onLog: log });
     cleanup.add('give the state up', () => state.release());
@@ -195,7 +195,7 @@ function runWrangler(args: string[], environment: NodeJS.ProcessEnv, stopping: A
   const stop = (): void => void child.kill('SIGTERM');
   process.on('SIGTERM', stop);
   process.on('SIGHUP', stop);
-  // Only a terminal sends this one to wrangler too; whoever sends it to this process alone means both.
+  // Only a terminal sends this one to wrangler too; one that is sent to this process alone is meant for both.
   const stopSoon = (): void => void setTimeout(stop, 2_000).unref();
   process.on('SIGINT', stopSoon);
   // A signal may have come while the variables were written.

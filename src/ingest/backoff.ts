@@ -8,7 +8,7 @@ export interface BackoffOptions {
 }
 
 /**
- * For what somebody has to put right first, as a wrong password: asked now and then whether it was. Whoever has put it right
+ * For what somebody has to put right first, as a wrong password: asked now and then whether it was. Somebody who has put it right
  * need not wait for it, but can resume the shard.
  */
 export const PAUSE_BACKOFF: BackoffOptions = { baseMs: 1_000, maxMs: 300_000 };

@@ -35,7 +35,7 @@ export type HelloDecision =
     }
   /**
    * What an older instance left is sent again, in its epoch. `ordinal` is there where the session that it names is not the
-   * newest: then whoever holds the newest is told apart from now on.
+   * newest: then the holder of the newest is told apart from now on.
    */
   | {
       kind: 'recover';

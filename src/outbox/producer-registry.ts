@@ -247,7 +247,7 @@ export class ProducerRegistry {
     for (const producer of known) {
       producer.committed = producer.nextSequence - 1;
       producer.usedUpTo = producer.committed;
-      // Whoever still holds the object has no news to write.
+      // Code that still holds the object has no news to write.
       producer.isChanged = false;
     }
     const [, epoch, committed, used_up_to, identity, past] = rowOf(known);

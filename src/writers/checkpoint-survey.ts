@@ -70,7 +70,7 @@ export async function surveyCheckpoints(
 }
 
 /**
- * Moves a lane's checkpoint to another incarnation, at a position. It is the same row, so whoever still writes under the
+ * Moves a lane's checkpoint to another incarnation, at a position. It is the same row, so a writer that still writes under the
  * old one, as a transaction that was given up and that the server has not ended yet, either comes first and moves it, or
  * finds it gone.
  *

@@ -222,7 +222,7 @@ describe('while the database is away', () => {
     await client.close();
   });
 
-  it('a shard that is started anew in a pause goes on with it, and an operator ends it', async () => {
+  it('a shard that is started again in a pause goes on with it, and an operator ends it', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.999_999);
     const shard = new TestShard(query, { ...ONLY_BY_ALARM, alarmMs: 100 });
     const client = await shard.connect('pause');

@@ -1,5 +1,5 @@
 /**
- * Copies of an identity: whoever comes back with what state, an ack is true by content. The clients here are as simple as can
+ * Copies of an identity: an ack is true by content, whichever holder comes back, and with what state. The clients here are as simple as can
  * be and keep to PROTOCOL.md; each has a state that may be copied at any moment, running or stored.
  */
 

@@ -166,7 +166,7 @@ function sumOf({ committed, dead, duplicate, buffered, refused }: IntakeStats): 
 /** The session of the last welcome, by storage and producer. */
 const lastSessions = new WeakMap<NodeSqlite, Map<string, string>>();
 
-/** A client of `sluice.v1` that sends what it is told to. It resumes the last session of its producer, whoever had it. */
+/** A client of `sluice.v1` that sends what it is told to. It resumes the last session of its producer, also another client's. */
 class Client {
   readonly peer = new FakePeer();
   readonly session: ReturnType<Pipeline['openSession']>;
