@@ -46,6 +46,7 @@ export class LabClient {
   readonly #open = new Set<Entry>();
   /** What the clients before have left, and where it stands: it is acked to this one, which has no promise about it. */
   readonly #restored = new Map<Entry, { instance: string; sequence: number }>();
+  readonly #found = new Map<string, readonly Entry[]>();
   #epoch = 0;
   #next = 0;
   #isPaused = false;
@@ -88,6 +89,7 @@ export class LabClient {
           this.#epoch = event.epoch;
           disk?.epochs.set(client.instance, event.epoch);
         }
+        if (event.type === 'recovered' && !event.known) this.#noteUnknown(event.instance);
         if (event.type === 'closed') {
           this.#isOver = true;
           this.#code = event.report.code;
@@ -166,6 +168,10 @@ export class LabClient {
   #noteRestored(found: readonly StoredInstance[]): void {
     for (const { instance, batches, inDoubt } of found) {
       for (const { first, text } of batches) this.#place(instance, first, text);
+      this.#found.set(
+        instance,
+        batches.flatMap(({ text }) => this.#entriesOf(text)),
+      );
       for (const { text } of inDoubt) this.#noteInDoubt(text);
     }
   }
@@ -182,6 +188,13 @@ export class LabClient {
       const entry = this.#options.ledger.findText(line);
       if (entry !== undefined) this.#restored.set(entry, { instance, sequence: first + index });
     }
+  }
+
+  // It was said that these may come a second time. That is taken only where the shard may have forgotten them.
+  #noteUnknown(instance: string): void {
+    if (this.#options.disk?.isForgotten(instance) !== true) return;
+    for (const entry of this.#found.get(instance) ?? [])
+      this.#options.ledger.decided(entry, { act: 'sent-as-new' });
   }
 
   #noteInDoubt(text: string): void {

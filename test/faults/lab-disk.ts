@@ -5,6 +5,7 @@
 
 import type { ClientStorage, StoredBatch, StoredInstance } from '../../src/client/sluice-client.ts';
 import { memoryStorage } from '../../src/client/storages/memory-storage.ts';
+import { MAX_KNOWN_EPOCHS } from '../../src/limits.ts';
 import type { Random } from './random.ts';
 
 type Write = (storage: ClientStorage) => Promise<void> | void;
@@ -39,6 +40,8 @@ export class LabDisk {
   /** How long the journal was at each start. */
   #starts: number[] = [];
   #isOpen = false;
+  /** Every instance that ever began on it, whatever is left of them. */
+  #begun: string[] = [];
   /** The epochs that instances were welcomed in, as their clients have noted them. */
   readonly epochs = new Map<string, number>();
 
@@ -53,6 +56,7 @@ export class LabDisk {
     const copy = new LabDisk(this.#random.fork(), { isLocked: this.isLocked });
     copy.#journal = [...this.#journal];
     copy.#starts = [...this.#starts];
+    copy.#begun = [...this.#begun];
     for (const [instance, epoch] of this.epochs) copy.epochs.set(instance, epoch);
     return copy;
   }
@@ -68,6 +72,11 @@ export class LabDisk {
     this.#journal = this.#journal.slice(0, Math.max(least, before - most));
     this.#starts = this.#starts.map((length) => Math.min(length, this.#journal.length));
     return before - this.#journal.length;
+  }
+
+  /** True where a shard need not know an instance any more: so many have begun since. */
+  isForgotten(instance: string): boolean {
+    return this.#begun.length - 1 - this.#begun.indexOf(instance) >= MAX_KNOWN_EPOCHS;
   }
 
   /** What is on it. */
@@ -114,7 +123,10 @@ export class LabDisk {
         onLoad(found);
         return found;
       },
-      begin: (instance) => write((disk) => disk.begin(instance)),
+      begin: (instance) => {
+        this.#begun.push(instance);
+        return write((disk) => disk.begin(instance));
+      },
       append: async (instance, batch) => {
         await write(this.#isLying ? () => {} : (disk) => disk.append(instance, batch));
         onKept(instance, batch);
