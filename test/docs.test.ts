@@ -145,6 +145,7 @@ describe('the fault lab, in README.md', () => {
   test.each([
     { name: 'faults-first', faults: 6 },
     { name: 'faults-dev', faults: 2 },
+    { name: 'faults-identity', faults: 7 },
   ])('is quoted as its report $name has it', ({ name, faults }) => {
     const rows = read(`results/reference/${name}.md`)
       .split('\n')
