@@ -13,6 +13,8 @@ import { rowsOf } from '../support/connect.ts';
 
 const readme = await readFile(join(REPOSITORY, 'README.md'), 'utf8');
 
+const OWN_PRODUCER = 'kitchen-of-websocat';
+
 let folder: string;
 let worker: LocalWorker;
 let connection: Connection;
@@ -37,7 +39,8 @@ afterAll(async () => {
 
 /** Runs a command of the README as a shell does, at the Worker's address. */
 async function run(command: string): Promise<string[]> {
-  const here = command.replaceAll('localhost:8787', worker.url.host);
+  // The README's other example has the same producer, and the tests of both share a database.
+  const here = command.replaceAll('localhost:8787', worker.url.host).replaceAll('kitchen', OWN_PRODUCER);
   const { stdout } = await promisify(execFile)('sh', ['-c', here], {
     env: { ...process.env, PATH: `${folder}:${process.env.PATH}` },
   });
@@ -57,11 +60,11 @@ describe('websocat, as README.md shows it', () => {
       /```sh\n(\{\n[^`]*websocat -n -0[^`]*)```\n\n```\n([^`]*)```/.exec(readme) ?? [];
     const lines = await run(command);
     const [welcome = '', ...others] = output.trimEnd().split('\n');
-    expect(lines[0]).toContain(welcome.replace(' …', ''));
+    expect(lines[0]).toContain(welcome.replace(' …', '').replace('kitchen', OWN_PRODUCER));
     // An ack may come twice, or one of what is stored before.
     expect(others).toEqual(others.filter((line) => lines.includes(line)));
     expect(lines.at(-1)).toBe(others.at(-1));
-    expect(await payloads('kitchen')).toEqual([
+    expect(await payloads(OWN_PRODUCER)).toEqual([
       { sequence: '1', payload: { celsius: 21.5 } },
       { sequence: '2', payload: { celsius: 21.6 } },
     ]);
