@@ -298,6 +298,8 @@ describe('GET /stats', () => {
         buffered: expect.any(Number),
         bufferedBytes: expect.any(Number),
         outboxBytes: expect.any(Number),
+        keptBytes: 0,
+        rewritten: 0,
         spilled: 0,
         storageRowsWritten: expect.any(Number),
         refused: expect.any(Object),
