@@ -78,7 +78,7 @@ export class KeptGroups {
     return end;
   }
 
-  /** Forgets all: they are no longer settled, or counted anew. */
+  /** Forgets all: they are no longer settled, or are counted again. */
   clear(): void {
     this.#entries = [];
     this.#bytes = 0;

@@ -124,7 +124,7 @@ export function judge({
     if (outcome.state === 'sent') faults.add('unanswered', `${keyOf(entry)} was never answered`);
   }
   findDisorder(
-    // Whoever retries a dead letter, or sends a message as new, gives its order up.
+    // A dead letter that is retried, and a message that is sent as new, give their order up.
     rows.filter(({ payload }) => entryOf(payload)?.decision === undefined),
     epochsInterleave,
     faults,

@@ -12,7 +12,7 @@ export class EngineBenches<Engine, Bench extends { close(): Promise<void> }> {
     const known = this.#benches.get(engine);
     if (known !== undefined) return known;
     const opened = this.#open(engine);
-    // Whoever waits for it is told; nobody may be left with an unhandled rejection.
+    // Callers that wait for it are told; without this, a failure that nobody waits for yet would end the process.
     opened.catch(() => {});
     this.#benches.set(engine, opened);
     return opened;

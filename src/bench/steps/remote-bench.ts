@@ -39,7 +39,7 @@ export class RemoteBench<Order, Run extends TimedRun> implements StepBench<Order
   async run(order: Order): Promise<Run> {
     const startedAtMs = this.#now();
     const run = (await this.#send('run', order)) as Run;
-    // One clock that runs throughout, whoever else has one.
+    // Timed here: the object's own clock may stand still while it works.
     return { ...run, elapsedMs: this.#now() - startedAtMs, p50Us: null, p99Us: null };
   }
 

@@ -4,21 +4,13 @@
  */
 
 import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../sluice-client.ts';
-
-/** What is needed of `navigator.locks`. */
-export interface DatabaseLocks {
-  request(
-    name: string,
-    options: { ifAvailable: true },
-    callback: (lock: unknown) => Promise<void> | undefined,
-  ): Promise<unknown>;
-}
+import { platformLocks, takeWebLock, type WebLocks } from './web-lock.ts';
 
 export interface IndexedDbStorageOptions {
   /** Default: the platform's. */
   indexedDB?: unknown;
   /** Keeps two pages from using one storage. Default: `navigator.locks`, where there is one (pages over TLS). */
-  locks?: DatabaseLocks | undefined;
+  locks?: WebLocks | undefined;
 }
 
 // What is used of IndexedDB: this file is checked without the types of browsers.
@@ -72,9 +64,9 @@ const STORES = [HEADS, BATCHES, IN_DOUBT];
 
 /** @param name of the database; one for each producer */
 export function indexedDbStorage(name: string, options: IndexedDbStorageOptions = {}): ClientStorage {
-  const platform = globalThis as { indexedDB?: unknown; navigator?: { locks?: DatabaseLocks } };
+  const platform = globalThis as { indexedDB?: unknown };
   const factory = (options.indexedDB ?? platform.indexedDB) as Factory;
-  const locks = 'locks' in options ? options.locks : platform.navigator?.locks;
+  const locks = 'locks' in options ? options.locks : platformLocks();
   const heads = new Map<string, Head>();
   // The first sequences and the counts of what there is, so that a trim need not read texts.
   const batches = new Map<string, Map<number, number>>();
@@ -172,7 +164,7 @@ export function indexedDbStorage(name: string, options: IndexedDbStorageOptions 
 
   return {
     async load() {
-      release ??= await take(locks, `sluice ${name}`);
+      release ??= await takeWebLock(locks, `sluice ${name}`, 'a database');
       database ??= await open(factory, name);
       return read(database);
     },
@@ -259,26 +251,4 @@ function open(factory: Factory, name: string): Promise<Database> {
     result.createObjectStore(IN_DOUBT, { keyPath: ['instance', 'first'] });
   };
   return answerOf(request);
-}
-
-/** Takes the lock of a name until it is released. @throws an error with the code `storage_in_use` where it is taken */
-async function take(locks: DatabaseLocks | undefined, name: string): Promise<() => void> {
-  if (locks === undefined) return () => undefined;
-  let release: () => void = () => undefined;
-  const held = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  const isTaken = await new Promise<boolean>((resolve, reject) => {
-    locks
-      .request(name, { ifAvailable: true }, (lock) => {
-        resolve(lock !== null);
-        return lock === null ? undefined : held;
-      })
-      .catch(reject);
-  });
-  if (isTaken) return release;
-  throw Object.assign(
-    new Error('Another page or worker uses it: give each a producer and a database of its own'),
-    { code: 'storage_in_use' },
-  );
 }

@@ -4,6 +4,7 @@
  */
 
 import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../sluice-client.ts';
+import { platformLocks, takeWebLock, type WebLocks } from './web-lock.ts';
 
 /** What is needed of `localStorage`. */
 export interface StorageArea {
@@ -14,18 +15,9 @@ export interface StorageArea {
   removeItem(key: string): void;
 }
 
-/** What is needed of `navigator.locks`. */
-export interface StorageLocks {
-  request(
-    name: string,
-    options: { ifAvailable: true },
-    callback: (lock: unknown) => Promise<void> | undefined,
-  ): Promise<unknown>;
-}
-
 export interface WebStorageOptions {
   /** Keeps two pages from using one storage. Default: `navigator.locks`, where there is one (pages over TLS). */
-  locks?: StorageLocks | undefined;
+  locks?: WebLocks | undefined;
 }
 
 interface Head {
@@ -122,7 +114,7 @@ export function webStorage(area: StorageArea, key: string, options: WebStorageOp
 
   return {
     async load() {
-      release ??= await take(locks, `sluice ${key}`);
+      release ??= await takeWebLock(locks, `sluice ${key}`, 'a key');
       return read();
     },
     begin(instance) {
@@ -175,32 +167,4 @@ function withRun(runs: readonly SequenceRun[], { first, last }: SequenceRun): Se
   if (before === undefined || first < before.first || first > before.last + 1)
     return [...runs, { first, last }];
   return [...runs.slice(0, -1), { first: before.first, last: Math.max(before.last, last) }];
-}
-
-function platformLocks(): StorageLocks | undefined {
-  return (globalThis as { navigator?: { locks?: StorageLocks } }).navigator?.locks;
-}
-
-/** Takes the lock of a name until it is released. @throws an error with the code `storage_in_use` where it is taken */
-async function take(locks: StorageLocks | undefined, name: string): Promise<() => void> {
-  if (locks === undefined) return () => undefined;
-  let release: () => void = () => undefined;
-  const held = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  const isTaken = await new Promise<boolean>((resolve, reject) => {
-    locks
-      .request(name, { ifAvailable: true }, (lock) => {
-        resolve(lock !== null);
-        return lock === null ? undefined : held;
-      })
-      .catch(reject);
-  });
-  if (isTaken) return release;
-  throw Object.assign(
-    new Error('Another page or worker uses it: give each a producer and a key of its own'),
-    {
-      code: 'storage_in_use',
-    },
-  );
 }

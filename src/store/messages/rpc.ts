@@ -501,7 +501,7 @@ export async function storeFigures(
 }
 
 /**
- * One page where one was asked for by `limit`; else everything, as clients of system 1 expect, or a refusal where that is
+ * One page where one was asked for by `limit`; else everything, as EventoDB's clients expect, or a refusal where that is
  * too much for one answer.
  */
 async function allPages<Row>(
