@@ -12,6 +12,8 @@ export default defineConfig({
           include: [
             'test/src/**/*.test.ts',
             'test/local/**/*.test.ts',
+            'test/lab/!(workers)/**/*.test.ts',
+            'test/lab/*.test.ts',
             'test/faults/**/*.test.ts',
             'test/clients/**/*.test.ts',
             'test/examples/**/*.test.ts',
@@ -39,7 +41,7 @@ export default defineConfig({
         },
         test: {
           name: 'workers',
-          include: ['test/workers/**/*.test.ts'],
+          include: ['test/workers/**/*.test.ts', 'test/lab/workers/**/*.test.ts'],
           globalSetup: ['test/support/postgres.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,

@@ -13,7 +13,7 @@
 import { mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SluiceError } from '../src/errors.ts';
+import { SluiceError } from '../src/core/errors.ts';
 import { type FileLock, tryLock } from './postgres/lock.ts';
 import { endProcesses, type FoundProcess, listProcesses, processesIn, processesMarked } from './processes.ts';
 

@@ -4,8 +4,8 @@
  */
 
 import { relative } from 'node:path';
+import { type ErrorCode, errorText, SluiceError } from '../src/core/errors.ts';
 import { parseAddress } from '../src/database/address.ts';
-import { type ErrorCode, errorText, SluiceError } from '../src/errors.ts';
 
 interface HyperdriveBinding {
   binding: string;

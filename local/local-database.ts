@@ -1,9 +1,9 @@
 /** The database that a local command uses: DATABASE_URL where it is set, else the embedded Postgres. */
 
 import os from 'node:os';
+import { SluiceError } from '../src/core/errors.ts';
 import { isNeonHost, parseAddress } from '../src/database/address.ts';
 import { type DatabaseTarget, describeTarget, resolveTarget } from '../src/database/target.ts';
-import { SluiceError } from '../src/errors.ts';
 import type { Cleanup } from './cli/cleanup.ts';
 import { unreadVariablesText } from './environment.ts';
 import { startNeonTunnel } from './neon-tunnel.ts';

@@ -3,11 +3,11 @@
 import { join } from 'node:path';
 import { is } from 'drizzle-orm';
 import { PgTable } from 'drizzle-orm/pg-core';
+import { errorText, SluiceError } from '../src/core/errors.ts';
+import { CONNECT_TIME_LIMIT_MS } from '../src/core/limits.ts';
 import { PgClient } from '../src/database/client.ts';
 import { Handshake } from '../src/database/handshake.ts';
 import { describeTarget, resolveTarget } from '../src/database/target.ts';
-import { errorText, SluiceError } from '../src/errors.ts';
-import { CONNECT_TIME_LIMIT_MS } from '../src/limits.ts';
 import * as schemaTables from '../src/schema/index.ts';
 import { SLUICE_STEPS, SLUICE_TABLES } from '../src/schema/sluice-tables.ts';
 import { bringUpToDate, type MigrationReport, readDrizzleSteps } from './migrations.ts';

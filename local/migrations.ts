@@ -16,9 +16,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
-import { SluiceError } from '../src/errors.ts';
+import { SluiceError } from '../src/core/errors.ts';
+import { quoteName } from '../src/core/sql-text.ts';
 import { HISTORY_TABLE, type SchemaStep } from '../src/schema/sluice-tables.ts';
-import { quoteName } from '../src/sink.ts';
 
 /** What it needs of a connection. It must be one session for as long as this takes, or a pooler's for each transaction. */
 export interface MigrationClient {

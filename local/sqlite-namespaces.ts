@@ -13,9 +13,9 @@ import {
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { isSluiceError, SluiceError } from '../src/errors.ts';
-import type { MessageEngine } from '../src/store/messages/engine.ts';
-import { SqliteMessageEngine } from '../src/store/messages/sqlite-engine.ts';
+import { isSluiceError, SluiceError } from '../src/core/errors.ts';
+import type { MessageEngine } from '../src/messages/engine.ts';
+import { SqliteMessageEngine } from '../src/messages/sqlite-engine.ts';
 import {
   checkListLimit,
   checkNamespace,

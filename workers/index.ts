@@ -2,8 +2,8 @@
 
 import { router } from './router.ts';
 
-export { BenchObject } from './bench/bench-object.ts';
-export { LoadObject } from './bench/load-object.ts';
+export { BenchObject } from '../lab/workers/bench-object.ts';
+export { LoadObject } from '../lab/workers/load-object.ts';
 export { Namespace } from './namespace.ts';
 export { Registry } from './registry.ts';
 export { Shard } from './shard.ts';

@@ -1,6 +1,6 @@
 /** Which shards there are: those that options name, and those that hold something though none does. */
 
-import { errorText } from '../src/errors.ts';
+import { errorText } from '../src/core/errors.ts';
 import type { Env } from './env.ts';
 import { type ShardPlace, shardDirectory } from './shard-directory.ts';
 import { findSink, sinkNames } from './sinks.ts';

@@ -1,12 +1,12 @@
 /** The events of a namespace: their store, and what `/read`, `/append` and `/events/subscribe` make of it. */
 
-import { isSluiceError, SluiceError } from '../src/errors.ts';
-import { systemTimers } from '../src/ingest/timers.ts';
-import { MAX_SUBSCRIBERS } from '../src/limits.ts';
-import { decodeUtf8 } from '../src/protocol/decode-utf8.ts';
-import { textCodec } from '../src/store/events/codec.ts';
-import type { EventEngine, EventRecord } from '../src/store/events/engine.ts';
-import { EventStore } from '../src/store/events/event-store.ts';
+import { decodeUtf8 } from '../src/core/decode-utf8.ts';
+import { isSluiceError, SluiceError } from '../src/core/errors.ts';
+import { MAX_SUBSCRIBERS } from '../src/core/limits.ts';
+import { systemTimers } from '../src/core/timers.ts';
+import { textCodec } from '../src/events/codec.ts';
+import type { EventEngine, EventRecord } from '../src/events/engine.ts';
+import { EventStore } from '../src/events/event-store.ts';
 import {
   answerAppend,
   answerRead,
@@ -14,9 +14,9 @@ import {
   eventMessage,
   readRequest,
   subscribeRequest,
-} from '../src/store/events/http.ts';
-import { RecentAppends } from '../src/store/events/recent-appends.ts';
-import { Turns } from '../src/store/events/turns.ts';
+} from '../src/events/http.ts';
+import { RecentAppends } from '../src/events/recent-appends.ts';
+import { Turns } from '../src/events/turns.ts';
 import { EVENT_STREAM_HEADERS, EventStream, streamOf } from './event-stream.ts';
 import { GONE_READER_MS, jsonResponse, logFailure, MAX_WAITING_BYTES } from './store-answers.ts';
 

@@ -1,18 +1,18 @@
 /** The messages of a namespace: their store, and what `/rpc`, `/subscribe`, `/import` and `/export` make of it. */
 
-import { isSluiceError, SluiceError } from '../src/errors.ts';
-import { systemTimers } from '../src/ingest/timers.ts';
-import { MAX_POSITION } from '../src/limits.ts';
-import { assertKnownNames } from '../src/option-table.ts';
-import { decodeUtf8 } from '../src/protocol/decode-utf8.ts';
-import type { MessageEngine } from '../src/store/messages/engine.ts';
-import { exportLines, importLines } from '../src/store/messages/exchange.ts';
-import { MessageStore } from '../src/store/messages/message-store.ts';
-import { checkCategory } from '../src/store/messages/names.ts';
-import { PokeFeed } from '../src/store/messages/poke-feed.ts';
-import type { Subscription } from '../src/store/messages/poke-subscriber.ts';
-import { answerRpc, storeFigures } from '../src/store/messages/rpc.ts';
-import { WatchedEngine } from '../src/store/messages/watched-engine.ts';
+import { decodeUtf8 } from '../src/core/decode-utf8.ts';
+import { isSluiceError, SluiceError } from '../src/core/errors.ts';
+import { MAX_POSITION } from '../src/core/limits.ts';
+import { assertKnownNames } from '../src/core/option-table.ts';
+import { systemTimers } from '../src/core/timers.ts';
+import type { MessageEngine } from '../src/messages/engine.ts';
+import { exportLines, importLines } from '../src/messages/exchange.ts';
+import { MessageStore } from '../src/messages/message-store.ts';
+import { checkCategory } from '../src/messages/names.ts';
+import { PokeFeed } from '../src/messages/poke-feed.ts';
+import type { Subscription } from '../src/messages/poke-subscriber.ts';
+import { answerRpc, storeFigures } from '../src/messages/rpc.ts';
+import { WatchedEngine } from '../src/messages/watched-engine.ts';
 import { parseTimeUs } from '../src/store/wire-time.ts';
 import { EVENT_STREAM_HEADERS, eagerEvents, pokeStream, streamOf } from './event-stream.ts';
 import { GONE_READER_MS, jsonResponse, logFailure, MAX_WAITING_BYTES, randomBytes } from './store-answers.ts';

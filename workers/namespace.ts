@@ -5,18 +5,18 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
+import { decodeUtf8 } from '../src/core/decode-utf8.ts';
+import { isSluiceError, SluiceError } from '../src/core/errors.ts';
+import { systemTimers } from '../src/core/timers.ts';
 import type { Connection } from '../src/database/connection.ts';
 import { type ConnectionLender, ConnectionPool } from '../src/database/connection-pool.ts';
-import { isSluiceError, SluiceError } from '../src/errors.ts';
-import { systemTimers } from '../src/ingest/timers.ts';
-import { decodeUtf8 } from '../src/protocol/decode-utf8.ts';
-import { PostgresEventEngine } from '../src/store/events/postgres-engine.ts';
-import { ensureEventTables } from '../src/store/events/postgres-schema.ts';
-import { SqliteEventEngine } from '../src/store/events/sqlite-engine.ts';
-import { PostgresMessageEngine } from '../src/store/messages/postgres-engine.ts';
-import { schemaOfNamespace } from '../src/store/messages/postgres-schema.ts';
-import { unauthorized } from '../src/store/messages/rpc.ts';
-import { SqliteMessageEngine } from '../src/store/messages/sqlite-engine.ts';
+import { PostgresEventEngine } from '../src/events/postgres-engine.ts';
+import { ensureEventTables } from '../src/events/postgres-schema.ts';
+import { SqliteEventEngine } from '../src/events/sqlite-engine.ts';
+import { PostgresMessageEngine } from '../src/messages/postgres-engine.ts';
+import { schemaOfNamespace } from '../src/messages/postgres-schema.ts';
+import { unauthorized } from '../src/messages/rpc.ts';
+import { SqliteMessageEngine } from '../src/messages/sqlite-engine.ts';
 import { hashToken, isSameHash, type StoreEngine, unknownNamespace } from '../src/store/namespaces.ts';
 import { storeError } from '../src/store/postgres-errors.ts';
 import { createNamespaceSchema, dropNamespaceSchema } from '../src/store/postgres-namespaces.ts';

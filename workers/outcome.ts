@@ -3,7 +3,7 @@
  * platform as an exception that nobody caught, though its caller did; what a client may do wrong is no such thing.
  */
 
-import { type ErrorCode, httpStatus, isSluiceError, SluiceError } from '../src/errors.ts';
+import { type ErrorCode, httpStatus, isSluiceError, SluiceError } from '../src/core/errors.ts';
 
 export type Outcome<Value> =
   | { value: Value }

@@ -1,6 +1,6 @@
 /** Errors as HTTP answers. */
 
-import { toProblem } from '../src/errors.ts';
+import { toProblem } from '../src/core/errors.ts';
 
 /** An error as `application/problem+json` (RFC 9457). */
 export function problemResponse(error: unknown): Response {

@@ -4,9 +4,9 @@
  * from the numbers of shards that its sink ever had.
  */
 
-import { errorText, SluiceError } from '../src/errors.ts';
+import { errorText, SluiceError } from '../src/core/errors.ts';
+import { MAX_SHARD_COUNTS } from '../src/core/limits.ts';
 import type { Pipeline } from '../src/ingest/pipeline.ts';
-import { MAX_SHARD_COUNTS } from '../src/limits.ts';
 import type { HandedOver } from '../src/outbox/producer-registry.ts';
 import type { ShardFacts } from '../src/outbox/shard-facts.ts';
 import { shardOf } from '../src/protocol/producer.ts';

@@ -4,8 +4,8 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import { SluiceError } from '../src/errors.ts';
-import { MAX_LIST_NAMES, MAX_NAMESPACES } from '../src/limits.ts';
+import { SluiceError } from '../src/core/errors.ts';
+import { MAX_LIST_NAMES, MAX_NAMESPACES } from '../src/core/limits.ts';
 import {
   checkNamespace,
   type DeletedNamespace,

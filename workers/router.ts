@@ -1,11 +1,11 @@
 /** Path to handler, and the one place where an error becomes an answer. */
 
 import { Hono } from 'hono';
-import { errorText, isSluiceError, SluiceError } from '../src/errors.ts';
+import { benchRoutes } from '../lab/workers/bench-routes.ts';
+import { errorText, isSluiceError, SluiceError } from '../src/core/errors.ts';
 import type { Env } from './env.ts';
 import { problemResponse } from './problem.ts';
 import { adminRoutes } from './routes/admin.ts';
-import { benchRoutes } from './routes/bench.ts';
 import { healthRoute } from './routes/health.ts';
 import { socketRoute } from './routes/socket.ts';
 import { statsRoute } from './routes/stats.ts';

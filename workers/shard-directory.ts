@@ -4,8 +4,8 @@
  * needs it for nothing: without it, such a shard still writes what it has, and is out of sight only.
  */
 
+import { MAX_LISTED_SHARDS, MAX_SHARD_COUNTS } from '../src/core/limits.ts';
 import type { Sqlite } from '../src/database/sqlite.ts';
-import { MAX_LISTED_SHARDS, MAX_SHARD_COUNTS } from '../src/limits.ts';
 import type { Env } from './env.ts';
 
 /** A shard by its sink and number. */

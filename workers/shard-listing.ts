@@ -1,6 +1,6 @@
 /** How a shard keeps its place in the directory: it is the only one that writes about itself, one step after the other. */
 
-import { errorText } from '../src/errors.ts';
+import { errorText } from '../src/core/errors.ts';
 import type { ShardFacts } from '../src/outbox/shard-facts.ts';
 import type { ShardDirectory, ShardPlace } from './shard-directory.ts';
 

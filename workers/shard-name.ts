@@ -3,7 +3,7 @@
  * wakes up by its alarm alone knows what to do, without storage and without a request.
  */
 
-import type { BenchSinkSpec } from '../src/bench/ingest/bench-sink.ts';
+import type { BenchSinkSpec } from '../lab/suites/ingest/bench-sink.ts';
 
 export type ShardName =
   | { sink: string; shard: number }

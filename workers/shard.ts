@@ -4,16 +4,16 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import { benchSink } from '../src/bench/ingest/bench-sink.ts';
-import { closeCode, closeReason, type ErrorCode, errorText, SluiceError } from '../src/errors.ts';
-import { type Failpoints, NO_FAILPOINTS } from '../src/failpoints.ts';
+import { benchSink } from '../lab/suites/ingest/bench-sink.ts';
+import { closeCode, closeReason, type ErrorCode, errorText, SluiceError } from '../src/core/errors.ts';
+import { type Failpoints, NO_FAILPOINTS } from '../src/core/failpoints.ts';
+import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/core/limits.ts';
+import { systemTimers, type Timers } from '../src/core/timers.ts';
 import { BRAKE_BEHIND_HOLDS, Brake, DEFAULT_BRAKE } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import { HeldIntake } from '../src/ingest/held-intake.ts';
 import type { Intake, IntakeStats, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
-import { systemTimers, type Timers } from '../src/ingest/timers.ts';
-import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/limits.ts';
 import {
   type DeadLetter,
   type DeadLetterIds,
@@ -25,8 +25,8 @@ import type { MissingChoice } from '../src/outbox/missing-messages.ts';
 import type { RetriedDeadLetters, ShardAdmin, ShardState, ShardSummary } from '../src/outbox/shard-admin.ts';
 import { ShardFacts } from '../src/outbox/shard-facts.ts';
 import { SLUICE_V1 } from '../src/protocol/sluice-v1.ts';
-import type { Sink } from '../src/sink.ts';
-import { resolveSinkOptions, type SinkOptions } from '../src/sink-options.ts';
+import type { Sink } from '../src/sinks/sink.ts';
+import { resolveSinkOptions, type SinkOptions } from '../src/sinks/sink-options.ts';
 import { AlarmClock } from './alarm-clock.ts';
 import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';

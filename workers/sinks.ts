@@ -3,11 +3,11 @@
  * need no code: the variable SINKS defines them.
  */
 
-import { SluiceError } from '../src/errors.ts';
+import { SluiceError } from '../src/core/errors.ts';
 import { messages } from '../src/schema/messages.ts';
-import { defineSink, messageSources, type Sink } from '../src/sink.ts';
-import type { SinkOptions } from '../src/sink-options.ts';
-import { defineStreamSink } from '../src/store/messages/stream-sink.ts';
+import { defineSink, messageSources, type Sink } from '../src/sinks/sink.ts';
+import type { SinkOptions } from '../src/sinks/sink-options.ts';
+import { defineStreamSink } from '../src/sinks/stream-sink.ts';
 import type { Env } from './env.ts';
 
 const SINKS: Record<string, (options: Partial<SinkOptions>) => Sink> = {

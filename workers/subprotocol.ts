@@ -1,6 +1,6 @@
 /** The subprotocols of a socket's upgrade (PROTOCOL.md, "Connecting"). */
 
-import { SluiceError } from '../src/errors.ts';
+import { SluiceError } from '../src/core/errors.ts';
 import { SLUICE_RAW, SLUICE_V1 } from '../src/protocol/sluice-v1.ts';
 
 /**

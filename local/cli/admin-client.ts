@@ -1,9 +1,9 @@
 /** Asks the routes under `/admin` of a running Worker; what the commands `dead-letters` and `shard` share. */
 
 import { type Command, Option } from 'commander';
-import { type ErrorCode, errorText, SluiceError } from '../../src/errors.ts';
-import { DRAIN_TIME_LIMIT_MS, MAX_SHARDS } from '../../src/limits.ts';
-import { optionTable, resolveOptions } from '../../src/option-table.ts';
+import { type ErrorCode, errorText, SluiceError } from '../../src/core/errors.ts';
+import { DRAIN_TIME_LIMIT_MS, MAX_SHARDS } from '../../src/core/limits.ts';
+import { optionTable, resolveOptions } from '../../src/core/option-table.ts';
 
 const SHARD_PARAMETER = optionTable({
   shard: { kind: 'integer', min: 0, max: MAX_SHARDS - 1, default: 0, description: 'Number of the shard' },

@@ -1,6 +1,6 @@
 /** What was started is stopped again, last first, whatever happens in between. */
 
-import { errorText } from '../../src/errors.ts';
+import { errorText } from '../../src/core/errors.ts';
 
 export class Cleanup {
   readonly #steps: { name: string; step: () => Promise<void> }[] = [];

@@ -1,8 +1,8 @@
 /** `npm run dead-letters`: lists, shows, retries and drops the messages that Postgres refused. */
 
 import type { Command } from 'commander';
-import { SluiceError } from '../../src/errors.ts';
-import { MAX_TAKEN_DEAD_LETTERS } from '../../src/limits.ts';
+import { SluiceError } from '../../src/core/errors.ts';
+import { MAX_TAKEN_DEAD_LETTERS } from '../../src/core/limits.ts';
 import type {
   DeadLetter,
   DeadLetterExcerpt,

@@ -7,8 +7,8 @@ import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebReadableStream } from 'node:stream/web';
 import { createGzip } from 'node:zlib';
 import type { Command } from 'commander';
-import { errorText, isSluiceError, SluiceError } from '../../src/errors.ts';
-import type { ImportEvent } from '../../src/store/messages/exchange.ts';
+import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
+import type { ImportEvent } from '../../src/messages/exchange.ts';
 import { printable } from './admin-client.ts';
 import { ImportInput } from './import-input.ts';
 

@@ -1,6 +1,6 @@
 /** What the process's exit code says. Scripts and CI rely on these numbers. */
 
-import { isSluiceError } from '../../src/errors.ts';
+import { isSluiceError } from '../../src/core/errors.ts';
 
 export const EXIT = {
   good: 0,

@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { createGunzip, type Gunzip } from 'node:zlib';
-import { errorText, SluiceError } from '../../src/errors.ts';
+import { errorText, SluiceError } from '../../src/core/errors.ts';
 import { INPUT_HEAD_BYTES, type UnexpectedInput, unexpectedLines } from '../input-kind.ts';
 
 const NEWLINE = 0x0a;

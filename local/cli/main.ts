@@ -1,18 +1,18 @@
 /** The command line: one command for each script of package.json that runs it. */
 
 import { Command, CommanderError, Option } from 'commander';
-import { REPORT_FORMAT_NAMES } from '../../src/bench/report/formats.ts';
-import { SUITES } from '../../src/bench/suites.ts';
-import { errorText, isSluiceError } from '../../src/errors.ts';
-import { allowedText, type OptionSpec } from '../../src/option-table.ts';
-import type { bench } from './bench.ts';
-import { collected, defineBenchResults } from './bench-results.ts';
+import type { bench } from '../../lab/local/cli/bench.ts';
+import { collected, defineBenchResults } from '../../lab/local/cli/bench-results.ts';
+import { LOAD_PARAMETERS, load } from '../../lab/local/cli/load.ts';
+import { REPORT_FORMAT_NAMES } from '../../lab/report/formats.ts';
+import { SUITES } from '../../lab/suites.ts';
+import { errorText, isSluiceError } from '../../src/core/errors.ts';
+import { allowedText, type OptionSpec } from '../../src/core/option-table.ts';
 import { isOnlyClosedOutput, tolerateClosedOutput } from './closed-output.ts';
 import { defineDeadLetters } from './dead-letters.ts';
 import type { dev } from './dev.ts';
 import { defineExchange } from './exchange.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
-import { LOAD_PARAMETERS, load } from './load.ts';
 import { migrate } from './migrate.ts';
 import { missingPackageText } from './missing-package.ts';
 import { defineShard } from './shard.ts';
@@ -47,7 +47,9 @@ const benchCommand = program
     [],
   )
   // Loaded only here: it needs packages that an installation without the development ones does not have.
-  .action(async (...given: Parameters<typeof bench>) => (await import('./bench.ts')).bench(...given));
+  .action(async (...given: Parameters<typeof bench>) =>
+    (await import('../../lab/local/cli/bench.ts')).bench(...given),
+  );
 defineBenchResults(benchCommand);
 // A flag that several suites have is described once; each suite refuses those that only others have.
 const benchFlags = new Map<string, { suites: string[]; spec: OptionSpec }>();

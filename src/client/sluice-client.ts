@@ -291,7 +291,7 @@ const FRAME_CODES = [
   'frame_too_large',
 ] as const;
 
-/** Codes that this file gives to errors, all of Sluice's one table (src/errors.ts). */
+/** Codes that this file gives to errors, all of Sluice's one table (src/core/errors.ts). */
 export const CLIENT_ERROR_CODES = [
   ...REFUSAL_CODES,
   'invalid_frame',

@@ -7,7 +7,7 @@
  * everywhere, with the reason: otherwise `migrate` would reach a database that the Worker does not.
  */
 
-import { SluiceError } from '../errors.ts';
+import { SluiceError } from '../core/errors.ts';
 
 /** What an address means. */
 export interface DatabaseAddress {

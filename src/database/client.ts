@@ -1,7 +1,7 @@
 /** node-postgres, told by the address alone: what the environment's variables say is shut out. */
 
 import pg from 'pg';
-import { SluiceError } from '../errors.ts';
+import { SluiceError } from '../core/errors.ts';
 import { type DatabaseAddress, parseAddress } from './address.ts';
 
 /** What both drivers are told: the parts of the address, since each would read the whole in its own way. */

@@ -5,7 +5,7 @@
  * not needed fall idle and close.
  */
 
-import { SluiceError } from '../errors.ts';
+import { SluiceError } from '../core/errors.ts';
 import type { Connection } from './connection.ts';
 import { ConnectionSlot, type ConnectionSlotOptions } from './connection-slot.ts';
 

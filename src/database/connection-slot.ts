@@ -5,9 +5,9 @@
  * idle for long may be dead without notice; so an unused one is closed after a few seconds.
  */
 
-import type { Timers } from '../ingest/timers.ts';
-import { IDLE_CONNECTION_MS, WRITE_TIME_LIMIT_MS } from '../limits.ts';
-import { withTimeLimit } from '../time-limit.ts';
+import { IDLE_CONNECTION_MS, WRITE_TIME_LIMIT_MS } from '../core/limits.ts';
+import { withTimeLimit } from '../core/time-limit.ts';
+import type { Timers } from '../core/timers.ts';
 import type { Connection } from './connection.ts';
 import { sqlState } from './connection.ts';
 

@@ -7,7 +7,7 @@
  */
 
 import { getTableName } from 'drizzle-orm';
-import { type ErrorCode, isSluiceError } from '../errors.ts';
+import { type ErrorCode, isSluiceError } from '../core/errors.ts';
 import { checkpoints } from '../schema/checkpoints.ts';
 import { sqlState } from './connection.ts';
 

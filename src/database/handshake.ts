@@ -1,6 +1,6 @@
 /** What a failed connection failed of: node-postgres and workerd do not say when it was TLS. */
 
-import { errorText } from '../errors.ts';
+import { errorText } from '../core/errors.ts';
 
 /** How far a connection has come. */
 type Stage = 'socket' | 'tls' | 'session';

@@ -1,6 +1,6 @@
 /** Which database to talk to, and by which driver. */
 
-import { SluiceError } from '../errors.ts';
+import { SluiceError } from '../core/errors.ts';
 import { describeAddress, formatAddress, isNeonHost, parseAddress } from './address.ts';
 
 /** `tcp`: node-postgres over a TCP socket, any Postgres. `neon`: Neon's driver, Postgres over a WebSocket. */

@@ -1,6 +1,6 @@
 /** Why a lane stops when its checkpoint and its outbox do not fit together, in a sentence; and what an operator may do. */
 
-import { SluiceError } from '../errors.ts';
+import { SluiceError } from '../core/errors.ts';
 import type { MissingChoice, MissingMessages } from '../outbox/missing-messages.ts';
 import type { CheckpointSurvey } from '../writers/checkpoint-survey.ts';
 

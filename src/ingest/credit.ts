@@ -7,7 +7,7 @@ import {
   MIN_CREDIT_MESSAGES,
   SHARD_WINDOW_BYTES,
   SHARD_WINDOW_MESSAGES,
-} from '../limits.ts';
+} from '../core/limits.ts';
 import type { Credit } from '../protocol/sluice-v1.ts';
 
 export const NO_CREDIT: Credit = { messages: 0, bytes: 0 };

@@ -3,19 +3,19 @@
  * moves on, or stops until an operator resumes it.
  */
 
+import { errorText, isSluiceError, SluiceError } from '../core/errors.ts';
+import type { Failpoints } from '../core/failpoints.ts';
 import { type Connection, sqlState } from '../database/connection.ts';
 import type { ConnectionSlot } from '../database/connection-slot.ts';
 import type { Sqlite } from '../database/sqlite.ts';
-import { errorText, isSluiceError, SluiceError } from '../errors.ts';
-import type { Failpoints } from '../failpoints.ts';
 import type { MissingChoice } from '../outbox/missing-messages.ts';
 import type { OutboxLane } from '../outbox/outbox-lane.ts';
+import { type MessageBatch, rowsOf } from '../sinks/message-batch.ts';
 import { handOverCheckpoint, type LaneKey, surveyCheckpoints } from '../writers/checkpoint-survey.ts';
 import { startIncarnation, writeOnce } from '../writers/write-once.ts';
 import type { Write } from '../writers/writer.ts';
 import { planResume, stopError } from './checkpoint-stop.ts';
 import type { WriteEnd } from './flusher.ts';
-import { type MessageBatch, rowsOf } from './message-batch.ts';
 
 export interface FencedWriterOptions {
   outbox: OutboxLane;

@@ -8,15 +8,15 @@
  * messages.
  */
 
+import { type BackoffOptions, backoffMs, DEFAULT_BACKOFF, PAUSE_BACKOFF } from '../core/backoff.ts';
+import { type ErrorCode, errorText, isSluiceError, SluiceError } from '../core/errors.ts';
+import { LatencyHistogram } from '../core/latency-histogram.ts';
+import type { Timers } from '../core/timers.ts';
 import type { FaultClass } from '../database/fault-class.ts';
-import { type ErrorCode, errorText, isSluiceError, SluiceError } from '../errors.ts';
 import type { LaneFault } from '../outbox/lane-faults.ts';
-import { type BackoffOptions, backoffMs, DEFAULT_BACKOFF, PAUSE_BACKOFF } from './backoff.ts';
+import type { MessageBuffer } from '../outbox/message-buffer.ts';
+import { type MessageBatch, rowsOf, sliceBatch } from '../sinks/message-batch.ts';
 import { isolate } from './isolate.ts';
-import { LatencyHistogram } from './latency-histogram.ts';
-import { type MessageBatch, rowsOf, sliceBatch } from './message-batch.ts';
-import type { MessageBuffer } from './message-buffer.ts';
-import type { Timers } from './timers.ts';
 
 /**
  * How a write ended: the batch is committed, or the buffer itself learned that it and perhaps more was settled

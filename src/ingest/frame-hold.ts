@@ -7,7 +7,7 @@
  * else that the shard is asked waits as long.
  */
 
-import type { Timers } from './timers.ts';
+import type { Timers } from '../core/timers.ts';
 
 export interface FrameHoldOptions {
   /** Does some work while no frames are delivered. */

@@ -3,7 +3,6 @@
  * wrong. It keeps what it has and counts it, takes nothing in, and says what is to be done.
  */
 
-import { hasTable, type Sqlite } from '../database/sqlite.ts';
 import {
   closeCode,
   closeReason,
@@ -11,7 +10,8 @@ import {
   isSluiceError,
   rawCloseCode,
   type SluiceError,
-} from '../errors.ts';
+} from '../core/errors.ts';
+import { hasTable, type Sqlite } from '../database/sqlite.ts';
 import type { DeadLetters } from '../outbox/dead-letters.ts';
 import { outboxTotals } from '../outbox/outbox-lane.ts';
 import { emptyIntakeStats } from './counting-intake.ts';

@@ -3,9 +3,9 @@
  * An ack may cover only what its own session's holder sent, so who goes on in an epoch is decided here, and nowhere else.
  */
 
-import { MAX_EPOCH_AHEAD_MS } from '../limits.ts';
+import { MAX_EPOCH_AHEAD_MS } from '../core/limits.ts';
+import type { Producer } from '../outbox/producer.ts';
 import type { HelloIntent } from '../protocol/sluice-v1.ts';
-import type { Producer } from './producer.ts';
 
 /** An epoch above which there is none. */
 const MAX_EPOCH = Number.MAX_SAFE_INTEGER;

@@ -3,10 +3,10 @@
  * interface; what is behind it runs anywhere.
  */
 
+import type { HistogramSnapshot } from '../core/latency-histogram.ts';
 import type { RefusalCode } from '../protocol/frame.ts';
 import type { AckLevel } from '../protocol/sluice-v1.ts';
 import type { FlusherStats } from './flusher.ts';
-import type { HistogramSnapshot } from './latency-histogram.ts';
 
 /** A socket as a session sees it. */
 export interface Peer {

@@ -1,18 +1,23 @@
 /** From frames to Postgres, for one shard: decode, number, store, ack, flush. */
 
+import { errorText, isSluiceError, SluiceError } from '../core/errors.ts';
+import { type Failpoints, NO_FAILPOINTS } from '../core/failpoints.ts';
+import { LatencyHistogram } from '../core/latency-histogram.ts';
+import { GROUP_CHARACTERS, GROUP_ROWS, MAX_FRAME_BYTES } from '../core/limits.ts';
+import type { Timers } from '../core/timers.ts';
 import { type Connection, sqlState } from '../database/connection.ts';
 import { ConnectionSlot } from '../database/connection-slot.ts';
 import { faultClassOf } from '../database/fault-class.ts';
 import type { Sqlite } from '../database/sqlite.ts';
-import { errorText, isSluiceError, SluiceError } from '../errors.ts';
-import { type Failpoints, NO_FAILPOINTS } from '../failpoints.ts';
-import { GROUP_CHARACTERS, GROUP_ROWS, MAX_FRAME_BYTES } from '../limits.ts';
 import type { DeadLetter, DeadLetters } from '../outbox/dead-letters.ts';
 import type { Chunk } from '../outbox/group.ts';
+import { type Lane, MemoryLane } from '../outbox/lane.ts';
 import { readLaneFault, saveLaneFault } from '../outbox/lane-faults.ts';
 import type { MissingChoice, MissingMessages } from '../outbox/missing-messages.ts';
 import { createOutboxTables, forgetSettledLanes, lanesInOutbox, OutboxLane } from '../outbox/outbox-lane.ts';
+import { type Producer, RAW_EPOCH, untrackedProducer } from '../outbox/producer.ts';
 import { type HandedOver, hasProducers, ProducerRegistry } from '../outbox/producer-registry.ts';
+import { Producers } from '../outbox/producers.ts';
 import { ShardFacts } from '../outbox/shard-facts.ts';
 import {
   type DecodedFrame,
@@ -23,7 +28,8 @@ import {
 } from '../protocol/frame.ts';
 import { shardOf } from '../protocol/producer.ts';
 import { type Credit, encodeCredit, type LineLimits } from '../protocol/sluice-v1.ts';
-import type { Sink } from '../sink.ts';
+import { MESSAGE_OVERHEAD_BYTES, type MessageBatch, messageAt } from '../sinks/message-batch.ts';
+import type { Sink } from '../sinks/sink.ts';
 import type { LaneKey } from '../writers/checkpoint-survey.ts';
 import { readCheckpoint } from '../writers/write-once.ts';
 import type { Write } from '../writers/writer.ts';
@@ -35,13 +41,7 @@ import { Flusher, type FlusherState, type FlushFault, type WriteEnd } from './fl
 import { FrameHold } from './frame-hold.ts';
 import { GroupTime } from './group-time.ts';
 import type { Intake, IntakeStats, Peer, RefusedReason, Session, SessionRequest } from './intake.ts';
-import { type Lane, MemoryLane } from './lane.ts';
-import { LatencyHistogram } from './latency-histogram.ts';
-import { MESSAGE_OVERHEAD_BYTES, type MessageBatch, messageAt } from './message-batch.ts';
-import { type Producer, RAW_EPOCH, untrackedProducer } from './producer.ts';
-import { Producers } from './producers.ts';
 import { RawSession } from './raw-session.ts';
-import type { Timers } from './timers.ts';
 import { V1Session } from './v1-session.ts';
 
 export interface PipelineOptions {

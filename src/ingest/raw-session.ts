@@ -1,11 +1,11 @@
 /** A raw socket: frames in, error frames out, no acknowledgements (PROTOCOL.md, "Raw mode"). */
 
-import { closeCode } from '../errors.ts';
-import { ERROR_BYTES_FORGIVEN_PER_SECOND, MAX_ERROR_BYTES } from '../limits.ts';
+import { closeCode } from '../core/errors.ts';
+import { ERROR_BYTES_FORGIVEN_PER_SECOND, MAX_ERROR_BYTES } from '../core/limits.ts';
+import type { Producer } from '../outbox/producer.ts';
 import { refusalText } from '../protocol/frame.ts';
 import type { Peer, Session } from './intake.ts';
 import type { Pipeline } from './pipeline.ts';
-import type { Producer } from './producer.ts';
 
 export class RawSession implements Session {
   readonly protocol = 'raw';

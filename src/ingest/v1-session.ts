@@ -1,6 +1,6 @@
 /** One socket that speaks `sluice.v1` (PROTOCOL.md is its law). */
 
-import { closeCode, closeReason, type ErrorCode } from '../errors.ts';
+import { closeCode, closeReason, type ErrorCode } from '../core/errors.ts';
 import {
   HELLO_TIME_LIMIT_MS,
   MAX_BAD_FRAMES,
@@ -11,7 +11,8 @@ import {
   PING_AFTER_BYTES,
   PONG_TIME_LIMIT_MS,
   SLOW_READER_BYTES,
-} from '../limits.ts';
+} from '../core/limits.ts';
+import { type Producer, settledUpTo } from '../outbox/producer.ts';
 import type { Resumption } from '../outbox/producer-registry.ts';
 import { decodeBinaryFrame } from '../protocol/binary-frame.ts';
 import { JSON_PLAIN } from '../protocol/check-json.ts';
@@ -39,7 +40,6 @@ import { NO_CREDIT } from './credit.ts';
 import { decideHello, type HelloDecision, sessionName } from './hello.ts';
 import type { Peer, Session, SessionMemory } from './intake.ts';
 import type { Pipeline } from './pipeline.ts';
-import { type Producer, settledUpTo } from './producer.ts';
 
 /** How far beyond the last credit a client may be before its batches are refused: what was on its way. */
 const CREDIT_SLACK = 1.25;

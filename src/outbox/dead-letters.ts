@@ -3,16 +3,16 @@
  * with the reason until somebody retries or drops them. All of it is synchronous, one step of the outbox like any other.
  */
 
-import { sqlState } from '../database/connection.ts';
-import type { Sqlite } from '../database/sqlite.ts';
-import { errorText, SluiceError } from '../errors.ts';
+import { errorText, SluiceError } from '../core/errors.ts';
 import {
   DEAD_LETTER_EXCERPT_CHARACTERS,
   MAX_DEAD_LETTER_REASON_LENGTH,
   MAX_LISTED_DEAD_LETTERS,
   MAX_TAKEN_DEAD_LETTER_BYTES,
   MAX_TAKEN_DEAD_LETTERS,
-} from '../limits.ts';
+} from '../core/limits.ts';
+import { sqlState } from '../database/connection.ts';
+import type { Sqlite } from '../database/sqlite.ts';
 
 /** A message that Postgres refused, before it has an id. */
 export interface NewDeadLetter {

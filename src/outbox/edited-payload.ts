@@ -1,6 +1,6 @@
 /** A dead letter's payload as somebody has corrected it: a message like any other, so it has to pass the same check. */
 
-import { SluiceError } from '../errors.ts';
+import { SluiceError } from '../core/errors.ts';
 import { JSON_ESCAPED, JSON_PLAIN } from '../protocol/check-json.ts';
 import { DEFAULT_FRAME_LIMITS, judgeMessage, refusalText } from '../protocol/frame.ts';
 

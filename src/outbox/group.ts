@@ -4,7 +4,7 @@
  * list of the runs that they belong to.
  */
 
-import type { Producer } from '../ingest/producer.ts';
+import type { Producer } from './producer.ts';
 
 /** Messages of one frame, as they came; or single ones that came one after another. */
 export interface Chunk {

@@ -3,7 +3,7 @@
  * given again what the copy does not have. What is kept is the end of what is settled, without holes.
  */
 
-import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../limits.ts';
+import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../core/limits.ts';
 
 /** Groups that were settled at about the same time. One entry for many, so that a busy lane has few. */
 interface Entry {

@@ -3,8 +3,8 @@
  * it. One that has stopped stays stopped, and says why; one that backs off does not begin at full pace.
  */
 
+import type { ErrorCode } from '../core/errors.ts';
 import type { Sqlite } from '../database/sqlite.ts';
-import type { ErrorCode } from '../errors.ts';
 
 /** What a flusher keeps about the tries that failed. */
 export interface LaneFault {

@@ -12,21 +12,21 @@
  * that begins at `head`; `head`, the fence and the producers' watermarks are written in the step that deletes.
  */
 
+import type { Failpoints } from '../core/failpoints.ts';
+import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../core/limits.ts';
 import { hasTable, type Sqlite } from '../database/sqlite.ts';
-import type { Failpoints } from '../failpoints.ts';
-import type { Lane } from '../ingest/lane.ts';
-import type { MessageBatch } from '../ingest/message-batch.ts';
-import { MESSAGE_OVERHEAD_BYTES, rowsOf } from '../ingest/message-batch.ts';
-import { MemoryBuffer, type TakeLimits } from '../ingest/message-buffer.ts';
-import { type Producer, RAW_EPOCH, untrackedProducer } from '../ingest/producer.ts';
-import { RunLedger, type RunMark } from '../ingest/run-ledger.ts';
-import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../limits.ts';
+import type { MessageBatch } from '../sinks/message-batch.ts';
+import { MESSAGE_OVERHEAD_BYTES, rowsOf } from '../sinks/message-batch.ts';
 import { type Chunk, decodeRuns, encodeGroup, RUN_CHARACTERS, type Run } from './group.ts';
 import { addIncarnation, createIncarnations, forgetIncarnations, readIncarnations } from './incarnations.ts';
 import { KeptGroups } from './kept-groups.ts';
+import type { Lane } from './lane.ts';
 import { createLaneFaults } from './lane-faults.ts';
+import { MemoryBuffer, type TakeLimits } from './message-buffer.ts';
 import { type MissingMessages, MissingRanges } from './missing-messages.ts';
+import { type Producer, RAW_EPOCH, untrackedProducer } from './producer.ts';
 import type { ProducerRegistry } from './producer-registry.ts';
+import { RunLedger, type RunMark } from './run-ledger.ts';
 
 /**
  * A group's key in SQLite joins lane and position, so that the table needs no second index, which would be billed as a

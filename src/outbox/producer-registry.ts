@@ -4,14 +4,14 @@
  * messages; so the two can never differ.
  */
 
-import { hasTable, type Sqlite } from '../database/sqlite.ts';
-import { createProducer, type Producer } from '../ingest/producer.ts';
 import {
   MAX_ACTIVE_PRODUCERS,
   MAX_ENDED_SESSIONS,
   MAX_KNOWN_EPOCHS,
   MAX_KNOWN_PRODUCERS,
-} from '../limits.ts';
+} from '../core/limits.ts';
+import { hasTable, type Sqlite } from '../database/sqlite.ts';
+import { createProducer, type Producer } from './producer.ts';
 
 /** What a row says of the epochs of a name. */
 interface EpochsRow {

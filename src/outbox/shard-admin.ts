@@ -4,7 +4,7 @@
  * get lost, on the way between Durable Objects.
  */
 
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../core/errors.ts';
 import type { FlusherState } from '../ingest/flusher.ts';
 import type {
   DeadLetter,

@@ -7,7 +7,11 @@
  * against `JSON.parse` and against a real Postgres.
  */
 
-import { MAX_NESTING_DEPTH, MAX_NUMERIC_FRACTION_DIGITS, MAX_NUMERIC_INTEGER_DIGITS } from '../limits.ts';
+import {
+  MAX_NESTING_DEPTH,
+  MAX_NUMERIC_FRACTION_DIGITS,
+  MAX_NUMERIC_INTEGER_DIGITS,
+} from '../core/limits.ts';
 
 /** The verdict on a text. `plain`: valid, and free of backslashes and control characters. */
 export const JSON_PLAIN = 0;

@@ -2,7 +2,7 @@
  * A raw socket's frame: text that holds one message, or many separated by newlines (PROTOCOL.md, "Raw mode").
  */
 
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../core/errors.ts';
 import {
   DEFAULT_MAX_MESSAGE_BYTES,
   MAX_FRAME_BYTES,
@@ -10,7 +10,8 @@ import {
   MAX_NUMERIC_FRACTION_DIGITS,
   MAX_NUMERIC_INTEGER_DIGITS,
   MAX_REFUSALS_PER_ERROR_FRAME,
-} from '../limits.ts';
+} from '../core/limits.ts';
+import { utf8BytesAtMost } from '../core/utf8.ts';
 import {
   checkJson,
   JSON_ESCAPED,
@@ -21,7 +22,6 @@ import {
   JSON_PLAIN,
   JSON_TOO_DEEP,
 } from './check-json.ts';
-import { utf8BytesAtMost } from './utf8.ts';
 
 /** Why a message, or a whole frame, was not taken. */
 export type RefusalCode = Extract<

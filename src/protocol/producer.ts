@@ -1,7 +1,7 @@
 /** A producer's name, and the shard it lands on. */
 
-import { SluiceError } from '../errors.ts';
-import { MAX_PRODUCER_LENGTH } from '../limits.ts';
+import { SluiceError } from '../core/errors.ts';
+import { MAX_PRODUCER_LENGTH } from '../core/limits.ts';
 
 const PRODUCER_NAME = /^[A-Za-z0-9._:@-]+$/;
 

@@ -1,15 +1,15 @@
 /** The frames of `sluice.v1`, read and written (PROTOCOL.md is their law). */
 
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../core/errors.ts';
 import {
   MAX_FRAME_BYTES,
   MAX_FRAME_MESSAGES,
   MAX_NACK_TEXT_LENGTH,
   MAX_SESSION_NAME_LENGTH,
-} from '../limits.ts';
+} from '../core/limits.ts';
+import { utf8BytesAtMost } from '../core/utf8.ts';
 import { JSON_ESCAPED, JSON_PLAIN } from './check-json.ts';
 import { judgeMessage, REPLACEMENT, type RefusalCode } from './frame.ts';
-import { utf8BytesAtMost } from './utf8.ts';
 
 /** The subprotocols of the WebSocket: acknowledged, and raw under a name. */
 export const SLUICE_V1 = 'sluice.v1';

@@ -4,7 +4,7 @@
  * that were given in the same turn.
  */
 
-import { SluiceError } from '../errors.ts';
+import { SluiceError } from '../core/errors.ts';
 
 export interface GroupingLimits {
   /** Rows of one group. A command with more goes alone. */

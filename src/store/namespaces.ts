@@ -5,8 +5,8 @@
 
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
-import { SluiceError } from '../errors.ts';
-import { MAX_LIST_NAMES } from '../limits.ts';
+import { SluiceError } from '../core/errors.ts';
+import { MAX_LIST_NAMES } from '../core/limits.ts';
 
 /**
  * Where the messages of a namespace are: in the SQLite storage of its Durable Object, or in a schema of Postgres.

@@ -1,7 +1,7 @@
 /** What failures of Postgres are to a caller of the message store. */
 
+import { errorText, isSluiceError, SluiceError } from '../core/errors.ts';
 import { sqlState } from '../database/connection.ts';
-import { errorText, isSluiceError, SluiceError } from '../errors.ts';
 
 const NOUNS = {
   append: 'an append',

@@ -1,7 +1,7 @@
 /** What the functions of both stores in Postgres have in common: how they are planned, and how they lock. */
 
-import { quoteName } from '../sink.ts';
-import { LOCK_TIME_LIMIT_MS } from '../writers/write-once.ts';
+import { LOCK_TIME_LIMIT_MS } from '../core/limits.ts';
+import { quoteName } from '../core/sql-text.ts';
 
 /**
  * Settings of a function that reads. A scan of the table, or of an index with a sort behind it, is what statistics

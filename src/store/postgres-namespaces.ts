@@ -7,14 +7,14 @@
  */
 
 import { type SQL, sql } from 'drizzle-orm';
+import { isSluiceError, SluiceError } from '../core/errors.ts';
+import { quoteName } from '../core/sql-text.ts';
 import { type Connection, type Database, sqlState } from '../database/connection.ts';
 import type { ConnectionLender } from '../database/connection-pool.ts';
-import { isSluiceError, SluiceError } from '../errors.ts';
-import { quoteName } from '../sink.ts';
-import { PostgresEventEngine } from './events/postgres-engine.ts';
-import { createEventStatements } from './events/postgres-schema.ts';
-import { PostgresMessageEngine } from './messages/postgres-engine.ts';
-import { createSchemaStatements, schemaOfNamespace } from './messages/postgres-schema.ts';
+import { PostgresEventEngine } from '../events/postgres-engine.ts';
+import { createEventStatements } from '../events/postgres-schema.ts';
+import { PostgresMessageEngine } from '../messages/postgres-engine.ts';
+import { createSchemaStatements, schemaOfNamespace } from '../messages/postgres-schema.ts';
 import {
   checkListLimit,
   checkNamespace,

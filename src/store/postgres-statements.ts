@@ -2,8 +2,8 @@
 
 import { md5 } from '@noble/hashes/legacy.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { quoteName } from '../core/sql-text.ts';
 import { type Connection, sqlState } from '../database/connection.ts';
-import { quoteName } from '../sink.ts';
 
 export type Parameter = string | number | boolean | null;
 

@@ -1,6 +1,6 @@
 /** Time as the message store writes it on the wire: `YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ`, in UTC. */
 
-import { SluiceError } from '../errors.ts';
+import { SluiceError } from '../core/errors.ts';
 
 /** @param timeUs microseconds since 1970, from 0 to 2^53 - 1, which is in the year 2255 */
 export function formatTimeUs(timeUs: number): string {

@@ -3,18 +3,18 @@
  * messages came. Messages next to each other that are of one stream are one append.
  */
 
-import { SluiceError } from '../errors.ts';
-import type { MessageBatch } from '../ingest/message-batch.ts';
-import { readAddressedMessage } from '../store/messages/addressed-message.ts';
-import { DerivedIds } from '../store/messages/derived-id.ts';
-import type { MessageRow, StreamAppend } from '../store/messages/engine.ts';
-import type { JsonValue } from '../store/messages/message.ts';
-import { cardinalHash, category, checkStreamName, nameFault } from '../store/messages/names.ts';
-import { appendOn } from '../store/messages/postgres-engine.ts';
-import { schemaOfNamespace } from '../store/messages/postgres-schema.ts';
-import { correlationOf } from '../store/messages/stored-json.ts';
-import type { StreamSink } from '../store/messages/stream-sink.ts';
-import { isUuid } from '../store/uuid.ts';
+import { SluiceError } from '../core/errors.ts';
+import { isUuid } from '../core/uuid.ts';
+import { readAddressedMessage } from '../messages/addressed-message.ts';
+import { DerivedIds } from '../messages/derived-id.ts';
+import type { MessageRow, StreamAppend } from '../messages/engine.ts';
+import type { JsonValue } from '../messages/message.ts';
+import { cardinalHash, category, checkStreamName, nameFault } from '../messages/names.ts';
+import { appendOn } from '../messages/postgres-engine.ts';
+import { schemaOfNamespace } from '../messages/postgres-schema.ts';
+import { correlationOf } from '../messages/stored-json.ts';
+import type { MessageBatch } from '../sinks/message-batch.ts';
+import type { StreamSink } from '../sinks/stream-sink.ts';
 import type { PrepareWrite } from './writer.ts';
 
 /**

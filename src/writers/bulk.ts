@@ -1,8 +1,9 @@
 import { SQL } from 'drizzle-orm';
+import { MAX_STATEMENT_PARAMETERS } from '../core/limits.ts';
+import { quoteName } from '../core/sql-text.ts';
 import type { Database } from '../database/connection.ts';
-import type { MessageBatch } from '../ingest/message-batch.ts';
-import { MAX_STATEMENT_PARAMETERS } from '../limits.ts';
-import { quoteName, type SinkColumn, type TableSink } from '../sink.ts';
+import type { MessageBatch } from '../sinks/message-batch.ts';
+import type { SinkColumn, TableSink } from '../sinks/sink.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /**

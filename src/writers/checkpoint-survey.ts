@@ -4,8 +4,8 @@
  */
 
 import { and, eq, getTableName, inArray, sql } from 'drizzle-orm';
+import { quoteName } from '../core/sql-text.ts';
 import type { Connection } from '../database/connection.ts';
-import { quoteName } from '../sink.ts';
 import { type CheckpointKey, isLane, tableOf } from './checkpoint-key.ts';
 import { checkpointError } from './write-once.ts';
 

@@ -1,5 +1,6 @@
-import type { MessageBatch } from '../ingest/message-batch.ts';
-import { quoteName, type SinkColumn, type TableSink } from '../sink.ts';
+import { quoteName } from '../core/sql-text.ts';
+import type { MessageBatch } from '../sinks/message-batch.ts';
+import type { SinkColumn, TableSink } from '../sinks/sink.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /** COPY FROM STDIN in the text format: the fastest way into Postgres, one statement and so all or nothing. */

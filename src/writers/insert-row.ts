@@ -1,7 +1,7 @@
 /** One row by one INSERT, as people write it with Drizzle: what `naive` and `buffered` share. */
 
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
-import type { TableSink } from '../sink.ts';
+import type { TableSink } from '../sinks/sink.ts';
 import type { PrepareWrite } from './writer.ts';
 
 /** Inserts the messages of a batch one after another; the plan of both writers makes that one message. */

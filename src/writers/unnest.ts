@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
-import type { MessageBatch } from '../ingest/message-batch.ts';
-import { quoteName, type SinkColumn } from '../sink.ts';
+import { quoteName } from '../core/sql-text.ts';
+import type { MessageBatch } from '../sinks/message-batch.ts';
+import type { SinkColumn } from '../sinks/sink.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /**

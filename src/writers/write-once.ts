@@ -11,12 +11,12 @@
  */
 
 import { getTableName, sql } from 'drizzle-orm';
+import { SluiceError } from '../core/errors.ts';
+import type { Failpoints } from '../core/failpoints.ts';
+import { LOCK_TIME_LIMIT_MS, WRITE_TIME_LIMIT_MS } from '../core/limits.ts';
+import { quoteName } from '../core/sql-text.ts';
+import { withTimeLimit } from '../core/time-limit.ts';
 import { type Connection, sqlState } from '../database/connection.ts';
-import { SluiceError } from '../errors.ts';
-import type { Failpoints } from '../failpoints.ts';
-import { WRITE_TIME_LIMIT_MS } from '../limits.ts';
-import { quoteName } from '../sink.ts';
-import { withTimeLimit } from '../time-limit.ts';
 import { type CheckpointKey, isKey, tableOf } from './checkpoint-key.ts';
 import type { Write } from './writer.ts';
 
@@ -35,14 +35,6 @@ export type WriteOnceEnd =
   | { state: 'committed' }
   /** The checkpoint was not at `fence`, so nothing was written. Null: there is no such row. */
   | { state: 'elsewhere'; position: bigint | null };
-
-/**
- * How long a statement may wait for a lock: that of the checkpoint, which another instance may hold while it writes the
- * same batch, or that of the sink's table, as during an ALTER TABLE. Then it fails with 55P03, to be tried again.
- * A third of `WRITE_TIME_LIMIT_MS`: were the connection given up while a statement waits, the server would not notice,
- * and each further try would leave one more process waiting behind the first.
- */
-export const LOCK_TIME_LIMIT_MS = 10_000;
 
 /** How long an ended transaction may take to be taken back before its connection is given up instead. */
 const ROLLBACK_TIME_LIMIT_MS = 5_000;

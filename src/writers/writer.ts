@@ -1,10 +1,10 @@
 /** What all writers have in common. */
 
 import type { Connection } from '../database/connection.ts';
-import type { MessageBatch } from '../ingest/message-batch.ts';
-import type { TableSink } from '../sink.ts';
-import type { SinkOptions } from '../sink-options.ts';
-import type { WriterMode } from './mode.ts';
+import type { MessageBatch } from '../sinks/message-batch.ts';
+import type { TableSink } from '../sinks/sink.ts';
+import type { SinkOptions } from '../sinks/sink-options.ts';
+import type { WriterMode } from '../sinks/writer-mode.ts';
 
 /**
  * Whose transaction the statements of a write are part of. `own` (default): the write commits by itself, all of the

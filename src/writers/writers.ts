@@ -1,11 +1,11 @@
 /** The table of all writers, and the choice of one. */
 
-import type { Sink } from '../sink.ts';
+import type { Sink } from '../sinks/sink.ts';
+import type { WriterMode } from '../sinks/writer-mode.ts';
 import { prepareAppends } from './append.ts';
 import { buffered } from './buffered.ts';
 import { bulk } from './bulk.ts';
 import { copy } from './copy.ts';
-import type { WriterMode } from './mode.ts';
 import { naive } from './naive.ts';
 import { unnest } from './unnest.ts';
 import { batchPlan, type PrepareWrite, type WritePlan, type Writer } from './writer.ts';

@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
-import { withTimeLimit } from '../../src/time-limit.ts';
+import { withTimeLimit } from '../../src/core/time-limit.ts';
 import { CHROMIUM_ARGS, chromiumPath } from '../support/chromium.ts';
 import { freshName, rowsOf, testDatabase } from '../support/connect.ts';
 import type { PageReport } from './page-report.ts';

@@ -8,7 +8,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { claimDevState } from '../../local/dev-state.ts';
-import { errorText } from '../../src/errors.ts';
+import { errorText } from '../../src/core/errors.ts';
 
 const [folder = '', generation = ''] = process.argv.slice(2);
 

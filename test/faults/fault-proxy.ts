@@ -4,7 +4,7 @@
  */
 
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { systemTimers, type Timers } from '../../src/ingest/timers.ts';
+import { systemTimers, type Timers } from '../../src/core/timers.ts';
 
 /** `upstream` is from the client to the server. */
 export type Direction = 'upstream' | 'downstream';

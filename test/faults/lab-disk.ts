@@ -5,7 +5,7 @@
 
 import type { ClientStorage, StoredBatch, StoredInstance } from '../../src/client/sluice-client.ts';
 import { memoryStorage } from '../../src/client/storages/memory-storage.ts';
-import { MAX_KNOWN_EPOCHS } from '../../src/limits.ts';
+import { MAX_KNOWN_EPOCHS } from '../../src/core/limits.ts';
 import type { Random } from './random.ts';
 
 type Write = (storage: ClientStorage) => Promise<void> | void;

@@ -1,7 +1,7 @@
 /** Runs a scenario: fault, healing, backlog, verdict. */
 
-import { errorText } from '../../src/errors.ts';
-import { withTimeLimit } from '../../src/time-limit.ts';
+import { errorText } from '../../src/core/errors.ts';
+import { withTimeLimit } from '../../src/core/time-limit.ts';
 import { judge, type Verdict } from './judge.ts';
 import { Run } from './run.ts';
 import type { Scenario } from './scenario.ts';

@@ -3,11 +3,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { machineFacts, toolFacts } from '../../local/bench/machine.ts';
+import { machineFacts, toolFacts } from '../../lab/local/machine.ts';
 import { abortOnSignal } from '../../local/cli/cleanup.ts';
 import { tolerateClosedOutput } from '../../local/cli/closed-output.ts';
 import { EXIT, exitCodeOf } from '../../local/cli/exit-codes.ts';
-import { errorText, SluiceError } from '../../src/errors.ts';
+import { errorText, SluiceError } from '../../src/core/errors.ts';
 import { type RunReport, runOnce } from './lab.ts';
 import {
   type FaultReport,

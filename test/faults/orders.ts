@@ -1,6 +1,6 @@
 /** What a shard of the fault lab is told to do wrong. Plain data: it travels from the lab to the Worker. */
 
-import type { Failpoint } from '../../src/failpoints.ts';
+import type { Failpoint } from '../../src/core/failpoints.ts';
 
 /** `abort` ends the shard's object on the spot, `throw` makes the place fail. */
 export interface FailpointOrder {

@@ -12,10 +12,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
+import { benchPayloads } from '../../lab/suites/ingest/payload.ts';
 import { migrateDatabase } from '../../local/migrate.ts';
 import { startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
 import { startWorker } from '../../local/worker.ts';
-import { benchPayloads } from '../../src/bench/ingest/payload.ts';
 import { SluiceClient } from '../../src/client/sluice-client.ts';
 import { heapUsedBytes } from './heap-gauge.ts';
 

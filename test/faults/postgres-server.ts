@@ -4,9 +4,9 @@ import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type SQL, sql } from 'drizzle-orm';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
+import { systemTimers } from '../../src/core/timers.ts';
 import { type Connection, openConnection } from '../../src/database/connection.ts';
 import { ConnectionSlot } from '../../src/database/connection-slot.ts';
-import { systemTimers } from '../../src/ingest/timers.ts';
 import { SmallDisk } from './small-disk.ts';
 
 /** Few, so that a run can use them up. */

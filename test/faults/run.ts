@@ -1,11 +1,11 @@
 /** One run of a fault: a table, a shard and producers of its own, and all the evidence about them. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { type BenchSinkSpec, createBenchTable, dropBenchTable } from '../../lab/suites/ingest/bench-sink.ts';
+import type { BenchTarget } from '../../lab/suites/ingest/ingest-host.ts';
 import { Cleanup } from '../../local/cli/cleanup.ts';
-import { type BenchSinkSpec, createBenchTable, dropBenchTable } from '../../src/bench/ingest/bench-sink.ts';
-import type { BenchTarget } from '../../src/bench/ingest/ingest-host.ts';
-import { MAX_FRAME_BYTES } from '../../src/limits.ts';
-import { resolveSinkOptions, type SinkOptions } from '../../src/sink-options.ts';
+import { MAX_FRAME_BYTES } from '../../src/core/limits.ts';
+import { resolveSinkOptions, type SinkOptions } from '../../src/sinks/sink-options.ts';
 import { BareSocket, type BareSocketOptions } from './bare-socket.ts';
 import type { Bounds, Evidence, Scrape } from './judge.ts';
 import { type Entry, Ledger } from './ledger.ts';

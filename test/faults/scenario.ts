@@ -1,6 +1,6 @@
 /** A fault as the lab knows it. */
 
-import type { SinkOptions } from '../../src/sink-options.ts';
+import type { SinkOptions } from '../../src/sinks/sink-options.ts';
 import type { Run } from './run.ts';
 
 export interface Scenario {

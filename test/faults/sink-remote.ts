@@ -1,6 +1,6 @@
 /** The shards of a run's sink, from outside: as `ShardRemote`, for several shards whose options change. */
 
-import type { BenchSinkSpec } from '../../src/bench/ingest/bench-sink.ts';
+import type { BenchSinkSpec } from '../../lab/suites/ingest/bench-sink.ts';
 import type { DeadLetter } from '../../src/outbox/dead-letters.ts';
 import type { Scrape } from './judge.ts';
 import type { ShardOrders, Strikes } from './orders.ts';

@@ -6,9 +6,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createBenchCheckpoints } from '../../lab/suites/ingest/bench-sink.ts';
 import { Cleanup } from '../../local/cli/cleanup.ts';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
-import { createBenchCheckpoints } from '../../src/bench/ingest/bench-sink.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 import { PostgresServer } from './postgres-server.ts';
 

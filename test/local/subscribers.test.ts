@@ -3,7 +3,7 @@
 import { get, type IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
-import { MAX_SUBSCRIBERS } from '../../src/limits.ts';
+import { MAX_SUBSCRIBERS } from '../../src/core/limits.ts';
 
 let worker: LocalWorker;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 /** The Worker, and the processes of the suite stress, write to the database that an address means, by both drivers. */
 
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { localStressPorts } from '../../local/bench/stress-ports.ts';
+import { localStressPorts } from '../../lab/local/stress-ports.ts';
 import { Cleanup } from '../../local/cli/cleanup.ts';
 import { openLocalDatabase } from '../../local/local-database.ts';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';

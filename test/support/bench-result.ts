@@ -1,10 +1,10 @@
 /** Results of the bench for tests: one with everything in it, and a check against the published schema. */
 
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import type { Audit, BenchResult, RepRecord, VariantResult } from '../../src/bench/result.ts';
-import { RESULT_SCHEMA } from '../../src/bench/result-schema.ts';
-import { median } from '../../src/bench/statistics/median.ts';
-import { spread } from '../../src/bench/statistics/spread.ts';
+import type { Audit, BenchResult, RepRecord, VariantResult } from '../../lab/result.ts';
+import { RESULT_SCHEMA } from '../../lab/result-schema.ts';
+import { median } from '../../lab/statistics/median.ts';
+import { spread } from '../../lab/statistics/spread.ts';
 
 export const CLEAN_AUDIT: Audit = {
   sent: 100,

@@ -6,7 +6,7 @@ import type {
   EventEngine,
   EventRecord,
   ReadEvents,
-} from '../../src/store/events/engine.ts';
+} from '../../src/events/engine.ts';
 
 export class CountedEventEngine implements EventEngine {
   readonly reads: ReadEvents[] = [];

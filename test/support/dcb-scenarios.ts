@@ -4,9 +4,9 @@
  */
 
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { EventEngine } from '../../src/store/events/engine.ts';
-import type { NewEvent } from '../../src/store/events/event.ts';
-import { EventStore } from '../../src/store/events/event-store.ts';
+import type { EventEngine } from '../../src/events/engine.ts';
+import type { NewEvent } from '../../src/events/event.ts';
+import { EventStore } from '../../src/events/event-store.ts';
 import { CourseAggregate, CourseRepository } from '../examples/decisions/course-aggregate.ts';
 import {
   capacityChanged,

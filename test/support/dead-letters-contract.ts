@@ -1,8 +1,8 @@
 /** What dead letters do on any SQLite: run on Node's, and on that of a real Durable Object. Synchronous, as both are. */
 
 import { expect } from 'vitest';
+import { MAX_LISTED_DEAD_LETTERS, MAX_TAKEN_DEAD_LETTERS } from '../../src/core/limits.ts';
 import type { Sqlite } from '../../src/database/sqlite.ts';
-import { MAX_LISTED_DEAD_LETTERS, MAX_TAKEN_DEAD_LETTERS } from '../../src/limits.ts';
 import {
   DEAD_LETTER_OVERHEAD_BYTES,
   DeadLetters,

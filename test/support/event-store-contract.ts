@@ -13,8 +13,8 @@
 
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import type { SluiceError } from '../../src/errors.ts';
-import { textCodec } from '../../src/store/events/codec.ts';
+import type { SluiceError } from '../../src/core/errors.ts';
+import { textCodec } from '../../src/events/codec.ts';
 import type {
   AppendCommand,
   AppendCondition,
@@ -22,15 +22,15 @@ import type {
   EventQuery,
   EventRow,
   QueryItem,
-} from '../../src/store/events/engine.ts';
+} from '../../src/events/engine.ts';
 import type {
   AppendConditionInput,
   Appended,
   NewEvent,
   QueryInput,
   StoredEvent,
-} from '../../src/store/events/event.ts';
-import { EventStore, type EventStoreOptions } from '../../src/store/events/event-store.ts';
+} from '../../src/events/event.ts';
+import { EventStore, type EventStoreOptions } from '../../src/events/event-store.ts';
 import { JsonText } from '../../src/store/exact-numbers.ts';
 import { FakeTimers } from './fake-timers.ts';
 

@@ -5,7 +5,7 @@
  */
 
 import type { WebSocketLike } from '../../src/client/sluice-client.ts';
-import type { Timers } from '../../src/ingest/timers.ts';
+import type { Timers } from '../../src/core/timers.ts';
 
 export interface Credit {
   messages: number;

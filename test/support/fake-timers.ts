@@ -1,6 +1,6 @@
 /** Time that stands still until a test moves it. */
 
-import type { Timers } from '../../src/ingest/timers.ts';
+import type { Timers } from '../../src/core/timers.ts';
 
 export class FakeTimers implements Timers {
   #nowMs: number;

@@ -4,17 +4,12 @@
  */
 
 import { afterEach, describe, expect, test } from 'vitest';
-import type { SluiceError } from '../../src/errors.ts';
+import type { SluiceError } from '../../src/core/errors.ts';
+import type { AppendCommand, MessageEngine, MessageRow, StreamAppend } from '../../src/messages/engine.ts';
+import type { ImportedMessage, JsonValue, Message, NewMessage } from '../../src/messages/message.ts';
+import { MessageStore, type MessageStoreOptions } from '../../src/messages/message-store.ts';
+import { cardinalHash, category, consumerGroupMember } from '../../src/messages/names.ts';
 import { JsonText } from '../../src/store/exact-numbers.ts';
-import type {
-  AppendCommand,
-  MessageEngine,
-  MessageRow,
-  StreamAppend,
-} from '../../src/store/messages/engine.ts';
-import type { ImportedMessage, JsonValue, Message, NewMessage } from '../../src/store/messages/message.ts';
-import { MessageStore, type MessageStoreOptions } from '../../src/store/messages/message-store.ts';
-import { cardinalHash, category, consumerGroupMember } from '../../src/store/messages/names.ts';
 
 /** A store without messages, for one test. */
 export interface ContractSubject {

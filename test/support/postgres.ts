@@ -4,9 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { createBenchCheckpoints } from '../../lab/suites/ingest/bench-sink.ts';
 import { migrateDatabase } from '../../local/migrate.ts';
 import { startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
-import { createBenchCheckpoints } from '../../src/bench/ingest/bench-sink.ts';
 import { openConnection } from '../../src/database/connection.ts';
 
 declare module 'vitest' {

@@ -1,13 +1,13 @@
 /** The README's tables, made from the same data that the code runs on. `test/docs.test.ts` holds the README to them. */
 
-import { DCB_PARAMETERS } from '../../src/bench/dcb/suite.ts';
-import { INGEST_PARAMETERS } from '../../src/bench/ingest/ingest-suite.ts';
-import { RATES_PARAMETERS } from '../../src/bench/rates/rates-suite.ts';
-import { STORE_PARAMETERS } from '../../src/bench/store/store-suite.ts';
-import { STRESS_PARAMETERS } from '../../src/bench/stress/stress-suite.ts';
-import { allowedText, type OptionSpec, type OptionTable } from '../../src/option-table.ts';
-import { SINK_OPTIONS } from '../../src/sink-options.ts';
-import { WRITER_MODES } from '../../src/writers/mode.ts';
+import { DCB_PARAMETERS } from '../../lab/suites/dcb/suite.ts';
+import { INGEST_PARAMETERS } from '../../lab/suites/ingest/ingest-suite.ts';
+import { RATES_PARAMETERS } from '../../lab/suites/rates/rates-suite.ts';
+import { STORE_PARAMETERS } from '../../lab/suites/store/store-suite.ts';
+import { STRESS_PARAMETERS } from '../../lab/suites/stress/stress-suite.ts';
+import { allowedText, type OptionSpec, type OptionTable } from '../../src/core/option-table.ts';
+import { SINK_OPTIONS } from '../../src/sinks/sink-options.ts';
+import { WRITER_MODES } from '../../src/sinks/writer-mode.ts';
 import { WRITERS } from '../../src/writers/writers.ts';
 
 export function modesTable(): string {

@@ -4,7 +4,7 @@
  */
 
 import { expect } from 'vitest';
-import { consumerGroupMember } from '../../src/store/messages/names.ts';
+import { consumerGroupMember } from '../../src/messages/names.ts';
 import { type System1Client, System1Error, type WriteResult } from './system1-client.ts';
 
 export interface System1Case {

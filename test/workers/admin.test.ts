@@ -1,8 +1,8 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
-import { SluiceError } from '../../src/errors.ts';
-import { DRAIN_TIME_LIMIT_MS, MAX_ADMIN_BODY_BYTES, MAX_TAKEN_DEAD_LETTERS } from '../../src/limits.ts';
+import { SluiceError } from '../../src/core/errors.ts';
+import { DRAIN_TIME_LIMIT_MS, MAX_ADMIN_BODY_BYTES, MAX_TAKEN_DEAD_LETTERS } from '../../src/core/limits.ts';
 import type { DeadLetterTotals } from '../../src/outbox/dead-letters.ts';
 import type { ShardAdmin, ShardState, ShardSummary } from '../../src/outbox/shard-admin.ts';
 import type { Env } from '../../workers/env.ts';

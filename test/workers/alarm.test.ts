@@ -2,7 +2,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { BENCH_CHECKPOINTS, benchTableName } from '../../src/bench/ingest/bench-sink.ts';
+import { BENCH_CHECKPOINTS, benchTableName } from '../../lab/suites/ingest/bench-sink.ts';
 import { alarmOf, isIncreasing, moveDatabase, TestShard, until, useDatabase } from './support.ts';
 
 const query = useDatabase();

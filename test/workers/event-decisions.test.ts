@@ -3,10 +3,10 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, test } from 'vitest';
-import { EventStore } from '../../src/store/events/event-store.ts';
-import { runHandler } from '../../src/store/events/handler.ts';
-import { SqliteEventEngine } from '../../src/store/events/sqlite-engine.ts';
-import { SqliteHandlerDatabase } from '../../src/store/events/sqlite-handler-database.ts';
+import { EventStore } from '../../src/events/event-store.ts';
+import { runHandler } from '../../src/events/handler.ts';
+import { SqliteEventEngine } from '../../src/events/sqlite-engine.ts';
+import { SqliteHandlerDatabase } from '../../src/events/sqlite-handler-database.ts';
 import { encodeShardName } from '../../workers/shard-name.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { courseDefined, subscribeStudent } from '../examples/decisions/courses.ts';

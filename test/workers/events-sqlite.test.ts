@@ -3,8 +3,8 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
-import type { EventEngine } from '../../src/store/events/engine.ts';
-import { SqliteEventEngine } from '../../src/store/events/sqlite-engine.ts';
+import type { EventEngine } from '../../src/events/engine.ts';
+import { SqliteEventEngine } from '../../src/events/sqlite-engine.ts';
 import type { Shard } from '../../workers/shard.ts';
 import { encodeShardName } from '../../workers/shard-name.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';

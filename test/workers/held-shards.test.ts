@@ -3,9 +3,9 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { benchSink } from '../../src/bench/ingest/bench-sink.ts';
+import { benchSink } from '../../lab/suites/ingest/bench-sink.ts';
+import { systemTimers } from '../../src/core/timers.ts';
 import { Pipeline } from '../../src/ingest/pipeline.ts';
-import { systemTimers } from '../../src/ingest/timers.ts';
 import { DeadLetters } from '../../src/outbox/dead-letters.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import type { Env } from '../../workers/env.ts';

@@ -3,8 +3,8 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { sql } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
-import { BENCH_TABLE_PREFIX } from '../../src/bench/ingest/bench-sink.ts';
-import type { SinkOptions } from '../../src/sink-options.ts';
+import { BENCH_TABLE_PREFIX } from '../../lab/suites/ingest/bench-sink.ts';
+import type { SinkOptions } from '../../src/sinks/sink-options.ts';
 import type { Shard } from '../../workers/shard.ts';
 import { TestShard, useDatabase } from './support.ts';
 

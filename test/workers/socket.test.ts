@@ -1,7 +1,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_MAX_MESSAGE_BYTES, MAX_FRAME_BYTES } from '../../src/limits.ts';
+import { DEFAULT_MAX_MESSAGE_BYTES, MAX_FRAME_BYTES } from '../../src/core/limits.ts';
 import {
   isIncreasing,
   messagesOf,

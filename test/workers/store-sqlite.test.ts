@@ -3,9 +3,9 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
-import type { MessageEngine } from '../../src/store/messages/engine.ts';
-import { MessageStore } from '../../src/store/messages/message-store.ts';
-import { SqliteMessageEngine } from '../../src/store/messages/sqlite-engine.ts';
+import type { MessageEngine } from '../../src/messages/engine.ts';
+import { MessageStore } from '../../src/messages/message-store.ts';
+import { SqliteMessageEngine } from '../../src/messages/sqlite-engine.ts';
 import type { Shard } from '../../workers/shard.ts';
 import { encodeShardName } from '../../workers/shard-name.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';

@@ -1,10 +1,10 @@
 import { env, exports } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
-import { MAX_SUBSCRIBERS } from '../../src/limits.ts';
-import { consumerGroupMember } from '../../src/store/messages/names.ts';
-import { appendOn } from '../../src/store/messages/postgres-engine.ts';
-import { schemaOfNamespace } from '../../src/store/messages/postgres-schema.ts';
+import { MAX_SUBSCRIBERS } from '../../src/core/limits.ts';
+import { consumerGroupMember } from '../../src/messages/names.ts';
+import { appendOn } from '../../src/messages/postgres-engine.ts';
+import { schemaOfNamespace } from '../../src/messages/postgres-schema.ts';
 import { STORE_ENGINES } from '../../src/store/namespaces.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import { admin, createNamespace, subscribe, type TestNamespace, TestSubscription } from './store-support.ts';

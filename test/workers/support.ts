@@ -9,11 +9,11 @@ import {
   type BenchSinkSpec,
   benchTableName,
   createBenchTable,
-} from '../../src/bench/ingest/bench-sink.ts';
+} from '../../lab/suites/ingest/bench-sink.ts';
 import type { Connection } from '../../src/database/connection.ts';
 import type { Driver } from '../../src/database/target.ts';
 import { type AckLevel, type Credit, SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
-import type { SinkOptions } from '../../src/sink-options.ts';
+import type { SinkOptions } from '../../src/sinks/sink-options.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import type { Env } from '../../workers/env.ts';
 import { router } from '../../workers/router.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WRITER_MODES } from '../../src/writers/mode.ts';
+import { WRITER_MODES } from '../../src/sinks/writer-mode.ts';
 import { isIncreasing, type Row, TestShard, useDatabase } from './support.ts';
 
 const query = useDatabase();

@@ -5,21 +5,21 @@
 
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { SluiceError } from '../../src/errors.ts';
+import { decodeUtf8 } from '../../src/core/decode-utf8.ts';
+import { SluiceError } from '../../src/core/errors.ts';
 import {
   DRAIN_TIME_LIMIT_MS,
   MAX_ADMIN_BODY_BYTES,
   MAX_LISTED_DEAD_LETTERS,
   MAX_TAKEN_DEAD_LETTERS,
-} from '../../src/limits.ts';
-import { assertKnownNames, optionTable, resolveOptions } from '../../src/option-table.ts';
+} from '../../src/core/limits.ts';
+import { assertKnownNames, optionTable, resolveOptions } from '../../src/core/option-table.ts';
+import { withTimeLimit } from '../../src/core/time-limit.ts';
 import type { DeadLetterIds } from '../../src/outbox/dead-letters.ts';
 import { readEditedPayload } from '../../src/outbox/edited-payload.ts';
 import { MISSING_CHOICES, type MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { ShardAdmin } from '../../src/outbox/shard-admin.ts';
-import { decodeUtf8 } from '../../src/protocol/decode-utf8.ts';
-import type { Sink } from '../../src/sink.ts';
-import { withTimeLimit } from '../../src/time-limit.ts';
+import type { Sink } from '../../src/sinks/sink.ts';
 import { assertAdminAccess } from '../access.ts';
 import type { Env } from '../env.ts';
 import { isInRange, listedShards } from '../listed-shards.ts';

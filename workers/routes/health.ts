@@ -2,9 +2,9 @@
 
 import { sql } from 'drizzle-orm';
 import { Hono } from 'hono';
+import { SluiceError } from '../../src/core/errors.ts';
+import { withTimeLimit } from '../../src/core/time-limit.ts';
 import { describeTarget } from '../../src/database/target.ts';
-import { SluiceError } from '../../src/errors.ts';
-import { withTimeLimit } from '../../src/time-limit.ts';
 import { connect, databaseTarget } from '../database.ts';
 import type { Env } from '../env.ts';
 

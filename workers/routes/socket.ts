@@ -1,7 +1,7 @@
 /** `GET /ws/:sink`: finds the producer's shard and hands the upgrade over to it. */
 
 import { type Context, Hono } from 'hono';
-import { closeCode, closeReason, isSluiceError, rawCloseCode, SluiceError } from '../../src/errors.ts';
+import { closeCode, closeReason, isSluiceError, rawCloseCode, SluiceError } from '../../src/core/errors.ts';
 import { assertProducerName, shardOf } from '../../src/protocol/producer.ts';
 import { SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import type { Env } from '../env.ts';

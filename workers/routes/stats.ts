@@ -1,8 +1,8 @@
 /** `GET /stats`: the figures of every shard, per sink. `?sink=` asks for one. */
 
 import { Hono } from 'hono';
-import { LatencyHistogram } from '../../src/ingest/latency-histogram.ts';
-import { assertKnownNames } from '../../src/option-table.ts';
+import { LatencyHistogram } from '../../src/core/latency-histogram.ts';
+import { assertKnownNames } from '../../src/core/option-table.ts';
 import type { Env } from '../env.ts';
 import { isInRange, listedShards } from '../listed-shards.ts';
 import type { ShardStats } from '../shard.ts';

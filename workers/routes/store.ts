@@ -7,16 +7,16 @@
 
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { isSluiceError, SluiceError } from '../../src/errors.ts';
-import { MAX_APPEND_BODY_BYTES, MAX_RPC_BODY_BYTES } from '../../src/limits.ts';
-import { decodeUtf8 } from '../../src/protocol/decode-utf8.ts';
+import { decodeUtf8 } from '../../src/core/decode-utf8.ts';
+import { isSluiceError, SluiceError } from '../../src/core/errors.ts';
+import { MAX_APPEND_BODY_BYTES, MAX_RPC_BODY_BYTES } from '../../src/core/limits.ts';
 import {
   answerRpc,
   MAX_UNSTORED_REQUEST_CHARACTERS,
   needsStore,
   RPC_VERSION,
   unauthorized,
-} from '../../src/store/messages/rpc.ts';
+} from '../../src/messages/rpc.ts';
 import { checkNamespace, type Namespaces, namespaceOfToken } from '../../src/store/namespaces.ts';
 import { assertAdminAccess } from '../access.ts';
 import type { Env } from '../env.ts';

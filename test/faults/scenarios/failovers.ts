@@ -1,6 +1,6 @@
 /** Databases that forget what they have committed, addresses that point elsewhere for a while, and operators who resume. */
 
-import { BENCH_CHECKPOINTS } from '../../../src/bench/ingest/bench-sink.ts';
+import { BENCH_CHECKPOINTS } from '../../../lab/suites/ingest/bench-sink.ts';
 import type { MissingChoice } from '../../../src/outbox/missing-messages.ts';
 import { POSTGRES_COMMIT } from '../fault-proxy.ts';
 import { WRITER } from '../postgres-server.ts';

@@ -1,6 +1,6 @@
-/** A crash, or a failure, at each place that the code names (src/failpoints.ts). */
+/** A crash, or a failure, at each place that the code names (src/core/failpoints.ts). */
 
-import { FAILPOINTS, type Failpoint } from '../../../src/failpoints.ts';
+import { FAILPOINTS, type Failpoint } from '../../../src/core/failpoints.ts';
 import type { FailpointOrder } from '../orders.ts';
 import type { Run } from '../run.ts';
 import type { Scenario } from '../scenario.ts';

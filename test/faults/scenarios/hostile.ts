@@ -1,7 +1,7 @@
 /** Clients that send what nobody should, beside others that are not to notice. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { MAX_BAD_FRAMES } from '../../../src/limits.ts';
+import { MAX_BAD_FRAMES } from '../../../src/core/limits.ts';
 import { SLUICE_V1 } from '../../../src/protocol/sluice-v1.ts';
 import { BareProducer, type ServerFrame } from '../bare-producer.ts';
 import type { BareSender, Line } from '../bare-sender.ts';

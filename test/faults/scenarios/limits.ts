@@ -7,7 +7,7 @@ import {
   MAX_OVER_CREDIT,
   MAX_UNCONFIRMED_BYTES,
   PING_AFTER_BYTES,
-} from '../../../src/limits.ts';
+} from '../../../src/core/limits.ts';
 import { BareProducer } from '../bare-producer.ts';
 import type { Load } from '../load.ts';
 import { RawProducer } from '../raw-producer.ts';

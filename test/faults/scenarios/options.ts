@@ -1,6 +1,6 @@
 /** Options that change in a deployment, while messages wait and clients send. */
 
-import type { SinkOptions } from '../../../src/sink-options.ts';
+import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
 import { POSTGRES_COMMIT } from '../fault-proxy.ts';
 import type { Load } from '../load.ts';
 import type { Run } from '../run.ts';

@@ -1,6 +1,6 @@
 /** Shards that crash, fall asleep, or lose their process. */
 
-import { BENCH_CHECKPOINTS } from '../../../src/bench/ingest/bench-sink.ts';
+import { BENCH_CHECKPOINTS } from '../../../lab/suites/ingest/bench-sink.ts';
 import type { Scenario } from '../scenario.ts';
 
 const crash: Scenario = {

@@ -1,9 +1,9 @@
 /** `/faults/…`: orders for a run's shard, crashes on demand, and a look at what it set aside. */
 
 import { Hono } from 'hono';
-import { MAX_LISTED_DEAD_LETTERS } from '../../../src/limits.ts';
+import { benchShardName, readBenchTarget } from '../../../lab/workers/target.ts';
+import { MAX_LISTED_DEAD_LETTERS } from '../../../src/core/limits.ts';
 import { shardOf as producerShard } from '../../../src/protocol/producer.ts';
-import { benchShardName, readBenchTarget } from '../../../workers/bench/target.ts';
 import type { Env } from '../../../workers/env.ts';
 import { acceptUpgrade, producerOf } from '../../../workers/routes/socket.ts';
 import { shardDirectory } from '../../../workers/shard-directory.ts';

@@ -1,7 +1,7 @@
 /** The production shard with failpoints, alarms that go wrong, and, for the oracle's own test, broken promises. */
 
-import type { Failpoint, Failpoints } from '../../../src/failpoints.ts';
-import type { Sink } from '../../../src/sink.ts';
+import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
+import type { Sink } from '../../../src/sinks/sink.ts';
 import type { HandOver } from '../../../workers/producer-moves.ts';
 import { Shard } from '../../../workers/shard.ts';
 import type { ShardName } from '../../../workers/shard-name.ts';

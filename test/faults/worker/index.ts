@@ -4,8 +4,8 @@ import type { Env } from '../../../workers/env.ts';
 import { router } from '../../../workers/router.ts';
 import { control } from './control.ts';
 
-export { BenchObject } from '../../../workers/bench/bench-object.ts';
-export { LoadObject } from '../../../workers/bench/load-object.ts';
+export { BenchObject } from '../../../lab/workers/bench-object.ts';
+export { LoadObject } from '../../../lab/workers/load-object.ts';
 export { Namespace } from '../../../workers/namespace.ts';
 export { Registry } from '../../../workers/registry.ts';
 export { FaultShard as Shard } from './fault-shard.ts';

@@ -3,8 +3,8 @@
  * when it starts, so a change reaches it with its next start.
  */
 
-import { type BenchSinkSpec, benchSink } from '../../../src/bench/ingest/bench-sink.ts';
-import type { Sink } from '../../../src/sink.ts';
+import { type BenchSinkSpec, benchSink } from '../../../lab/suites/ingest/bench-sink.ts';
+import type { Sink } from '../../../src/sinks/sink.ts';
 
 /** A sink as a run defines it. `isDefined: false`: its shards find none under its name. */
 export interface LabSink {

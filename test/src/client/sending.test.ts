@@ -6,7 +6,7 @@ import {
   SluiceError,
 } from '../../../src/client/sluice-client.ts';
 import { memoryStorage } from '../../../src/client/storages/memory-storage.ts';
-import { isSluiceError } from '../../../src/errors.ts';
+import { isSluiceError } from '../../../src/core/errors.ts';
 import { bed, messages, outcomeOf, readBatch } from './support.ts';
 
 const DROPPED = 'The message was dropped: the ring was full';

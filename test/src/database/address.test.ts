@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { REPOSITORY } from '../../../local/repository.ts';
+import { isSluiceError } from '../../../src/core/errors.ts';
 import {
   type DatabaseAddress,
   describeAddress,
   formatAddress,
   parseAddress,
 } from '../../../src/database/address.ts';
-import { isSluiceError } from '../../../src/errors.ts';
 
 const page = readFileSync(join(REPOSITORY, 'docs/database-addresses.md'), 'utf8');
 

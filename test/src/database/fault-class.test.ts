@@ -1,10 +1,10 @@
 import { createServer } from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
+import { type ErrorCode, SluiceError } from '../../../src/core/errors.ts';
+import { withTimeLimit } from '../../../src/core/time-limit.ts';
 import { type Connection, openConnection, sqlState } from '../../../src/database/connection.ts';
 import { FAULT_CLASSES, type FaultClass, faultClassOf } from '../../../src/database/fault-class.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
-import { type ErrorCode, SluiceError } from '../../../src/errors.ts';
-import { withTimeLimit } from '../../../src/time-limit.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 
 /** An error as the server's, by node-postgres and by Neon's client. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterEach, describe, expect, inject, test } from 'vitest';
-import { openPool } from '../../../local/bench/rates-ports.ts';
+import { openPool } from '../../../lab/local/rates-ports.ts';
 import { migrateDatabase } from '../../../local/migrate.ts';
 import { probePostgres } from '../../../local/postgres/probe.ts';
 import { formatAddress, parseAddress } from '../../../src/database/address.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { errorText } from '../../../src/errors.ts';
+import { errorText } from '../../../src/core/errors.ts';
 import { type LanePositions, planResume, stopError } from '../../../src/ingest/checkpoint-stop.ts';
 import type { MissingRange } from '../../../src/outbox/missing-messages.ts';
 import type { CheckpointSurvey } from '../../../src/writers/checkpoint-survey.ts';

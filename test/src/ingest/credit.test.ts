@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { creditOf, NO_CREDIT, type Room } from '../../../src/ingest/credit.ts';
 import {
   MAX_CREDIT_BYTES,
   MAX_CREDIT_MESSAGES,
@@ -8,7 +7,8 @@ import {
   MIN_CREDIT_MESSAGES,
   SHARD_WINDOW_BYTES,
   SHARD_WINDOW_MESSAGES,
-} from '../../../src/limits.ts';
+} from '../../../src/core/limits.ts';
+import { creditOf, NO_CREDIT, type Room } from '../../../src/ingest/credit.ts';
 
 const WIDE: Room = { rows: 0, maxRows: 10_000_000, bytes: 0, maxBytes: 1024 ** 3 };
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Flusher, type FlusherOptions, type FlushFault, type WriteEnd } from '../../../src/ingest/flusher.ts';
-import { MESSAGE_OVERHEAD_BYTES, type MessageBatch } from '../../../src/ingest/message-batch.ts';
-import { MemoryBuffer } from '../../../src/ingest/message-buffer.ts';
 import type { LaneFault } from '../../../src/outbox/lane-faults.ts';
+import { MemoryBuffer } from '../../../src/outbox/message-buffer.ts';
+import { MESSAGE_OVERHEAD_BYTES, type MessageBatch } from '../../../src/sinks/message-batch.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 
 /** What a database says against a batch, with what is to be done about it. */

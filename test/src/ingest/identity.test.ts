@@ -5,7 +5,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { benchSink } from '../../../src/bench/ingest/bench-sink.ts';
+import { benchSink } from '../../../lab/suites/ingest/bench-sink.ts';
 import type { Session } from '../../../src/ingest/intake.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { decodeRuns } from '../../../src/outbox/group.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { MemoryLane } from '../../../src/ingest/lane.ts';
-import { MESSAGE_OVERHEAD_BYTES, type MessageBatch } from '../../../src/ingest/message-batch.ts';
-import { createProducer, type Producer, RAW_EPOCH, untrackedProducer } from '../../../src/ingest/producer.ts';
-import { RUN_MARK_BYTES } from '../../../src/ingest/run-ledger.ts';
+import { MemoryLane } from '../../../src/outbox/lane.ts';
+import { createProducer, type Producer, RAW_EPOCH, untrackedProducer } from '../../../src/outbox/producer.ts';
+import { RUN_MARK_BYTES } from '../../../src/outbox/run-ledger.ts';
+import { MESSAGE_OVERHEAD_BYTES, type MessageBatch } from '../../../src/sinks/message-batch.ts';
 
 const WIDE = { maxRows: 1_000, maxBytes: 1_000_000 };
 

@@ -6,14 +6,14 @@ import {
   benchTableName,
   createBenchCheckpoints,
   createBenchTable,
-} from '../../../src/bench/ingest/bench-sink.ts';
+} from '../../../lab/suites/ingest/bench-sink.ts';
+import type { Failpoints } from '../../../src/core/failpoints.ts';
+import { systemTimers } from '../../../src/core/timers.ts';
 import { type Connection, openConnection } from '../../../src/database/connection.ts';
-import type { Failpoints } from '../../../src/failpoints.ts';
 import type { IntakeStats } from '../../../src/ingest/intake.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
-import { systemTimers } from '../../../src/ingest/timers.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
-import type { SinkOptions } from '../../../src/sink-options.ts';
+import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { settled } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';

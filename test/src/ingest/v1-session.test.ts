@@ -1,10 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { PgDialect } from 'drizzle-orm/pg-core';
 import { afterEach, describe, expect, test } from 'vitest';
-import { benchSink } from '../../../src/bench/ingest/bench-sink.ts';
-import type { Connection, Database } from '../../../src/database/connection.ts';
-import type { IntakeStats, Peer, SessionMemory } from '../../../src/ingest/intake.ts';
-import { Pipeline } from '../../../src/ingest/pipeline.ts';
+import { benchSink } from '../../../lab/suites/ingest/bench-sink.ts';
 import {
   HELLO_TIME_LIMIT_MS,
   MAX_BAD_FRAMES,
@@ -17,10 +14,13 @@ import {
   PING_AFTER_BYTES,
   PONG_TIME_LIMIT_MS,
   SLOW_READER_BYTES,
-} from '../../../src/limits.ts';
+} from '../../../src/core/limits.ts';
+import type { Connection, Database } from '../../../src/database/connection.ts';
+import type { IntakeStats, Peer, SessionMemory } from '../../../src/ingest/intake.ts';
+import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
 import { ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
-import type { SinkOptions } from '../../../src/sink-options.ts';
+import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 

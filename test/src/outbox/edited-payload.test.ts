@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isSluiceError } from '../../../src/errors.ts';
+import { isSluiceError } from '../../../src/core/errors.ts';
 import { readEditedPayload } from '../../../src/outbox/edited-payload.ts';
 import { decodeFrame } from '../../../src/protocol/frame.ts';
 

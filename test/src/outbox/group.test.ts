@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createProducer, type Producer, untrackedProducer } from '../../../src/ingest/producer.ts';
 import {
   type Chunk,
   decodeRuns,
@@ -9,6 +8,7 @@ import {
   type Run,
   type StoredRun,
 } from '../../../src/outbox/group.ts';
+import { createProducer, type Producer, untrackedProducer } from '../../../src/outbox/producer.ts';
 
 const PRODUCER_CHARACTERS = [...'ABCXYZabcxyz0123456789._:@-'];
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../../../src/limits.ts';
+import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../../../src/core/limits.ts';
 import { KeptGroups } from '../../../src/outbox/kept-groups.ts';
 
 const MANY = 1024 * 1024 * 1024;

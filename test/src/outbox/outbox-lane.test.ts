@@ -1,16 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Failpoint, Failpoints } from '../../../src/failpoints.ts';
-import { MESSAGE_OVERHEAD_BYTES, type MessageBatch, rowsOf } from '../../../src/ingest/message-batch.ts';
-import { type Producer, RAW_EPOCH, untrackedProducer } from '../../../src/ingest/producer.ts';
-import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../../../src/limits.ts';
+import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
+import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../../../src/core/limits.ts';
 import {
   createOutboxTables,
   forgetSettledLanes,
   lanesInOutbox,
   OutboxLane,
 } from '../../../src/outbox/outbox-lane.ts';
+import { type Producer, RAW_EPOCH, untrackedProducer } from '../../../src/outbox/producer.ts';
 import { ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
+import { MESSAGE_OVERHEAD_BYTES, type MessageBatch, rowsOf } from '../../../src/sinks/message-batch.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Producer } from '../../../src/ingest/producer.ts';
-import { MAX_ACTIVE_PRODUCERS, MAX_ENDED_SESSIONS } from '../../../src/limits.ts';
+import { MAX_ACTIVE_PRODUCERS, MAX_ENDED_SESSIONS } from '../../../src/core/limits.ts';
+import type { Producer } from '../../../src/outbox/producer.ts';
 import { type HandedOver, ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 

@@ -10,7 +10,7 @@ import {
   benchTableName,
   createBenchCheckpoints,
   createBenchTable,
-} from '../../../src/bench/ingest/bench-sink.ts';
+} from '../../../lab/suites/ingest/bench-sink.ts';
 import { type Connection, openConnection } from '../../../src/database/connection.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';

@@ -1,12 +1,12 @@
 import { sql } from 'drizzle-orm';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Connection } from '../../../src/database/connection.ts';
 import {
   MAX_NESTING_DEPTH,
   MAX_NUMERIC_FRACTION_DIGITS,
   MAX_NUMERIC_INTEGER_DIGITS,
-} from '../../../src/limits.ts';
+} from '../../../src/core/limits.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import {
   checkJson,
   JSON_ESCAPED,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { closeCode } from '../../../src/errors.ts';
+import { closeCode } from '../../../src/core/errors.ts';
 import {
   DEFAULT_FRAME_LIMITS,
   decodeFrame,

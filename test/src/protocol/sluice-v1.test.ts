@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MAX_FRAME_BYTES, MAX_FRAME_MESSAGES, MAX_NACK_TEXT_LENGTH } from '../../../src/limits.ts';
+import { MAX_FRAME_BYTES, MAX_FRAME_MESSAGES, MAX_NACK_TEXT_LENGTH } from '../../../src/core/limits.ts';
 import type { RefusalCode } from '../../../src/protocol/frame.ts';
 import {
   ACK_LEVELS,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isSluiceError } from '../../../src/errors.ts';
+import { isSluiceError } from '../../../src/core/errors.ts';
 import {
   checkNamespace,
   createToken,

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { systemTimers } from '../../../src/core/timers.ts';
 import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionPool } from '../../../src/database/connection-pool.ts';
-import { systemTimers } from '../../../src/ingest/timers.ts';
-import { appendEventsOn } from '../../../src/store/events/postgres-engine.ts';
-import { appendOn } from '../../../src/store/messages/postgres-engine.ts';
-import { createSchemaStatements, schemaOfNamespace } from '../../../src/store/messages/postgres-schema.ts';
+import { appendEventsOn } from '../../../src/events/postgres-engine.ts';
+import { appendOn } from '../../../src/messages/postgres-engine.ts';
+import { createSchemaStatements, schemaOfNamespace } from '../../../src/messages/postgres-schema.ts';
 import type { NewNamespace } from '../../../src/store/namespaces.ts';
 import {
   createNamespaceSchema,
@@ -13,7 +13,7 @@ import {
 } from '../../../src/store/postgres-namespaces.ts';
 import { rowsOf } from '../../support/connect.ts';
 import { ownDatabase } from '../../support/own-database.ts';
-import { event, command as eventCommand } from './events/event-commands.ts';
+import { event, command as eventCommand } from '../events/event-commands.ts';
 import { command, row } from './postgres-support.ts';
 
 const database = ownDatabase();

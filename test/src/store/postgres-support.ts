@@ -1,14 +1,14 @@
 /** Namespaces of a test's own in the Postgres of the test run. */
 
 import { afterAll, beforeAll } from 'vitest';
+import { systemTimers } from '../../../src/core/timers.ts';
 import type { Connection } from '../../../src/database/connection.ts';
 import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionPool } from '../../../src/database/connection-pool.ts';
-import { systemTimers } from '../../../src/ingest/timers.ts';
-import type { AppendCommand, MessageRow } from '../../../src/store/messages/engine.ts';
-import { cardinalHash, category } from '../../../src/store/messages/names.ts';
-import { PostgresMessageEngine } from '../../../src/store/messages/postgres-engine.ts';
-import { schemaOfNamespace } from '../../../src/store/messages/postgres-schema.ts';
+import type { AppendCommand, MessageRow } from '../../../src/messages/engine.ts';
+import { cardinalHash, category } from '../../../src/messages/names.ts';
+import { PostgresMessageEngine } from '../../../src/messages/postgres-engine.ts';
+import { schemaOfNamespace } from '../../../src/messages/postgres-schema.ts';
 import { createNamespaceSchema, dropNamespaceSchema } from '../../../src/store/postgres-namespaces.ts';
 import { freshName, type TestDatabase, testDatabase } from '../../support/connect.ts';
 

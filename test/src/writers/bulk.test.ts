@@ -1,9 +1,9 @@
 import { sql } from 'drizzle-orm';
 import { bigint, pgTable, text } from 'drizzle-orm/pg-core';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { MAX_STATEMENT_PARAMETERS } from '../../../src/core/limits.ts';
 import { type Connection, sqlState } from '../../../src/database/connection.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
-import { MAX_STATEMENT_PARAMETERS } from '../../../src/limits.ts';
 import {
   defineSink,
   fromPayload,
@@ -11,7 +11,7 @@ import {
   fromReceivedAt,
   fromSequence,
   type TableSink,
-} from '../../../src/sink.ts';
+} from '../../../src/sinks/sink.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { batchOf, write } from './contract.ts';
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isSluiceError } from '../../../src/core/errors.ts';
+import { NO_FAILPOINTS } from '../../../src/core/failpoints.ts';
 import { type Connection, openConnection } from '../../../src/database/connection.ts';
 import { faultClassOf } from '../../../src/database/fault-class.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
-import { isSluiceError } from '../../../src/errors.ts';
-import { NO_FAILPOINTS } from '../../../src/failpoints.ts';
 import {
   handOverCheckpoint,
   type LaneKey,

@@ -9,12 +9,12 @@ import {
   benchSink,
   benchTableName,
   createBenchTable,
-} from '../../../src/bench/ingest/bench-sink.ts';
+} from '../../../lab/suites/ingest/bench-sink.ts';
 import { type Connection, sqlState } from '../../../src/database/connection.ts';
 import type { Driver } from '../../../src/database/target.ts';
-import type { Message, MessageBatch } from '../../../src/ingest/message-batch.ts';
 import { checkJson, JSON_ESCAPED, JSON_PLAIN } from '../../../src/protocol/check-json.ts';
 import { assertProducerName } from '../../../src/protocol/producer.ts';
+import type { Message, MessageBatch } from '../../../src/sinks/message-batch.ts';
 import {
   defineSink,
   fromMessage,
@@ -22,8 +22,8 @@ import {
   fromProducer,
   fromSequence,
   type TableSink,
-} from '../../../src/sink.ts';
-import { WRITER_MODES, type WriterMode } from '../../../src/writers/mode.ts';
+} from '../../../src/sinks/sink.ts';
+import { WRITER_MODES, type WriterMode } from '../../../src/sinks/writer-mode.ts';
 import { WRITERS } from '../../../src/writers/writers.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 

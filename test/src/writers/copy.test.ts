@@ -1,9 +1,9 @@
 import { pgTable, text } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { benchSink } from '../../../src/bench/ingest/bench-sink.ts';
+import { benchSink } from '../../../lab/suites/ingest/bench-sink.ts';
 import type { Connection } from '../../../src/database/connection.ts';
-import { defineSink, fromMessage, fromPayload, fromProducer } from '../../../src/sink.ts';
+import { defineSink, fromMessage, fromPayload, fromProducer } from '../../../src/sinks/sink.ts';
 import { copyStatement, encodeCopyText } from '../../../src/writers/copy.ts';
 import { rowsOf, testDatabase } from '../../support/connect.ts';
 import { anyText, batchOf, write } from './contract.ts';

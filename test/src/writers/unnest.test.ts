@@ -2,9 +2,9 @@ import { type SQL, sql } from 'drizzle-orm';
 import { boolean, PgDialect, pgTable, text } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { benchSink, createBenchTable } from '../../../src/bench/ingest/bench-sink.ts';
+import { benchSink, createBenchTable } from '../../../lab/suites/ingest/bench-sink.ts';
 import type { Connection } from '../../../src/database/connection.ts';
-import { defineSink, fromMessage } from '../../../src/sink.ts';
+import { defineSink, fromMessage } from '../../../src/sinks/sink.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { anyText, batchOf, write } from './contract.ts';
 

@@ -1,16 +1,16 @@
 import { sql } from 'drizzle-orm';
 import { PgDialect } from 'drizzle-orm/pg-core';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { benchSink, createBenchTable } from '../../../src/bench/ingest/bench-sink.ts';
+import { benchSink, createBenchTable } from '../../../lab/suites/ingest/bench-sink.ts';
+import type { SluiceError } from '../../../src/core/errors.ts';
+import { type Failpoint, type Failpoints, NO_FAILPOINTS } from '../../../src/core/failpoints.ts';
+import { MAX_STATEMENT_PARAMETERS } from '../../../src/core/limits.ts';
 import { type Connection, sqlState } from '../../../src/database/connection.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
-import type { SluiceError } from '../../../src/errors.ts';
-import { type Failpoint, type Failpoints, NO_FAILPOINTS } from '../../../src/failpoints.ts';
-import { MAX_STATEMENT_PARAMETERS } from '../../../src/limits.ts';
 import { checkpoints } from '../../../src/schema/checkpoints.ts';
-import type { TableSink } from '../../../src/sink.ts';
+import type { TableSink } from '../../../src/sinks/sink.ts';
+import type { WriterMode } from '../../../src/sinks/writer-mode.ts';
 import type { CheckpointKey } from '../../../src/writers/checkpoint-key.ts';
-import type { WriterMode } from '../../../src/writers/mode.ts';
 import {
   readCheckpoint,
   startIncarnation,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DRIVERS } from '../../../src/database/target.ts';
-import { resolveSinkOptions } from '../../../src/sink-options.ts';
-import { WRITER_MODES } from '../../../src/writers/mode.ts';
+import { resolveSinkOptions } from '../../../src/sinks/sink-options.ts';
+import { WRITER_MODES } from '../../../src/sinks/writer-mode.ts';
 import { WRITERS } from '../../../src/writers/writers.ts';
 import { writerContract } from './contract.ts';
 

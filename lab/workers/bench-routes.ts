@@ -1,0 +1,112 @@
+/**
+ * `/bench`: the lab page, and runs inside the Worker; and what the CLI's bench needs of a Worker: sockets into shards
+ * of its own, and a way to wait until these are empty.
+ */
+
+import { type Context, Hono } from 'hono';
+import { decodeUtf8 } from '../../src/core/decode-utf8.ts';
+import { SluiceError } from '../../src/core/errors.ts';
+import { assertKnownNames, optionTable, resolveOptions } from '../../src/core/option-table.ts';
+import type { JsonValue } from '../../src/messages/message.ts';
+import { shardOf } from '../../src/protocol/producer.ts';
+import { assertBenchAccess, assertBenchIsOn } from '../../workers/access.ts';
+import type { Env } from '../../workers/env.ts';
+import { acceptUpgrade, producerOf } from '../../workers/routes/socket.ts';
+import { asksForPage, labPage } from '../page/lab-page.ts';
+import { BENCH_STEPS } from '../steps/step-bench.ts';
+import { BENCH_NAME } from './bench-object.ts';
+import { dcbPlace, readDcbOrder } from './dcb-steps.ts';
+import { drainShards, shardsOf } from './ingest-ports.ts';
+import { readStoreOrder, storePlace } from './store-steps.ts';
+import { benchShardName, readBenchName, readBenchTarget } from './target.ts';
+
+export const benchRoutes = new Hono<{ Bindings: Env }>();
+
+// Before the token is asked for: a browser that opens an address cannot send one, and the page asks for it itself. So it
+// is a 200 for everybody; a 401 would be one for everybody.
+benchRoutes.get('/bench', async (context, next) => {
+  if (!asksForPage(context.req.raw)) return next();
+  assertBenchIsOn(context.env);
+  return labPage();
+});
+
+benchRoutes.use('/bench/*', async (context, next) => {
+  await assertBenchAccess(context.env, context.req.header('authorization'));
+  await next();
+});
+
+benchRoutes.get('/bench', (context) => {
+  // A run that begins with a GET could be begun by any page that a browser shows; the browser says when it is another's.
+  const site = context.req.header('sec-fetch-site');
+  if (site === 'cross-site' || site === 'same-site') {
+    throw new SluiceError('unauthorized', 'A page of another site may not start a run');
+  }
+  return runs(context);
+});
+for (const path of [
+  '/bench/suites',
+  '/bench/schema.json',
+  '/bench/compare',
+  '/bench/compare/fragment',
+  '/bench/runs',
+  '/bench/runs/*',
+]) {
+  benchRoutes.all(path, (context) => runs(context));
+}
+
+// One object for the whole deployment, so that one run at a time is a fact and not a hope.
+function runs({ env, req }: Context<{ Bindings: Env }>): Promise<Response> {
+  return env.BENCH_OBJECT.getByName(BENCH_NAME).fetch(req.raw);
+}
+
+benchRoutes.get('/bench/ws', (context) =>
+  acceptUpgrade(context, () => {
+    const target = readBenchTarget(context.req.query('target'));
+    const producer = producerOf(context.req.queries('producer'));
+    return { shardName: benchShardName(target, shardOf(producer, target.shards)), producer };
+  }),
+);
+
+benchRoutes.post('/bench/drain', async (context) => {
+  const query = context.req.query();
+  assertKnownNames(query, ['target']);
+  const target = readBenchTarget(query.target);
+  return context.json(await drainShards(context.env, target));
+});
+
+/** The JSON of a body; null where it is none. */
+async function readJson({ req }: Context<{ Bindings: Env }>): Promise<unknown> {
+  const text = decodeUtf8(await req.arrayBuffer(), 'The body');
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const STORE_STEP = optionTable({
+  step: { kind: 'choice', choices: BENCH_STEPS, default: 'prepare', description: '' },
+});
+
+benchRoutes.post('/bench/store', async (context) => {
+  const { place, ...query } = context.req.query();
+  const { step } = resolveOptions(STORE_STEP, query);
+  const order = readStoreOrder(await readJson(context));
+  const stub = storePlace(context.env, readBenchName(place, 'place'));
+  return context.json((await stub.takeStoreStep(step, order)) as JsonValue);
+});
+
+benchRoutes.post('/bench/dcb', async (context) => {
+  const { place, ...query } = context.req.query();
+  const { step } = resolveOptions(STORE_STEP, query);
+  const order = readDcbOrder(await readJson(context));
+  const stub = dcbPlace(context.env, readBenchName(place, 'place'));
+  return context.json((await stub.takeDcbStep(step, order)) as JsonValue);
+});
+
+benchRoutes.get('/bench/stats', async (context) => {
+  const query = context.req.query();
+  assertKnownNames(query, ['target']);
+  const target = readBenchTarget(query.target);
+  return context.json(await Promise.all(shardsOf(context.env, target).map((shard) => shard.stats())));
+});

@@ -1,0 +1,254 @@
+/** Every ceiling in one place: unit in the name, source or reason above the number. */
+
+/**
+ * Bind parameters of one Postgres statement: the protocol counts them in 16 bits, and node-postgres lets the
+ * count wrap silently (brianc/node-postgres#2292), so a statement is split before it gets there.
+ */
+export const MAX_STATEMENT_PARAMETERS = 65_535;
+
+/**
+ * Largest frame taken. A Durable Object receives up to 32 MiB, but past that a hibernatable socket delivers
+ * nothing and says nothing, and one SQLite row holds 2 MB: stay well below both.
+ */
+export const MAX_FRAME_BYTES = 1024 * 1024;
+
+/** Largest single message unless a sink says otherwise. */
+export const DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024;
+
+/** Deepest nesting of a message. Postgres parses JSON recursively and fails the whole batch past its stack limit. */
+export const MAX_NESTING_DEPTH = 512;
+
+/** Digits of a Postgres `numeric` before and after the decimal point (PostgreSQL documentation, "Numeric Types"). */
+export const MAX_NUMERIC_INTEGER_DIGITS = 131_072;
+export const MAX_NUMERIC_FRACTION_DIGITS = 16_383;
+
+/** Refusals spelled out in one error frame; the rest of the frame's refusals are only counted. */
+export const MAX_REFUSALS_PER_ERROR_FRAME = 10;
+
+/** Length of a producer's name, in characters. Names are part of every row and of the shard's attachment. */
+export const MAX_PRODUCER_LENGTH = 128;
+
+/** Shards of one sink. Each holds at least one database connection while traffic flows. */
+export const MAX_SHARDS = 256;
+
+/** Shards that a listing of the directory names. Those in it hold something that is to be written or dropped. */
+export const MAX_LISTED_SHARDS = 1_024;
+
+/** Numbers of shards that a sink had and that producers are looked for by, the latest first. */
+export const MAX_SHARD_COUNTS = 8;
+
+/** How long a shard may take to write what it has of a producer that moves to another one, before the client has to come again. */
+export const HAND_OVER_LIMIT_MS = 5_000;
+
+/** How often a shard without a sink looks whether it has one again. Each look is an alarm, and a row. */
+export const HELD_ALARM_MS = 600_000;
+
+/** Connections of one shard. A Durable Object may have 6 outgoing connections waiting to open. */
+export const MAX_CONNECTIONS = 6;
+
+/** Messages that one `/bench` run inside the Worker may send in all, over modes and repetitions. */
+export const MAX_WORKER_BENCH_MESSAGES = 2_000_000;
+
+/** How long a database may take to accept a connection. */
+export const CONNECT_TIME_LIMIT_MS = 5_000;
+
+/** How long one batch may take to be written before its connection is given up. */
+export const WRITE_TIME_LIMIT_MS = 30_000;
+
+/** How long an unused connection stays open. An open socket keeps a Durable Object and a Neon compute awake. */
+export const IDLE_CONNECTION_MS = 5_000;
+
+/** Messages in one frame of `sluice.v1`: as many as 1 MiB holds of the usual size. */
+export const MAX_FRAME_MESSAGES = 10_000;
+
+/** Length of the sentence in a nack. */
+export const MAX_NACK_TEXT_LENGTH = 300;
+
+/** How long a socket of `sluice.v1` may stay without its hello. */
+export const HELLO_TIME_LIMIT_MS = 5_000;
+
+/**
+ * Bytes sent to a client before it is asked whether it reads. A Durable Object cannot see what a socket still holds:
+ * `bufferedAmount` is not implemented in workerd.
+ */
+export const PING_AFTER_BYTES = 64 * 1024;
+
+/** How long the client may take to answer, and what it may leave unconfirmed after that. */
+export const PONG_TIME_LIMIT_MS = 5_000;
+export const SLOW_READER_BYTES = 256 * 1024;
+
+/** What a client may ever leave unconfirmed: more than the nacks of one frame, each message of which is refused. */
+export const MAX_UNCONFIRMED_BYTES = 2 * 1024 * 1024;
+
+/** What all clients of a shard together may have on their way; each gets its share within the bounds below. */
+export const SHARD_WINDOW_BYTES = 4 * 1024 * 1024;
+export const SHARD_WINDOW_MESSAGES = 65_536;
+export const MAX_CREDIT_BYTES = 512 * 1024;
+export const MAX_CREDIT_MESSAGES = 8_192;
+export const MIN_CREDIT_BYTES = 8 * 1024;
+export const MIN_CREDIT_MESSAGES = 64;
+
+/** Nacks of `over_credit` that a socket gets before it is closed. */
+export const MAX_OVER_CREDIT = 3;
+
+/** Frames that cannot be read, of one socket, before it is closed. */
+export const MAX_BAD_FRAMES = 100;
+
+/** Error frames that a raw socket gets in bytes, and how fast they are forgiven, before it is closed. */
+export const MAX_ERROR_BYTES = 1024 * 1024;
+export const ERROR_BYTES_FORGIVEN_PER_SECOND = 16 * 1024;
+
+/**
+ * A group of messages becomes one row of the outbox when it has so much text. A Durable Object's row holds 2 MB; one
+ * more frame of 1 MiB may join before it is looked at, and a character takes up to 3 bytes.
+ */
+export const GROUP_CHARACTERS = 256 * 1024;
+export const GROUP_ROWS = 10_000;
+
+/** Producers whose state a shard keeps in its storage; the ones that were not seen for longest are forgotten first. */
+export const MAX_KNOWN_PRODUCERS = 100_000;
+
+/** Epochs of one producer that a shard knows, the newest included: what older instances of a client left is recovered from them. */
+export const MAX_KNOWN_EPOCHS = 4;
+
+/** Sessions before the newest of an epoch of which a shard knows how far they came. */
+export const MAX_ENDED_SESSIONS = 8;
+
+/** How far ahead of the server's clock an epoch may be that a client chose: one further ahead would lock out all that go by the clock. */
+export const MAX_EPOCH_AHEAD_MS = 86_400_000;
+
+/** Length of the names of instances and sessions, in characters. */
+export const MAX_SESSION_NAME_LENGTH = 64;
+
+/** Producers that may have a session, or messages in the outbox, at the same time. At about 300 bytes each: 20 MB. */
+export const MAX_ACTIVE_PRODUCERS = 65_536;
+
+/** How long settled groups may stay in the outbox while it is busy. Each trim writes a row for each active producer. */
+export const TRIM_INTERVAL_MS = 1_000;
+export const TRIM_BYTES = 4 * 1024 * 1024;
+
+/** Length of the reason that a dead letter is kept with; the same as an error's text has at most. */
+export const MAX_DEAD_LETTER_REASON_LENGTH = 500;
+
+/** Characters of a payload that a listing of dead letters shows. */
+export const DEAD_LETTER_EXCERPT_CHARACTERS = 200;
+
+/** Dead letters in one page of a listing. */
+export const MAX_LISTED_DEAD_LETTERS = 100;
+
+/** Dead letters, and bytes of their payloads, that one step takes out to be written again: all of them are in memory then. */
+export const MAX_TAKEN_DEAD_LETTERS = 1_000;
+export const MAX_TAKEN_DEAD_LETTER_BYTES = 8 * 1024 * 1024;
+
+/** Largest body of a request to `/admin`. It may hold one edited message, whose quotes JSON writes as two characters. */
+export const MAX_ADMIN_BODY_BYTES = 1024 * 1024;
+
+/** How long a shard may take to write what it has accepted before a request for it is answered with `time_limit`. */
+export const DRAIN_TIME_LIMIT_MS = 60_000;
+
+/** Length of a stream's or category's name and of a message's type, in UTF-16 code units: three in an index of Postgres stay below its 2,704 bytes. */
+export const MAX_STREAM_NAME_LENGTH = 255;
+
+/** Largest message of the store, data and metadata as UTF-8. A row of a Durable Object holds 2 MB. */
+export const DEFAULT_MAX_STORED_MESSAGE_BYTES = 1024 * 1024;
+
+/** Messages of one write to the store: what the reference system takes in a batch. */
+export const MAX_WRITE_MESSAGES = 10_000;
+
+/** Text of one write to the store. A write is one transaction, held in memory on both sides. */
+export const MAX_WRITE_BYTES = 16 * 1024 * 1024;
+
+/** Messages that a read of the store returns unless it says otherwise (Message DB). */
+export const DEFAULT_READ_MESSAGES = 1_000;
+
+/** Text that a page of an iteration over the store is meant to hold: a Worker has 128 MB for all that it does. */
+export const MAX_PAGE_BYTES = 8 * 1024 * 1024;
+
+/** Names that a listing of the store returns unless it says otherwise, and at most. */
+export const DEFAULT_LIST_NAMES = 100;
+export const MAX_LIST_NAMES = 1_000;
+
+/** Members of a consumer group: Message DB casts the size to smallint. */
+export const MAX_CONSUMER_GROUP_SIZE = 32_767;
+
+/** Largest position there can be: SQLite's bindings are JavaScript numbers, exact up to 2^53 - 1. */
+export const MAX_POSITION = 9_007_199_254_740_991n;
+
+/** Largest position that a message may be imported at: half of all, so that one import cannot use up what is left for writes. */
+export const MAX_IMPORTED_POSITION = 4_503_599_627_370_496n;
+
+/** Messages and text of one group of concurrent writes: enough to make the round trip's share small. */
+export const MAX_APPEND_GROUP_MESSAGES = 5_000;
+export const MAX_APPEND_GROUP_BYTES = 4 * 1024 * 1024;
+
+/** Messages and text that may wait for a group; beyond, writes are refused with `buffer_full`. */
+export const MAX_WAITING_MESSAGES = 100_000;
+export const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+
+/** Largest body of `POST /rpc`. It holds one message, whose characters JSON may write as six. */
+export const MAX_RPC_BODY_BYTES = 8 * 1024 * 1024;
+
+/** Subscribers of one namespace (system 1, docs/API.md: 100 for each token). */
+export const MAX_SUBSCRIBERS = 100;
+
+/** Namespaces of a deployment. */
+export const MAX_NAMESPACES = 10_000;
+
+/** Length of an event's type and of a tag, in UTF-16 code units: both stand in one entry of an index of Postgres, below its 2,704 bytes. */
+export const MAX_EVENT_TYPE_LENGTH = 255;
+export const MAX_TAG_LENGTH = 255;
+
+/** Tags of one event: each is an entry of the index, which every append pays for. */
+export const MAX_EVENT_TAGS = 64;
+
+/** Items of a query, and types or tags of an item. */
+export const MAX_QUERY_ITEMS = 100;
+export const MAX_ITEM_TYPES = 100;
+export const MAX_ITEM_TAGS = MAX_EVENT_TAGS;
+
+/** Largest event, data and metadata as UTF-8. A row of a Durable Object holds 2 MB. */
+export const DEFAULT_MAX_EVENT_BYTES = 1024 * 1024;
+
+/** Events of one append: ten times what the reference system takes. */
+export const MAX_APPEND_EVENTS = 10_000;
+
+/** Events that a read returns at most unless it says otherwise. */
+export const DEFAULT_READ_EVENTS = 1_000;
+
+/** Largest body of `POST /append`. It holds an event of the largest size, whose characters JSON may write as six. */
+export const MAX_APPEND_BODY_BYTES = 8 * 1024 * 1024;
+
+/** Values of JSON in a body of `POST /append`: each may take thirty times the memory of its text, in an object of 128 MB. */
+export const MAX_APPEND_BODY_VALUES = 1_000_000;
+
+/** Characters of a query in an address. Cloudflare takes addresses of 16 KB; elsewhere nobody else bounds them. */
+export const MAX_HTTP_QUERY_CHARACTERS = 64 * 1024;
+
+/** Text that a page of an answer of `GET /read` is meant to hold: several readers share the 128 MB of an object. */
+export const MAX_READ_ANSWER_PAGE_BYTES = 1024 * 1024;
+
+/** How often a decision is made again after a conflict, unless it says otherwise, and at most. */
+export const DEFAULT_DECISION_RETRIES = 5;
+export const MAX_DECISION_RETRIES = 1_000;
+
+/** Events that a handler works on in one transaction, unless it says otherwise, and at most. */
+export const DEFAULT_HANDLER_BATCH_EVENTS = 100;
+export const MAX_HANDLER_BATCH_EVENTS = 10_000;
+
+/** How often a handler looks for events that others have appended: one look-up of the last position. */
+export const HANDLER_POLL_MS = 1_000;
+
+/** Pauses of a handler after a failure: the first, doubled with each further one, and the longest. */
+export const HANDLER_RETRY_MS = 100;
+export const MAX_HANDLER_RETRY_MS = 30_000;
+
+/** Largest body of a request for a run of the bench: a few options. */
+export const MAX_BENCH_BODY_BYTES = 64 * 1024;
+
+/**
+ * How long a statement may wait for a lock: that of the checkpoint, which another instance may hold while it writes the
+ * same batch, or that of the sink's table, as during an ALTER TABLE. Then it fails with 55P03, to be tried again.
+ * A third of `WRITE_TIME_LIMIT_MS`: were the connection given up while a statement waits, the server would not notice,
+ * and each further try would leave one more process waiting behind the first.
+ */
+export const LOCK_TIME_LIMIT_MS = 10_000;

@@ -1,0 +1,564 @@
+/**
+ * The event store with dynamic consistency boundaries (dcb.events): events with tags in one order, and appends that are refused
+ * where somebody else has appended what they depend on. All that a caller may do wrong is found here, before anything is
+ * written; the engine gets checked input, and data as text.
+ */
+
+import { errorText, isSluiceError, SluiceError } from '../core/errors.ts';
+import {
+  DEFAULT_MAX_EVENT_BYTES,
+  DEFAULT_READ_EVENTS,
+  MAX_APPEND_EVENTS,
+  MAX_APPEND_GROUP_BYTES,
+  MAX_APPEND_GROUP_MESSAGES,
+  MAX_EVENT_TAGS,
+  MAX_EVENT_TYPE_LENGTH,
+  MAX_PAGE_BYTES,
+  MAX_TAG_LENGTH,
+  MAX_WAITING_BYTES,
+  MAX_WAITING_MESSAGES,
+  MAX_WRITE_BYTES,
+} from '../core/limits.ts';
+import { systemTimers, type Timers } from '../core/timers.ts';
+import { utf8BytesAtMost } from '../core/utf8.ts';
+import { isUuid } from '../core/uuid.ts';
+import { checkObject, invalidOptions } from '../messages/read-options.ts';
+import { Grouping } from '../store/grouping.ts';
+import { PageSize } from '../store/page-size.ts';
+import { type EventCodec, jsonCodec, kindOf, textCodec, writeJson } from './codec.ts';
+import type {
+  AppendCommand,
+  AppendCondition,
+  AppendVerdict,
+  EventEngine,
+  EventRecord,
+  EventRow,
+  ReadEvents,
+} from './engine.ts';
+import type {
+  AppendConditionInput,
+  Appended,
+  NewEvent,
+  QueryInput,
+  ReadOptions,
+  StoredEvent,
+} from './event.ts';
+import { type HeadReader, HeadWatch } from './head-watch.ts';
+import { queryUnits, toQuery, withoutRepetitions } from './query.ts';
+import { checkPosition, countOf, eventIteration, eventRead, type IterateOptions } from './read-options.ts';
+import { SharedReads } from './shared-reads.ts';
+import { labelFault, textFault } from './text-fault.ts';
+import type { Turns } from './turns.ts';
+
+export interface EventStoreOptions<Data> {
+  /** How data becomes text and back. Default: `jsonCodec`, for all that JSON can hold. */
+  codec?: EventCodec<Data>;
+  /** For the polls of subscriptions. Default: the platform's. */
+  timers?: Timers;
+  /** Data and metadata of one event as UTF-8. Default: 1 MiB. */
+  maxEventBytes?: number;
+  /** Events of one append. Default: 10,000. */
+  maxAppendEvents?: number;
+  /** Text of one append with its condition, counted in UTF-16 code units: one byte each for ASCII, up to three for others. Default: 16 MiB. */
+  maxAppendBytes?: number;
+  /** Events of one group of concurrent appends. Default: 5,000. */
+  maxGroupEvents?: number;
+  /** Text of one group of concurrent appends, counted like that of one append. Default: 4 MiB. */
+  maxGroupBytes?: number;
+  /** Events that may wait while a group is written. Default: 100,000. */
+  maxWaitingEvents?: number;
+  /** Text that may wait while a group is written, counted like that of one append. Default: 64 MiB. */
+  maxWaitingBytes?: number;
+  /** Text of a page of an iteration or a subscription, in bytes; the last event of a page may go beyond. Default: 8 MiB. */
+  maxPageBytes?: number;
+}
+
+export interface SubscribeOptions {
+  /** Exclusive lower bound. Default: 0, before the first event. It may lie beyond the last position. */
+  after?: bigint;
+  /** Ends the subscription: its loop is left without an error. */
+  signal?: AbortSignal | undefined;
+  /**
+   * How often to look for what others have appended, in milliseconds; the store's own appends need no look. Default: never, which is
+   * right only where nobody else writes.
+   */
+  pollMs?: number | undefined;
+  /** Events of a page of history at most. Default: 1,000; fewer where they are large. */
+  pageEvents?: number;
+  /**
+   * Shared by many subscriptions: a page of more than twice `maxPageBytes`, for its last event, takes a turn until all of it
+   * was taken. So only as many of these are in memory as there are turns. Default: no such bound.
+   */
+  turns?: Turns | undefined;
+}
+
+export interface EventStoreInfo {
+  events: bigint;
+  /** The last position; 0 where there is none. */
+  head: bigint;
+}
+
+/** What an append comes to, for the limits. */
+/** Events of the first page of an iteration: most decisions are over with it. Its bytes are bounded by the engine. */
+const FIRST_PAGE_EVENTS = 256;
+
+interface Sum {
+  rows: number;
+  units: number;
+}
+
+export class EventStore<Data = unknown> {
+  readonly #engine: EventEngine;
+  readonly #codec: EventCodec<Data>;
+  readonly #maxEventBytes: number;
+  readonly #maxAppendEvents: number;
+  readonly #maxAppendBytes: number;
+  readonly #maxPageBytes: number;
+  readonly #appends: Grouping<AppendCommand, AppendVerdict>;
+  readonly #reads: SharedReads;
+  readonly #head: HeadWatch;
+  /** Deletions under way, which do not go through the groups. */
+  readonly #others = new Set<Promise<unknown>>();
+  #isClosed = false;
+
+  constructor(engine: EventEngine, options: EventStoreOptions<Data> = {}) {
+    checkObject('options', options);
+    this.#engine = engine;
+    this.#codec = options.codec ?? (jsonCodec as EventCodec<Data>);
+    this.#maxEventBytes = limit(options, 'maxEventBytes', DEFAULT_MAX_EVENT_BYTES);
+    this.#maxAppendEvents = limit(options, 'maxAppendEvents', MAX_APPEND_EVENTS);
+    this.#maxAppendBytes = limit(options, 'maxAppendBytes', MAX_WRITE_BYTES);
+    this.#maxPageBytes = limit(options, 'maxPageBytes', MAX_PAGE_BYTES);
+    this.#appends = new Grouping((commands) => engine.append(commands), {
+      maxGroupRows: limit(options, 'maxGroupEvents', MAX_APPEND_GROUP_MESSAGES),
+      maxGroupBytes: limit(options, 'maxGroupBytes', MAX_APPEND_GROUP_BYTES),
+      maxWaitingRows: limit(options, 'maxWaitingEvents', MAX_WAITING_MESSAGES),
+      maxWaitingBytes: limit(options, 'maxWaitingBytes', MAX_WAITING_BYTES),
+    });
+    this.#reads = new SharedReads((read) => engine.read(read));
+    this.#head = new HeadWatch(() => engine.head(), options.timers ?? systemTimers);
+  }
+
+  /**
+   * Appends one event or several: all of them or none. With a condition, only if no event behind `after` matches its query; that is
+   * decided together with the append, whoever else appends at the same time.
+   *
+   * Events with ids make the append repeatable: where all of the ids are stored already, the answer is the position of the last of
+   * them with `isRepeated`, and the condition is not asked.
+   *
+   * @returns the position of the last event
+   * @throws SluiceError `append_conflict` (details: `position` of the first event that matches, as a decimal text),
+   * `duplicate_event_id` where some of the ids are stored and some are not (details: `id`), `invalid_event`, `invalid_query`,
+   * `invalid_options`, `message_too_large`, `buffer_full`, `store_closed`
+   */
+  async append(
+    events: NewEvent<string, Data> | readonly NewEvent<string, Data>[],
+    condition?: AppendConditionInput,
+  ): Promise<Appended> {
+    return this.#append(events, condition, this.#codec);
+  }
+
+  /** As `append`, with data as the text that the engine will hold, whatever the codec. */
+  async appendRecords(
+    events: NewEvent<string, string> | readonly NewEvent<string, string>[],
+    condition?: AppendConditionInput,
+  ): Promise<Appended> {
+    return this.#append(events, condition, textCodec);
+  }
+
+  /**
+   * Events that match a query, in the order of their positions.
+   *
+   * @throws SluiceError `invalid_query`, `invalid_options`, `store_closed`, `invalid_event` where the codec cannot read an event
+   * (details: `position`)
+   */
+  async read(query: QueryInput, options: ReadOptions = {}): Promise<StoredEvent<string, Data>[]> {
+    const records = await this.readRecords(query, options);
+    return records.map((record) => this.#event(record));
+  }
+
+  /** As `read`, with data and metadata as the text that the engine holds. */
+  async readRecords(query: QueryInput, options: ReadOptions = {}): Promise<EventRecord[]> {
+    this.#checkOpen();
+    // A copy: others may have the same answer.
+    return [...(await this.#reads.read(eventRead(query, options)))];
+  }
+
+  /**
+   * All events that match a query, in memory for one page. Ends where the events end at the time of the last page.
+   *
+   * @throws as `read`, at once for the query and the options
+   */
+  iterate(
+    query: QueryInput,
+    options: IterateOptions = {},
+  ): AsyncGenerator<StoredEvent<string, Data>, void, undefined> {
+    this.#checkOpen();
+    return this.#pages(eventIteration(query, options), (record) => this.#event(record));
+  }
+
+  /** As `iterate`, with data and metadata as the text that the engine holds. */
+  iterateRecords(
+    query: QueryInput,
+    options: IterateOptions = {},
+  ): AsyncGenerator<EventRecord, void, undefined> {
+    this.#checkOpen();
+    return this.#pages(eventIteration(query, options), asItIs);
+  }
+
+  /**
+   * All events that match a query, and then those that are appended from then on: each once, in the order of their positions, without
+   * a gap between the two. It never ends by itself; `signal` ends it. The next page is read when the last event of the page
+   * before was taken, so a slow reader costs no memory.
+   *
+   * @throws SluiceError as `read`, at once for the query and the options; `store_closed` once the store is closed or cleared; what the
+   * database fails with. To go on, subscribe with the position of the last event as `after`.
+   */
+  subscribe(
+    query: QueryInput,
+    options: SubscribeOptions = {},
+  ): AsyncGenerator<StoredEvent<string, Data>, void, undefined> {
+    return this.#subscribe(query, options, (record) => this.#event(record));
+  }
+
+  /** As `subscribe`, with data and metadata as the text that the engine holds. */
+  subscribeRecords(
+    query: QueryInput,
+    options: SubscribeOptions = {},
+  ): AsyncGenerator<EventRecord, void, undefined> {
+    return this.#subscribe(query, options, asItIs);
+  }
+
+  /** The last position; 0 where there is none. @throws SluiceError `store_closed` */
+  async head(): Promise<bigint> {
+    this.#checkOpen();
+    return this.#engine.head();
+  }
+
+  /** How many events there are, and the last position: positions have no gaps. @throws SluiceError `store_closed` */
+  async info(): Promise<EventStoreInfo> {
+    const head = await this.head();
+    return { events: head, head };
+  }
+
+  /**
+   * Deletes all events and returns how many; positions begin anew. Subscriptions end with `store_closed`.
+   *
+   * @throws SluiceError `store_closed`
+   */
+  async clear(): Promise<bigint> {
+    this.#checkOpen();
+    const call = this.#engine.clear();
+    this.#others.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#others.delete(call);
+      this.#head.cleared();
+    }
+  }
+
+  /**
+   * Refuses further calls with `store_closed`, which also ends subscriptions and iterations, and resolves once the appends and
+   * deletions that were accepted have their verdicts.
+   */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#head.close();
+    await this.#appends.idle();
+    await Promise.allSettled(this.#others);
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new SluiceError('store_closed', 'The event store is closed');
+  }
+
+  async #append<Value>(
+    events: NewEvent<string, Value> | readonly NewEvent<string, Value>[],
+    condition: AppendConditionInput | undefined,
+    codec: EventCodec<Value>,
+  ): Promise<Appended> {
+    this.#checkOpen();
+    const sum = { rows: 0, units: 0 };
+    const command: AppendCommand = {
+      events: this.#rows(events, codec, sum),
+      condition: condition === undefined ? null : this.#condition(condition, sum),
+    };
+    const { life } = this.#head;
+    let verdict: AppendVerdict;
+    try {
+      verdict = await this.#appends.submit(command, sum.rows, sum.units);
+    } catch (error) {
+      // A commit whose answer got lost may have happened. What was refused while it waited was not even sent.
+      if (!isSluiceError(error) || error.code !== 'buffer_full') this.#head.mayHaveMoved();
+      throw error;
+    }
+    if (verdict.kind !== 'appended') throw refusal(verdict, command.condition);
+    this.#head.appended(verdict.position, life);
+    return { position: verdict.position, isRepeated: verdict.isRepeated };
+  }
+
+  #condition(condition: AppendConditionInput, sum: Sum): AppendCondition {
+    checkObject('condition', condition);
+    const { failIfEventsMatch, after = 0n } = condition;
+    const query = toQuery(failIfEventsMatch);
+    checkPosition('after', after);
+    this.#add(sum, queryUnits(query));
+    return { query, after };
+  }
+
+  #rows<Value>(
+    events: NewEvent<string, Value> | readonly NewEvent<string, Value>[],
+    codec: EventCodec<Value>,
+    sum: Sum,
+  ): EventRow[] {
+    if (!isList(events)) return [this.#row(events, codec, sum)];
+    if (events.length === 0) throw invalidOptions('An append needs at least one event', 'events');
+    if (events.length > this.#maxAppendEvents)
+      throw invalidOptions(`An append takes at most ${this.#maxAppendEvents} events; split it`, 'events');
+    const rows: EventRow[] = [];
+    for (const event of events) rows.push(this.#row(event, codec, sum));
+    checkIds(rows);
+    return rows;
+  }
+
+  #row<Value>(event: NewEvent<string, Value>, codec: EventCodec<Value>, sum: Sum): EventRow {
+    if (typeof event !== 'object' || event === null)
+      throw invalidEvent(`An event must be an object, not ${kindOf(event)}`);
+    const { type, id } = event;
+    const typeFault = labelFault(type, MAX_EVENT_TYPE_LENGTH);
+    if (typeFault !== undefined) throw invalidEvent(`The type of an event ${typeFault}`);
+    if (id !== undefined && !(typeof id === 'string' && isUuid(id)))
+      throw invalidEvent(
+        `The id of an event must be a UUID, not ${typeof id === 'string' ? JSON.stringify(id.slice(0, 80)) : kindOf(id)}`,
+      );
+    const tags = tagsOf(event.tags);
+    const data = written(codec, event.data);
+    const metadata = metadataText(event.metadata);
+    const units = data.length + (metadata === null ? 0 : metadata.length);
+    if (units * 3 > this.#maxEventBytes) this.#checkBytes(data, metadata ?? '');
+    sum.rows += 1;
+    let labelUnits = type.length;
+    for (const tag of tags) labelUnits += tag.length;
+    this.#add(sum, units + labelUnits);
+    return { id: id === undefined ? null : id.toLowerCase(), type, tags, data, metadata };
+  }
+
+  #add(sum: Sum, units: number): void {
+    sum.units += units;
+    if (sum.units > this.#maxAppendBytes)
+      throw new SluiceError(
+        'message_too_large',
+        `An append takes at most ${this.#maxAppendBytes} bytes of events and condition; split it`,
+        { details: { maxBytes: this.#maxAppendBytes } },
+      );
+  }
+
+  #checkBytes(data: string, metadata: string): void {
+    const text = data + metadata;
+    if (utf8BytesAtMost(text, 0, text.length, this.#maxEventBytes)) return;
+    throw new SluiceError(
+      'message_too_large',
+      `Data and metadata of an event take at most ${this.#maxEventBytes} bytes together`,
+      { details: { maxBytes: this.#maxEventBytes } },
+    );
+  }
+
+  #event(record: EventRecord): StoredEvent<string, Data> {
+    return toEvent(record, this.#codec);
+  }
+
+  #subscribe<Event>(
+    query: QueryInput,
+    options: SubscribeOptions,
+    toEvent: (record: EventRecord) => Event,
+  ): AsyncGenerator<Event, void, undefined> {
+    this.#checkOpen();
+    checkObject('options', options);
+    const { after = 0n, signal, pollMs, pageEvents = DEFAULT_READ_EVENTS, turns } = options;
+    const read = eventRead(query, { after });
+    if (pollMs !== undefined) countOf('pollMs', pollMs);
+    read.limit = countOf('pageEvents', pageEvents);
+    return this.#follow(read, this.#head.reader(signal, pollMs), turns, toEvent);
+  }
+
+  async *#pages<Event>(
+    read: ReadEvents,
+    toEvent: (record: EventRecord) => Event,
+  ): AsyncGenerator<Event, void, undefined> {
+    const size = new PageSize(read.limit, this.#maxPageBytes, FIRST_PAGE_EVENTS);
+    for (;;) {
+      this.#checkOpen();
+      const limit = size.messages;
+      const records = await this.#reads.read({ ...read, limit, maxBytes: this.#maxPageBytes });
+      size.learn(records);
+      for (const record of records) yield toEvent(record);
+      const last = records.at(-1);
+      if (last === undefined || size.isLast(records, limit)) return;
+      if (read.backwards) read.before = last.position;
+      else read.after = last.position;
+    }
+  }
+
+  async *#follow<Event>(
+    read: ReadEvents,
+    reader: HeadReader,
+    turns: Turns | undefined,
+    toEvent: (record: EventRecord) => Event,
+  ): AsyncGenerator<Event, void, undefined> {
+    const size = new PageSize(read.limit, this.#maxPageBytes);
+    let position = read.after;
+    for (;;) {
+      // All events up to a head that was seen are there, because positions are in the order of commits.
+      const head = await reader.headBeyond(position);
+      if (head === undefined) return;
+      while (position < head) {
+        const limit = size.messages;
+        const page = { ...read, after: position, before: head + 1n, limit, maxBytes: this.#maxPageBytes };
+        let records = await this.#reads.read(page);
+        let giveBack: (() => void) | undefined;
+        if (turns !== undefined && size.isTooLarge(records)) {
+          giveBack = turns.takeFree();
+          if (giveBack === undefined) {
+            // Not kept while it waits: whoever reads what is small never waits.
+            records = [];
+            giveBack = await turns.take();
+          }
+        }
+        try {
+          if (!reader.goesOn()) return;
+          if (giveBack !== undefined && records.length === 0) records = await this.#reads.read(page);
+          size.learn(records);
+          for (const record of records) {
+            if (!reader.goesOn()) return;
+            yield toEvent(record);
+          }
+          if (!reader.goesOn()) return;
+          position = size.isLast(records, limit) ? head : (records.at(-1)?.position ?? head);
+        } finally {
+          giveBack?.();
+        }
+      }
+    }
+  }
+}
+
+/** An event as an engine returns it, with its data as the codec reads it. @throws SluiceError `invalid_event` (details: `position`) */
+export function toEvent<Data>(record: EventRecord, codec: EventCodec<Data>): StoredEvent<string, Data> {
+  const { position, type, tags, metadata, id, timeUs } = record;
+  let data: Data;
+  try {
+    data = codec.read(record.data);
+  } catch (error) {
+    throw new SluiceError(
+      'invalid_event',
+      `The data of the event at position ${position} cannot be read by this store's codec: ${errorText(error)}`,
+      { cause: error, details: { position: String(position) } },
+    );
+  }
+  return {
+    position,
+    type,
+    tags,
+    data,
+    metadata: metadata === null ? null : JSON.parse(metadata),
+    id: id ?? undefined,
+    timeUs,
+  };
+}
+
+function refusal(
+  verdict: Exclude<AppendVerdict, { kind: 'appended' }>,
+  condition: AppendCondition | null,
+): SluiceError {
+  if (verdict.kind === 'duplicate_id') {
+    return new SluiceError(
+      'duplicate_event_id',
+      `Some of the events are stored already, but not all of them: ${verdict.id} is. An append is repeated with the same events`,
+      { details: { id: verdict.id } },
+    );
+  }
+  const position = String(verdict.position);
+  const after = condition?.after ?? 0n;
+  return new SluiceError(
+    'append_conflict',
+    // Behind `after`, and not behind the event: whoever reads on from that one has not seen it.
+    `The event at position ${position} matches the append's condition: read again what is behind position ${after}, and decide anew`,
+    { details: { position } },
+  );
+}
+
+function written<Value>(codec: EventCodec<Value>, data: Value | undefined): string {
+  let text: unknown;
+  try {
+    text = codec.write(data as Value);
+  } catch (error) {
+    if (isSluiceError(error)) throw error;
+    throw new SluiceError('invalid_event', `The data of an event cannot be written: ${errorText(error)}`, {
+      cause: error,
+    });
+  }
+  if (typeof text !== 'string')
+    throw invalidEvent(`The codec must write the data of an event as a text, not as ${kindOf(text)}`);
+  const fault = textFault(text);
+  if (fault !== undefined) throw invalidEvent(`The data of an event ${fault}`);
+  return text;
+}
+
+function metadataText(metadata: unknown): string | null {
+  if (metadata === undefined || metadata === null) return null;
+  const text = typeof metadata === 'object' ? writeJson('metadata', metadata) : '';
+  // Of the text, because `toJSON` can make something else of an object.
+  if (text.startsWith('{')) return text;
+  throw invalidEvent(`The metadata of an event must be an object of JSON, not ${kindOf(metadata)}`);
+}
+
+const NO_TAGS: readonly string[] = [];
+
+function tagsOf(tags: unknown): readonly string[] {
+  if (tags === undefined) return NO_TAGS;
+  if (!Array.isArray(tags)) throw invalidEvent('The tags of an event must be an array of texts');
+  for (const tag of tags) {
+    const fault = labelFault(tag, MAX_TAG_LENGTH);
+    if (fault !== undefined) throw invalidEvent(`A tag of an event ${fault}`);
+  }
+  const unique = withoutRepetitions(tags);
+  if (unique.length > MAX_EVENT_TAGS) throw invalidEvent(`An event has at most ${MAX_EVENT_TAGS} tags`);
+  return unique;
+}
+
+function checkIds(rows: readonly EventRow[]): void {
+  const ids = new Set<string>();
+  let without = 0;
+  for (const { id } of rows) {
+    if (id === null) without += 1;
+    else ids.add(id);
+  }
+  if (without === rows.length) return;
+  if (without > 0)
+    throw invalidEvent(
+      'Either all events of an append have an id, or none has: some of them could not be repeated',
+    );
+  if (ids.size < rows.length) throw invalidEvent('An id is there twice in one append');
+}
+
+function asItIs(record: EventRecord): EventRecord {
+  return record;
+}
+
+function isList<Item>(value: Item | readonly Item[]): value is readonly Item[] {
+  return Array.isArray(value);
+}
+
+function invalidEvent(sentence: string): SluiceError {
+  return new SluiceError('invalid_event', sentence);
+}
+
+function limit<Name extends keyof EventStoreOptions<never>>(
+  options: { [Key in Name]?: unknown },
+  name: Name,
+  fallback: number,
+): number {
+  const value = options[name];
+  return value === undefined ? fallback : countOf(name, value);
+}

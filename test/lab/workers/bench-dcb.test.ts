@@ -1,0 +1,68 @@
+import { exports } from 'cloudflare:workers';
+import { expect, it } from 'vitest';
+import type { BenchResult } from '../../../lab/result.ts';
+import '../../workers/environment.ts';
+
+const SHORT = 'suite=dcb&sets=tiny&rounds=2&appenders=1,20&reps=1';
+
+function ask(path: string, init: RequestInit = {}): Promise<Response> {
+  return exports.default.fetch(`https://sluice.test${path}`, init);
+}
+
+it.each(['rpc', 'http'])(
+  'runs the suite dcb inside the Worker, on Postgres and in Durable Objects by %s, and finds every event',
+  async (through) => {
+    const operations = 'append-1,append-100,if-own,conflict,race,read-complex,read-stream,project-5';
+    const response = await ask(`/bench?${SHORT}&operations=${operations}&through=${through}&format=json`);
+    const result = (await response.json()) as BenchResult;
+    expect(result).toMatchObject({ suite: 'dcb', state: 'complete', config: { through } });
+    const names = result.variants.map(({ name }) => name);
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'postgres tiny race ×20',
+        'object tiny race ×20',
+        'object tiny append-100',
+        'object-sqlite tiny read-stream',
+        'floor: object-sqlite append-1',
+      ]),
+    );
+    for (const { name, summary } of result.variants) {
+      const { audit } = summary;
+      expect([name, audit]).toEqual([name, { ...audit, lost: 0, duplicated: 0, outOfOrder: 0 }]);
+      expect(audit?.sent).toBeGreaterThan(0);
+    }
+    const race = result.variants.find(({ name }) => name === 'object tiny race ×20');
+    expect(Number(race?.summary.metrics.wins) + Number(race?.summary.metrics.conflicts)).toBe(4);
+  },
+);
+
+it.each([
+  ['engines=memory', 'no memory in engines'],
+  ['engines=postgres&sets=medium&rounds=100000', 'at most 2000000 are allowed'],
+  ['engines=object&modes=copy', 'Unknown option modes'],
+])('refuses a run of the suite dcb with %s', async (query, reason) => {
+  const response = await ask(`/bench?suite=dcb&${query}`);
+  expect([response.status, await response.text()]).toEqual([400, expect.stringContaining(reason)]);
+});
+
+it.each([
+  ['place=a/b&step=prepare', '{}', 'place'],
+  ['place=a&step=destroy', '{}', 'step'],
+  ['place=a&step=prepare', 'nothing', 'order'],
+  ['place=a&step=prepare', '{"operations":99999999}', 'order.operations'],
+  ['place=a&step=prepare', '{"engine":"postgres"}', 'order.engine'],
+  ['place=a&step=prepare', '{"set":"huge"}', 'order.set'],
+])('refuses a step of %s with %s', async (query, body, named) => {
+  const response = await ask(`/bench/dcb?${query}`, { method: 'POST', body });
+  expect([response.status, await response.text()]).toEqual([400, expect.stringContaining(named)]);
+});
+
+it('takes no step of a run that nothing was prepared for', async () => {
+  const body = JSON.stringify({ engine: 'object-sqlite', operation: 'append-1' });
+  const step = (name: string) => ask(`/bench/dcb?place=unprepared&step=${name}`, { method: 'POST', body });
+  expect((await step('run')).status).toBe(500);
+  expect((await step('prepare')).status).toBe(200);
+  expect((await step('run')).status, 'the control').toBe(200);
+  await step('close');
+  expect((await step('run')).status).toBe(500);
+});
