@@ -7,10 +7,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assertReachesDatabase } from '../../lab/local/ask-health.ts';
 import { errorText, SluiceError } from '../../src/core/errors.ts';
 import { resolveOptions } from '../../src/core/option-table.ts';
 import { describeTarget, resolveTarget } from '../../src/database/target.ts';
+import { assertReachesDatabase } from '../ask-health.ts';
 import { claimDevState, type DevState } from '../dev-state.ts';
 import {
   HYPERDRIVE_VARIABLE,

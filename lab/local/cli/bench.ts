@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { assertReachesDatabase } from '../../../local/ask-health.ts';
 import { abortOnSignal, Cleanup } from '../../../local/cli/cleanup.ts';
 import { EXIT } from '../../../local/cli/exit-codes.ts';
 import { openLocalDatabase } from '../../../local/local-database.ts';
@@ -36,7 +37,6 @@ import { StressHost } from '../../suites/stress/stress-host.ts';
 import { stressSuite } from '../../suites/stress/stress-suite.ts';
 import { SEED, SUITES } from '../../suites.ts';
 import { figuresToCompare, judgeThresholds } from '../../thresholds.ts';
-import { assertReachesDatabase } from '../ask-health.ts';
 import { DatabaseWatch } from '../database-watch.ts';
 import { localDcbPorts } from '../dcb-ports.ts';
 import { localIngestPorts } from '../ingest-ports.ts';

@@ -5,12 +5,12 @@
 
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { assertReachesDatabase } from '../../../local/ask-health.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { type OptionTable, resolveOptions } from '../../../src/core/option-table.ts';
 import { withTimeLimit } from '../../../src/core/time-limit.ts';
 import { BENCH_ACKS, INGEST_PARAMETERS } from '../../suites/ingest/ingest-suite.ts';
 import { benchProducer } from '../../suites/ingest/payload.ts';
-import { assertReachesDatabase } from '../ask-health.ts';
 import { generateLoad } from '../load-generator.ts';
 
 const { clients, frame, rate } = INGEST_PARAMETERS;

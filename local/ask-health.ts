@@ -1,6 +1,6 @@
 /** Asks a Worker whether it reaches its database, before anything is sent to it. */
 
-import { type ErrorCode, SluiceError } from '../../src/core/errors.ts';
+import { type ErrorCode, SluiceError } from '../src/core/errors.ts';
 
 /** Above what `/health` itself waits for, twice. */
 const ANSWER_TIME_LIMIT_MS = 15_000;
