@@ -16,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
 import { withTimeLimit } from '../../src/core/time-limit.ts';
-import { CHROMIUM_ARGS, chromiumPath } from '../support/chromium.ts';
+import { findChromium } from '../support/chromium.ts';
 import { freshName, rowsOf, testDatabase } from '../support/connect.ts';
 import type { PageReport } from './page-report.ts';
 
@@ -80,20 +80,21 @@ class Browser {
   }
 
   /** Opens a page in a browser that has what the one before it had on disk. */
-  open(address: URL): void {
+  async open(address: URL): Promise<void> {
+    const { path, args, env } = await findChromium();
     this.#process = spawn(
-      chromiumPath(),
+      path,
       [
         '--headless=new',
         '--no-first-run',
         '--disable-gpu',
         '--disable-dev-shm-usage',
         `--user-data-dir=${this.#folder}`,
-        ...CHROMIUM_ARGS,
+        ...args,
         address.href,
       ],
       // A group of its own, so that all of its processes can be ended at once.
-      { detached: true, stdio: 'ignore' },
+      { detached: true, stdio: 'ignore', env },
     );
   }
 
@@ -195,7 +196,7 @@ async function live(storage: string, lives: readonly Life[]): Promise<Outcome> {
         last: String(run === lives.length - 1),
         url: target.href,
       }).toString();
-      browser.open(address);
+      await browser.open(address);
       await withTimeLimit(
         told.until(() => until(told)),
         LIFE_LIMIT_MS,
