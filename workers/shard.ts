@@ -9,11 +9,11 @@ import { closeCode, closeReason, type ErrorCode, errorText, SluiceError } from '
 import { type Failpoints, NO_FAILPOINTS } from '../src/core/failpoints.ts';
 import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/core/limits.ts';
 import { systemTimers, type Timers } from '../src/core/timers.ts';
-import { BRAKE_BEHIND_HOLDS, Brake, DEFAULT_BRAKE } from '../src/ingest/brake.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import { HeldIntake } from '../src/ingest/held-intake.ts';
 import type { Intake, IntakeStats, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
+import { DEFAULT_READ_THROTTLE, ReadThrottle, THROTTLE_WITH_HOLDS } from '../src/ingest/read-throttle.ts';
 import {
   type DeadLetter,
   type DeadLetterIds,
@@ -85,8 +85,8 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
   readonly #leaving = new Set<string>();
   readonly #failpoints: Failpoints;
   readonly #alarm: AlarmClock;
-  readonly #brake: Brake;
-  // Open sockets, as the brake counts them: asking the platform for each frame would cost too much.
+  readonly #throttle: ReadThrottle;
+  // Open sockets, as the throttle counts them: asking the platform for each frame would cost too much.
   #sockets: number;
   readonly #ended = new WeakSet<WebSocket>();
   readonly #startedAtMs = Date.now();
@@ -97,7 +97,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
     now: systemTimers.now,
     after: (delayMs, callback) =>
       systemTimers.after(delayMs, () => {
-        this.#brake.timerFired(Date.now());
+        this.#throttle.timerFired(Date.now());
         callback();
       }),
   };
@@ -114,7 +114,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
     if ('bench' in name && name.spec === null) {
       this.#options = resolveSinkOptions({});
       this.#intake = new CountingIntake();
-      this.#brake = new Brake();
+      this.#throttle = new ReadThrottle();
     } else {
       const sqlite = new DurableObjectSqlite(ctx.storage);
       const sink = this.#sinkOrFault(name);
@@ -124,11 +124,13 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
       if (sink instanceof Fault) {
         this.#held = new HeldIntake(sink.error, sqlite, this.#deadLetters, Date.now());
         this.#intake = this.#held;
-        this.#brake = new Brake();
+        this.#throttle = new ReadThrottle();
       } else {
         this.#pipeline = this.#openPipeline(name, sink, sqlite, this.#deadLetters);
         this.#intake = this.#pipeline;
-        this.#brake = new Brake(this.#canHoldFrames(name) ? BRAKE_BEHIND_HOLDS : DEFAULT_BRAKE);
+        this.#throttle = new ReadThrottle(
+          this.#canHoldFrames(name) ? THROTTLE_WITH_HOLDS : DEFAULT_READ_THROTTLE,
+        );
       }
       if ('sink' in name) {
         const facts = new ShardFacts(sqlite);
@@ -381,16 +383,16 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
     this.#pauseIfDue(nowMs);
   }
 
-  // Holds back frames by the input gate (src/ingest/brake.ts says why and when).
+  // Holds back frames by the input gate (src/ingest/read-throttle.ts says why and when).
   #pauseIfDue(nowMs: number): void {
-    if (!this.#brake.countFrame(this.#sockets)) return;
+    if (!this.#throttle.countFrame(this.#sockets)) return;
     const { fill, isWriting } = this.#intake;
-    const pauseMs = this.#brake.pauseMs(nowMs, fill, isWriting);
+    const pauseMs = this.#throttle.pauseMs(nowMs, fill, isWriting);
     if (pauseMs === undefined) return;
-    this.#brake.began();
+    this.#throttle.began();
     void this.ctx
       .blockConcurrencyWhile(() => scheduler.wait(pauseMs))
-      .then(() => this.#brake.ended(Date.now()));
+      .then(() => this.#throttle.ended(Date.now()));
   }
 
   /**
@@ -499,7 +501,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
     await this.#pipeline?.resume(missing);
     // A shard that had stopped has no alarm.
     this.#armAlarm(Date.now());
-    await this.#pipeline?.tried();
+    await this.#pipeline?.nextAttempt();
     return this.#state();
   }
 

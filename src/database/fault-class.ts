@@ -160,7 +160,7 @@ export function faultClassOf(error: unknown): FaultClass {
 
 const CHECKPOINTS = getTableName(checkpoints);
 
-/** False where what was refused is none of the sink's rows: to try them one by one would condemn each of them. */
+/** False where what was refused is none of the sink's rows: to try them one by one would make each of them a dead letter. */
 function isAboutRows(error: unknown): boolean {
   // While a connection is opened, as with a wrong setting in the connection string (22023).
   if (isSluiceError(error) && error.code === 'database_unreachable') return false;

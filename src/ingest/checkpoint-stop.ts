@@ -16,7 +16,7 @@ export interface LanePositions {
   /** The next position to be given. */
   tail: bigint;
   /** How far the checkpoint may be. */
-  reach: bigint;
+  maxSentPosition: bigint;
   /** Messages that wait to be written. */
   rows: number;
   /** What a database lacks whose checkpoint is at a position. */
@@ -52,7 +52,8 @@ export function planResume(
   if (survey.state === 'hidden') return choice === 'give-up' ? begin : stop;
   if (survey.state === 'missing') return choice === 'write-again' ? stop : begin;
   const { position, incarnation } = survey;
-  if (position > lane.reach) return choice === 'write-again' ? stop : { ...begin, isNewCount: true };
+  if (position > lane.maxSentPosition)
+    return choice === 'write-again' ? stop : { ...begin, isNewCount: true };
   const from = { incarnation, position };
   if (lane.fence === null || position >= lane.fence) {
     if (incarnation === lane.incarnation) return { do: 'go-on' };
@@ -88,12 +89,14 @@ export function stopError(survey: CheckpointSurvey, lane: LanePositions): Sluice
     );
   }
   const { position, movedAtMs, incarnation } = survey;
-  if (position > lane.reach) {
+  if (position > lane.maxSentPosition) {
     const reused =
-      lane.tail > lane.reach ? `, and positions up to ${lane.tail} were given to other messages since` : '';
+      lane.tail > lane.maxSentPosition
+        ? `, and positions up to ${lane.tail} were given to other messages since`
+        : '';
     return new SluiceError(
       'checkpoint_ahead',
-      `The shard's storage is in the past: the database has messages of this shard up to position ${position}, and the storage knows of none sent beyond ${lane.reach}${reused}. Where the address was wrong, correct it and resume. Resumed here, it writes the ${lane.rows} messages that it has; those of them that the database has already are then there twice. ${WAITS}`,
+      `The shard's storage is in the past: the database has messages of this shard up to position ${position}, and the storage knows of none sent beyond ${lane.maxSentPosition}${reused}. Where the address was wrong, correct it and resume. Resumed here, it writes the ${lane.rows} messages that it has; those of them that the database has already are then there twice. ${WAITS}`,
     );
   }
   if (lane.fence === null || position >= lane.fence) {

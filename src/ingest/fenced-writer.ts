@@ -54,7 +54,7 @@ export class FencedWriter {
     const end = batch.position + BigInt(rowsOf(batch));
     const writeRows: Write = async (connection, transaction) => {
       await write(connection, transaction);
-      outbox.reachOut(end);
+      outbox.noteSent(end);
     };
     return async () => {
       // Postgres must never have what the outbox could still lose: positions would be given a second time. Asked here
@@ -71,9 +71,9 @@ export class FencedWriter {
   // answer got lost.
   async #reconcile(end: bigint, position: bigint | null): Promise<WriteEnd> {
     const { outbox, key, slot } = this.#options;
-    const { fence, reach } = outbox;
-    if (position === end && end <= reach) return { state: 'committed' };
-    if (position !== null && position <= reach && (fence === null || position >= fence))
+    const { fence, maxSentPosition } = outbox;
+    if (position === end && end <= maxSentPosition) return { state: 'committed' };
+    if (position !== null && position <= maxSentPosition && (fence === null || position >= fence))
       return this.#moveTo(position);
     const survey = await slot.use((connection) => surveyCheckpoints(connection, key, outbox.incarnations));
     throw stopError(survey, outbox);
@@ -83,7 +83,7 @@ export class FencedWriter {
     const { outbox, failStorage } = this.#options;
     try {
       const settledRows = outbox.advanceTo(position > outbox.head ? position : outbox.head);
-      outbox.fenceAt(position);
+      outbox.setFence(position);
       return { state: 'moved', settledRows };
     } catch (error) {
       // Thrown on, it would pass for a failure of the database, and the batch be put back into a lane that has moved.

@@ -3,7 +3,7 @@
  * `workers` of them in flight, and tries again with backoff until each is written. A batch that Postgres refuses for
  * what is in it is split until the messages at fault are found.
  *
- * Maintained invariant: a message taken from the buffer is settled after its write resolved, or condemned after it
+ * Maintained invariant: a message taken from the buffer is settled after its write resolved, or a dead letter after it
  * was refused alone, or put back; nothing is dropped here. With one worker, batches are written in the order of their
  * messages.
  */
@@ -13,7 +13,7 @@ import { type ErrorCode, errorText, isSluiceError, SluiceError } from '../core/e
 import { LatencyHistogram } from '../core/latency-histogram.ts';
 import type { Timers } from '../core/timers.ts';
 import type { FaultClass } from '../database/fault-class.ts';
-import type { LaneFault } from '../outbox/lane-faults.ts';
+import type { LaneFault, LaneState } from '../outbox/lane-faults.ts';
 import type { MessageBuffer } from '../outbox/message-buffer.ts';
 import { type MessageBatch, rowsOf, sliceBatch } from '../sinks/message-batch.ts';
 import { isolate } from './isolate.ts';
@@ -27,15 +27,6 @@ export type WriteEnd = { state: 'committed' } | { state: 'moved'; settledRows: n
 /** `stop`: the shard's view and the database's differ, and only an operator may decide. */
 export type FlushFault = FaultClass | 'stop';
 
-/**
- * - `running`: writes, or has nothing to write.
- * - `retrying`: the last try failed, and another follows soon.
- * - `paused`: Postgres refuses for a reason that somebody has to remove (a missing table, a password, no room for dead
- *   letters); another try follows now and then.
- * - `stopped`: nothing is tried before `resume`.
- */
-export type FlusherState = 'running' | 'retrying' | 'paused' | 'stopped';
-
 export interface FlusherOptions {
   buffer: MessageBuffer;
   /**
@@ -46,7 +37,7 @@ export interface FlusherOptions {
   /** What kind of failure it was. */
   classify: (error: unknown) => FlushFault;
   /** Takes a message that Postgres refused alone; false where there is no room. Missing: it is tried for ever. */
-  condemn?: (message: MessageBatch, error: unknown) => boolean;
+  deadLetter?: (message: MessageBatch, error: unknown) => boolean;
   /** Waiting rows that trigger a flush. */
   triggerRows: number;
   /** The most rows that one batch holds. */
@@ -80,7 +71,7 @@ interface PreparedBatch {
 }
 
 export interface FlusherStats {
-  state: FlusherState;
+  state: LaneState;
   /** Messages that Postgres has committed. */
   committed: number;
   /** Messages that Postgres has refused for their content. */
@@ -355,9 +346,10 @@ export class Flusher {
   }
 
   async #recover(batch: MessageBatch, error: unknown, worker: number): Promise<void> {
-    const { classify, condemn } = this.#options;
+    const { classify, deadLetter } = this.#options;
     const fault = classify(error);
-    if (fault === 'isolate' && condemn !== undefined) await this.#isolate(batch, error, worker, condemn);
+    if (fault === 'isolate' && deadLetter !== undefined)
+      await this.#isolate(batch, error, worker, deadLetter);
     else this.#failed(batch, fault, error);
     this.#proceed(worker);
   }
@@ -366,7 +358,7 @@ export class Flusher {
     batch: MessageBatch,
     error: unknown,
     worker: number,
-    condemn: NonNullable<FlusherOptions['condemn']>,
+    deadLetter: NonNullable<FlusherOptions['deadLetter']>,
   ): Promise<void> {
     const { buffer, classify } = this.#options;
     let hasMoved = false;
@@ -388,8 +380,8 @@ export class Flusher {
         this.#stats.committed += to - from;
         this.#succeeded();
       },
-      condemn: (row, fault) => {
-        if (!condemn(sliceBatch(batch, row, row + 1), fault)) return false;
+      deadLetter: (row, fault) => {
+        if (!deadLetter(sliceBatch(batch, row, row + 1), fault)) return false;
         this.#stats.dead += 1;
         return true;
       },

@@ -8,14 +8,14 @@ export interface IsolationPorts {
   classify(error: unknown): FaultClass;
   /** Called after an attempt succeeded: the rows are committed. */
   settle(from: number, to: number): void;
-  /** One row failed by itself, with a data error. False: there is no room for more dead letters. */
-  condemn(row: number, error: unknown): boolean;
+  /** Makes a row a dead letter: it failed by itself, with a data error. False: there is no room for another. */
+  deadLetter(row: number, error: unknown): boolean;
 }
 
 export type IsolationEnd =
-  /** Every row was settled or condemned. */
+  /** Every row was settled, or is a dead letter. */
   | { state: 'done' }
-  /** Every row before `from` was settled or condemned, and none from there on. */
+  /** Every row before `from` was settled or is a dead letter, and none from there on. */
   | { state: 'stopped'; from: number; reason: FaultClass | 'dead_letters_full'; error: unknown };
 
 /**
@@ -32,9 +32,9 @@ type Span = { from: number; to: number } & (
 
 /**
  * Writes the rows by halves, from left to right, so that good rows are committed in their order; what is refused is
- * halved again. A row is condemned only after an attempt of that row alone failed with a data error. An attempt that
+ * halved again. A row becomes a dead letter only after an attempt of that row alone failed with a data error. An attempt that
  * fails with anything else ends it at once: a connection that is lost on the way says nothing about any row
- * (fluent/fluent-plugin-sql#138, where it condemned thousands).
+ * (fluent/fluent-plugin-sql#138, where it set aside thousands).
  *
  * Where the left half is committed, the right half holds what was refused, and is halved without an attempt. So one bad
  * row among n takes at most 2 log2(n) + 1 attempts, the failed one that led here included, and k of them at most k times
@@ -42,11 +42,11 @@ type Span = { from: number; to: number } & (
  *
  * Rows that are only refused together, as two of one key under ON CONFLICT DO UPDATE, are settled one after the other:
  * alone, none of them fails. If the second fails because the first is there now, as with a unique key, the second is
- * condemned. An error that does not come back condemns nobody.
+ * the dead letter. An error that does not come back makes none.
  *
  * @param from the first row of a span that has just failed as one, with an error of class `isolate`
  * @param to the row after the last; above `from`
- * @param error what the attempt of all these rows failed with; of a single row, it is what condemns it
+ * @param error what the attempt of all these rows failed with; of a single row, it is the reason of the dead letter
  */
 export async function isolate(
   from: number,
@@ -70,7 +70,7 @@ export async function isolate(
   for (let span = pending.pop(); span !== undefined; span = pending.pop()) {
     const isSingle = span.to - span.from === 1;
     if (isSingle && span.state === 'refused') {
-      if (ports.condemn(span.from, span.error)) continue;
+      if (ports.deadLetter(span.from, span.error)) continue;
       return { state: 'stopped', from: span.from, reason: 'dead_letters_full', error: span.error };
     }
 

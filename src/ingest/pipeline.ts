@@ -10,12 +10,11 @@ import { ConnectionSlot } from '../database/connection-slot.ts';
 import { faultClassOf } from '../database/fault-class.ts';
 import type { Sqlite } from '../database/sqlite.ts';
 import type { DeadLetter, DeadLetters } from '../outbox/dead-letters.ts';
-import type { Chunk } from '../outbox/group.ts';
 import { type Lane, MemoryLane } from '../outbox/lane.ts';
-import { readLaneFault, saveLaneFault } from '../outbox/lane-faults.ts';
+import { type LaneState, readLaneFault, saveLaneFault } from '../outbox/lane-faults.ts';
 import type { MissingChoice, MissingMessages } from '../outbox/missing-messages.ts';
 import { createOutboxTables, forgetSettledLanes, lanesInOutbox, OutboxLane } from '../outbox/outbox-lane.ts';
-import { type Producer, RAW_EPOCH, untrackedProducer } from '../outbox/producer.ts';
+import { type Chunk, type Producer, RAW_EPOCH, untrackedProducer } from '../outbox/producer.ts';
 import { type HandedOver, hasProducers, ProducerRegistry } from '../outbox/producer-registry.ts';
 import { Producers } from '../outbox/producers.ts';
 import { ShardFacts } from '../outbox/shard-facts.ts';
@@ -37,9 +36,9 @@ import { type Writing, writingOf } from '../writers/writers.ts';
 import { emptyIntakeStats } from './counting-intake.ts';
 import { creditOf, type Room } from './credit.ts';
 import { FencedWriter } from './fenced-writer.ts';
-import { Flusher, type FlusherState, type FlushFault, type WriteEnd } from './flusher.ts';
-import { FrameHold } from './frame-hold.ts';
+import { Flusher, type FlushFault, type WriteEnd } from './flusher.ts';
 import { GroupTime } from './group-time.ts';
+import { InputGateHold } from './input-gate-hold.ts';
 import type { Intake, IntakeStats, Peer, RefusedReason, Session, SessionRequest } from './intake.ts';
 import { RawSession } from './raw-session.ts';
 import { V1Session } from './v1-session.ts';
@@ -94,7 +93,7 @@ interface LaneOfShard {
 interface LaneParts {
   options: PipelineOptions;
   writing: Writing;
-  hold: FrameHold | undefined;
+  hold: InputGateHold | undefined;
 }
 
 /** Sessions that had no credit are told of it again once the room has grown to this share of what ends the credit. */
@@ -137,7 +136,7 @@ export class Pipeline implements Intake {
   /** Sessions that get an ack once the group is stored. */
   readonly #toAck = new Set<V1Session>();
   /** Producers whose last sequences were refused, which nothing tells of before their rows are written. */
-  readonly #usedUp = new Set<Producer>();
+  readonly #skipped = new Set<Producer>();
   #groupSinceMs: number | undefined;
   #groupRows = 0;
   readonly #groupTime: GroupTime;
@@ -177,7 +176,7 @@ export class Pipeline implements Intake {
     const hold =
       holdFrames === undefined
         ? undefined
-        : new FrameHold({ holdFrames, fill: () => this.#memoryFill(), timers });
+        : new InputGateHold({ holdFrames, fill: () => this.#memoryFill(), timers });
     this.#laneParts = { options, writing, hold };
     const lanesWithMessages = sqlite === undefined ? 0 : lanesInOutbox(sqlite);
     // One that an older version has left may lack a table.
@@ -247,7 +246,7 @@ export class Pipeline implements Intake {
       classify,
       ...(this.#deadLetters === undefined
         ? {}
-        : { condemn: (message, error) => this.#condemn(lane, message, error) }),
+        : { deadLetter: (message, error) => this.#deadLetter(lane, message, error) }),
       triggerRows: plan.triggerRows,
       maxRows: plan.maxRows,
       batchBytes: sink.options.batchBytes,
@@ -348,7 +347,7 @@ export class Pipeline implements Intake {
   /** True where something is known of a producer. */
   knows(name: string): boolean {
     const producer = this.producers.find(name);
-    this.dismiss(producer);
+    this.release(producer);
     return producer !== undefined;
   }
 
@@ -386,7 +385,7 @@ export class Pipeline implements Intake {
   }
 
   /** The producer was looked at for a client that is not welcome. */
-  dismiss(producer: Producer | undefined): void {
+  release(producer: Producer | undefined): void {
     if (producer !== undefined && !this.#sessions.has(producer)) this.producers.release(producer);
   }
 
@@ -407,7 +406,7 @@ export class Pipeline implements Intake {
   }
 
   /** Tells a session whose batch found no room what it may send instead. */
-  restrain(session: V1Session): void {
+  sendFlow(session: V1Session): void {
     session.sendFlow(this.grant(), this.hasOutbox ? 'outbox_full' : 'memory_full');
   }
 
@@ -506,10 +505,10 @@ export class Pipeline implements Intake {
   }
 
   /** The last sequences of a producer were refused: they are used up for good once what is in front is stored. */
-  useUp(producer: Producer): void {
+  skipSequences(producer: Producer): void {
     if (!this.hasOutbox) return;
     producer.isChanged = true;
-    this.#usedUp.add(producer);
+    this.#skipped.add(producer);
   }
 
   /** Starts what is due after a frame's messages were gathered, or a session is to be acked. */
@@ -558,7 +557,7 @@ export class Pipeline implements Intake {
           lane.store();
           flusher.notify();
         }
-        if (this.#usedUp.size > 0) this.#storeUsedUp();
+        if (this.#skipped.size > 0) this.#storeSkipped();
         this.#failpoints.hit('after_outbox_write');
       }
     } catch (error) {
@@ -572,11 +571,11 @@ export class Pipeline implements Intake {
     return true;
   }
 
-  #storeUsedUp(): void {
-    const producers = [...this.#usedUp];
-    this.producers.useUp(producers, this.timers.now());
-    this.#usedUp.clear();
-    for (const producer of producers) this.dismiss(producer);
+  #storeSkipped(): void {
+    const producers = [...this.#skipped];
+    this.producers.skipSequences(producers, this.timers.now());
+    this.#skipped.clear();
+    for (const producer of producers) this.release(producer);
   }
 
   /** The storage has failed: what it holds and what memory holds may differ from now on. */
@@ -673,7 +672,7 @@ export class Pipeline implements Intake {
     const key = { ...this.#laneKey(lane), incarnation: outbox.incarnation };
     const position = await slot.use((connection) => readCheckpoint(connection, key));
     try {
-      if (position !== null && position > outbox.head && position <= outbox.reach) {
+      if (position !== null && position > outbox.head && position <= outbox.maxSentPosition) {
         return outbox.advanceTo(position);
       }
       outbox.endDoubt();
@@ -683,7 +682,7 @@ export class Pipeline implements Intake {
     return 0;
   }
 
-  #condemn(lane: Lane, message: MessageBatch, error: unknown): boolean {
+  #deadLetter(lane: Lane, message: MessageBatch, error: unknown): boolean {
     const deadLetters = this.#deadLetters as DeadLetters;
     const { producer, epoch, sequence, payload, receivedAtMs } = messageAt(message.columns, message.from);
     const reason = errorText(error);
@@ -699,7 +698,7 @@ export class Pipeline implements Intake {
     });
     if (!isKept) return false;
     // In the same step of storage: the message is among the dead letters, or still in the outbox.
-    lane.bury(message);
+    lane.settleAsDead(message);
     const known = epoch === RAW_EPOCH ? undefined : this.producers.peek(producer, epoch);
     if (known !== undefined) this.#sessions.get(known)?.sendDead(epoch, sequence, reason);
     return true;
@@ -753,7 +752,7 @@ export class Pipeline implements Intake {
     return this.#lanes.some(({ flusher }) => flusher.isWriting);
   }
 
-  get state(): FlusherState {
+  get state(): LaneState {
     return worstState(this.#lanes.map(({ flusher }) => flusher.stats.state));
   }
 
@@ -789,7 +788,7 @@ export class Pipeline implements Intake {
   }
 
   /** Resolves after the next try to write has ended, or at once where none is under way. */
-  async tried(): Promise<void> {
+  async nextAttempt(): Promise<void> {
     if (this.isWriting) await new Promise<void>((resolve) => this.#progressWaiters.push(resolve));
   }
 
@@ -967,10 +966,10 @@ function classify(error: unknown): FlushFault {
   return isSluiceError(error) && STOPS.has(error.code) ? 'stop' : faultClassOf(error);
 }
 
-const STATES: readonly FlusherState[] = ['running', 'retrying', 'paused', 'stopped'];
+const STATES: readonly LaneState[] = ['running', 'retrying', 'paused', 'stopped'];
 
-function worstState(states: readonly FlusherState[]): FlusherState {
-  return STATES[Math.max(0, ...states.map((state) => STATES.indexOf(state)))] as FlusherState;
+function worstState(states: readonly LaneState[]): LaneState {
+  return STATES[Math.max(0, ...states.map((state) => STATES.indexOf(state)))] as LaneState;
 }
 
 /** What messages count for in the buffer's limit. */

@@ -115,7 +115,7 @@ export class V1Session implements Session {
     const producer = this.#pipeline.producers.findEpoch(this.#name, epoch);
     const isItsOwn = session === null || producer?.session?.id === session;
     if (producer === undefined || !isItsOwn || producer.isFloor || !isCaughtUp) {
-      this.#pipeline.dismiss(producer);
+      this.#pipeline.release(producer);
       this.close('shard_unavailable', 'the shard has forgotten where this producer stood: connect again');
       return;
     }
@@ -224,7 +224,7 @@ export class V1Session implements Session {
     }
     const decision = decideHello(hello, epochs, nowMs);
     if (decision.kind === 'refuse') {
-      pipeline.dismiss(epochs.at(-1));
+      pipeline.release(epochs.at(-1));
       this.close(decision.code, decision.reason);
       return;
     }
@@ -343,14 +343,14 @@ export class V1Session implements Session {
           to: last,
         }),
       );
-      if (refusal === 'buffer_full') pipeline.restrain(this);
+      if (refusal === 'buffer_full') pipeline.sendFlow(this);
       else this.#countOverCredit();
       return;
     }
     this.#gather(producer, header, skipped, body, nowMs);
     producer.nextSequence = last + 1;
     this.#hear(producer, last);
-    if (body.refused.at(-1)?.offset === n - 1) pipeline.useUp(producer);
+    if (body.refused.at(-1)?.offset === n - 1) pipeline.skipSequences(producer);
     // The nacks before the ack that covers them; and all that the shard has to know before the nacks, since they may be
     // the end of a client that does not read.
     this.#nackRefused(seq, body.refused);

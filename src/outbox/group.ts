@@ -4,28 +4,7 @@
  * list of the runs that they belong to.
  */
 
-import type { Producer } from './producer.ts';
-
-/** Messages of one frame, as they came; or single ones that came one after another. */
-export interface Chunk {
-  readonly payloads: readonly string[];
-  /** Per payload: true where it has no backslash and no control character. */
-  readonly plain: readonly boolean[];
-  /** The payloads one below the other, where the frame has them so: joining them anew takes longer than all the rest. */
-  readonly text: string | undefined;
-}
-
-/** Messages of one producer with sequences that follow each other. */
-export interface Run {
-  readonly producer: Producer;
-  readonly epoch: number;
-  readonly firstSequence: number;
-  readonly receivedAtMs: number;
-  readonly chunks: Chunk[];
-  /** The last of the chunks, as long as only single messages follow: they share it. */
-  singles: { payloads: string[]; plain: boolean[]; text: undefined } | undefined;
-  rows: number;
-}
+import type { Run } from './producer.ts';
 
 /** A run as it was read back: its producer is a name again. */
 export interface StoredRun {

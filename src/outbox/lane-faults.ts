@@ -6,9 +6,20 @@
 import type { ErrorCode } from '../core/errors.ts';
 import type { Sqlite } from '../database/sqlite.ts';
 
+/**
+ * Whether a lane writes.
+ *
+ * - `running`: writes, or has nothing to write.
+ * - `retrying`: the last try failed, and another follows soon.
+ * - `paused`: Postgres refuses for a reason that somebody has to remove (a missing table, a password, no room for dead
+ *   letters); another try follows now and then.
+ * - `stopped`: nothing is tried before `resume`.
+ */
+export type LaneState = 'running' | 'retrying' | 'paused' | 'stopped';
+
 /** What a flusher keeps about the tries that failed. */
 export interface LaneFault {
-  state: 'retrying' | 'paused' | 'stopped';
+  state: Exclude<LaneState, 'running'>;
   /** Tries that failed in a row. */
   failuresInARow: number;
   /** When the next try is due; of no meaning where it has stopped. */

@@ -1,9 +1,8 @@
 /** A queue of a shard with the producers assigned to it: the pipeline fills it, a flusher empties it. */
 
 import { type MessageBatch, rowsOf } from '../sinks/message-batch.ts';
-import type { Chunk } from './group.ts';
 import { MemoryBuffer, type MessageBuffer, type TakeLimits } from './message-buffer.ts';
-import type { Producer } from './producer.ts';
+import type { Chunk, Producer } from './producer.ts';
 import { RunLedger } from './run-ledger.ts';
 
 export interface Lane extends MessageBuffer {
@@ -20,7 +19,7 @@ export interface Lane extends MessageBuffer {
   /** Makes durable what was gathered, as far as the lane can. */
   store(): void;
   /** The batch is settled without being in Postgres. */
-  bury(batch: MessageBatch): void;
+  settleAsDead(batch: MessageBatch): void;
   /** Rows and characters that were gathered and not stored yet. */
   readonly gatheredRows: number;
   readonly gatheredCharacters: number;
@@ -103,7 +102,7 @@ export class MemoryLane implements Lane {
     this.#ledger.settle(batch.position, batch.position + BigInt(rowsOf(batch)));
   }
 
-  bury(batch: MessageBatch): void {
+  settleAsDead(batch: MessageBatch): void {
     this.settle(batch);
   }
 

@@ -17,14 +17,14 @@ import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../core/limits.ts';
 import { hasTable, type Sqlite } from '../database/sqlite.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import { MESSAGE_OVERHEAD_BYTES, rowsOf } from '../sinks/message-batch.ts';
-import { type Chunk, decodeRuns, encodeGroup, RUN_CHARACTERS, type Run } from './group.ts';
+import { decodeRuns, encodeGroup, RUN_CHARACTERS } from './group.ts';
 import { addIncarnation, createIncarnations, forgetIncarnations, readIncarnations } from './incarnations.ts';
 import { KeptGroups } from './kept-groups.ts';
 import type { Lane } from './lane.ts';
 import { createLaneFaults } from './lane-faults.ts';
 import { MemoryBuffer, type TakeLimits } from './message-buffer.ts';
 import { type MissingMessages, MissingRanges } from './missing-messages.ts';
-import { type Producer, RAW_EPOCH, untrackedProducer } from './producer.ts';
+import { type Chunk, type Producer, RAW_EPOCH, type Run, untrackedProducer } from './producer.ts';
 import type { ProducerRegistry } from './producer-registry.ts';
 import { RunLedger, type RunMark } from './run-ledger.ts';
 
@@ -155,7 +155,7 @@ export class OutboxLane implements Lane {
   /** The last known position of the checkpoint in Postgres; null before the first batch. */
   #fence: bigint | null;
   /** How far the checkpoint may be: what was found in the outbox may be settled, and the batches that were sent since. */
-  #reach: bigint;
+  #maxSentPosition: bigint;
   /** Ends of the batches that were cut and are not settled. */
   #cuts: bigint[];
   /** Ends at which batches were cut before the shard restarted, and are cut again. */
@@ -217,7 +217,7 @@ export class OutboxLane implements Lane {
       )
       .map(({ key }) => BigInt(key - lane * LANE_SPAN));
     this.#recover();
-    this.#reach = this.#tail;
+    this.#maxSentPosition = this.#tail;
   }
 
   // What was stored before the shard restarted: only its headers are read, the messages follow when they are needed.
@@ -528,7 +528,7 @@ export class OutboxLane implements Lane {
   }
 
   /** The batch is settled without being in Postgres: it is among the dead letters, by the same step of storage. */
-  bury(batch: MessageBatch): void {
+  settleAsDead(batch: MessageBatch): void {
     if (this.#kept.isKeeping) {
       this.#dead.push(batch.position);
       this.#options.sqlite.run(
@@ -851,13 +851,13 @@ export class OutboxLane implements Lane {
    * How far the checkpoint may be. Where it is further, it counts messages that this outbox does not know: storage that
    * was restored from the past gives their positions to others.
    */
-  get reach(): bigint {
-    return this.#reach;
+  get maxSentPosition(): bigint {
+    return this.#maxSentPosition;
   }
 
   /** Only COMMIT is left to be sent for a batch that ends there. */
-  reachOut(end: bigint): void {
-    if (end > this.#reach) this.#reach = end;
+  noteSent(end: bigint): void {
+    if (end > this.#maxSentPosition) this.#maxSentPosition = end;
   }
 
   /**
@@ -881,7 +881,7 @@ export class OutboxLane implements Lane {
   }
 
   /** The checkpoint was found, or created, at this position. */
-  fenceAt(position: bigint): void {
+  setFence(position: bigint): void {
     this.#fence = position;
     this.#saveLane();
   }

@@ -186,7 +186,7 @@ export class ProducerRegistry {
     if (isFloor) producer.isKnown = false;
     producer.isFloor = false;
     if (next <= nextSequence) return { isKnown: producer.isKnown, missing: undefined };
-    this.useUp([producer], nowMs, next);
+    this.skipSequences([producer], nowMs, next);
     // Where more may have been taken than is known, what was acked beyond is no loss.
     const missing = isFloor ? undefined : { from: nextSequence, to: next - 1 };
     return { isKnown: producer.isKnown, missing };
@@ -196,7 +196,7 @@ export class ProducerRegistry {
    * Makes durable that the sequences of producers are used up to where they stand, or to before `nextSequence`. What they
    * have messages for has to be stored.
    */
-  useUp(producers: readonly Producer[], nowMs: number, nextSequence?: number): void {
+  skipSequences(producers: readonly Producer[], nowMs: number, nextSequence?: number): void {
     for (const producer of producers) {
       if (nextSequence !== undefined) producer.nextSequence = nextSequence;
       producer.usedUpTo = producer.nextSequence - 1;

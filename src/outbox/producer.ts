@@ -1,7 +1,5 @@
 /** A client identity with an ordered sequence, as its shard knows it. */
 
-import type { Run } from './group.ts';
-
 /** The epoch of raw sockets, whose producers do not number their messages themselves. */
 export const RAW_EPOCH = 0;
 
@@ -60,6 +58,27 @@ export interface Producer {
   hasSession: boolean;
   /** The lane that its runs are in. */
   lane: number;
+}
+
+/** Messages of one frame, as they came; or single ones that came one after another. */
+export interface Chunk {
+  readonly payloads: readonly string[];
+  /** Per payload: true where it has no backslash and no control character. */
+  readonly plain: readonly boolean[];
+  /** The payloads one below the other, where the frame has them so: joining them again takes longer than all the rest. */
+  readonly text: string | undefined;
+}
+
+/** Messages of one producer with sequences that follow each other. */
+export interface Run {
+  readonly producer: Producer;
+  readonly epoch: number;
+  readonly firstSequence: number;
+  readonly receivedAtMs: number;
+  readonly chunks: Chunk[];
+  /** The last of the chunks, as long as only single messages follow: they share it. */
+  singles: { payloads: string[]; plain: boolean[]; text: undefined } | undefined;
+  rows: number;
 }
 
 /**

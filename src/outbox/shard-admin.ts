@@ -5,7 +5,6 @@
  */
 
 import type { ErrorCode } from '../core/errors.ts';
-import type { FlusherState } from '../ingest/flusher.ts';
 import type {
   DeadLetter,
   DeadLetterIds,
@@ -13,6 +12,7 @@ import type {
   DeadLetterTotals,
   DroppedDeadLetters,
 } from './dead-letters.ts';
+import type { LaneState } from './lane-faults.ts';
 import type { MissingChoice, MissingMessages } from './missing-messages.ts';
 
 export interface RetriedDeadLetters {
@@ -28,7 +28,7 @@ export interface RetriedDeadLetters {
 
 /** A shard in a list of those of its sink. */
 export interface ShardSummary extends DeadLetterTotals {
-  state: FlusherState;
+  state: LaneState;
   /** Why it writes nothing, where it has paused or stopped; null otherwise. */
   code: ErrorCode | null;
   /** Messages that were accepted and are neither in Postgres nor among the dead letters. */

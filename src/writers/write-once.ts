@@ -84,7 +84,7 @@ export async function writeOnce(
     await failpoints.pass('after_commit');
     return { state: 'committed' };
   } catch (error) {
-    if (!isCommitted) await takeBack(connection, error);
+    if (!isCommitted) await rollback(connection, error);
     throw error;
   }
 }
@@ -172,7 +172,7 @@ async function runScript({ db }: Connection, statements: readonly string[]): Pro
 }
 
 /** Ends a transaction that failed, so that the connection can be used again; closes the connection where that fails. */
-async function takeBack(connection: Connection, error: unknown): Promise<void> {
+async function rollback(connection: Connection, error: unknown): Promise<void> {
   // Without an error of the server, nobody knows what the connection still waits for. Its end ends the transaction too.
   if (sqlState(error) === undefined) {
     connection.close();

@@ -113,7 +113,7 @@ describe.each(CASES)(
   },
 );
 
-describe('the brake', () => {
+describe('the throttle', () => {
   // With Neon's driver, which cannot hold frames back, pauses begin at a quarter of the buffer; nothing is written here.
   /** Counts the frames that a shard with a filling buffer takes before it shuts its gate. */
   async function framesUntilPause(shard: TestShard, client: Client, limit: number): Promise<number> {

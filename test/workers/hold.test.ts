@@ -1,4 +1,4 @@
-/** Writes with the input gate shut (src/ingest/frame-hold.ts), on the real gate and a real socket to Postgres. */
+/** Writes with the input gate shut (src/ingest/input-gate-hold.ts), on the real gate and a real socket to Postgres. */
 
 import { runInDurableObject } from 'cloudflare:test';
 import { sql } from 'drizzle-orm';

@@ -2,7 +2,7 @@
 
 import { sql } from 'drizzle-orm';
 import { type Connection, sqlState } from '../../../src/database/connection.ts';
-import type { FlusherState } from '../../../src/ingest/flusher.ts';
+import type { LaneState } from '../../../src/outbox/lane-faults.ts';
 import { type PostgresServer, WRITER } from '../postgres-server.ts';
 import type { Run } from '../run.ts';
 import type { Scenario } from '../scenario.ts';
@@ -15,12 +15,7 @@ const ALARM_RETRIES = 6;
 const NEXT_TRY_LIMIT_MS = 30_000;
 
 /** Waits until writes fail for this reason, later than those that were counted before, and the shard does this about it. */
-async function untilRefused(
-  run: Run,
-  reason: RegExp,
-  state: FlusherState,
-  failuresBefore = 0,
-): Promise<void> {
+async function untilRefused(run: Run, reason: RegExp, state: LaneState, failuresBefore = 0): Promise<void> {
   await run.until(`a write fails by ${reason}, and the shard is ${state}`, async () => {
     const stats = await run.shard.stats();
     return stats.failures > failuresBefore && stats.state === state && reason.test(stats.lastError ?? '');

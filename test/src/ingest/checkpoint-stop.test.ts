@@ -17,7 +17,7 @@ function laneWith(given: Partial<LanePositions> = {}): LanePositions {
     head: 100n,
     held: 60n,
     tail: 120n,
-    reach: 110n,
+    maxSentPosition: 110n,
     rows: 20,
     missingFrom: (position) => {
       const held = position < 60n ? 40 : Number(100n - position);
@@ -125,17 +125,17 @@ describe('the reason of a stop', () => {
       fence: 2n ** 60n,
       missingFrom: () => ({ messages: 2 ** 50, held: 2 ** 49, ranges, unlisted: 5 }),
     });
-    const text = errorText(stopError(at(2n ** 59n, 'own'), { ...lane, reach: 2n ** 61n }));
+    const text = errorText(stopError(at(2n ** 59n, 'own'), { ...lane, maxSentPosition: 2n ** 61n }));
     expect(text).toContain('Nothing is written before an operator resumes the shard');
     expect(text).toContain('Missing: 0-nnn');
     expect(text.length).toBeLessThanOrEqual(500);
   });
 
   test('of a storage in the past says up to where it had sent, also where new messages have the same positions', () => {
-    const plain = stopError(at(200n), laneWith({ reach: 110n, tail: 110n }));
+    const plain = stopError(at(200n), laneWith({ maxSentPosition: 110n, tail: 110n }));
     expect(plain).toMatchObject({ code: 'checkpoint_ahead' });
     expect(plain.message).toContain('up to position 200, and the storage knows of none sent beyond 110.');
-    const equal = stopError(at(200n), laneWith({ reach: 110n, tail: 200n, rows: 100 }));
+    const equal = stopError(at(200n), laneWith({ maxSentPosition: 110n, tail: 200n, rows: 100 }));
     expect(equal.message).toContain(
       'up to position 200, and the storage knows of none sent beyond 110, and positions up to 200 were given to other messages since.',
     );

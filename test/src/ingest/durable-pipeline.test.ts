@@ -232,9 +232,11 @@ class Life implements Failpoints {
       const held = new Promise<void>((resolve) => {
         this.#wakeHeld = resolve;
       });
-      await withTimeLimit(Promise.race([this.pipeline.tried(), held]), STUCK_MS, 'writing').catch((error) => {
-        throw new Error(`${error.message}: ${JSON.stringify(this.pipeline.stats())}`);
-      });
+      await withTimeLimit(Promise.race([this.pipeline.nextAttempt(), held]), STUCK_MS, 'writing').catch(
+        (error) => {
+          throw new Error(`${error.message}: ${JSON.stringify(this.pipeline.stats())}`);
+        },
+      );
     }
   }
 

@@ -31,7 +31,7 @@ class Bench {
     reject(error: unknown): void;
   }[] = [];
   /** Messages given up, in the order in which they were. */
-  readonly condemned: string[] = [];
+  readonly dead: string[] = [];
   /** How many more may be given up. */
   graves = Number.POSITIVE_INFINITY;
   /** Messages of batches that were prepared, in their order; more than were sent where one was prepared ahead. */
@@ -47,11 +47,11 @@ class Bench {
       buffer: this.buffer,
       prepare: (batch, worker) => this.#prepare(batch, worker),
       classify: (error) => (error instanceof Fault ? error.fault : 'retry'),
-      condemn: ({ columns, from, to, ...batch }) => {
+      deadLetter: ({ columns, from, to, ...batch }) => {
         expect(to - from).toBe(1);
         if (this.graves === 0) return false;
         this.graves -= 1;
-        this.condemned.push(columns.payloads[from] as string);
+        this.dead.push(columns.payloads[from] as string);
         this.buffer.settle({ columns, from, to, ...batch });
         return true;
       },
@@ -400,7 +400,7 @@ describe('a batch that is refused for what is in it', () => {
     bench.append(5);
     await bench.answerAll(['m00003']);
     expect(bench.committed).toEqual(['m00001', 'm00002', 'm00004', 'm00005']);
-    expect(bench.condemned).toEqual(['m00003']);
+    expect(bench.dead).toEqual(['m00003']);
     expect(bench.buffer.rows).toBe(0);
     expect(bench.flusher.stats).toMatchObject({ state: 'running', committed: 4, dead: 1, failuresInARow: 0 });
   });
@@ -409,7 +409,7 @@ describe('a batch that is refused for what is in it', () => {
     const bench = new Bench({ triggerRows: 1, maxRows: 1 });
     bench.append(1);
     await bench.answerAll(['m00001']);
-    expect([bench.condemned, bench.sent, bench.buffer.rows]).toEqual([['m00001'], 1, 0]);
+    expect([bench.dead, bench.sent, bench.buffer.rows]).toEqual([['m00001'], 1, 0]);
   });
 
   test('goes before the one that was prepared behind it, and that one before all that came later', async () => {
@@ -420,7 +420,7 @@ describe('a batch that is refused for what is in it', () => {
     expect(bench.prepared, 'the control: one is prepared ahead').toHaveLength(2);
     await bench.answerAll(['m00002', 'm00014']);
     expect(bench.committed).toEqual(numbered(1, 15).filter((payload) => !/(02|14)$/.test(payload)));
-    expect(bench.condemned).toEqual(['m00002', 'm00014']);
+    expect(bench.dead).toEqual(['m00002', 'm00014']);
     expect(bench.buffer.rows).toBe(0);
     expect(bench.flusher.stats).toMatchObject({ state: 'running', committed: 13, dead: 2 });
   });
@@ -432,16 +432,13 @@ describe('a batch that is refused for what is in it', () => {
     expect(bench.batches, 'the left half first').toEqual([numbered(1, 2)]);
     await bench.commit();
     await bench.fail();
-    expect(bench.condemned).toEqual([]);
+    expect(bench.dead).toEqual([]);
     expect(bench.flusher.stats).toMatchObject({ state: 'retrying', committed: 2, dead: 0 });
     expect(bench.buffer.waitingRows).toBe(3);
     bench.flusher.flush();
     expect(bench.batches).toEqual([numbered(3, 5)]);
     await bench.answerAll(['m00004']);
-    expect([bench.committed, bench.condemned]).toEqual([
-      ['m00001', 'm00002', 'm00003', 'm00005'],
-      ['m00004'],
-    ]);
+    expect([bench.committed, bench.dead]).toEqual([['m00001', 'm00002', 'm00003', 'm00005'], ['m00004']]);
   });
 
   test('pauses where there is no room for what would be given up, and goes on when there is', async () => {
@@ -449,7 +446,7 @@ describe('a batch that is refused for what is in it', () => {
     bench.graves = 1;
     bench.append(5);
     await bench.answerAll(['m00001', 'm00004']);
-    expect([bench.committed, bench.condemned]).toEqual([['m00002', 'm00003'], ['m00001']]);
+    expect([bench.committed, bench.dead]).toEqual([['m00002', 'm00003'], ['m00001']]);
     expect(bench.buffer.waitingRows).toBe(2);
     expect(bench.flusher.stats).toMatchObject({
       state: 'paused',
@@ -459,7 +456,7 @@ describe('a batch that is refused for what is in it', () => {
     bench.graves = 1;
     bench.flusher.flush();
     await bench.answerAll(['m00001', 'm00004']);
-    expect([bench.committed, bench.condemned]).toEqual([
+    expect([bench.committed, bench.dead]).toEqual([
       ['m00002', 'm00003', 'm00005'],
       ['m00001', 'm00004'],
     ]);
@@ -796,7 +793,7 @@ describe('under random arrivals, failures, refusals and times', () => {
           const good = all.filter((payload) => !isPoison(payload));
           if (workers === 1) expect(bench.committed).toEqual(good);
           else expect(bench.committed.toSorted()).toEqual(good);
-          expect(bench.condemned.toSorted()).toEqual(all.filter(isPoison));
+          expect(bench.dead.toSorted()).toEqual(all.filter(isPoison));
           expect(bench.flusher.stats).toMatchObject({
             state: 'running',
             committed: good.length,

@@ -23,7 +23,7 @@ interface TableOptions {
 interface Outcome {
   end: IsolationEnd;
   committed: number[];
-  condemned: number[];
+  dead: number[];
   /** The spans that were tried, as in `0-4`, the whole batch first. */
   attempts: string[];
 }
@@ -33,7 +33,7 @@ async function write(from: number, to: number, options: TableOptions): Promise<O
   const { refuse, faults = new Map(), room = Number.POSITIVE_INFINITY } = options;
   const committed: number[] = [];
   const inTable = new Set<number>();
-  const condemned: number[] = [];
+  const dead: number[] = [];
   const attempts: string[] = [];
   let settledUpTo = from;
   let lastFailure: { from: number; to: number; error: unknown } | undefined;
@@ -68,7 +68,7 @@ async function write(from: number, to: number, options: TableOptions): Promise<O
 
   try {
     await attempt(from, to);
-    return { end: { state: 'done' }, committed, condemned, attempts };
+    return { end: { state: 'done' }, committed, dead, attempts };
   } catch (error) {
     const end = await isolate(from, to, error, {
       attempt,
@@ -77,20 +77,20 @@ async function write(from: number, to: number, options: TableOptions): Promise<O
         if (committed.at(-1) !== last - 1) throw new Error('settled before it was committed');
         advance(first, last);
       },
-      condemn(row, failure) {
+      deadLetter(row, failure) {
         // The row was tried alone, just now, and this is what came of it.
         const isLast =
           lastFailure?.from === row && lastFailure.to === row + 1 && lastFailure.error === failure;
         if (!isLast || (failure as Fault).fault !== 'isolate')
-          throw new Error(`row ${row} is condemned unheard`);
-        if (condemned.length >= room) return false;
+          throw new Error(`row ${row} is a dead letter without an attempt`);
+        if (dead.length >= room) return false;
         advance(row, row + 1);
-        condemned.push(row);
+        dead.push(row);
         return true;
       },
     });
     if ((end.state === 'done' ? to : end.from) !== settledUpTo) throw new Error(`it ended at ${settledUpTo}`);
-    return { end, committed, condemned, attempts };
+    return { end, committed, dead, attempts };
   }
 }
 
@@ -130,7 +130,7 @@ const batches = fc
   .map(({ from, to, bad }) => ({ from, to, bad: new Set(bad) }));
 
 describe('isolate', () => {
-  test('one bad row is condemned, all others are written in order, in at most 2 log2(n) + 1 statements', async () => {
+  test('one bad row is a dead letter, all others are written in order, in at most 2 log2(n) + 1 statements', async () => {
     for (let rows = 1; rows <= 300; rows += 1) {
       let most = 0;
       for (let bad = 0; bad < rows; bad += 1) {
@@ -138,7 +138,7 @@ describe('isolate', () => {
         // Spelled out, as 45,000 calls of `expect` take their time.
         const isRight =
           found.end.state === 'done' &&
-          found.condemned.join() === `${bad}` &&
+          found.dead.join() === `${bad}` &&
           found.committed.length === rows - 1 &&
           found.committed.every((row, index) => row === (index < bad ? index : index + 1));
         if (!isRight) expect.fail(`row ${bad} of ${rows}`);
@@ -151,8 +151,8 @@ describe('isolate', () => {
   test('one bad row among 5,000 takes 25 statements at most', async () => {
     expect(boundFor(5_000)).toBe(25);
     for (const bad of [0, 1, 2_499, 2_500, 3_333, 4_998, 4_999]) {
-      const { attempts, condemned, committed } = await write(0, 5_000, { refuse: refusing(new Set([bad])) });
-      expect({ condemned, committed: committed.length }).toEqual({ condemned: [bad], committed: 4_999 });
+      const { attempts, dead, committed } = await write(0, 5_000, { refuse: refusing(new Set([bad])) });
+      expect({ dead, committed: committed.length }).toEqual({ dead: [bad], committed: 4_999 });
       expect(attempts.length).toBeLessThanOrEqual(25);
     }
   });
@@ -169,17 +169,17 @@ describe('isolate', () => {
     ]);
   });
 
-  test('a batch of one row is condemned by the failure that is there, without a further statement', async () => {
-    const { attempts, condemned } = await write(3, 4, { refuse: refusing(new Set([3])) });
-    expect({ attempts, condemned }).toEqual({ attempts: ['3-4'], condemned: [3] });
+  test('a batch of one row is a dead letter by the failure that is there, without a further statement', async () => {
+    const { attempts, dead } = await write(3, 4, { refuse: refusing(new Set([3])) });
+    expect({ attempts, dead }).toEqual({ attempts: ['3-4'], dead: [3] });
   });
 
-  test('any set of bad rows: exactly these are condemned, the others are written in order', async () => {
+  test('any set of bad rows: exactly these are dead letters, the others are written in order', async () => {
     await fc.assert(
       fc.asyncProperty(batches, async ({ from, to, bad }) => {
         const found = await write(from, to, { refuse: refusing(bad) });
         expect(found.end).toEqual({ state: 'done' });
-        expect(found.condemned).toEqual([...bad].sort((a, b) => a - b));
+        expect(found.dead).toEqual([...bad].sort((a, b) => a - b));
         expect(found.committed).toEqual(without(from, to, bad));
         expect(found.attempts.length).toBeLessThanOrEqual(bad.size * boundFor(to - from));
         expect(found.attempts.length).toBeLessThanOrEqual(2 * (to - from) - 1);
@@ -189,7 +189,7 @@ describe('isolate', () => {
   });
 
   describe('a connection that is lost on the way', () => {
-    test('condemns nobody, whichever statement it takes, and leaves exactly the rest', async () => {
+    test('makes no dead letter, whichever statement it takes, and leaves exactly the rest', async () => {
       const bad = new Set([5, 6, 20, 31]);
       const whole = await write(0, 32, { refuse: refusing(bad) });
       expect(whole.attempts.length).toBeGreaterThan(15);
@@ -201,10 +201,10 @@ describe('isolate', () => {
           const from = Number(whole.attempts[number - 1]?.split('-')[0]);
           expect(found.end).toMatchObject({ state: 'stopped', from, reason: fault });
           expect(found.end).toHaveProperty('error.message', `statement ${number}`);
-          expect([...found.committed, ...found.condemned].sort((a, b) => a - b)).toEqual(
+          expect([...found.committed, ...found.dead].sort((a, b) => a - b)).toEqual(
             without(0, from, new Set()),
           );
-          expect(found.condemned).toEqual([...bad].filter((row) => row < from));
+          expect(found.dead).toEqual([...bad].filter((row) => row < from));
         }
       }
     });
@@ -213,18 +213,18 @@ describe('isolate', () => {
       await fc.assert(
         fc.asyncProperty(batches, fc.array(fc.integer({ min: 2, max: 60 })), async (batch, losses) => {
           const committed: number[] = [];
-          const condemned: number[] = [];
+          const dead: number[] = [];
           let from = batch.from;
           for (const loss of [...losses, undefined]) {
             if (from === batch.to) break;
             const faults = new Map(loss === undefined ? [] : [[loss, 'retry'] as const]);
             const found = await write(from, batch.to, { refuse: refusing(batch.bad), faults });
             committed.push(...found.committed);
-            condemned.push(...found.condemned);
+            dead.push(...found.dead);
             from = found.end.state === 'done' ? batch.to : found.end.from;
           }
           expect(from).toBe(batch.to);
-          expect(condemned).toEqual([...batch.bad].sort((a, b) => a - b));
+          expect(dead).toEqual([...batch.bad].sort((a, b) => a - b));
           expect(committed).toEqual(without(batch.from, batch.to, batch.bad));
         }),
         { numRuns: 200 },
@@ -239,7 +239,7 @@ describe('isolate', () => {
       const from = [...bad][room] as number;
       expect(found.end).toMatchObject({ state: 'stopped', from, reason: 'dead_letters_full' });
       expect(found.end).toHaveProperty('error.message', `row ${from}`);
-      expect(found.condemned).toEqual([...bad].slice(0, room));
+      expect(found.dead).toEqual([...bad].slice(0, room));
       expect(found.committed).toEqual(without(0, from, bad));
     }
     expect((await write(0, 10, { refuse: refusing(bad), room: 3 })).end).toEqual({ state: 'done' });
@@ -255,7 +255,7 @@ describe('isolate', () => {
                 if (tried.includes(one) && tried.includes(other)) throw new Fault('isolate', 'together');
               },
             });
-            if (found.end.state !== 'done' || found.condemned.length > 0) expect.fail(`${one}, ${other}`);
+            if (found.end.state !== 'done' || found.dead.length > 0) expect.fail(`${one}, ${other}`);
             if (found.committed.length !== rows) expect.fail(`${one} and ${other} of ${rows}`);
             if (found.attempts.length > boundFor(rows)) expect.fail(`${one} and ${other} of ${rows}`);
           }
@@ -263,26 +263,26 @@ describe('isolate', () => {
       }
     });
 
-    test('of two rows with one unique key, the first is written and the second condemned', async () => {
+    test('of two rows with one unique key, the first is written and the second is a dead letter', async () => {
       for (let one = 0; one < 20; one += 1) {
         for (let other = one + 1; other < 20; other += 1) {
           const keyOf = (row: number) => (row === other ? one : row);
-          const { end, committed, condemned } = await write(0, 20, {
+          const { end, committed, dead } = await write(0, 20, {
             refuse(tried, there) {
               const keys = tried.map(keyOf);
               if (new Set(keys).size < keys.length || keys.some((key) => there.has(key)))
                 throw new Fault('isolate', 'duplicate key');
             },
           });
-          expect({ end, condemned }).toEqual({ end: { state: 'done' }, condemned: [other] });
+          expect({ end, dead }).toEqual({ end: { state: 'done' }, dead: [other] });
           expect(committed).toEqual(without(0, 20, new Set([other])));
         }
       }
     });
 
-    test('that does not come back condemns nobody', async () => {
+    test('that does not come back makes no dead letter', async () => {
       let isFirst = true;
-      const { end, committed, condemned, attempts } = await write(0, 1_000, {
+      const { end, committed, dead, attempts } = await write(0, 1_000, {
         refuse() {
           if (isFirst) {
             isFirst = false;
@@ -290,7 +290,7 @@ describe('isolate', () => {
           }
         },
       });
-      expect({ end, condemned }).toEqual({ end: { state: 'done' }, condemned: [] });
+      expect({ end, dead }).toEqual({ end: { state: 'done' }, dead: [] });
       expect(committed).toHaveLength(1_000);
       expect(attempts.length).toBeLessThanOrEqual(boundFor(1_000));
     });

@@ -58,7 +58,7 @@ describe('a lane in memory', () => {
     bench.lane.settle(third);
     bench.lane.settle(second);
     expect(bench.settled).toEqual([]);
-    bench.lane.bury(first);
+    bench.lane.settleAsDead(first);
     expect(bench.settled).toEqual([
       ['a', 2, 1],
       ['b', 5, 0],

@@ -301,7 +301,7 @@ describe('another writer', () => {
       shard.isDatabaseThere = true;
       shard.loseAnswer = true;
       shard.pipeline.flush();
-      await shard.pipeline.tried();
+      await shard.pipeline.nextAttempt();
       expect(await shard.rows(), 'the control: it is in Postgres').toEqual(numbers(1, 100));
       expect(shard.pipeline.stats(), 'and the shard does not know').toMatchObject({ buffered: 100 });
       shard.loseAnswer = false;

@@ -1,14 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { decodeRuns, encodeGroup, RUN_CHARACTERS, type StoredRun } from '../../../src/outbox/group.ts';
 import {
   type Chunk,
-  decodeRuns,
-  encodeGroup,
-  RUN_CHARACTERS,
+  createProducer,
+  type Producer,
   type Run,
-  type StoredRun,
-} from '../../../src/outbox/group.ts';
-import { createProducer, type Producer, untrackedProducer } from '../../../src/outbox/producer.ts';
+  untrackedProducer,
+} from '../../../src/outbox/producer.ts';
 
 const PRODUCER_CHARACTERS = [...'ABCXYZabcxyz0123456789._:@-'];
 

@@ -458,7 +458,7 @@ describe('after a restart', () => {
     expect([bench.lane.incarnation, bench.lane.fence]).toEqual(['life 2', null]);
     bench.restart();
     expect([bench.lane.incarnation, bench.lane.fence]).toEqual(['life 2', null]);
-    bench.lane.fenceAt(0n);
+    bench.lane.setFence(0n);
     bench.restart();
     expect([bench.lane.incarnation, bench.lane.fence]).toEqual(['life 2', 0n]);
   });
@@ -608,13 +608,13 @@ describe('settled messages', () => {
     bench.check();
   });
 
-  test('that are buried leave the fence where it was, in the same step of storage', () => {
+  test('that are settled as dead leave the fence where it was, in the same step of storage', () => {
     const bench = new Bench();
     bench.store(bench.producer('a'), numbered('a', 1, 3));
     bench.lane.settle(bench.take(1));
-    bench.lane.bury(bench.take(1));
+    bench.lane.settleAsDead(bench.take(1));
     expect(bench.row()).toMatchObject({ head: 2, fence: 1 });
-    bench.lane.bury(bench.take(1));
+    bench.lane.settleAsDead(bench.take(1));
     expect(bench.row()).toMatchObject({ head: 3, fence: 1 });
     expect(bench.groups()).toEqual([]);
     expect(bench.producer('a').committed).toBe(3);
@@ -712,10 +712,10 @@ describe('settled messages that are kept', () => {
       const dead = new Set([3, 6, 7]);
       const { bench } = world();
       bench.lane.settle(bench.take(2));
-      bench.lane.bury(bench.take(1));
+      bench.lane.settleAsDead(bench.take(1));
       bench.lane.settle(bench.take(2));
-      bench.lane.bury(bench.take(1));
-      bench.lane.bury(bench.take(1));
+      bench.lane.settleAsDead(bench.take(1));
+      bench.lane.settleAsDead(bench.take(1));
       bench.drain();
       expect(bench.lane.missingFrom(1n)).toMatchObject({ messages: 8, held: 8 });
       expect(bench.lane.rewindTo(1n)).toBe(8);
@@ -784,7 +784,7 @@ describe('producers', () => {
   test('that skipped sequences are forgotten too', () => {
     const bench = new Bench();
     bench.store(bench.producer('a'), ['1']);
-    bench.producers.useUp([bench.producer('a')], 0, 100);
+    bench.producers.skipSequences([bench.producer('a')], 0, 100);
     bench.drain();
     expect(bench.producers.active).toBe(0);
   });
@@ -909,9 +909,9 @@ describe('moved on by another instance', () => {
 
   test('a fence below the head is stored too', () => {
     const bench = threeGroups();
-    bench.lane.bury(bench.take(3));
+    bench.lane.settleAsDead(bench.take(3));
     bench.lane.advanceTo(3n);
-    bench.lane.fenceAt(2n);
+    bench.lane.setFence(2n);
     bench.restart();
     expect([bench.lane.head, bench.lane.fence]).toEqual([3n, 2n]);
   });
@@ -1032,7 +1032,7 @@ describe('whatever happens', () => {
               bytes: sizeOf(batch, batch.from, batch.from + 1),
             };
             dead.push(...payloadsOf(one));
-            lane.bury(one);
+            lane.settleAsDead(one);
             const rest = { ...batch, from: batch.from + 1, position: batch.position + 1n };
             if (rest.from < rest.to) lane.putBack({ ...rest, bytes: sizeOf(rest, rest.from, rest.to) });
             return;
@@ -1045,7 +1045,7 @@ describe('whatever happens', () => {
           const at = answer.elsewhere as bigint;
           if (at > lane.head) lane.advanceTo(at);
           else lane.advanceTo(lane.head);
-          lane.fenceAt(at);
+          lane.setFence(at);
           ahead = undefined;
         };
         for (const command of steps) {

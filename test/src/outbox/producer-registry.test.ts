@@ -90,7 +90,7 @@ describe('a producer', () => {
       registry.startSession(producer, `${ordinal}.x`, `${ordinal - 1}.x`, 0);
       producer.nextSequence += 10;
     }
-    registry.useUp([producer], 0);
+    registry.skipSequences([producer], 0);
     const found = new ProducerRegistry(sqlite).find('a');
     expect(found?.session).toMatchObject({ id: '12.x', from: 111 });
     expect(found?.endedSessions).toHaveLength(MAX_ENDED_SESSIONS);
@@ -105,13 +105,13 @@ describe('a producer', () => {
     producer.committed = 4;
     registry.save([producer], 0);
     expect(new ProducerRegistry(sqlite).find('a')).toMatchObject({ nextSequence: 5, committed: 4 });
-    registry.useUp([producer], 0);
+    registry.skipSequences([producer], 0);
     expect(new ProducerRegistry(sqlite).find('a')).toMatchObject({ nextSequence: 8, committed: 4 });
     producer.committed = 9;
     producer.nextSequence = 10;
     registry.save([producer], 0);
     expect(new ProducerRegistry(sqlite).find('a')).toMatchObject({ nextSequence: 10, committed: 9 });
-    registry.useUp([producer], 0, 30);
+    registry.skipSequences([producer], 0, 30);
     expect(producer).toMatchObject({ nextSequence: 30, committed: 9 });
     expect(new ProducerRegistry(sqlite).find('a')).toMatchObject({ nextSequence: 30, committed: 9 });
   });

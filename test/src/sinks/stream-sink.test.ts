@@ -116,7 +116,7 @@ class TestShard {
   async settle(): Promise<void> {
     for (let tries = 0; tries < 100 && this.pipeline.isBusy; tries += 1) {
       this.pipeline.flush();
-      await this.pipeline.tried();
+      await this.pipeline.nextAttempt();
       if (this.pipeline.state === 'paused' || this.pipeline.state === 'stopped') return;
     }
   }
@@ -283,7 +283,7 @@ describe('a batch whose outcome is not known', () => {
     });
     shard.send('p', { stream: 's-1', type: 'T', data: 1 }, { stream: 's-2', type: 'T', data: 2 });
     shard.pipeline.flush();
-    await shard.pipeline.tried();
+    await shard.pipeline.nextAttempt();
     expect([failed, shard.pipeline.state]).toEqual([1, 'retrying']);
     // What the shard does not know by now, the database does.
     expect(await messagesOf(namespace)).toHaveLength(isInBefore ? 2 : 0);
@@ -318,7 +318,7 @@ test('batches are in once where the network is cut around their COMMIT', async (
       proxy.set({ cutAfter: { ...POSTGRES_COMMIT, direction: 'upstream', when, times: 1 } });
       shard.pipeline.flush();
       await cut;
-      await shard.pipeline.tried();
+      await shard.pipeline.nextAttempt();
       committed.push((await messagesOf(namespace)).length);
       await shard.settle();
     }
@@ -486,7 +486,7 @@ test('whatever is sent and whatever fails, each good message is in its stream on
             });
           } else if ('flush' in what) {
             shard.pipeline.flush();
-            await shard.pipeline.tried();
+            await shard.pipeline.nextAttempt();
           } else {
             const messages = what.messages.map(({ stream, isGood }) => {
               n += 1;

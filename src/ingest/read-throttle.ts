@@ -13,7 +13,7 @@
  * socket had its turn and everything that queued up behind the last pause was delivered.
  */
 
-export interface BrakeOptions {
+export interface ReadThrottleOptions {
   /** Share of the buffer from which on pauses take time. Default: 0.25. */
   startFill: number;
   /** Pause at a full buffer. Default: 50. */
@@ -24,7 +24,7 @@ export interface BrakeOptions {
   floodFrames: number;
 }
 
-export const DEFAULT_BRAKE: BrakeOptions = {
+export const DEFAULT_READ_THROTTLE: ReadThrottleOptions = {
   startFill: 0.25,
   maxPauseMs: 50,
   reliefMs: 25,
@@ -32,19 +32,19 @@ export const DEFAULT_BRAKE: BrakeOptions = {
 };
 
 /**
- * For a shard that holds its frames back while it writes (frame-hold.ts): that takes effect first, and the pauses only
+ * For a shard that holds its frames back while it writes (input-gate-hold.ts): that takes effect first, and the pauses only
  * where there is nothing to hold them back for, because the database is away.
  */
-export const BRAKE_BEHIND_HOLDS: BrakeOptions = { ...DEFAULT_BRAKE, startFill: 0.5 };
+export const THROTTLE_WITH_HOLDS: ReadThrottleOptions = { ...DEFAULT_READ_THROTTLE, startFill: 0.5 };
 
-export class Brake {
-  readonly #options: BrakeOptions;
+export class ReadThrottle {
+  readonly #options: ReadThrottleOptions;
   #frames = 0;
   #lookAtFrames = 0;
   #lastReliefAtMs = Number.NEGATIVE_INFINITY;
   #isPausing = false;
 
-  constructor(options: BrakeOptions = DEFAULT_BRAKE) {
+  constructor(options: ReadThrottleOptions = DEFAULT_READ_THROTTLE) {
     this.#options = options;
   }
 

@@ -9,7 +9,7 @@
 
 import type { Timers } from '../core/timers.ts';
 
-export interface FrameHoldOptions {
+export interface InputGateHoldOptions {
   /** Does some work while no frames are delivered. */
   holdFrames: (work: () => Promise<void>) => Promise<void>;
   /** Share of the buffer in use, 0 to 1. */
@@ -31,15 +31,15 @@ export interface FrameHoldOptions {
  */
 type State = 'flowing' | 'closing' | 'held' | 'opening';
 
-export class FrameHold {
-  readonly #options: Required<FrameHoldOptions>;
+export class InputGateHold {
+  readonly #options: Required<InputGateHoldOptions>;
   readonly #waiting: (() => void)[] = [];
   #state: State = 'flowing';
   #writes = 0;
   #release: (() => void) | undefined;
   #cancelIdle: (() => void) | undefined;
 
-  constructor(options: FrameHoldOptions) {
+  constructor(options: InputGateHoldOptions) {
     this.#options = { startFill: 0.25, endFill: 0.125, maxHoldMs: 500, ...options };
   }
 

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { FrameHold } from '../../../src/ingest/frame-hold.ts';
+import { InputGateHold } from '../../../src/ingest/input-gate-hold.ts';
 
 /** Timers that fire when told, and a log of what happened. */
 function setUp(fillOf: () => number) {
   const log: string[] = [];
   const due: { delayMs: number; callback: () => void }[] = [];
-  const hold = new FrameHold({
+  const hold = new InputGateHold({
     fill: fillOf,
     holdFrames: async (work) => {
       log.push('held');
