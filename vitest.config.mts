@@ -19,7 +19,7 @@ export default defineConfig({
             'test/examples/**/*.test.ts',
             'test/*.test.ts',
           ],
-          globalSetup: ['test/support/postgres.ts'],
+          globalSetup: ['test/support/postgres.ts', 'test/support/lab-page.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
@@ -42,7 +42,7 @@ export default defineConfig({
         test: {
           name: 'workers',
           include: ['test/workers/**/*.test.ts', 'test/lab/workers/**/*.test.ts'],
-          globalSetup: ['test/support/postgres.ts'],
+          globalSetup: ['test/support/postgres.ts', 'test/support/lab-page.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

@@ -1,13 +1,22 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BUILT_PAGE, buildLabPage } from '../../../lab/local/build-page.ts';
+import { ensureLabPage } from '../../../lab/local/build-page.ts';
 import { EventStreamReader } from '../../../lab/page/script/event-stream.ts';
 
-test('the built page is what its sources say', async () => {
-  const built = await readFile(BUILT_PAGE, 'utf8');
+test('the page is built where it is missing or older than its sources, and not otherwise', async () => {
+  const built = join(await mkdtemp(join(tmpdir(), 'sluice-page-')), 'built.ts');
+  expect(await ensureLabPage(built)).toBe(true);
+  const whole = await readFile(built, 'utf8');
+  expect(await ensureLabPage(built)).toBe(false);
+  await writeFile(built, 'old');
+  await utimes(built, new Date(0), new Date(0));
+  expect(await ensureLabPage(built)).toBe(true);
   // Not compared by `toBe`, whose message would be the whole page.
-  expect(built === (await buildLabPage()), 'run `npm run generate:page`').toBe(true);
+  expect((await readFile(built, 'utf8')) === whole).toBe(true);
+  await rm(dirname(built), { recursive: true });
 });
 
 test('the built page ends its script and its style nowhere but where they end', async () => {
