@@ -1,0 +1,51 @@
+/** The command line's commands and their options. */
+
+import { Command } from 'commander';
+import { addLabCommands } from '../../lab/local/cli/commands.ts';
+import { defineDeadLetters } from './dead-letters.ts';
+import type { dev } from './dev.ts';
+import { defineExchange } from './exchange.ts';
+import { migrate } from './migrate.ts';
+import { defineShard } from './shard.ts';
+
+const SLUICE_ONLY = [
+  '--sluice-only',
+  'make the tables of Sluice itself (sluice_…), and not those of src/schema',
+] as const;
+
+/** All commands. Nothing runs before `parseAsync` is called, so that tests can read a command that a page shows. */
+export function createProgram(): Command {
+  const program = new Command('sluice')
+    .description('WebSocket messages in, Postgres rows out')
+    .exitOverride()
+    // Or a flag of `bench` would take what `bench report` was given under the same name.
+    .enablePositionalOptions()
+    .configureOutput({ outputError: () => {} });
+
+  program
+    .command('dev')
+    .description('Start Postgres, migrate it, and run wrangler dev')
+    .option('--port <n>', 'port of the Worker', '8787')
+    .option(
+      '--persist-to <folder>',
+      'where the Worker keeps its state; one server at a time (default .wrangler/state)',
+    )
+    .option(
+      '--config <file>',
+      "wrangler's configuration, with .dev.vars or .env beside it (default wrangler.toml)",
+    )
+    .option(...SLUICE_ONLY)
+    .action(async (...given: Parameters<typeof dev>) => (await import('./dev.ts')).dev(...given));
+
+  program
+    .command('migrate')
+    .description('Bring the tables of DATABASE_URL up to date')
+    .option(...SLUICE_ONLY)
+    .action(migrate);
+
+  defineDeadLetters(program);
+  defineShard(program);
+  defineExchange(program);
+  addLabCommands(program);
+  return program;
+}
