@@ -132,29 +132,20 @@ export {
 export { shardOf } from './protocol/producer.ts';
 // Tables.
 export { messages } from './schema/messages.ts';
-export type { Message, MessageBatch, MessageColumns } from './sinks/message-batch.ts';
-// Sinks: a table, what goes into its columns, and how it is batched; or streams of the message store.
 export {
-  type ColumnSource,
-  defineSink,
   fromMessage,
   fromPayload,
   fromProducer,
   fromReceivedAt,
   fromSequence,
   messageSources,
-  type Sink,
-  type SinkColumn,
-  type SinkDefinition,
-  type TableSink,
-  type TextShape,
-} from './sinks/sink.ts';
+} from './sinks/column-sources.ts';
+export type { Message, MessageBatch, MessageColumns } from './sinks/message-batch.ts';
+// Sinks: a table, what goes into its columns, and how it is batched; or streams of the message store.
+export type { ColumnSource, Sink, SinkColumn, StreamSink, TableSink, TextShape } from './sinks/sink.ts';
 export { resolveSinkOptions, SINK_OPTIONS, type SinkOptions } from './sinks/sink-options.ts';
-export {
-  defineStreamSink,
-  type StreamSink,
-  type StreamSinkDefinition,
-} from './sinks/stream-sink.ts';
+export { defineStreamSink, type StreamSinkDefinition } from './sinks/stream-sink.ts';
+export { defineSink, type TableSinkDefinition } from './sinks/table-sink.ts';
 // Writers.
 export { WRITER_MODES, type WriterMode } from './sinks/writer-mode.ts';
 export {

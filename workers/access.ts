@@ -3,21 +3,14 @@
 import { type ErrorCode, SluiceError } from '../src/core/errors.ts';
 import type { Env } from './env.ts';
 
-/** A door of the Worker that a variable opens and a secret guards. */
-interface Door {
-  variable: 'BENCH' | 'ADMIN';
-  token: 'BENCH_TOKEN' | 'ADMIN_TOKEN';
+/** A part of the Worker that a variable opens and a secret guards. */
+export interface Door {
+  variable: string;
+  token: string;
   code: ErrorCode;
   /** Said where it is closed, before the remedy. */
   closed: string;
 }
-
-const BENCH_DOOR: Door = {
-  variable: 'BENCH',
-  token: 'BENCH_TOKEN',
-  code: 'bench_disabled',
-  closed: 'The bench is off: it writes to the database and costs money',
-};
 
 const ADMIN_DOOR: Door = {
   variable: 'ADMIN',
@@ -26,34 +19,26 @@ const ADMIN_DOOR: Door = {
   closed: 'The admin routes are off: they show messages and can drop them',
 };
 
-/** @throws SluiceError `bench_disabled` or `unauthorized` */
-export function assertBenchAccess(env: Env, authorization: string | undefined): Promise<void> {
-  return assertAccess(BENCH_DOOR, env, authorization);
-}
-
-/**
- * For what shows nothing and starts nothing, such as a page that asks for the token itself.
- *
- * @throws SluiceError `bench_disabled`
- */
-export function assertBenchIsOn(env: Env): void {
-  assertOpen(BENCH_DOOR, env);
-}
-
 /** @throws SluiceError `admin_disabled` or `unauthorized` */
 export function assertAdminAccess(env: Env, authorization: string | undefined): Promise<void> {
   return assertAccess(ADMIN_DOOR, env, authorization);
 }
 
-function assertOpen(door: Door, env: Env): void {
-  if (env[door.variable] === 'on') return;
+/**
+ * For what shows nothing and starts nothing, such as a page that asks for the token itself.
+ *
+ * @throws SluiceError with the code of the door
+ */
+export function assertOpen(door: Door, env: Env): void {
+  if (variableOf(env, door.variable) === 'on') return;
   throw new SluiceError(door.code, `${door.closed}. Set the variable ${door.variable} to "on" to allow this`);
 }
 
-async function assertAccess(door: Door, env: Env, authorization: string | undefined): Promise<void> {
+/** @throws SluiceError with the code of the door, or `unauthorized` */
+export async function assertAccess(door: Door, env: Env, authorization: string | undefined): Promise<void> {
   assertOpen(door, env);
-  const token = env[door.token];
-  if (token === undefined || token === '') return;
+  const token = variableOf(env, door.token);
+  if (typeof token !== 'string' || token === '') return;
   const given = /^Bearer +(.*)$/i.exec(authorization ?? '')?.[1] ?? '';
   if (await isSame(given, token)) return;
   throw new SluiceError('unauthorized', `A token is asked for: send "Authorization: Bearer <${door.token}>"`);
@@ -66,4 +51,8 @@ async function isSame(left: string, right: string): Promise<boolean> {
     [left, right].map((text) => crypto.subtle.digest('SHA-256', encoder.encode(text))),
   );
   return crypto.subtle.timingSafeEqual(digests[0] as ArrayBuffer, digests[1] as ArrayBuffer);
+}
+
+function variableOf(env: Env, name: string): unknown {
+  return (env as unknown as Record<string, unknown>)[name];
 }

@@ -1,16 +1,12 @@
 /** What the Worker is bound to: the only place where the names of bindings and variables are spelled. */
 
-import type { BenchObject } from '../lab/workers/bench-object.ts';
-import type { LoadObject } from '../lab/workers/load-object.ts';
 import type { Namespace } from './namespace.ts';
 import type { Registry } from './registry.ts';
 import type { Shard } from './shard.ts';
 
 export interface Env {
   SHARD: DurableObjectNamespace<Shard>;
-  BENCH_OBJECT: DurableObjectNamespace<BenchObject>;
-  LOAD_OBJECT: DurableObjectNamespace<LoadObject>;
-  /** Namespaces of the message store, each by its name. */
+  /** Namespaces of the stores, each by its name. Bound where the Worker has the stores, and so is the next. */
   NAMESPACE: DurableObjectNamespace<Namespace>;
   /** The list of them: one object. */
   REGISTRY: DurableObjectNamespace<Registry>;
@@ -22,10 +18,6 @@ export interface Env {
   DRIVER?: string;
   /** Where the Neon driver goes instead of the Neon host: `host:port/path`. For local use. */
   NEON_PROXY?: string;
-  /** `on` allows `/bench`, which writes to the database and costs money. */
-  BENCH?: string;
-  /** The bearer token that `/bench` then asks for. */
-  BENCH_TOKEN?: string;
   /** `on` allows `/admin`, which shows messages that Postgres refused and can drop them. */
   ADMIN?: string;
   /** The bearer token that `/admin` then asks for. */
@@ -37,7 +29,7 @@ export interface Env {
   /** Where the Worker runs, for reports; set by the local commands. Unset: on Cloudflare. */
   RUNS_ON?: string;
   /**
-   * Options of the sinks by name, as a table or as JSON text; over those in workers/sinks.ts. A name with a `namespace` is a
+   * Options of the sinks by name, as a table or as JSON text; over those of `createSluice`. A name with a `namespace` is a
    * sink of streams.
    */
   SINKS?: string | Record<string, Record<string, unknown>>;

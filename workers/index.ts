@@ -1,11 +1,21 @@
-/** The door: the Worker's fetch handler and the Durable Object classes that wrangler.toml names. */
+/** This repository's own Worker: what `wrangler dev` and `wrangler deploy` run. */
 
-import { router } from './router.ts';
+import { lab } from '../lab/workers/lab.ts';
+import { messages } from '../src/schema/messages.ts';
+import { messageSources } from '../src/sinks/column-sources.ts';
+import { createSluice } from './create-sluice.ts';
+import { stores } from './stores.ts';
 
-export { BenchObject } from '../lab/workers/bench-object.ts';
-export { LoadObject } from '../lab/workers/load-object.ts';
-export { Namespace } from './namespace.ts';
-export { Registry } from './registry.ts';
-export { Shard } from './shard.ts';
+const sluice = createSluice({
+  sinks: { messages: { table: messages, columns: messageSources } },
+  stores,
+  lab,
+});
 
-export default { fetch: router.fetch };
+export default sluice;
+export class Shard extends sluice.Shard {}
+export class Namespace extends sluice.Namespace {}
+export class Registry extends sluice.Registry {}
+export class BenchShard extends sluice.BenchShard {}
+export class BenchObject extends sluice.BenchObject {}
+export class LoadObject extends sluice.LoadObject {}

@@ -3,7 +3,7 @@
 import { errorText } from '../src/core/errors.ts';
 import type { Env } from './env.ts';
 import { type ShardPlace, shardDirectory } from './shard-directory.ts';
-import { findSink, sinkNames } from './sinks.ts';
+import type { Sinks } from './sinks.ts';
 
 /**
  * The numbers of a sink's shards, or of all sinks' where none is named, by the sinks' names. Without the directory those that
@@ -11,10 +11,10 @@ import { findSink, sinkNames } from './sinks.ts';
  *
  * @returns a name is missing where the sink is not defined and no shard of it is in the directory
  */
-export async function listedShards(env: Env, sink?: string): Promise<Map<string, number[]>> {
+export async function listedShards(sinks: Sinks, env: Env, sink?: string): Promise<Map<string, number[]>> {
   const shards = new Map<string, number[]>();
-  for (const name of sink === undefined ? sinkNames(env) : [sink]) {
-    const defined = findSink(env, name);
+  for (const name of sink === undefined ? sinks.names(env) : [sink]) {
+    const defined = sinks.find(env, name);
     if (defined !== undefined)
       shards.set(
         name,
@@ -41,6 +41,6 @@ async function placesOf(env: Env, sink: string | undefined): Promise<ShardPlace[
 }
 
 /** True where the sink's options name the shard. */
-export function isInRange(env: Env, sink: string, shard: number): boolean {
-  return shard < (findSink(env, sink)?.options.shards ?? 0);
+export function isInRange(sinks: Sinks, env: Env, sink: string, shard: number): boolean {
+  return shard < (sinks.find(env, sink)?.options.shards ?? 0);
 }

@@ -1,6 +1,5 @@
 /**
- * The list of the message store's namespaces: one Durable Object; another one of the same class lists the shards. It knows what there is and where; the namespaces
- * themselves know the hashes of their tokens, so that no request but these few comes here.
+ * The list of the stores' namespaces: one Durable Object. It knows what there is and where; the namespaces themselves know the hashes of their tokens, so that no request but these few comes here.
  */
 
 import { DurableObject } from 'cloudflare:workers';
@@ -22,7 +21,7 @@ import {
 import type { Env } from './env.ts';
 import type { NamespaceConfig, NamespaceFigures } from './namespace.ts';
 import { type Outcome, outcomeOf, unwrap } from './outcome.ts';
-import { type ShardDirectory, type ShardPlace, ShardTable } from './shard-directory.ts';
+import { type FormerDirectory, type ListedShards, ShardTable } from './shard-directory.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 
 /** Namespaces that are asked at a time how many messages they have. */
@@ -71,9 +70,8 @@ export function registryOf(env: Env): Namespaces & { ensure(namespace: string): 
   };
 }
 
-export class Registry extends DurableObject<Env> implements RegistryObject, ShardDirectory {
+export class Registry extends DurableObject<Env> implements RegistryObject, FormerDirectory {
   readonly #sqlite: DurableObjectSqlite;
-  readonly #shards: ShardTable;
   /** Names of which something is being done right now. */
   readonly #busy = new Set<string>();
 
@@ -87,25 +85,11 @@ export class Registry extends DurableObject<Env> implements RegistryObject, Shar
       created_at_us integer not null,
       state text not null
     ) strict, without rowid`);
-    this.#shards = new ShardTable(this.#sqlite);
   }
 
-  // RPC: the list of shards (shard-directory.ts).
-
-  async addShard(place: ShardPlace): Promise<void> {
-    this.#shards.add(place);
-  }
-
-  async removeShard(place: ShardPlace): Promise<void> {
-    this.#shards.remove(place);
-  }
-
-  async listShards(sink?: string): Promise<ShardPlace[]> {
-    return this.#shards.list(sink);
-  }
-
-  async noteShards(sink: string, shards: number): Promise<number[]> {
-    return this.#shards.note(sink, shards, Date.now());
+  /** RPC: the list of shards, which was kept here until version 0.3 (shard-directory.ts). */
+  async exportShards(): Promise<ListedShards> {
+    return new ShardTable(this.#sqlite).all();
   }
 
   /** RPC. */

@@ -1,5 +1,6 @@
 /**
- * The list of the shards that may hold something, kept by one object of the registry. It is asked for those that no option
+ * The list of the shards that may hold something, kept by one object of the shards' class, so that a Worker needs no other
+ * class for it. It is asked for those that no option
  * names any more: shards beyond the number that their sink has now, and shards of sinks that are no longer defined. A shard
  * needs it for nothing: without it, such a shard still writes what it has, and is out of sight only.
  */
@@ -26,9 +27,28 @@ export interface ShardDirectory {
   noteShards(sink: string, shards: number): Promise<number[]>;
 }
 
+/** The name of the object that keeps the list. Shards have a slash in theirs. */
+export const DIRECTORY_NAME = 'directory';
+
 export function shardDirectory(env: Env): ShardDirectory {
-  // Another object than the one that lists the namespaces: neither waits for the other.
-  return env.REGISTRY.getByName('shards') as unknown as ShardDirectory;
+  // The platform's type of a stub wraps every result in what RPC may add to it, none of which plain data has.
+  return env.SHARD.getByName(DIRECTORY_NAME) as unknown as ShardDirectory;
+}
+
+/** All that a list holds, to be taken over. */
+export interface ListedShards {
+  places: ShardPlace[];
+  /** The latest first. */
+  counts: { sink: string; shards: number }[];
+}
+
+/** Until version 0.3 the list was kept by an object of the registry, which still has what it had then. */
+export interface FormerDirectory {
+  exportShards(): Promise<ListedShards>;
+}
+
+export function formerDirectory(env: Partial<Pick<Env, 'REGISTRY'>>): FormerDirectory | undefined {
+  return env.REGISTRY?.getByName('shards') as unknown as FormerDirectory | undefined;
 }
 
 export class ShardTable {
@@ -63,6 +83,28 @@ export class ShardTable {
       nowMs,
     );
     return counts();
+  }
+
+  /** Takes over what another list holds. What is known here already stays as it is. */
+  takeOver({ places, counts }: ListedShards): void {
+    for (const place of places) this.add(place);
+    // Older than anything noted here, in the order that they have.
+    counts.forEach(({ sink, shards }, index) => {
+      this.#sqlite.run(
+        'insert or ignore into shard_counts (sink, shards, noted_at_ms) values (?, ?, ?)',
+        sink,
+        shards,
+        -index,
+      );
+    });
+  }
+
+  /** All of it. */
+  all(): ListedShards {
+    return {
+      places: this.list(),
+      counts: this.#sqlite.run('select sink, shards from shard_counts order by noted_at_ms desc'),
+    };
   }
 
   add({ sink, shard }: ShardPlace): void {

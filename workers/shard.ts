@@ -4,7 +4,6 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import { benchSink } from '../lab/suites/ingest/bench-sink.ts';
 import { closeCode, closeReason, type ErrorCode, errorText, SluiceError } from '../src/core/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/core/failpoints.ts';
 import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/core/limits.ts';
@@ -31,10 +30,16 @@ import { AlarmClock } from './alarm-clock.ts';
 import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
 import { type HandOver, type ProducerHolder, ProducerMoves } from './producer-moves.ts';
-import { type ShardDirectory, type ShardPlace, shardDirectory } from './shard-directory.ts';
+import {
+  DIRECTORY_NAME,
+  formerDirectory,
+  type ShardDirectory,
+  type ShardPlace,
+  ShardTable,
+  shardDirectory,
+} from './shard-directory.ts';
 import { ShardListing } from './shard-listing.ts';
-import { decodeShardName, encodeShardName, type ShardName } from './shard-name.ts';
-import { findSink } from './sinks.ts';
+import { decodeShardName, encodeShardName } from './shard-name.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 import { chooseProtocol } from './subprotocol.ts';
 
@@ -68,8 +73,47 @@ class Fault {
   }
 }
 
-export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHolder {
-  readonly #shard: number;
+/** What a shard is. It follows from its name alone. */
+export interface ShardRole {
+  /** Its number among the shards of its sink. */
+  shard: number;
+  /** How its checkpoints name it. */
+  label: string;
+  /** The sink's name, for people. */
+  sinkName: string;
+  /** Its place in the directory. Undefined: nobody has to find it, and producers do not move to it. */
+  place: ShardPlace | undefined;
+  /** The driver, where it is another than that of the Worker. */
+  driver: string | undefined;
+  /** The sink; it gives undefined where none is defined under the name now. Undefined itself: frames are only counted. */
+  sink: (() => Sink | undefined) | undefined;
+}
+
+/** The role of a shard of a sink. */
+export function sinkRole(name: string, findSink: (sink: string) => Sink | undefined): ShardRole {
+  const place = decodeShardName(name);
+  return {
+    shard: place.shard,
+    label: String(place.shard),
+    sinkName: place.sink,
+    place,
+    driver: undefined,
+    sink: () => findSink(place.sink),
+  };
+}
+
+/** The object that keeps the directory holds no messages. */
+const DIRECTORY_ROLE: ShardRole = {
+  shard: 0,
+  label: DIRECTORY_NAME,
+  sinkName: DIRECTORY_NAME,
+  place: undefined,
+  driver: undefined,
+  sink: undefined,
+};
+
+export abstract class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHolder, ShardDirectory {
+  readonly #role: ShardRole;
   readonly #options: SinkOptions;
   readonly #intake: Intake;
   /** The intake, where it is more than a counter. */
@@ -83,6 +127,8 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
   readonly #moves: ProducerMoves | undefined;
   /** Producers that another shard has asked for, and that are not given yet. */
   readonly #leaving = new Set<string>();
+  /** The list of shards, in the one object that keeps it. */
+  #table: ShardTable | undefined;
   readonly #failpoints: Failpoints;
   readonly #alarm: AlarmClock;
   readonly #throttle: ReadThrottle;
@@ -104,20 +150,21 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    const name = decodeShardName(ctx.id.name ?? '');
-    this.#shard = name.shard;
+    const name = ctx.id.name ?? '';
+    const role = name === DIRECTORY_NAME ? DIRECTORY_ROLE : this.role(name);
+    this.#role = role;
     this.#failpoints = this.failpoints();
     this.#alarm = new AlarmClock(ctx.storage);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
     const sockets = ctx.getWebSockets();
     this.#sockets = sockets.length;
-    if ('bench' in name && name.spec === null) {
+    if (role.sink === undefined) {
       this.#options = resolveSinkOptions({});
       this.#intake = new CountingIntake();
       this.#throttle = new ReadThrottle();
     } else {
       const sqlite = new DurableObjectSqlite(ctx.storage);
-      const sink = this.#sinkOrFault(name);
+      const sink = this.#sinkOrFault(role.sinkName, role.sink);
       this.#options = sink instanceof Fault ? resolveSinkOptions({}) : sink.options;
       const { maxDeadLetters, maxDeadLetterBytes } = this.#options;
       this.#deadLetters = new DeadLetters({ sqlite, maxRows: maxDeadLetters, maxBytes: maxDeadLetterBytes });
@@ -126,22 +173,23 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
         this.#intake = this.#held;
         this.#throttle = new ReadThrottle();
       } else {
-        this.#pipeline = this.#openPipeline(name, sink, sqlite, this.#deadLetters);
+        this.#pipeline = this.#openPipeline(role, sink, sqlite, this.#deadLetters);
         this.#intake = this.#pipeline;
         this.#throttle = new ReadThrottle(
-          this.#canHoldFrames(name) ? THROTTLE_WITH_HOLDS : DEFAULT_READ_THROTTLE,
+          this.#canHoldFrames(role) ? THROTTLE_WITH_HOLDS : DEFAULT_READ_THROTTLE,
         );
       }
-      if ('sink' in name) {
+      const { place } = role;
+      if (place !== undefined) {
         const facts = new ShardFacts(sqlite);
         const directory = (): ShardDirectory => shardDirectory(this.env);
-        if (this.#pipeline !== undefined) this.#moves = this.#openMoves(name, facts, this.#pipeline);
+        if (this.#pipeline !== undefined) this.#moves = this.#openMoves(place, facts, this.#pipeline);
         this.#listing = new ShardListing({
-          place: name,
+          place,
           facts,
           directory,
           holdsSomething: () => this.#holdsSomething,
-          isInRange: this.#pipeline !== undefined && name.shard < this.#options.shards,
+          isInRange: this.#pipeline !== undefined && place.shard < this.#options.shards,
         });
       }
     }
@@ -186,18 +234,14 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
     return NO_FAILPOINTS;
   }
 
-  /** The sink of this shard; undefined where none is defined under its name. Overridden by the fault lab. */
-  protected sinkOf(name: ShardName): Sink | undefined {
-    if ('sink' in name) return findSink(this.env, name.sink);
-    return name.spec === null ? undefined : benchSink(name.spec);
-  }
+  /** What this shard is: its place, its sink, and how it connects. */
+  protected abstract role(name: string): ShardRole;
 
   // It never throws: a shard that could not start would lose its alarm after six tries, and nobody could see what it holds.
-  #sinkOrFault(name: ShardName): Sink | Fault {
+  #sinkOrFault(sinkName: string, findSink: () => Sink | undefined): Sink | Fault {
     try {
-      const sink = this.sinkOf(name);
+      const sink = findSink();
       if (sink !== undefined) return sink;
-      const sinkName = 'sink' in name ? name.sink : name.bench;
       return new Fault(
         new SluiceError(
           'unknown_sink',
@@ -210,15 +254,15 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
   }
 
   #openPipeline(
-    name: ShardName,
+    role: ShardRole,
     sink: Sink,
     sqlite: DurableObjectSqlite,
     deadLetters: DeadLetters,
   ): Pipeline {
     return new Pipeline({
       sink,
-      shard: 'bench' in name ? `${name.bench}/${name.shard}` : String(name.shard),
-      openConnection: () => connect(databaseTarget(this.env, driverOf(name))),
+      shard: role.label,
+      openConnection: () => connect(databaseTarget(this.env, role.driver)),
       timers: this.#timers,
       random: Math.random,
       sqlite,
@@ -231,7 +275,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
         console.error(JSON.stringify({ level: 'error', message: `The outbox failed: ${errorText(error)}` }));
         this.ctx.abort('The outbox could not be written');
       },
-      ...(this.#canHoldFrames(name)
+      ...(this.#canHoldFrames(role)
         ? { holdFrames: (work: () => Promise<void>) => this.ctx.blockConcurrencyWhile(work) }
         : {}),
     });
@@ -239,9 +283,9 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
 
   // With the gate shut, answers of Postgres only arrive on a socket whose reads begin within that time. That is so for
   // coalescing-socket.ts, and not for the WebSocket of Neon's driver.
-  #canHoldFrames(name: ShardName): boolean {
+  #canHoldFrames(role: ShardRole): boolean {
     try {
-      return databaseTarget(this.env, driverOf(name)).driver === 'tcp';
+      return databaseTarget(this.env, role.driver).driver === 'tcp';
     } catch {
       // Without a database there is nothing to write; each try will say so.
       return false;
@@ -417,7 +461,7 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
   stats(): ShardStats {
     this.#listing?.leaveIfEmpty();
     return {
-      shard: this.#shard,
+      shard: this.#role.shard,
       sockets: this.ctx.getWebSockets().length + this.#residentSockets.size,
       sinceMs: this.#startedAtMs,
       ...this.#intake.stats(),
@@ -448,6 +492,38 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
       await this.ctx.storage.sync();
     });
     this.ctx.abort('The run that this shard belonged to was ended');
+  }
+
+  // RPC: the list of shards, of the one object that keeps it (shard-directory.ts).
+
+  async addShard(place: ShardPlace): Promise<void> {
+    (await this.#directory()).add(place);
+  }
+
+  async removeShard(place: ShardPlace): Promise<void> {
+    (await this.#directory()).remove(place);
+  }
+
+  async listShards(sink?: string): Promise<ShardPlace[]> {
+    return (await this.#directory()).list(sink);
+  }
+
+  async noteShards(sink: string, shards: number): Promise<number[]> {
+    return (await this.#directory()).note(sink, shards, Date.now());
+  }
+
+  /** The list, with what the former one held. Until that is taken over nothing is answered: it may name other shards. */
+  async #directory(): Promise<ShardTable> {
+    if (this.#table !== undefined) return this.#table;
+    const table = new ShardTable(new DurableObjectSqlite(this.ctx.storage));
+    const { kv } = this.ctx.storage;
+    if (kv.get('former-directory') !== 'taken over') {
+      const former = await formerDirectory(this.env)?.exportShards();
+      if (former !== undefined) table.takeOver(former);
+      kv.put('former-directory', 'taken over');
+    }
+    this.#table = table;
+    return table;
   }
 
   // RPC: what operators ask (src/outbox/shard-admin.ts).
@@ -542,10 +618,6 @@ export class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHol
     }
     return this.#deadLetters;
   }
-}
-
-function driverOf(name: ShardName): string | undefined {
-  return 'bench' in name ? (name.driver ?? undefined) : undefined;
 }
 
 // A socket that the client has just lost cannot be written to any more; its close event follows.

@@ -6,7 +6,6 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import { errorText } from '../../src/core/errors.ts';
-import type { Env } from '../../workers/env.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { RunControl, type RunnableSuite } from '../run/run-control.ts';
 import { RunStore } from '../run/run-store.ts';
@@ -16,6 +15,7 @@ import type { DcbOrder } from '../suites/dcb/order.ts';
 import type { StoreOrder } from '../suites/store/store-order.ts';
 import { DcbHolder, type HolderCalls } from './dcb-holder.ts';
 import { DcbSteps } from './dcb-steps.ts';
+import type { LabEnv } from './env.ts';
 import { runRoutes } from './run-routes.ts';
 import { StoreSteps } from './store-steps.ts';
 import { workerSuites } from './suites.ts';
@@ -29,13 +29,13 @@ interface Runs {
   suites: Readonly<Record<string, RunnableSuite>>;
 }
 
-export class BenchObject extends DurableObject<Env> {
+export class BenchObject extends DurableObject<LabEnv> {
   readonly #storeSteps = new StoreSteps(this.ctx.storage);
   readonly #dcbSteps = new DcbSteps(this.ctx, this.env);
   readonly #dcbHolder = new DcbHolder(this.env);
   #opened: Runs | undefined;
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  constructor(ctx: DurableObjectState, env: LabEnv) {
     super(ctx, env);
     if (ctx.id.name !== BENCH_NAME) return;
     // A run that is under way has its alarm. One whose alarm is overdue or lost would otherwise stand still.

@@ -9,18 +9,19 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { assertKnownNames, optionTable, resolveOptions } from '../../src/core/option-table.ts';
 import type { JsonValue } from '../../src/messages/message.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
-import { assertBenchAccess, assertBenchIsOn } from '../../workers/access.ts';
-import type { Env } from '../../workers/env.ts';
+import { ownAddress } from '../../workers/routes/own-path.ts';
 import { acceptUpgrade, producerOf } from '../../workers/routes/socket.ts';
 import { asksForPage, labPage } from '../page/lab-page.ts';
 import { BENCH_STEPS } from '../steps/step-bench.ts';
+import { assertBenchAccess, assertBenchIsOn } from './access.ts';
 import { BENCH_NAME } from './bench-object.ts';
 import { dcbPlace, readDcbOrder } from './dcb-steps.ts';
+import type { LabEnv } from './env.ts';
 import { drainShards, shardsOf } from './ingest-ports.ts';
 import { readStoreOrder, storePlace } from './store-steps.ts';
 import { benchShardName, readBenchName, readBenchTarget } from './target.ts';
 
-export const benchRoutes = new Hono<{ Bindings: Env }>();
+export const benchRoutes = new Hono<{ Bindings: LabEnv }>();
 
 // Before the token is asked for: a browser that opens an address cannot send one, and the page asks for it itself. So it
 // is a 200 for everybody; a 401 would be one for everybody.
@@ -55,15 +56,17 @@ for (const path of [
 }
 
 // One object for the whole deployment, so that one run at a time is a fact and not a hope.
-function runs({ env, req }: Context<{ Bindings: Env }>): Promise<Response> {
-  return env.BENCH_OBJECT.getByName(BENCH_NAME).fetch(req.raw);
+function runs(context: Context<{ Bindings: LabEnv }>): Promise<Response> {
+  const request = new Request(ownAddress(context), context.req.raw);
+  return context.env.BENCH_OBJECT.getByName(BENCH_NAME).fetch(request);
 }
 
 benchRoutes.get('/bench/ws', (context) =>
   acceptUpgrade(context, () => {
     const target = readBenchTarget(context.req.query('target'));
     const producer = producerOf(context.req.queries('producer'));
-    return { shardName: benchShardName(target, shardOf(producer, target.shards)), producer };
+    const shard = context.env.BENCH_SHARD.getByName(benchShardName(target, shardOf(producer, target.shards)));
+    return { shard, producer };
   }),
 );
 
@@ -75,7 +78,7 @@ benchRoutes.post('/bench/drain', async (context) => {
 });
 
 /** The JSON of a body; null where it is none. */
-async function readJson({ req }: Context<{ Bindings: Env }>): Promise<unknown> {
+async function readJson({ req }: Context<{ Bindings: LabEnv }>): Promise<unknown> {
   const text = decodeUtf8(await req.arrayBuffer(), 'The body');
   try {
     return JSON.parse(text);

@@ -7,9 +7,9 @@ import type { AppendConditionInput, NewEvent } from '../../src/events/event.ts';
 import { EventStore } from '../../src/events/event-store.ts';
 import { PostgresEventEngine } from '../../src/events/postgres-engine.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
-import type { Env } from '../../workers/env.ts';
 import { type BenchStore, directStore } from '../suites/dcb/bench-store.ts';
 import type { Answer } from '../suites/dcb/ledger.ts';
+import type { LabEnv } from './env.ts';
 
 /** As many as a namespace has. */
 const CONNECTIONS = 4;
@@ -26,10 +26,10 @@ export interface HolderCalls {
 }
 
 export class DcbHolder {
-  readonly #env: Env;
+  readonly #env: LabEnv;
   #open: { store: EventStore; bench: BenchStore; pool: ConnectionPool } | undefined;
 
-  constructor(env: Env) {
+  constructor(env: LabEnv) {
     this.#env = env;
   }
 

@@ -8,7 +8,6 @@ import { SqliteEventEngine } from '../../src/events/sqlite-engine.ts';
 import { schemaOfNamespace } from '../../src/messages/postgres-schema.ts';
 import { createToken, hashToken } from '../../src/store/namespaces.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
-import type { Env } from '../../workers/env.ts';
 import { ACCESS_HEADER } from '../../workers/namespace.ts';
 import { unwrap } from '../../workers/outcome.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
@@ -24,15 +23,16 @@ import { dcbPlaceOf } from '../suites/dcb/place.ts';
 import { postgresDcbEngine, postgresNamespace } from '../suites/dcb/postgres.ts';
 import { sqliteEventFloor } from '../suites/dcb/sqlite-floor.ts';
 import { type HolderCalls, storeOfHolder } from './dcb-holder.ts';
+import type { LabEnv } from './env.ts';
 import { bareSqlite } from './store-steps.ts';
 
 /** Takes the steps of one place. */
 export class DcbSteps {
   readonly #ctx: DurableObjectState;
-  readonly #env: Env;
+  readonly #env: LabEnv;
   #bench: DcbEngineBench | undefined;
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  constructor(ctx: DurableObjectState, env: LabEnv) {
     this.#ctx = ctx;
     this.#env = env;
   }
@@ -52,7 +52,7 @@ export class DcbSteps {
 function engineOf(
   { engine, through }: DcbOrder,
   { storage, id }: DurableObjectState,
-  env: Env,
+  env: LabEnv,
 ): DcbEngineRoom {
   if (engine === 'object-sqlite') return storageEngine(storage);
   const place = id.name ?? '';
@@ -81,7 +81,7 @@ function storageEngine(storage: DurableObjectStorage): DcbEngineRoom {
 }
 
 /** Schemas in Postgres, each with an object that holds its store. Attempts go to that object, all else to Postgres. */
-function holderEngine(env: Env, place: string): DcbEngineRoom {
+function holderEngine(env: LabEnv, place: string): DcbEngineRoom {
   const target = databaseTarget(env);
   const schemas = postgresDcbEngine({ openConnection: () => connect(target), run: newName(place) });
   return {
@@ -103,7 +103,7 @@ function holderEngine(env: Env, place: string): DcbEngineRoom {
 }
 
 /** Namespaces of the Worker whose events are in Postgres. Attempts go to their objects, all else to Postgres. */
-function namespaceEngine(env: Env, place: string): DcbEngineRoom {
+function namespaceEngine(env: LabEnv, place: string): DcbEngineRoom {
   let hasNames = true;
   return {
     hasNames: () => hasNames,
@@ -144,7 +144,7 @@ function newName(place: string): string {
 }
 
 /** The engines that there are inside a Worker. */
-export function workerDcbPorts(env: Env, target: DatabaseTarget, run: string): DcbPorts {
+export function workerDcbPorts(env: LabEnv, target: DatabaseTarget, run: string): DcbPorts {
   return {
     async open(engine) {
       switch (engine) {
@@ -171,7 +171,7 @@ export function workerDcbPorts(env: Env, target: DatabaseTarget, run: string): D
 }
 
 /** The object that holds a place. */
-export function dcbPlace(env: Env, place: string) {
+export function dcbPlace(env: LabEnv, place: string) {
   return env.BENCH_OBJECT.getByName(`dcb/${place}`);
 }
 

@@ -4,18 +4,18 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { LatencyHistogram } from '../../src/core/latency-histogram.ts';
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
-import type { Env } from '../../workers/env.ts';
 import type { ShardStats } from '../../workers/shard.ts';
 import { poll } from '../measure/poll.ts';
 import type { BenchTarget, IngestPorts, LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';
 import { benchProducer } from '../suites/ingest/payload.ts';
 import { mergeScheduled } from '../suites/rates/scheduled-load.ts';
+import type { LabEnv } from './env.ts';
 import { benchShardName } from './target.ts';
 
 /** How often the figures of the shards are read while a load runs. */
 const PROGRESS_EVERY_MS = 500;
 
-export function workerIngestPorts(env: Env, slot: ConnectionSlot): IngestPorts {
+export function workerIngestPorts(env: LabEnv, slot: ConnectionSlot): IngestPorts {
   // What `abandon` ends.
   let underWay: BenchTarget | undefined;
   let isAbandoned = false;
@@ -72,12 +72,12 @@ function randomId(): string {
   return crypto.randomUUID().slice(0, 8);
 }
 
-function loadObjectOf(env: Env, { run }: BenchTarget, shard: number) {
+function loadObjectOf(env: LabEnv, { run }: BenchTarget, shard: number) {
   return env.LOAD_OBJECT.getByName(`${run}/${shard}`);
 }
 
 /** Ends the load and the shards of a run at once. What is not written is gone. */
-async function abandonShards(env: Env, target: BenchTarget): Promise<void> {
+async function abandonShards(env: LabEnv, target: BenchTarget): Promise<void> {
   // An object that ends itself answers nobody. The loads go first: they would connect again.
   for (const shard of shardsOf(env, target).keys())
     await loadObjectOf(env, target, shard)
@@ -87,7 +87,7 @@ async function abandonShards(env: Env, target: BenchTarget): Promise<void> {
 }
 
 /** Flushes the shards of a run, and deletes what they stored: nobody asks them again, and storage is billed. */
-export function drainShards(env: Env, target: BenchTarget): Promise<ShardStats[]> {
+export function drainShards(env: LabEnv, target: BenchTarget): Promise<ShardStats[]> {
   return Promise.all(
     shardsOf(env, target).map(async (stub) => {
       const stats = await stub.drain();
@@ -104,9 +104,9 @@ function mergeLatency(reports: readonly LoadReport[]): LoadReport['ackLatency'] 
 }
 
 /** The stubs of a target's shards. */
-export function shardsOf(env: Env, target: BenchTarget) {
+export function shardsOf(env: LabEnv, target: BenchTarget) {
   return Array.from({ length: target.shards }, (_, shard) =>
-    env.SHARD.getByName(benchShardName(target, shard)),
+    env.BENCH_SHARD.getByName(benchShardName(target, shard)),
   );
 }
 

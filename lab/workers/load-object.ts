@@ -6,11 +6,11 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { AckLevel } from '../../src/client/sluice-client.ts';
 import { SluiceError } from '../../src/core/errors.ts';
-import type { Env } from '../../workers/env.ts';
 import { PRODUCER_HEADER, type ShardStats } from '../../workers/shard.ts';
 import { runAckedLoad } from '../suites/ingest/acked-load.ts';
 import type { LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';
 import { benchFrame, benchHeader, benchProducer } from '../suites/ingest/payload.ts';
+import type { LabEnv } from './env.ts';
 import { StubSocket } from './stub-socket.ts';
 import { benchShardName } from './target.ts';
 
@@ -22,10 +22,10 @@ const POLL_MS = 5;
 /** How long the shard may take nothing before the run is given up. */
 const STALL_LIMIT_MS = 60_000;
 
-export class LoadObject extends DurableObject<Env> {
+export class LoadObject extends DurableObject<LabEnv> {
   /** RPC: sends the messages of `clients` (their numbers) to one shard; resolves once it has received them all. */
   async run(order: LoadOrder, shard: number, clients: number[]): Promise<LoadReport> {
-    const stub = this.env.SHARD.getByName(benchShardName(order.target, shard));
+    const stub = this.env.BENCH_SHARD.getByName(benchShardName(order.target, shard));
     if (order.ack !== 'raw') return this.#runAcked(order, order.ack, stub, clients);
     const sockets = await Promise.all(
       clients.map((client) => openSocket(stub, benchProducer(order.target.run, client))),

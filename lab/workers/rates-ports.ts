@@ -1,15 +1,15 @@
 /** The suite `rates` inside the Worker: the load objects send; there is no process of its own for the bad example. */
 
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
-import type { Env } from '../../workers/env.ts';
 import type { RatesPorts } from '../suites/rates/rates-host.ts';
 import { FIRE_AND_FORGET, RATE_MODES } from '../suites/rates/rates-suite.ts';
+import type { LabEnv } from './env.ts';
 import { workerIngestPorts } from './ingest-ports.ts';
 
 /** The modes that a Worker has: the default of its parameter `modes`. */
 export const WORKER_RATE_MODES = RATE_MODES.filter((mode) => mode !== FIRE_AND_FORGET);
 
-export function workerRatesPorts(env: Env, slot: ConnectionSlot): RatesPorts {
+export function workerRatesPorts(env: LabEnv, slot: ConnectionSlot): RatesPorts {
   return {
     ...workerIngestPorts(env, slot),
     wait: (ms) => scheduler.wait(ms),

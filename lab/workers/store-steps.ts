@@ -6,7 +6,6 @@ import type { DatabaseTarget } from '../../src/database/target.ts';
 import { MessageStore } from '../../src/messages/message-store.ts';
 import { SqliteMessageEngine } from '../../src/messages/sqlite-engine.ts';
 import { connect } from '../../workers/database.ts';
-import type { Env } from '../../workers/env.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { RemoteBench } from '../steps/remote-bench.ts';
 import type { BenchStep } from '../steps/step-bench.ts';
@@ -20,6 +19,7 @@ import {
 import type { StorePorts } from '../suites/store/store-host.ts';
 import { STORE_OPERATIONS, type StoreOrder, storePlaceOf } from '../suites/store/store-order.ts';
 import { postgresBenchEngine } from '../suites/store/store-postgres.ts';
+import type { LabEnv } from './env.ts';
 
 /** Takes the steps of one place: its storage holds one namespace at a time. */
 export class StoreSteps {
@@ -65,7 +65,7 @@ export function bareSqlite(storage: DurableObjectStorage): BareSqlite {
 }
 
 /** The engines that there are inside a Worker. */
-export function workerStorePorts(env: Env, target: DatabaseTarget, run: string): StorePorts {
+export function workerStorePorts(env: LabEnv, target: DatabaseTarget, run: string): StorePorts {
   return {
     async open(engine): Promise<StoreBench> {
       switch (engine) {
@@ -92,7 +92,7 @@ export function workerStorePorts(env: Env, target: DatabaseTarget, run: string):
 }
 
 /** The object that holds a place. */
-export function storePlace(env: Env, place: string) {
+export function storePlace(env: LabEnv, place: string) {
   return env.BENCH_OBJECT.getByName(`store/${place}`);
 }
 

@@ -7,7 +7,6 @@ import { systemTimers } from '../../src/core/timers.ts';
 import { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
-import type { Env } from '../../workers/env.ts';
 import { databaseFacts } from '../measure/facts.ts';
 import { PostgresWatch } from '../measure/postgres-watch.ts';
 import type { Warning } from '../result.ts';
@@ -25,6 +24,7 @@ import { storeSuite } from '../suites/store/store-suite.ts';
 import { StressHost } from '../suites/stress/stress-host.ts';
 import { stressSuite } from '../suites/stress/stress-suite.ts';
 import { workerDcbPorts } from './dcb-steps.ts';
+import type { LabEnv } from './env.ts';
 import { workerIngestPorts } from './ingest-ports.ts';
 import { WORKER_RATE_MODES, workerRatesPorts } from './rates-ports.ts';
 import { workerStorePorts } from './store-steps.ts';
@@ -34,7 +34,7 @@ const STATEMENT_LIMIT_MS = 120_000;
 
 /** Where a run in the Worker works. */
 interface Place {
-  env: Env;
+  env: LabEnv;
   slot: ConnectionSlot;
   target: DatabaseTarget;
   /** Names all that the run makes. */
@@ -56,7 +56,7 @@ interface Way<Table extends OptionTable> {
 }
 
 /** All suites that a Worker can run. @param where said of the place in reports */
-export function workerSuites(env: Env, where: () => string): Record<string, RunnableSuite> {
+export function workerSuites(env: LabEnv, where: () => string): Record<string, RunnableSuite> {
   const here = <Table extends OptionTable>(way: Way<Table>): RunnableSuite => runnable(way, env, where);
   return {
     ingest: here({
@@ -97,7 +97,11 @@ export function workerSuites(env: Env, where: () => string): Record<string, Runn
   };
 }
 
-function runnable<Table extends OptionTable>(way: Way<Table>, env: Env, where: () => string): RunnableSuite {
+function runnable<Table extends OptionTable>(
+  way: Way<Table>,
+  env: LabEnv,
+  where: () => string,
+): RunnableSuite {
   const { suite, only = {}, most = {} } = way;
   return {
     suite: suite as unknown as Suite,
@@ -148,7 +152,7 @@ function runnable<Table extends OptionTable>(way: Way<Table>, env: Env, where: (
 }
 
 /** A local workerd, which says where it runs, has a clock that goes on. */
-function clockWarnings({ RUNS_ON }: Env): Warning[] {
+function clockWarnings({ RUNS_ON }: LabEnv): Warning[] {
   if (RUNS_ON !== undefined) return [];
   return [
     {

@@ -4,9 +4,9 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { MAX_SHARDS } from '../../src/core/limits.ts';
 import { assertKnownNames, resolveOptions } from '../../src/core/option-table.ts';
 import { resolveSinkOptions } from '../../src/sinks/sink-options.ts';
-import { encodeShardName } from '../../workers/shard-name.ts';
 import { BENCH_COLUMNS } from '../suites/ingest/bench-sink.ts';
 import type { BenchTarget } from '../suites/ingest/ingest-host.ts';
+import { encodeBenchShardName } from './bench-shard-name.ts';
 
 const NAME = /^[a-z0-9]{1,32}$/;
 
@@ -46,7 +46,7 @@ export function readBenchName(name: unknown, option: string): string {
 
 /** The name of one of a target's shards. */
 export function benchShardName({ run, spec, driver }: BenchTarget, shard: number): string {
-  return encodeShardName({ bench: run, spec, driver, shard });
+  return encodeBenchShardName({ bench: run, spec, driver, shard });
 }
 
 function parseObject(text: string | undefined, name: string): Record<string, unknown> {

@@ -7,6 +7,7 @@
  */
 
 import { type ErrorCode, errorText, httpStatus, isSluiceError, SluiceError } from '../core/errors.ts';
+import { elementsOf, memberOf } from '../core/json-parts.ts';
 import {
   MAX_APPEND_BODY_VALUES,
   MAX_HTTP_QUERY_CHARACTERS,
@@ -24,7 +25,6 @@ import {
   JSON_TOO_DEEP,
 } from '../protocol/check-json.ts';
 import { compactJson, hasUnevenNumber, JsonText } from '../store/exact-numbers.ts';
-import { elementsOf, memberOf } from '../store/json-parts.ts';
 import { PageSize } from '../store/page-size.ts';
 import { formatTimeUs } from '../store/wire-time.ts';
 import type { EventRecord } from './engine.ts';

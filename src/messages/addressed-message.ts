@@ -7,7 +7,7 @@
  */
 
 import { SluiceError } from '../core/errors.ts';
-import { membersOf, stringOf } from '../store/json-parts.ts';
+import { membersOf, stringOf } from '../core/json-parts.ts';
 
 /** The parts of the message, as texts. */
 export interface AddressedMessage {

@@ -5,9 +5,9 @@
 
 import { decodeUtf8, foreignEncoding } from '../core/decode-utf8.ts';
 import { errorText, isSluiceError, SluiceError } from '../core/errors.ts';
+import { memberOf } from '../core/json-parts.ts';
 import { MAX_IMPORTED_POSITION, MAX_PAGE_BYTES } from '../core/limits.ts';
 import { hasUnevenNumber, JsonText } from '../store/exact-numbers.ts';
-import { memberOf } from '../store/json-parts.ts';
 import { PageSize } from '../store/page-size.ts';
 import { formatTimeUs, parseTimeUs } from '../store/wire-time.ts';
 import type { MessageRecord } from './engine.ts';

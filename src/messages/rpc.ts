@@ -5,9 +5,9 @@
  */
 
 import { errorText, isSluiceError, SluiceError } from '../core/errors.ts';
+import { elementsOf, memberOf } from '../core/json-parts.ts';
 import { MAX_LIST_NAMES, MAX_NAMESPACES, MAX_PAGE_BYTES } from '../core/limits.ts';
 import { compactJson, hasUnevenNumber, JsonText } from '../store/exact-numbers.ts';
-import { elementsOf, memberOf } from '../store/json-parts.ts';
 import {
   checkNamespace,
   createToken,

@@ -7,14 +7,8 @@ import { getTableName } from 'drizzle-orm';
 import { SluiceError } from '../core/errors.ts';
 import { checkpoints } from '../schema/checkpoints.ts';
 import { checkNamespace } from '../store/namespaces.ts';
-import type { SinkBase } from './sink.ts';
+import type { StreamSink } from './sink.ts';
 import { resolveSinkOptions, type SinkOptions } from './sink-options.ts';
-
-export interface StreamSink extends SinkBase {
-  kind: 'stream';
-  /** The namespace in Postgres. */
-  namespace: string;
-}
 
 export interface StreamSinkDefinition {
   /** A namespace of the store in Postgres. While it does not exist, messages wait. */

@@ -4,7 +4,7 @@
  * what is stored is cut out of it.
  */
 
-import { endOfString } from './json-parts.ts';
+import { endOfString } from '../core/json-parts.ts';
 
 /** The end of a number that stands where a value may stand. */
 const END = '(?=[\\s,\\]}]|$)';

@@ -14,7 +14,7 @@ import { appendOn } from '../messages/postgres-engine.ts';
 import { schemaOfNamespace } from '../messages/postgres-schema.ts';
 import { correlationOf } from '../messages/stored-json.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
-import type { StreamSink } from '../sinks/stream-sink.ts';
+import type { StreamSink } from '../sinks/sink.ts';
 import type { PrepareWrite } from './writer.ts';
 
 /**

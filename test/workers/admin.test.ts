@@ -1,12 +1,12 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
+import { encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
+import type { LabEnv } from '../../lab/workers/env.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { DRAIN_TIME_LIMIT_MS, MAX_ADMIN_BODY_BYTES, MAX_TAKEN_DEAD_LETTERS } from '../../src/core/limits.ts';
 import type { DeadLetterTotals } from '../../src/outbox/dead-letters.ts';
 import type { ShardAdmin, ShardState, ShardSummary } from '../../src/outbox/shard-admin.ts';
-import type { Env } from '../../workers/env.ts';
-import { encodeShardName } from '../../workers/shard-name.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { DEAD_LETTER_CASES, letter } from '../support/dead-letters-contract.ts';
 import { askWith } from './support.ts';
@@ -14,7 +14,9 @@ import { askWith } from './support.ts';
 describe('dead letters in the storage of a Durable Object', () => {
   it.each(DEAD_LETTER_CASES)('$name', async ({ name, run }) => {
     // A shard that only counts frames has no tables of its own.
-    const stub = env.SHARD.getByName(encodeShardName({ bench: name, spec: null, driver: null, shard: 0 }));
+    const stub = env.BENCH_SHARD.getByName(
+      encodeBenchShardName({ bench: name, spec: null, driver: null, shard: 0 }),
+    );
     await runInDurableObject(stub, (_, state) => run(new DurableObjectSqlite(state.storage)));
   });
 });
@@ -67,9 +69,9 @@ class FakeShards {
     });
   }
 
-  ask(path: string, init?: RequestInit, overrides: Partial<Env> = {}): Promise<Response> {
+  ask(path: string, init?: RequestInit, overrides: Partial<LabEnv> = {}): Promise<Response> {
     return askWith(
-      { ADMIN: 'on', SHARD: this as unknown as Env['SHARD'], ...overrides },
+      { ADMIN: 'on', SHARD: this as unknown as LabEnv['SHARD'], ...overrides },
       new Request(`http://sluice${path}`, init),
     );
   }
@@ -109,7 +111,7 @@ describe('who may ask', () => {
   function ask(
     fake: FakeShards,
     [method, path, body]: (typeof ROUTES)[number],
-    overrides: Partial<Env>,
+    overrides: Partial<LabEnv>,
     authorization?: string,
   ): Promise<Response> {
     const headers: Record<string, string> = { 'content-type': 'application/json' };
@@ -253,7 +255,7 @@ describe('GET /admin/:sink/dead-letters', () => {
         summary: async () => answers[Number(name.split('/')[1])],
       }),
     };
-    const overrides = { SINKS: { messages: { shards: 2 } }, SHARD: shards as unknown as Env['SHARD'] };
+    const overrides = { SINKS: { messages: { shards: 2 } }, SHARD: shards as unknown as LabEnv['SHARD'] };
     const response = await fake.ask('/admin/messages/dead-letters', {}, overrides);
     expect(await response.json()).toEqual({
       sink: 'messages',

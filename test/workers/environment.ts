@@ -1,15 +1,15 @@
 /** What `cloudflare:workers` hands to the tests: the bindings of wrangler.toml and the exports of the Worker. */
 
-import type { Env } from '../../workers/env.ts';
+import type { LabEnv } from '../../lab/workers/env.ts';
 
 declare global {
   namespace Cloudflare {
     interface Env extends SluiceEnv {}
     interface GlobalProps {
       mainModule: typeof import('../../workers/index.ts');
-      durableNamespaces: 'Shard' | 'BenchObject' | 'LoadObject' | 'Namespace' | 'Registry';
+      durableNamespaces: 'Shard' | 'BenchShard' | 'BenchObject' | 'LoadObject' | 'Namespace' | 'Registry';
     }
   }
 }
 
-type SluiceEnv = Env;
+type SluiceEnv = LabEnv;

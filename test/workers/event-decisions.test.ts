@@ -3,11 +3,11 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, test } from 'vitest';
+import { encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
 import { EventStore } from '../../src/events/event-store.ts';
 import { runHandler } from '../../src/events/handler.ts';
 import { SqliteEventEngine } from '../../src/events/sqlite-engine.ts';
 import { SqliteHandlerDatabase } from '../../src/events/sqlite-handler-database.ts';
-import { encodeShardName } from '../../workers/shard-name.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { courseDefined, subscribeStudent } from '../examples/decisions/courses.ts';
 import './environment.ts';
@@ -15,7 +15,7 @@ import './environment.ts';
 /** Runs a step inside of a Durable Object with an empty storage. */
 function inObject(step: (sqlite: DurableObjectSqlite) => Promise<void>): Promise<void> {
   const bench = `decisions-${crypto.randomUUID().slice(0, 8)}`;
-  const stub = env.SHARD.getByName(encodeShardName({ bench, spec: null, driver: null, shard: 0 }));
+  const stub = env.BENCH_SHARD.getByName(encodeBenchShardName({ bench, spec: null, driver: null, shard: 0 }));
   return runInDurableObject(stub, (_, state) => step(new DurableObjectSqlite(state.storage)));
 }
 

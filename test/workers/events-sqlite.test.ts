@@ -3,10 +3,10 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
+import { encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
 import type { EventEngine } from '../../src/events/engine.ts';
 import { SqliteEventEngine } from '../../src/events/sqlite-engine.ts';
 import type { Shard } from '../../workers/shard.ts';
-import { encodeShardName } from '../../workers/shard-name.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { dcbScenarios } from '../support/dcb-scenarios.ts';
 import { eventStoreContract } from '../support/event-store-contract.ts';
@@ -19,7 +19,7 @@ let objects = 0;
 function emptyObject(): DurableObjectStub<Shard> {
   objects += 1;
   const bench = `events-${crypto.randomUUID().slice(0, 8)}-${objects}`;
-  return env.SHARD.getByName(encodeShardName({ bench, spec: null, driver: null, shard: 0 }));
+  return env.BENCH_SHARD.getByName(encodeBenchShardName({ bench, spec: null, driver: null, shard: 0 }));
 }
 
 /** The engine of an object. An object that was restarted has another storage, so the engine cannot be kept in a test. */

@@ -4,11 +4,11 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { benchSink } from '../../lab/suites/ingest/bench-sink.ts';
+import type { LabEnv } from '../../lab/workers/env.ts';
 import { systemTimers } from '../../src/core/timers.ts';
 import { Pipeline } from '../../src/ingest/pipeline.ts';
 import { DeadLetters } from '../../src/outbox/dead-letters.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
-import type { Env } from '../../workers/env.ts';
 import { shardDirectory } from '../../workers/shard-directory.ts';
 import { encodeShardName } from '../../workers/shard-name.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
@@ -39,7 +39,7 @@ interface StatsAnswer {
   sinks: Record<string, { options: object | null; shards: Record<string, unknown>[] }>;
 }
 
-async function answer<Answer>(path: string, body?: object, overrides: Partial<Env> = {}): Promise<Answer> {
+async function answer<Answer>(path: string, body?: object, overrides: Partial<LabEnv> = {}): Promise<Answer> {
   const init =
     body === undefined
       ? {}
@@ -107,7 +107,7 @@ describe('a shard beyond the number that its sink has now', () => {
       ),
     );
     await until(async () => expect(await shown('messages', 1)).toBeDefined());
-    await runInDurableObject(env.REGISTRY.getByName('shards'), (_, { storage }) => {
+    await runInDurableObject(env.SHARD.getByName('directory'), (_, { storage }) => {
       storage.sql.exec('delete from shards');
     });
     expect(await shown('messages', 1), 'the control: it is out of sight').toBeUndefined();
@@ -156,7 +156,7 @@ describe('a shard beyond the number that its sink has now', () => {
   it('does not take the shards that options name out of sight when the directory fails', async () => {
     const REGISTRY = {
       getByName: () => ({ listShards: () => Promise.reject(new Error('no directory')) }),
-    } as unknown as Env['REGISTRY'];
+    } as unknown as LabEnv['REGISTRY'];
     const { sinks } = await answer<StatsAnswer>('/stats', undefined, { REGISTRY });
     expect(sinks.messages?.shards).toMatchObject([{ shard: 0 }]);
   });

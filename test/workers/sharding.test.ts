@@ -1,7 +1,9 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
+import { decodeBenchShardName, encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import type { ShardStats } from '../../workers/shard.ts';
+import { DIRECTORY_NAME } from '../../workers/shard-directory.ts';
 import { decodeShardName, encodeShardName } from '../../workers/shard-name.ts';
 import {
   askWith,
@@ -102,6 +104,11 @@ describe('the name of a shard', () => {
     { sink: 'messages', shard: 0 },
     { sink: 'messages', shard: 255 },
     { sink: 'with/slash', shard: 3 },
+  ])('says all that the shard is: %o', (name) => {
+    expect(decodeShardName(encodeShardName(name))).toEqual(name);
+  });
+
+  it.each([
     { bench: 'run', spec: null, driver: null, shard: 1 },
     {
       bench: 'run',
@@ -109,8 +116,8 @@ describe('the name of a shard', () => {
       driver: 'tcp',
       shard: 1,
     },
-  ] as const)('says all that the shard is: %o', (name) => {
-    expect(decodeShardName(encodeShardName(name))).toEqual(name);
+  ] as const)('says all that a shard of the bench is: %o', (name) => {
+    expect(decodeBenchShardName(encodeBenchShardName(name))).toEqual(name);
   });
 
   it('tells shards apart that differ in one thing only', () => {
@@ -119,12 +126,16 @@ describe('the name of a shard', () => {
       { sink: 'a', shard: 0 },
       { sink: 'a', shard: 1 },
       { sink: 'b', shard: 0 },
+    ].map(encodeShardName);
+    const benchNames = [
       { bench: 'a', spec: null, driver: null, shard: 0 },
       { bench: 'a', spec, driver: null, shard: 0 },
       { bench: 'a', spec, driver: 'tcp', shard: 0 },
       { bench: 'b', spec, driver: 'tcp', shard: 0 },
       { bench: 'b', spec: { ...spec, options: { lingerMs: 1 } }, driver: 'tcp', shard: 0 },
-    ].map(encodeShardName);
-    expect(new Set(names).size).toBe(names.length);
+    ].map(encodeBenchShardName);
+    expect(new Set([...names, ...benchNames, DIRECTORY_NAME]).size).toBe(
+      names.length + benchNames.length + 1,
+    );
   });
 });

@@ -3,11 +3,11 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
+import { encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
 import type { MessageEngine } from '../../src/messages/engine.ts';
 import { MessageStore } from '../../src/messages/message-store.ts';
 import { SqliteMessageEngine } from '../../src/messages/sqlite-engine.ts';
 import type { Shard } from '../../workers/shard.ts';
-import { encodeShardName } from '../../workers/shard-name.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { messageStoreContract } from '../support/message-store-contract.ts';
 import { SQLITE_ENGINE_CASES } from '../support/sqlite-engine-cases.ts';
@@ -19,7 +19,7 @@ let objects = 0;
 function emptyObject(): DurableObjectStub<Shard> {
   objects += 1;
   const bench = `store-${crypto.randomUUID().slice(0, 8)}-${objects}`;
-  return env.SHARD.getByName(encodeShardName({ bench, spec: null, driver: null, shard: 0 }));
+  return env.BENCH_SHARD.getByName(encodeBenchShardName({ bench, spec: null, driver: null, shard: 0 }));
 }
 
 messageStoreContract('the SQLite of a Durable Object', async () => {

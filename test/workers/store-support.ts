@@ -1,8 +1,8 @@
 /** The message store as its clients see it: namespaces made for a test, and their subscriptions. */
 
 import { exports } from 'cloudflare:workers';
+import type { LabEnv } from '../../lab/workers/env.ts';
 import type { StoreEngine } from '../../src/store/namespaces.ts';
-import type { Env } from '../../workers/env.ts';
 import { System1Client } from '../support/system1-client.ts';
 import { askWith, until } from './support.ts';
 
@@ -107,4 +107,4 @@ export async function subscribe(
   return subscription;
 }
 
-export type { Env };
+export type { LabEnv };

@@ -10,15 +10,15 @@ import {
   benchTableName,
   createBenchTable,
 } from '../../lab/suites/ingest/bench-sink.ts';
+import { encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
+import type { LabEnv } from '../../lab/workers/env.ts';
 import type { Connection } from '../../src/database/connection.ts';
 import type { Driver } from '../../src/database/target.ts';
 import { type AckLevel, type Credit, SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import type { SinkOptions } from '../../src/sinks/sink-options.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
-import type { Env } from '../../workers/env.ts';
-import { router } from '../../workers/router.ts';
+import worker from '../../workers/index.ts';
 import { PRODUCER_HEADER, type Shard, type ShardStats } from '../../workers/shard.ts';
-import { encodeShardName } from '../../workers/shard-name.ts';
 import './environment.ts';
 
 /** Polls until `check` no longer throws; its last error if it never does. */
@@ -164,8 +164,8 @@ export async function openSocket(path: string): Promise<Client> {
 }
 
 /** Asks the router as if the Worker had been deployed with other variables. */
-export async function askWith(overrides: Partial<Env>, request: Request | string): Promise<Response> {
-  return router.fetch(typeof request === 'string' ? new Request(`http://sluice${request}`) : request, {
+export async function askWith(overrides: Partial<LabEnv>, request: Request | string): Promise<Response> {
+  return worker.router.fetch(typeof request === 'string' ? new Request(`http://sluice${request}`) : request, {
     ...env,
     ...overrides,
   });
@@ -176,7 +176,7 @@ type ShardStub = DurableObjectStub<Shard>;
 /** Lets a running shard find its database elsewhere, as in an outage. */
 export function moveDatabase(stub: ShardStub, url: string | undefined): Promise<void> {
   return runInDurableObject(stub, (instance) => {
-    const held = instance as unknown as { env: Env };
+    const held = instance as unknown as { env: LabEnv };
     const { DATABASE_URL: _, ...others } = held.env;
     held.env = url === undefined ? others : { ...others, DATABASE_URL: url };
   });
@@ -226,8 +226,8 @@ export class TestShard {
     // Test files share the database, and each counts from the beginning.
     const table = `${crypto.randomUUID().slice(0, 8)}_${tables}`;
     this.spec = { table, column, options };
-    this.#name = encodeShardName({ bench: 'test', spec: this.spec, driver, shard: 0 });
-    this.stub = env.SHARD.getByName(this.#name);
+    this.#name = encodeBenchShardName({ bench: 'test', spec: this.spec, driver, shard: 0 });
+    this.stub = env.BENCH_SHARD.getByName(this.#name);
     this.#query = query;
   }
 
@@ -281,7 +281,7 @@ export class TestShard {
   /** Ends the shard's instance at once, as `abortShard` says; the next call starts a new one. */
   async restart(): Promise<void> {
     await abortShard(this.stub);
-    this.stub = env.SHARD.getByName(this.#name);
+    this.stub = env.BENCH_SHARD.getByName(this.#name);
   }
 
   /** Messages in the outbox, from its tables; 0 where there are none. */

@@ -24,7 +24,7 @@ import { assertAdminAccess } from '../access.ts';
 import type { Env } from '../env.ts';
 import { isInRange, listedShards } from '../listed-shards.ts';
 import { encodeShardName } from '../shard-name.ts';
-import { findSink, unknownSink } from '../sinks.ts';
+import type { Sinks } from '../sinks.ts';
 
 const PAGE_PARAMETERS = optionTable({
   after: {
@@ -47,118 +47,122 @@ const DRAIN_PARAMETERS = optionTable({
   closeSockets: { kind: 'switch', default: false, description: 'Close the sockets before' },
 });
 
-export const adminRoutes = new Hono<{ Bindings: Env }>();
+export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
+  const routes = new Hono<{ Bindings: Env }>();
 
-adminRoutes.use('/admin/*', async (context, next) => {
-  await assertAdminAccess(context.env, context.req.header('authorization'));
-  // The answers hold users' messages.
-  context.header('cache-control', 'no-store');
-  await next();
-});
+  routes.use('/admin/*', async (context, next) => {
+    await assertAdminAccess(context.env, context.req.header('authorization'));
+    // The answers hold users' messages.
+    context.header('cache-control', 'no-store');
+    await next();
+  });
 
-adminRoutes.use(
-  '/admin/*',
-  bodyLimit({
-    maxSize: MAX_ADMIN_BODY_BYTES,
-    onError: () => {
-      throw new SluiceError(
-        'invalid_options',
-        `The body is larger than ${MAX_ADMIN_BODY_BYTES} bytes: name fewer ids`,
-        { details: { maxBytes: MAX_ADMIN_BODY_BYTES } },
-      );
-    },
-  }),
-);
-
-adminRoutes.get('/admin/:sink/dead-letters', async (context) => {
-  assertKnownNames(context.req.query(), []);
-  const { sink: name } = context.req.param();
-  const numbers = (await listedShards(context.env, name)).get(name);
-  if (numbers === undefined) throw unknownSink(context.env, name);
-  const all = await Promise.all(
-    numbers.map(async (shard) => {
-      const { count, bytes, maxRows, maxBytes, isFull, state, code, buffered } = await shardOf(
-        context.env,
-        name,
-        shard,
-      ).summary();
-      return { shard, count, bytes, maxRows, maxBytes, isFull, state, code, buffered };
+  routes.use(
+    '/admin/*',
+    bodyLimit({
+      maxSize: MAX_ADMIN_BODY_BYTES,
+      onError: () => {
+        throw new SluiceError(
+          'invalid_options',
+          `The body is larger than ${MAX_ADMIN_BODY_BYTES} bytes: name fewer ids`,
+          { details: { maxBytes: MAX_ADMIN_BODY_BYTES } },
+        );
+      },
     }),
   );
-  // One that no option names is shown for what it holds.
-  const shards = all.filter(
-    ({ shard, count, buffered }) => count > 0 || buffered > 0 || isInRange(context.env, name, shard),
-  );
-  return context.json({
-    sink: name,
-    count: shards.reduce((sum, { count }) => sum + count, 0),
-    isFull: shards.some(({ isFull }) => isFull),
-    shards,
+
+  routes.get('/admin/:sink/dead-letters', async (context) => {
+    assertKnownNames(context.req.query(), []);
+    const { sink: name } = context.req.param();
+    const numbers = (await listedShards(sinks, context.env, name)).get(name);
+    if (numbers === undefined) throw sinks.unknown(context.env, name);
+    const all = await Promise.all(
+      numbers.map(async (shard) => {
+        const { count, bytes, maxRows, maxBytes, isFull, state, code, buffered } = await shardOf(
+          context.env,
+          name,
+          shard,
+        ).summary();
+        return { shard, count, bytes, maxRows, maxBytes, isFull, state, code, buffered };
+      }),
+    );
+    // One that no option names is shown for what it holds.
+    const shards = all.filter(
+      ({ shard, count, buffered }) => count > 0 || buffered > 0 || isInRange(sinks, context.env, name, shard),
+    );
+    return context.json({
+      sink: name,
+      count: shards.reduce((sum, { count }) => sum + count, 0),
+      isFull: shards.some(({ isFull }) => isFull),
+      shards,
+    });
   });
-});
 
-adminRoutes.get('/admin/:sink/:shard/dead-letters', async (context) => {
-  const { shard } = await askedShard(context.env, context.req.param());
-  const { letters, next, totals } = await shard.listDeadLetters(
-    resolveOptions(PAGE_PARAMETERS, context.req.query()),
-  );
-  return context.json({ letters: letters.map(presentLetter), next, totals });
-});
-
-adminRoutes.get('/admin/:sink/:shard/dead-letters/:id{[0-9]+}', async (context) => {
-  const { id } = context.req.param();
-  const { shard } = await askedShard(context.env, context.req.param());
-  assertKnownNames(context.req.query(), []);
-  const letter = Number.isSafeInteger(Number(id)) ? await shard.readDeadLetter(Number(id)) : null;
-  if (letter === null) {
-    throw new SluiceError(
-      'unknown_dead_letter',
-      `There is no dead letter ${id} in this shard: it was retried or dropped, or never was`,
+  routes.get('/admin/:sink/:shard/dead-letters', async (context) => {
+    const { shard } = await askedShard(sinks, context.env, context.req.param());
+    const { letters, next, totals } = await shard.listDeadLetters(
+      resolveOptions(PAGE_PARAMETERS, context.req.query()),
     );
-  }
-  return context.json(presentLetter(letter));
-});
+    return context.json({ letters: letters.map(presentLetter), next, totals });
+  });
 
-adminRoutes.post('/admin/:sink/:shard/dead-letters/retry', async (context) => {
-  const { shard, sink } = await askedShard(context.env, context.req.param());
-  // The shard keeps its letters: there is nowhere to write them.
-  if (sink === undefined) throw unknownSink(context.env, context.req.param('sink'));
-  const body = await readBody(context.req, ['ids', 'payload']);
-  const ids = readIds(body.ids);
-  if (body.payload === undefined) return context.json(await shard.retryDeadLetters({ ids }));
-  if (typeof body.payload !== 'string') {
-    throw invalid(
-      'payload',
-      'the text of a message is allowed, as in {"ids":[7],"payload":"{\\"celsius\\":21}"}',
+  routes.get('/admin/:sink/:shard/dead-letters/:id{[0-9]+}', async (context) => {
+    const { id } = context.req.param();
+    const { shard } = await askedShard(sinks, context.env, context.req.param());
+    assertKnownNames(context.req.query(), []);
+    const letter = Number.isSafeInteger(Number(id)) ? await shard.readDeadLetter(Number(id)) : null;
+    if (letter === null) {
+      throw new SluiceError(
+        'unknown_dead_letter',
+        `There is no dead letter ${id} in this shard: it was retried or dropped, or never was`,
+      );
+    }
+    return context.json(presentLetter(letter));
+  });
+
+  routes.post('/admin/:sink/:shard/dead-letters/retry', async (context) => {
+    const { shard, sink } = await askedShard(sinks, context.env, context.req.param());
+    // The shard keeps its letters: there is nowhere to write them.
+    if (sink === undefined) throw sinks.unknown(context.env, context.req.param('sink'));
+    const body = await readBody(context.req, ['ids', 'payload']);
+    const ids = readIds(body.ids);
+    if (body.payload === undefined) return context.json(await shard.retryDeadLetters({ ids }));
+    if (typeof body.payload !== 'string') {
+      throw invalid(
+        'payload',
+        'the text of a message is allowed, as in {"ids":[7],"payload":"{\\"celsius\\":21}"}',
+      );
+    }
+    if (ids === 'all' || ids.length !== 1)
+      throw invalid('payload', 'it replaces one message, so name one id');
+    const payload = readEditedPayload(body.payload, sink.options.maxMessageBytes);
+    return context.json(await shard.retryDeadLetters({ ids, payload }));
+  });
+
+  routes.post('/admin/:sink/:shard/dead-letters/drop', async (context) => {
+    const { shard } = await askedShard(sinks, context.env, context.req.param());
+    const body = await readBody(context.req, ['ids']);
+    return context.json(await shard.dropDeadLetters({ ids: readIds(body.ids) }));
+  });
+
+  routes.post('/admin/:sink/:shard/resume', async (context) => {
+    const { shard } = await askedShard(sinks, context.env, context.req.param());
+    const { missing } = await readBody(context.req, ['missing']);
+    if (missing === undefined) return context.json(await shard.resume());
+    if (!isMissingChoice(missing)) throw invalid('missing', `${MISSING_CHOICES.join(' or ')} is allowed`);
+    return context.json(await shard.resume({ missing }));
+  });
+
+  routes.post('/admin/:sink/:shard/drain', async (context) => {
+    const { shard } = await askedShard(sinks, context.env, context.req.param());
+    const body = await readBody(context.req, Object.keys(DRAIN_PARAMETERS));
+    const request = resolveOptions(DRAIN_PARAMETERS, body);
+    return context.json(
+      await withTimeLimit(shard.drainShard(request), DRAIN_TIME_LIMIT_MS, 'waiting for the shard to drain'),
     );
-  }
-  if (ids === 'all' || ids.length !== 1) throw invalid('payload', 'it replaces one message, so name one id');
-  const payload = readEditedPayload(body.payload, sink.options.maxMessageBytes);
-  return context.json(await shard.retryDeadLetters({ ids, payload }));
-});
-
-adminRoutes.post('/admin/:sink/:shard/dead-letters/drop', async (context) => {
-  const { shard } = await askedShard(context.env, context.req.param());
-  const body = await readBody(context.req, ['ids']);
-  return context.json(await shard.dropDeadLetters({ ids: readIds(body.ids) }));
-});
-
-adminRoutes.post('/admin/:sink/:shard/resume', async (context) => {
-  const { shard } = await askedShard(context.env, context.req.param());
-  const { missing } = await readBody(context.req, ['missing']);
-  if (missing === undefined) return context.json(await shard.resume());
-  if (!isMissingChoice(missing)) throw invalid('missing', `${MISSING_CHOICES.join(' or ')} is allowed`);
-  return context.json(await shard.resume({ missing }));
-});
-
-adminRoutes.post('/admin/:sink/:shard/drain', async (context) => {
-  const { shard } = await askedShard(context.env, context.req.param());
-  const body = await readBody(context.req, Object.keys(DRAIN_PARAMETERS));
-  const request = resolveOptions(DRAIN_PARAMETERS, body);
-  return context.json(
-    await withTimeLimit(shard.drainShard(request), DRAIN_TIME_LIMIT_MS, 'waiting for the shard to drain'),
-  );
-});
+  });
+  return routes;
+}
 
 function shardOf(env: Env, sink: string, shard: number): ShardAdmin {
   // The platform's type of a stub wraps every result in what RPC may add to it, none of which plain data has.
@@ -170,10 +174,11 @@ function shardOf(env: Env, sink: string, shard: number): ShardAdmin {
  * then its sink may be undefined.
  */
 async function askedShard(
+  sinks: Sinks,
   env: Env,
   { sink: name, shard: number }: { sink: string; shard: string },
 ): Promise<{ sink: Sink | undefined; shard: ShardAdmin }> {
-  const sink = findSink(env, name);
+  const sink = sinks.find(env, name);
   // Written in one way only: 00 would be another name of shard 0.
   const shard = /^(0|[1-9]\d{0,8})$/.test(number) ? Number(number) : undefined;
   const found = (): { sink: Sink | undefined; shard: ShardAdmin } => ({
@@ -181,8 +186,8 @@ async function askedShard(
     shard: shardOf(env, name, shard as number),
   });
   if (sink !== undefined && shard !== undefined && shard < sink.options.shards) return found();
-  const listed = (await listedShards(env, name)).get(name);
-  if (listed === undefined) throw unknownSink(env, name);
+  const listed = (await listedShards(sinks, env, name)).get(name);
+  if (listed === undefined) throw sinks.unknown(env, name);
   if (shard !== undefined && listed.includes(shard)) return found();
   const shards = sink?.options.shards ?? 0;
   throw new SluiceError(

@@ -7,26 +7,30 @@ import { SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import type { Env } from '../env.ts';
 import { PRODUCER_HEADER } from '../shard.ts';
 import { encodeShardName } from '../shard-name.ts';
-import { findSink, unknownSink } from '../sinks.ts';
+import type { Sinks } from '../sinks.ts';
 import { chooseProtocol } from '../subprotocol.ts';
 
-export const socketRoute = new Hono<{ Bindings: Env }>();
+export function socketRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
+  const socketRoute = new Hono<{ Bindings: Env }>();
 
-socketRoute.get('/ws/:sink', (context) => {
-  const { sink: sinkName } = context.req.param();
-  // A browser shows neither status nor body of a refused upgrade, and would try again for ever without a reason.
-  return acceptUpgrade(context, () => {
-    const sink = findSink(context.env, sinkName);
-    if (sink === undefined) throw unknownSink(context.env, sinkName);
-    const producer = producerOf(context.req.queries('producer'));
-    const shard = shardOf(producer, sink.options.shards);
-    return { shardName: encodeShardName({ sink: sinkName, shard }), producer };
+  socketRoute.get('/ws/:sink', (context) => {
+    const { sink: sinkName } = context.req.param();
+    // A browser shows neither status nor body of a refused upgrade, and would try again for ever without a reason.
+    return acceptUpgrade(context, () => {
+      const sink = sinks.find(context.env, sinkName);
+      if (sink === undefined) throw sinks.unknown(context.env, sinkName);
+      const producer = producerOf(context.req.queries('producer'));
+      const number = shardOf(producer, sink.options.shards);
+      const shard = context.env.SHARD.getByName(encodeShardName({ sink: sinkName, shard: number }));
+      return { shard, producer };
+    });
   });
-});
+  return socketRoute;
+}
 
 /** Where an upgrade goes: the Durable Object, and the producer's name there. */
 export interface Destination {
-  shardName: string;
+  shard: { fetch(request: Request): Promise<Response> };
   producer: string;
 }
 
@@ -37,7 +41,7 @@ export interface Destination {
  * @throws SluiceError `upgrade_required`, `unsupported_subprotocol`; what `find` throws, where no upgrade was asked for
  */
 export async function acceptUpgrade(
-  context: Context<{ Bindings: Env }>,
+  context: Pick<Context, 'req'>,
   find: () => Destination,
 ): Promise<Response> {
   const request = context.req.raw;
@@ -51,8 +55,8 @@ export async function acceptUpgrade(
   }
   const protocol = chooseProtocol(request);
   try {
-    const { shardName, producer } = find();
-    return upgrade(request, context.env, shardName, producer);
+    const { shard, producer } = find();
+    return upgrade(request, shard, producer);
   } catch (error) {
     if (!isSluiceError(error)) throw error;
     const code = protocol === SLUICE_V1 ? closeCode(error.code) : rawCloseCode(error.code);
@@ -86,8 +90,8 @@ export function producerOf(given: readonly string[] | undefined): string {
 }
 
 /** Passes an upgrade on to a shard. Junk is refused here, before it costs a Durable Object request. */
-function upgrade(request: Request, env: Env, shardName: string, producer: string): Promise<Response> {
+function upgrade(request: Request, shard: Destination['shard'], producer: string): Promise<Response> {
   const headers = new Headers(request.headers);
   headers.set(PRODUCER_HEADER, producer);
-  return env.SHARD.getByName(shardName).fetch(new Request(request, { headers }));
+  return shard.fetch(new Request(request, { headers }));
 }

@@ -7,35 +7,38 @@ import type { Env } from '../env.ts';
 import { isInRange, listedShards } from '../listed-shards.ts';
 import type { ShardStats } from '../shard.ts';
 import { encodeShardName } from '../shard-name.ts';
-import { findSink, unknownSink } from '../sinks.ts';
+import type { Sinks } from '../sinks.ts';
 
-export const statsRoute = new Hono<{ Bindings: Env }>();
+export function statsRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
+  const statsRoute = new Hono<{ Bindings: Env }>();
 
-statsRoute.get('/stats', async (context) => {
-  const { sink: asked } = context.req.query();
-  assertKnownNames(context.req.query(), ['sink']);
-  const listed = await listedShards(context.env, asked);
-  if (asked !== undefined && !listed.has(asked)) throw unknownSink(context.env, asked);
-  const sinks = await Promise.all(
-    [...listed].map(async ([name, numbers]) => {
-      const options = findSink(context.env, name)?.options ?? null;
-      const shards = await Promise.all(
-        numbers.map((shard) => context.env.SHARD.getByName(encodeShardName({ sink: name, shard })).stats()),
-      );
-      return [name, { options, shards: shards.filter(isOfInterest).map(presentStats) }] as const;
+  statsRoute.get('/stats', async (context) => {
+    const { sink: asked } = context.req.query();
+    assertKnownNames(context.req.query(), ['sink']);
+    const listed = await listedShards(sinks, context.env, asked);
+    if (asked !== undefined && !listed.has(asked)) throw sinks.unknown(context.env, asked);
+    const figures = await Promise.all(
+      [...listed].map(async ([name, numbers]) => {
+        const options = sinks.find(context.env, name)?.options ?? null;
+        const shards = await Promise.all(
+          numbers.map((shard) => context.env.SHARD.getByName(encodeShardName({ sink: name, shard })).stats()),
+        );
+        return [name, { options, shards: shards.filter(isOfInterest).map(presentStats) }] as const;
 
-      // One that no option names is shown for what it holds.
-      function isOfInterest({ shard, buffered, deadLetters, sockets }: ShardStats): boolean {
-        return isInRange(context.env, name, shard) || buffered + deadLetters + sockets > 0;
-      }
-    }),
-  );
-  return context.json({
-    sinks: Object.fromEntries(
-      sinks.filter(([, { options, shards }]) => options !== null || shards.length > 0),
-    ),
+        // One that no option names is shown for what it holds.
+        function isOfInterest({ shard, buffered, deadLetters, sockets }: ShardStats): boolean {
+          return isInRange(sinks, context.env, name, shard) || buffered + deadLetters + sockets > 0;
+        }
+      }),
+    );
+    return context.json({
+      sinks: Object.fromEntries(
+        figures.filter(([, { options, shards }]) => options !== null || shards.length > 0),
+      ),
+    });
   });
-});
+  return statsRoute;
+}
 
 /** A shard's figures for people: percentiles instead of buckets, times as ISO text. */
 function presentStats({ latency, lastErrorAtMs, sinceMs, ...stats }: ShardStats) {

@@ -24,6 +24,7 @@ import { streamOf } from '../event-stream.ts';
 import { ACCESS_HEADER } from '../namespace.ts';
 import { registryOf, standardEngine } from '../registry.ts';
 import { jsonResponse, logFailure, randomBytes, storeErrorResponse } from '../store-answers.ts';
+import { ownAddress } from './own-path.ts';
 
 type StoreContext = Context<{ Bindings: Env }>;
 
@@ -106,7 +107,7 @@ function forward(
   const lastEventId = context.req.header('last-event-id');
   if (lastEventId !== undefined) headers['last-event-id'] = lastEventId;
   return context.env.NAMESPACE.getByName(namespace).fetch(
-    new Request(context.req.url, { ...request, headers }),
+    new Request(ownAddress(context), { ...request, headers }),
   );
 }
 

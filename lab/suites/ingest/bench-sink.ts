@@ -3,8 +3,10 @@
 import { sql } from 'drizzle-orm';
 import { bigint, jsonb, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
 import { quoteName } from '../../../src/core/sql-text.ts';
-import { defineSink, messageSources, type TableSink } from '../../../src/sinks/sink.ts';
+import { messageSources } from '../../../src/sinks/column-sources.ts';
+import type { TableSink } from '../../../src/sinks/sink.ts';
 import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
+import { defineSink } from '../../../src/sinks/table-sink.ts';
 
 /** Every table of the bench begins with this; nothing else is ever created or dropped by it. */
 export const BENCH_TABLE_PREFIX = 'sluice_bench_';

@@ -1,10 +1,10 @@
 /** `/faults/…`: orders for a run's shard, crashes on demand, and a look at what it set aside. */
 
 import { Hono } from 'hono';
+import type { LabEnv } from '../../../lab/workers/env.ts';
 import { benchShardName, readBenchTarget } from '../../../lab/workers/target.ts';
 import { MAX_LISTED_DEAD_LETTERS } from '../../../src/core/limits.ts';
 import { shardOf as producerShard } from '../../../src/protocol/producer.ts';
-import type { Env } from '../../../workers/env.ts';
 import { acceptUpgrade, producerOf } from '../../../workers/routes/socket.ts';
 import { shardDirectory } from '../../../workers/shard-directory.ts';
 import { encodeShardName } from '../../../workers/shard-name.ts';
@@ -24,12 +24,12 @@ interface UnsafeModule {
 // By a variable, since the bundler knows nothing of it.
 const UNSAFE_MODULE = 'workerd:unsafe';
 
-export const control = new Hono<{ Bindings: Env }>();
+export const control = new Hono<{ Bindings: LabEnv }>();
 
 // A run has one shard.
-function shardOf(env: Env, target: string | undefined) {
+function shardOf(env: LabEnv, target: string | undefined) {
   const name = benchShardName(readBenchTarget(target), 0);
-  const namespace = env.SHARD as unknown as DurableObjectNamespace<FaultShard>;
+  const namespace = env.BENCH_SHARD as unknown as DurableObjectNamespace<FaultShard>;
   return { name, stub: namespace.getByName(name) };
 }
 
@@ -95,7 +95,7 @@ control.post('/faults/resume', async (context) => {
 
 const LAB_SHARDS = 4;
 
-function shardsOf(env: Env, sink: string) {
+function shardsOf(env: LabEnv, sink: string) {
   const namespace = env.SHARD as unknown as DurableObjectNamespace<FaultShard>;
   return Array.from({ length: LAB_SHARDS }, (_, shard) => {
     const name = encodeShardName({ sink, shard });
@@ -113,7 +113,7 @@ control.get('/faults/sinks/:sink/ws', (context) =>
     const sink = context.req.param('sink');
     const producer = producerOf(context.req.queries('producer'));
     const shard = producerShard(producer, labShards(sink));
-    return { shardName: encodeShardName({ sink, shard }), producer };
+    return { shard: context.env.SHARD.getByName(encodeShardName({ sink, shard })), producer };
   }),
 );
 

@@ -1,10 +1,9 @@
 /** The production shard with failpoints, alarms that go wrong, and, for the oracle's own test, broken promises. */
 
+import { benchRole } from '../../../lab/workers/bench-shard.ts';
 import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
-import type { Sink } from '../../../src/sinks/sink.ts';
 import type { HandOver } from '../../../workers/producer-moves.ts';
-import { Shard } from '../../../workers/shard.ts';
-import type { ShardName } from '../../../workers/shard-name.ts';
+import { Shard, type ShardRole, sinkRole } from '../../../workers/shard.ts';
 import { findLabSink } from './lab-sinks.ts';
 import { ordersOf, strikes } from './order-book.ts';
 import { tamper } from './sabotage.ts';
@@ -38,15 +37,14 @@ export class FaultShard extends Shard {
   }
 
   /** The lab's sinks; and a start without what was stored, where that is the order. */
-  protected override sinkOf(name: ShardName): Sink | undefined {
-    const { storage, id } = this.ctx;
-    const shard = id.name ?? '';
-    if (ordersOf(shard).sabotage === 'forget-outbox') {
+  protected override role(name: string): ShardRole {
+    const { storage } = this.ctx;
+    if (ordersOf(name).sabotage === 'forget-outbox') {
       const tables = storage.sql.exec("select 1 from sqlite_master where name = 'outbox_groups'").toArray();
       if (tables.length > 0) storage.sql.exec('delete from outbox_groups');
-      strikes(shard, 'sabotage');
+      strikes(name, 'sabotage');
     }
-    return 'sink' in name ? findLabSink(name.sink) : super.sinkOf(name);
+    return name.startsWith('{') ? benchRole(name) : sinkRole(name, findLabSink);
   }
 
   override async handOver(producer: string): Promise<HandOver> {

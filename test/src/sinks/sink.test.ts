@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { quoteName } from '../../../src/core/sql-text.ts';
 import {
-  defineSink,
   fromEpoch,
   fromMessage,
   fromPayload,
@@ -11,7 +10,8 @@ import {
   fromReceivedAt,
   fromSequence,
   sequenceText,
-} from '../../../src/sinks/sink.ts';
+} from '../../../src/sinks/column-sources.ts';
+import { defineSink } from '../../../src/sinks/table-sink.ts';
 
 describe('sequenceText', () => {
   test('is String() for every whole number from 0 to 2^53 - 1', () => {

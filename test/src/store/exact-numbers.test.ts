@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { elementsOf, memberOf, membersOf } from '../../../src/core/json-parts.ts';
 import { compactJson, hasUnevenNumber } from '../../../src/store/exact-numbers.ts';
-import { elementsOf, memberOf, membersOf } from '../../../src/store/json-parts.ts';
 
 const NUMBERS = [
   '9007199254740993',

@@ -5,13 +5,13 @@ import { MAX_STATEMENT_PARAMETERS } from '../../../src/core/limits.ts';
 import { type Connection, sqlState } from '../../../src/database/connection.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
 import {
-  defineSink,
   fromPayload,
   fromProducer,
   fromReceivedAt,
   fromSequence,
-  type TableSink,
-} from '../../../src/sinks/sink.ts';
+} from '../../../src/sinks/column-sources.ts';
+import type { TableSink } from '../../../src/sinks/sink.ts';
+import { defineSink } from '../../../src/sinks/table-sink.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { batchOf, write } from './contract.ts';
 

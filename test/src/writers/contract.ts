@@ -14,15 +14,10 @@ import { type Connection, sqlState } from '../../../src/database/connection.ts';
 import type { Driver } from '../../../src/database/target.ts';
 import { checkJson, JSON_ESCAPED, JSON_PLAIN } from '../../../src/protocol/check-json.ts';
 import { assertProducerName } from '../../../src/protocol/producer.ts';
+import { fromMessage, fromPayload, fromProducer, fromSequence } from '../../../src/sinks/column-sources.ts';
 import type { Message, MessageBatch } from '../../../src/sinks/message-batch.ts';
-import {
-  defineSink,
-  fromMessage,
-  fromPayload,
-  fromProducer,
-  fromSequence,
-  type TableSink,
-} from '../../../src/sinks/sink.ts';
+import type { TableSink } from '../../../src/sinks/sink.ts';
+import { defineSink } from '../../../src/sinks/table-sink.ts';
 import { WRITER_MODES, type WriterMode } from '../../../src/sinks/writer-mode.ts';
 import { WRITERS } from '../../../src/writers/writers.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { benchSink, createBenchTable } from '../../../lab/suites/ingest/bench-sink.ts';
 import type { Connection } from '../../../src/database/connection.ts';
-import { defineSink, fromMessage } from '../../../src/sinks/sink.ts';
+import { fromMessage } from '../../../src/sinks/column-sources.ts';
+import { defineSink } from '../../../src/sinks/table-sink.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { anyText, batchOf, write } from './contract.ts';
 

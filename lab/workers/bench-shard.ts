@@ -1,0 +1,24 @@
+/** A shard of one measurement: the production shard, whose sink is a table of the bench, or which only counts frames. */
+
+import { Shard, type ShardRole } from '../../workers/shard.ts';
+import { benchSink } from '../suites/ingest/bench-sink.ts';
+import { decodeBenchShardName } from './bench-shard-name.ts';
+
+export class BenchShard extends Shard {
+  protected override role(name: string): ShardRole {
+    return benchRole(name);
+  }
+}
+
+/** What a shard of this name is. Nobody has to find it later, and it has no others beside it: so it has no place. */
+export function benchRole(name: string): ShardRole {
+  const { bench, spec, driver, shard } = decodeBenchShardName(name);
+  return {
+    shard,
+    label: `${bench}/${shard}`,
+    sinkName: bench,
+    place: undefined,
+    driver: driver ?? undefined,
+    sink: spec === null ? undefined : () => benchSink(spec),
+  };
+}

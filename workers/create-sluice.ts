@@ -1,0 +1,87 @@
+/**
+ * A Worker from its sinks: the routes, and the Durable Object classes to extend and export. Everything a user's Worker
+ * needs comes from here; nothing of it has to be edited.
+ */
+
+import type { Hono } from 'hono';
+import type { Env } from './env.ts';
+import { createRouter, type RouterPart } from './routes/router.ts';
+import { Shard, type ShardRole, sinkRole } from './shard.ts';
+import { type SinkInput, Sinks } from './sinks.ts';
+
+/** A class of Durable Objects, to extend and export. The type is written out: an inferred one cannot be exported (TS4094). */
+export type DurableObjectClass = new (
+  ctx: DurableObjectState,
+  // Whatever the Worker's own type of its bindings is: it may name the classes that extend this one.
+  env: never,
+) => import('cloudflare:workers').DurableObject;
+
+/** A part that a Worker has only where it asks for it: routes, and classes of Durable Objects by the names of exports. */
+export interface SluicePart<Classes extends Record<string, DurableObjectClass>> extends RouterPart {
+  classes: Classes;
+}
+
+/** The classes of the message and event store. */
+export type StoreClasses = Record<'Namespace' | 'Registry', DurableObjectClass>;
+/** The classes of the bench. */
+export type LabClasses = Record<'BenchShard' | 'BenchObject' | 'LoadObject', DurableObjectClass>;
+
+export interface SluiceOptions {
+  /**
+   * The sinks by their names, which are part of addresses (`/ws/readings`): 1 to 64 letters, digits, _ and -. The variable
+   * SINKS sets options over those given here.
+   */
+  sinks: Readonly<Record<string, SinkInput>>;
+  /** The message and event store: `stores` of `sluice/worker`. Default: the Worker has none. */
+  stores?: SluicePart<StoreClasses>;
+  /** The bench under `/bench`: `lab` of `sluice/lab`. Default: the Worker has none. */
+  lab?: SluicePart<LabClasses>;
+}
+
+/** What every Worker of Sluice has. It is the module's default export, as it is. */
+export interface SluiceWorker {
+  /** The fetch handler. */
+  fetch(request: Request, env: unknown, context: ExecutionContext): Response | Promise<Response>;
+  /** The routes, to be mounted in a Hono application: `app.route('/sluice', sluice.router)`. */
+  // biome-ignore lint/suspicious/noExplicitAny: a router fits into applications with any bindings and variables.
+  router: Hono<any>;
+  /** The Durable Object that holds sockets and messages. Bound as SHARD. */
+  Shard: DurableObjectClass;
+}
+
+/** A Worker with the parts that its options ask for. */
+export type Sluice<Options extends SluiceOptions> = SluiceWorker &
+  (Options extends { stores: SluicePart<infer Classes> } ? Classes : unknown) &
+  (Options extends { lab: SluicePart<infer Classes> } ? Classes : unknown);
+
+/**
+ * Makes a Worker.
+ *
+ * ```ts
+ * const sluice = createSluice({ sinks: { readings: { table: readings } } });
+ * export default sluice;
+ * export class Shard extends sluice.Shard {}
+ * ```
+ *
+ * @throws SluiceError `invalid_options` or `invalid_namespace` where a sink is wrong; it names the sink
+ */
+export function createSluice<const Options extends SluiceOptions>(options: Options): Sluice<Options> {
+  const sinks = new Sinks(options.sinks);
+  const parts = [options.stores, options.lab].filter((part) => part !== undefined);
+  const router = createRouter(sinks, parts);
+  const worker: SluiceWorker = {
+    fetch: (request, env, context) => router.fetch(request, env as Env, context),
+    router,
+    Shard: shardOf(sinks) as unknown as DurableObjectClass,
+  };
+  return Object.assign(worker, ...parts.map(({ classes }) => classes)) as Sluice<Options>;
+}
+
+/** The class of the shards of these sinks. */
+export function shardOf(sinks: Sinks): new (ctx: DurableObjectState, env: Env) => Shard {
+  return class extends Shard {
+    protected override role(name: string): ShardRole {
+      return sinkRole(name, (sink) => sinks.find(this.env, sink));
+    }
+  };
+}

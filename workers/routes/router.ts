@@ -1,0 +1,62 @@
+/** Path to handler, and the one place where an error becomes an answer. */
+
+import { Hono } from 'hono';
+import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
+import type { Env } from '../env.ts';
+import { problemResponse } from '../problem.ts';
+import type { Sinks } from '../sinks.ts';
+import { adminRoutes } from './admin.ts';
+import { healthRoutes } from './health.ts';
+import { socketRoutes } from './socket.ts';
+import { statsRoutes } from './stats.ts';
+
+/** Routes that a Worker has only where it asks for them. */
+export interface RouterPart {
+  /** What `GET /` says of them: a line each. */
+  help: readonly string[];
+  routes(): Hono<{ Bindings: Env }>;
+}
+
+const HELP = [
+  'GET /ws/:sink   a WebSocket; one JSON message per line (?producer= names you)',
+  'GET /health     is the database there?',
+  'GET /stats      figures of every shard',
+  'GET /admin/:sink/dead-letters   how many messages Postgres refused, of each shard',
+  '    /admin/:sink/:shard/…       lists, retries and drops them; resumes and drains a shard',
+];
+
+/** The routes of a Worker with these sinks, and of its parts. */
+export function createRouter(sinks: Sinks, parts: readonly RouterPart[]): Hono<{ Bindings: Env }> {
+  const router = new Hono<{ Bindings: Env }>();
+  const help = [...HELP, ...parts.flatMap((part) => part.help)];
+  router.get('/', (context) =>
+    context.text(`Sluice: WebSocket messages in, Postgres rows out.\n\n${help.join('\n')}\n`),
+  );
+  router.use(async (context, next) => {
+    assertBound(context.env);
+    await next();
+  });
+  router.route('/', socketRoutes(sinks));
+  router.route('/', healthRoutes());
+  router.route('/', statsRoutes(sinks));
+  router.route('/', adminRoutes(sinks));
+  for (const part of parts) router.route('/', part.routes());
+  router.notFound((context) =>
+    problemResponse(
+      new SluiceError('not_found', `There is nothing at ${context.req.path}; GET / lists what there is`),
+    ),
+  );
+  router.onError((error) => {
+    if (!isSluiceError(error)) console.error(JSON.stringify({ level: 'error', message: errorText(error) }));
+    return problemResponse(error);
+  });
+  return router;
+}
+
+function assertBound(env: Partial<Env>): void {
+  if (env.SHARD !== undefined) return;
+  throw new SluiceError(
+    'invalid_configuration',
+    'The Worker has no binding SHARD: bind the Durable Object class Shard under this name in wrangler.toml',
+  );
+}
