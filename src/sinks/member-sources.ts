@@ -166,11 +166,8 @@ function defaultText(column: PgColumn, value: unknown): string | null {
   if (value === null) return null;
   const encoded: unknown = column.mapToDriverValue(value);
   if (typeof encoded === 'string') return encoded;
-  return encoded instanceof Date ? encoded.toISOString() : JSON.stringify(encoded, bigintText);
-}
-
-function bigintText(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? String(value) : value;
+  if (typeof encoded === 'bigint') return String(encoded);
+  return encoded instanceof Date ? encoded.toISOString() : JSON.stringify(encoded);
 }
 
 function isNow(value: SQL): boolean {

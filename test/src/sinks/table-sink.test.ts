@@ -86,10 +86,16 @@ describe('defineSink', () => {
     expect(() => defineSink('e', { table, columns })).toThrow(/"producr", only id, producer, receivedAt/);
   });
 
-  test('refuses a sink without columns', () => {
-    expect(() => defineSink('e', { table, columns: {} })).toThrow(/at least one column/);
-    const columns = { producer: undefined } as unknown as Record<string, typeof fromProducer>;
-    expect(() => defineSink('e', { table, columns })).toThrow(/at least one column/);
+  test('refuses a table none of whose columns it writes', () => {
+    const counted = pgTable('counted', {
+      id: bigint({ mode: 'bigint' }).primaryKey().generatedAlwaysAsIdentity(),
+    });
+    expect(() => defineSink('e', { table: counted })).toThrow(/at least one column/);
+  });
+
+  test('takes members for the columns that are not named, but not for those that Postgres fills', () => {
+    const { columns } = defineSink('e', { table, columns: { receivedAt: fromReceivedAt } });
+    expect(columns.map(({ key }) => key)).toEqual(['receivedAt', 'producer']);
   });
 });
 

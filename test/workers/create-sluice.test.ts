@@ -1,0 +1,135 @@
+/** A Worker made by `createSluice`, with the bindings of this repository's own. */
+
+import { runInDurableObject } from 'cloudflare:test';
+import { env, exports } from 'cloudflare:workers';
+import { pgTable, text } from 'drizzle-orm/pg-core';
+import { Hono } from 'hono';
+import { describe, expect, it } from 'vitest';
+import type { LabEnv } from '../../lab/workers/env.ts';
+import { createSluice } from '../../workers/create-sluice.ts';
+import worker from '../../workers/index.ts';
+import { formerDirectory } from '../../workers/shard-directory.ts';
+import { stores } from '../../workers/stores.ts';
+import { Client, upgradeRequest } from './support.ts';
+
+const readings = pgTable('readings', { device: text().notNull() });
+const context = {} as ExecutionContext;
+
+const ask = (
+  sluice: { fetch(request: Request, env: unknown, context: ExecutionContext): Response | Promise<Response> },
+  path: string,
+  overrides: Partial<LabEnv> = {},
+): Promise<Response> =>
+  Promise.resolve(sluice.fetch(new Request(`http://sluice${path}`), { ...env, ...overrides }, context));
+
+describe('createSluice', () => {
+  it('refuses what is wrong about a sink as soon as the Worker starts, and names it', () => {
+    expect(() => createSluice({ sinks: { 'two words': { table: readings } } })).toThrow(/"two words"/);
+    expect(() =>
+      createSluice({ sinks: { readings: { table: readings, options: { batchRows: 0 } } } }),
+    ).toThrow(/readings\.batchRows/);
+    expect(() => createSluice({ sinks: { accounts: { namespace: '' } } })).toThrow(/namespace/);
+    expect(() => createSluice({ sinks: { readings: { table: readings } } })).not.toThrow();
+  });
+
+  it('lets the variable SINKS override the options of the code', async () => {
+    const sluice = createSluice({
+      sinks: { readings: { table: readings, options: { lingerMs: 70, batchRows: 7 } } },
+    });
+    const optionsWith = async (SINKS: string): Promise<unknown> => {
+      const response = await ask(sluice, '/stats', { SINKS });
+      const { sinks } = (await response.json()) as { sinks: Record<string, { options: object }> };
+      return sinks.readings?.options;
+    };
+    expect(await optionsWith('')).toMatchObject({ lingerMs: 70, batchRows: 7 });
+    expect(await optionsWith('{"readings":{"lingerMs":5}}')).toMatchObject({ lingerMs: 5, batchRows: 7 });
+    expect(await optionsWith('')).toMatchObject({ lingerMs: 70 });
+  });
+
+  it('has the routes of a part only where it is given', async () => {
+    const small = createSluice({ sinks: { readings: { table: readings } } });
+    const large = createSluice({ sinks: { readings: { table: readings } }, stores });
+    expect((await ask(small, '/read')).status).toBe(404);
+    expect((await ask(large, '/read')).status).toBe(401);
+    expect('Namespace' in small).toBe(false);
+    expect('Namespace' in large).toBe(true);
+    expect(await (await ask(small, '/')).text()).not.toContain('/rpc');
+    expect(await (await ask(large, '/')).text()).toContain('/rpc');
+  });
+
+  it('says which binding is missing', async () => {
+    const sluice = createSluice({ sinks: { readings: { table: readings } } });
+    const response = await Promise.resolve(
+      sluice.fetch(new Request('http://sluice/stats'), { DATABASE_URL: env.DATABASE_URL }, context),
+    );
+    expect(response.status).toBe(500);
+    expect(await response.json()).toMatchObject({
+      code: 'invalid_configuration',
+      detail: expect.stringContaining('no binding SHARD'),
+    });
+  });
+
+  describe('mounted below a path of another application', () => {
+    const app = new Hono().route('/ingest/sluice', worker.router);
+    const request = (path: string, init?: RequestInit): Promise<Response> =>
+      Promise.resolve(app.fetch(new Request(`http://app${path}`, init), env, context));
+
+    it('answers there, and nowhere else', async () => {
+      expect((await request('/ingest/sluice/health')).status).toBe(200);
+      expect((await request('/health')).status).toBe(404);
+    });
+
+    it('takes sockets', async () => {
+      const upgrade = upgradeRequest('/ingest/sluice/ws/messages?producer=mounted');
+      const response = await app.fetch(upgrade, env, context);
+      expect(response.status).toBe(101);
+      await new Client(response).close();
+    });
+
+    it('passes requests on to the objects of the stores and of the bench, by their own paths', async () => {
+      const open = { ...env, OPEN_NAMESPACE: 'mounted' };
+      const answer = await app.fetch(new Request('http://app/ingest/sluice/read?query=all'), open, context);
+      expect(answer.status).toBe(200);
+      expect((await request('/ingest/sluice/bench/suites')).status).toBe(200);
+      expect((await request('/ingest/sluice/bench/nothing')).status).toBe(404);
+    });
+
+    it('answers errors as problems', async () => {
+      const response = await request('/ingest/sluice/ws/nothing');
+      expect(response.headers.get('content-type')).toBe('application/problem+json');
+      expect(response.status).toBe(404);
+    });
+  });
+});
+
+describe('the directory of shards', () => {
+  it('takes over, once, what the registry kept until version 0.3', async () => {
+    const former = env.REGISTRY.getByName('shards');
+    await runInDurableObject(former, (_, { storage }) => {
+      storage.sql.exec(
+        'create table if not exists shards (sink text not null, shard integer not null, primary key (sink, shard)) strict, without rowid',
+      );
+      storage.sql.exec(
+        'create table if not exists shard_counts (sink text not null, shards integer not null, noted_at_ms integer not null, primary key (sink, shards)) strict, without rowid',
+      );
+      storage.sql.exec("insert into shards values ('left', 5)");
+      storage.sql.exec("insert into shard_counts values ('left', 8, 100), ('left', 3, 200)");
+    });
+    expect(await formerDirectory(env)?.exportShards()).toMatchObject({
+      places: [{ sink: 'left', shard: 5 }],
+    });
+    const directory = env.SHARD.getByName('directory');
+    await runInDurableObject(directory, (_, { storage }) => storage.kv.delete('former-directory'));
+    await runInDurableObject(directory, (_, state) => state.abort('read again')).catch(() => {});
+    const again = env.SHARD.getByName('directory');
+    expect(await again.listShards('left')).toEqual([{ sink: 'left', shard: 5 }]);
+    expect(await again.noteShards('left', 4)).toEqual([4, 3, 8]);
+    await again.removeShard({ sink: 'left', shard: 5 });
+    expect(await again.listShards('left')).toEqual([]);
+  });
+
+  it('is no shard: a socket to it is refused', async () => {
+    const response = await exports.default.fetch(upgradeRequest('/ws/directory?producer=nobody'));
+    expect((await new Client(response).closed).code).toBe(1008);
+  });
+});
