@@ -6,6 +6,7 @@
 import { relative } from 'node:path';
 import { type ErrorCode, errorText, SluiceError } from '../src/core/errors.ts';
 import { parseAddress } from '../src/database/address.ts';
+import { loadWrangler } from './project.ts';
 
 interface HyperdriveBinding {
   binding: string;
@@ -41,8 +42,7 @@ export async function readDevSettings(
   configFile: string,
   environment: NodeJS.ProcessEnv,
 ): Promise<DevSettings> {
-  // Fifteen megabytes: not before somebody needs them.
-  const wrangler = await import('wrangler');
+  const wrangler = await loadWrangler();
   const env = environment.CLOUDFLARE_ENV;
   try {
     const config = wrangler.unstable_readConfig(

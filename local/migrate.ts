@@ -1,16 +1,22 @@
-/** Brings a database's tables up to date with src/schema. */
+/** Brings a database's tables up to date: Sluice's, and those of the application. */
 
 import { join } from 'node:path';
 import { is } from 'drizzle-orm';
 import { PgTable } from 'drizzle-orm/pg-core';
-import { errorText, SluiceError } from '../src/core/errors.ts';
+import { errorText, isSluiceError, SluiceError } from '../src/core/errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../src/core/limits.ts';
 import { PgClient } from '../src/database/client.ts';
 import { Handshake } from '../src/database/handshake.ts';
 import { describeTarget, resolveTarget } from '../src/database/target.ts';
 import * as schemaTables from '../src/schema/index.ts';
 import { SLUICE_STEPS, SLUICE_TABLES } from '../src/schema/sluice-tables.ts';
-import { bringUpToDate, type MigrationReport, readDrizzleSteps } from './migrations.ts';
+import {
+  type AppliedMigrations,
+  applyApplicationMigrations,
+  findApplicationMigrations,
+} from './application-migrations.ts';
+import { bringUpToDate, type MigrationClient, type MigrationReport, readDrizzleSteps } from './migrations.ts';
+import { projectFolder } from './project.ts';
 import { REPOSITORY } from './repository.ts';
 
 /** What drizzle's history has of migrations that were applied by 0.2.0 and had another text then. */
@@ -18,16 +24,23 @@ const FORMER_HASHES = {
   '0001_checkpoints': ['091697d1909df3f82868b530875068ea34087f93c9baadc2ac6af53b097534d4'],
 };
 
+export interface MigrateOptions {
+  /** Leaves the tables of the application alone. Default: false. */
+  isSluiceOnly?: boolean;
+  /** Whose migrations are applied. Default: the project of the working directory (local/project.ts). */
+  project?: string;
+}
+
 /**
- * Makes and changes the tables that the database does not have yet: first those of Sluice itself, then those of src/schema
- * (the example `messages`, and what a clone adds). Always over TCP, directly or through a pooler.
+ * Makes and changes the tables that the database does not have yet: first those of Sluice itself, then those of the
+ * application: what the project's drizzle.config names; in a checkout, src/schema (the example `messages`, and what a clone
+ * adds). Always over TCP, directly or through a pooler.
  *
- * @param isSluiceOnly leaves the tables of src/schema alone
  * @throws SluiceError `database_unreachable`, or `database_refused` when a migration fails
  */
 export async function migrateDatabase(
   databaseUrl: string,
-  { isSluiceOnly = false }: { isSluiceOnly?: boolean } = {},
+  { isSluiceOnly = false, project = projectFolder() }: MigrateOptions = {},
 ): Promise<MigrationReport> {
   const target = resolveTarget({ databaseUrl, driver: 'tcp' });
   const client = new PgClient(target.url, { connectionTimeoutMillis: CONNECT_TIME_LIMIT_MS });
@@ -51,12 +64,11 @@ export async function migrateDatabase(
       tables: Object.values(SLUICE_TABLES),
     });
     if (isSluiceOnly) return own;
-    const others = await bringUpToDate(client, {
-      steps: await readDrizzleSteps(join(REPOSITORY, 'src/schema/migrations'), FORMER_HASHES),
-      tables: Object.values(schemaTables).filter((table) => is(table, PgTable)),
-    });
-    return { schema: others.schema, taken: [...own.taken, ...others.taken] };
+    const others =
+      project === REPOSITORY ? await migrateExample(client) : await migrateProject(client, project);
+    return { ...own, ...others, taken: [...own.taken, ...others.taken] };
   } catch (error) {
+    if (isSluiceError(error) && error.code === 'invalid_options') throw error;
     throw new SluiceError(
       'database_refused',
       `Could not migrate ${describeTarget(target)}: ${errorText(error)}`,
@@ -65,4 +77,18 @@ export async function migrateDatabase(
   } finally {
     await client.end();
   }
+}
+
+/** The tables of a checkout's own schema, whose history is Sluice's. */
+async function migrateExample(client: MigrationClient): Promise<MigrationReport> {
+  return await bringUpToDate(client, {
+    steps: await readDrizzleSteps(join(REPOSITORY, 'src/schema/migrations'), FORMER_HASHES),
+    tables: Object.values(schemaTables).filter((table) => is(table, PgTable)),
+  });
+}
+
+async function migrateProject(client: MigrationClient, project: string): Promise<AppliedMigrations> {
+  const migrations = await findApplicationMigrations(project);
+  if (migrations === undefined) return { taken: [], found: [] };
+  return await applyApplicationMigrations(client, migrations);
 }

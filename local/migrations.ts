@@ -37,6 +37,8 @@ export interface MigrationReport {
   schema: string;
   /** The steps that were taken now. */
   taken: string[];
+  /** Migrations of the application that were not run, since all that they make was there. */
+  found?: string[];
 }
 
 /** How long another start may take to migrate. */
@@ -246,6 +248,22 @@ async function effectOf(
     else if (isNew && found !== undefined) return { state: 'missing', blocking: { table, columns: lacks } };
   }
   return { state: parts === 0 ? 'unknown' : there === parts ? 'there' : 'missing' };
+}
+
+/** Whether statements make nothing but tables and columns, and all of these are there for a connection with this search_path. */
+export async function isMadeAlready(
+  client: MigrationClient,
+  statements: readonly string[],
+): Promise<boolean> {
+  for (const statement of statements) {
+    const parts = partsOf(statement);
+    if (parts.length === 0) return false;
+    for (const { table, columns } of parts) {
+      const found = await columnsOf(client, undefined, table);
+      if (found === undefined || columns.some((column) => !found.has(column))) return false;
+    }
+  }
+  return true;
 }
 
 /** The tables and columns that a statement of drizzle-kit makes in the target schema. */

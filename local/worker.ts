@@ -4,16 +4,16 @@
  */
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { SluiceError } from '../src/core/errors.ts';
 import { childrenNamed } from './child-processes.ts';
+import { COMPATIBILITY_DATE } from './compatibility.ts';
 import { endProcesses, orphansMarked } from './processes.ts';
-import { REPOSITORY } from './repository.ts';
+import { loadMiniflare, wranglerProgram } from './project.ts';
+import { IS_CHECKOUT, REPOSITORY, SOURCE_ENDING } from './repository.ts';
 
 export interface LocalWorker {
   /** Where it listens, as in `http://127.0.0.1:41234`. A restart keeps it. */
@@ -28,7 +28,7 @@ export interface LocalWorkerOptions {
   bindings: Record<string, string>;
   /** Default: a free one. */
   port?: number;
-  /** The Worker's entry script, relative to the checkout. Default: the one that wrangler.toml names. */
+  /** The Worker's entry script, relative to Sluice's code. Default: the one with the bench. */
   main?: string;
   /** Compatibility flags besides the usual ones. */
   flags?: string[];
@@ -45,12 +45,14 @@ const OWNER_MARK = 'SLUICE_WORKER_OF';
 
 /** Bundles the Worker and starts it on loopback. Its Durable Objects keep nothing after `stop`. */
 export async function startWorker(options: LocalWorkerOptions): Promise<LocalWorker> {
-  const { bindings, port = 0, main, flags = [], inspectorPort, onLog, onRestart = () => {} } = options;
+  const { bindings, port = 0, flags = [], inspectorPort, onLog, onRestart = () => {} } = options;
+  const { main = `workers/index${SOURCE_ENDING}` } = options;
   // A workerd outlives a process that was killed, with its connections and the locks that they hold.
   await endProcesses(() => orphansMarked(OWNER_MARK));
   const folder = await mkdtemp(join(tmpdir(), 'sluice-worker-'));
   try {
     const script = await bundle(folder, main);
+    const { convertV4MiniflareOptions, Log, LogLevel, Miniflare } = await loadMiniflare();
     const signalsBefore = SIGNALS.map((signal) => process.listeners(signal));
     const othersBefore = await childrenNamed('workerd');
     const miniflare = new Miniflare(
@@ -58,7 +60,7 @@ export async function startWorker(options: LocalWorkerOptions): Promise<LocalWor
         name: 'sluice',
         modulesRoot: folder,
         modules: [{ type: 'ESModule', path: join(folder, script) }],
-        compatibilityDate: await compatibilityDate(),
+        compatibilityDate: COMPATIBILITY_DATE,
         compatibilityFlags: ['nodejs_compat', ...flags],
         durableObjects: {
           SHARD: { className: 'Shard', useSQLite: true },
@@ -114,23 +116,24 @@ function giveSignalsBack(before: NodeJS.SignalsListener[][]): void {
   }
 }
 
-/** The date that wrangler.toml names, so that it is written in one place. */
-async function compatibilityDate(): Promise<string> {
-  const text = await readFile(join(REPOSITORY, 'wrangler.toml'), 'utf8');
-  const date = /^compatibility_date = "(.+)"$/m.exec(text)?.[1];
-  if (date === undefined) throw new SluiceError('internal', 'wrangler.toml names no compatibility_date');
-  return date;
-}
-
 /** @returns the name of the script in the folder */
-async function bundle(folder: string, main: string | undefined): Promise<string> {
-  const wrangler = join(
-    dirname(createRequire(import.meta.url).resolve('wrangler/package.json')),
-    'bin/wrangler.js',
+async function bundle(folder: string, main: string): Promise<string> {
+  // A configuration here, and not the one beside the code: wrangler makes a folder where it finds one.
+  const config = join(folder, 'wrangler.json');
+  await writeFile(
+    config,
+    JSON.stringify({
+      name: 'sluice',
+      main: resolve(REPOSITORY, main),
+      compatibility_date: COMPATIBILITY_DATE,
+      compatibility_flags: ['nodejs_compat'],
+      // The page of the bench is a build product of a checkout; the package has it.
+      ...(IS_CHECKOUT ? { build: { command: 'node lab/local/build-page.ts', cwd: REPOSITORY } } : {}),
+    }),
   );
-  const entry = main === undefined ? [] : [main];
-  const child = spawn(process.execPath, [wrangler, 'deploy', ...entry, '--dry-run', '--outdir', folder], {
-    cwd: REPOSITORY,
+  const args = [wranglerProgram(), 'deploy', '--dry-run', '--config', config, '--outdir', folder];
+  const child = spawn(process.execPath, args, {
+    cwd: folder,
     env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true', NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
     // Its own process group: Ctrl-C is ours to handle.

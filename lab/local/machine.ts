@@ -6,9 +6,8 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { REPOSITORY } from '../../local/repository.ts';
-
-const require = createRequire(import.meta.url);
+import { resolvePackage } from '../../local/project.ts';
+import { IS_CHECKOUT, PACKAGE, REPOSITORY } from '../../local/repository.ts';
 
 export function machineFacts(where: string): Record<string, string | number> {
   const cpus = os.cpus();
@@ -22,7 +21,7 @@ export function machineFacts(where: string): Record<string, string | number> {
 }
 
 export async function toolFacts(): Promise<Record<string, string>> {
-  const { name, version } = JSON.parse(await readFile(join(REPOSITORY, 'package.json'), 'utf8')) as Record<
+  const { name, version } = JSON.parse(await readFile(join(PACKAGE, 'package.json'), 'utf8')) as Record<
     string,
     string
   >;
@@ -30,6 +29,8 @@ export async function toolFacts(): Promise<Record<string, string>> {
 }
 
 async function gitCommit(): Promise<string> {
+  // Or it would tell of the project that the package is installed in.
+  if (!IS_CHECKOUT) return 'unknown';
   try {
     const { stdout } = await promisify(execFile)('git', ['describe', '--always', '--dirty'], {
       cwd: REPOSITORY,
@@ -42,5 +43,6 @@ async function gitCommit(): Promise<string> {
 }
 
 function versionOf(packageName: string): string {
-  return (require(`${packageName}/package.json`) as { version: string }).version;
+  const fromWrangler = createRequire(resolvePackage('wrangler/package.json'));
+  return (fromWrangler(`${packageName}/package.json`) as { version: string }).version;
 }

@@ -2,13 +2,14 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { SOURCE_ENDING } from '../../local/repository.ts';
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
 import type { PhaseAnswer, PhaseOrder } from '../suites/stress/phase.ts';
 import type { PhaseOutcome, StressPorts } from '../suites/stress/stress-host.ts';
 import type { StressAssignment } from './stress-child.ts';
 
-const CHILD = fileURLToPath(new URL('stress-child.ts', import.meta.url));
+const CHILD = fileURLToPath(new URL(`stress-child${SOURCE_ENDING}`, import.meta.url));
 /** Longer than any record takes that Postgres can hold; what is slower hangs. */
 const PROCESS_LIMIT_MS = 1_800_000;
 /** What is kept of what a process writes to stderr: enough for the last words of V8. */

@@ -1,11 +1,10 @@
-/** `npm run dev`: Postgres, migrations, and wrangler's dev server on top of them. */
+/** `sluice dev`: Postgres, migrations, and wrangler's dev server on top of them. */
 
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorText, SluiceError } from '../../src/core/errors.ts';
 import { resolveOptions } from '../../src/core/option-table.ts';
@@ -21,7 +20,7 @@ import {
 } from '../dev-variables.ts';
 import { openLocalDatabase } from '../local-database.ts';
 import { migrateDatabase } from '../migrate.ts';
-import { REPOSITORY } from '../repository.ts';
+import { projectFolder, wranglerConfigIn, wranglerProgram } from '../project.ts';
 import { Cleanup } from './cleanup.ts';
 
 const PORT = {
@@ -49,7 +48,14 @@ interface DevFlags {
 
 export async function dev({ persistTo, config, sluiceOnly, ...flags }: DevFlags): Promise<void> {
   const { port } = resolveOptions({ port: PORT }, flags);
-  const configFile = config === undefined ? join(REPOSITORY, 'wrangler.toml') : resolve(config);
+  const project = projectFolder();
+  const configFile = config === undefined ? wranglerConfigIn(project) : resolve(config);
+  if (configFile === undefined) {
+    throw new SluiceError(
+      'invalid_options',
+      'There is no wrangler.toml here. `npx sluice init` writes a Worker; for another configuration, say --config <file>',
+    );
+  }
   const cleanup = new Cleanup();
   // A signal before wrangler runs ends the start after the step that it is in; later wrangler is what ends.
   const stopping = new AbortController();
@@ -58,7 +64,7 @@ export async function dev({ persistTo, config, sluiceOnly, ...flags }: DevFlags)
   const log = (message: string): void => void process.stderr.write(`${message}\n`);
   try {
     // First of all: a start that does not get the state must not migrate or stop anything either.
-    const folder = persistTo === undefined ? join(REPOSITORY, '.wrangler', 'state') : resolve(persistTo);
+    const folder = persistTo === undefined ? join(project, '.wrangler', 'state') : resolve(persistTo);
     const state = await claimDevState(folder, { port, onLog: log });
     cleanup.add('give the state up', () => state.release());
     await assertFree(port);
@@ -72,7 +78,7 @@ export async function dev({ persistTo, config, sluiceOnly, ...flags }: DevFlags)
         'The binding HYPERDRIVE has remote = true: the Worker uses a database that is not migrated from here',
       );
     } else {
-      await migrateDatabase(database.url, { isSluiceOnly: sluiceOnly === true });
+      await migrateDatabase(database.url, { isSluiceOnly: sluiceOnly === true, project });
       const address = describeTarget(resolveTarget({ databaseUrl: database.url, driver: plan.driver }));
       const way = plan.isHyperdrive ? '; the Worker reaches it through the binding HYPERDRIVE' : '';
       log(`The tables of ${address} are up to date${way}`);
@@ -109,7 +115,7 @@ export async function dev({ persistTo, config, sluiceOnly, ...flags }: DevFlags)
       ...(plan.isHyperdrive && database !== undefined ? { [HYPERDRIVE_VARIABLE]: database.url } : {}),
     };
     void reportHealth(new URL(`http://127.0.0.1:${port}`), log);
-    process.exitCode = await runWrangler(args, environment, stopping.signal);
+    process.exitCode = await runWrangler(project, args, environment, stopping.signal);
   } finally {
     await cleanup.run();
     for (const signal of SIGNALS) process.removeListener(signal, stop);
@@ -170,13 +176,14 @@ async function reportHealth(url: URL, log: (message: string) => void): Promise<v
   }
 }
 
-function runWrangler(args: string[], environment: NodeJS.ProcessEnv, stopping: AbortSignal): Promise<number> {
-  const wrangler = join(
-    dirname(createRequire(import.meta.url).resolve('wrangler/package.json')),
-    'bin/wrangler.js',
-  );
-  const child = spawn(process.execPath, [wrangler, ...args], {
-    cwd: REPOSITORY,
+function runWrangler(
+  project: string,
+  args: string[],
+  environment: NodeJS.ProcessEnv,
+  stopping: AbortSignal,
+): Promise<number> {
+  const child = spawn(process.execPath, [wranglerProgram(), ...args], {
+    cwd: project,
     stdio: 'inherit',
     env: {
       ...process.env,

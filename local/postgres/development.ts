@@ -1,7 +1,8 @@
 /** The database of a developer's machine: one fixed address, whoever provides it. */
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { projectFolder } from '../project.ts';
+import { IS_CHECKOUT } from '../repository.ts';
 import { serverAccount } from './account.ts';
 import { CREDENTIALS, placeData } from './data-directory.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts';
@@ -13,15 +14,18 @@ export const DEVELOPMENT_PORT = 54320;
 /** Address of the development database. */
 export const DEVELOPMENT_URL = developmentUrl(DEVELOPMENT_PORT);
 
-const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
-
 export interface DevelopmentPostgresOptions {
   /** Told in one sentence what happens. Silent by default. */
   onLog?: (message: string) => void;
   /** Another port than `DEVELOPMENT_PORT`, 1 to 65535. For tests. */
   port?: number;
-  /** Another folder than `.sluice/postgres` in the checkout. For tests. */
+  /** Another folder than `.sluice/postgres` of the project. For tests. */
   dataDirectory?: string;
+  /**
+   * Whether a Postgres at the address that is not ours is used. Default: in a checkout, whose docker-compose.yml may have
+   * started it. An installed package would meet the database of another project there.
+   */
+  joinsOthers?: boolean;
 }
 
 export interface DevelopmentPostgres {
@@ -44,10 +48,10 @@ export interface DevelopmentPostgres {
 export async function startDevelopmentPostgres(
   options: DevelopmentPostgresOptions = {},
 ): Promise<DevelopmentPostgres> {
-  const { onLog = () => {}, port = DEVELOPMENT_PORT } = options;
-  const dataDirectory = options.dataDirectory ?? path.join(REPOSITORY, '.sluice', 'postgres');
+  const { onLog = () => {}, port = DEVELOPMENT_PORT, joinsOthers = IS_CHECKOUT } = options;
+  const dataDirectory = options.dataDirectory ?? path.join(projectFolder(), '.sluice', 'postgres');
   for (let attempt = 1; ; attempt++) {
-    const foreign = await foreignServer(port, dataDirectory);
+    const foreign = joinsOthers ? await foreignServer(port, dataDirectory) : undefined;
     if (foreign !== undefined) {
       onLog(`Using the Postgres that already runs on port ${port}`);
       return foreign;

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { sql } from 'drizzle-orm';
 import { EXIT } from '../../../local/cli/exit-codes.ts';
 import { unreadVariablesText } from '../../../local/environment.ts';
-import { REPOSITORY } from '../../../local/repository.ts';
+import { projectFolder } from '../../../local/project.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { type OptionTable, resolveOptions } from '../../../src/core/option-table.ts';
 import { quoteName } from '../../../src/core/sql-text.ts';
@@ -226,7 +226,7 @@ function settingLines(labels: Readonly<Record<string, string>>, name: string): s
 
 async function clean({ out, results }: FolderFlag & { results?: string }): Promise<void> {
   const log = (line: string): void => void process.stdout.write(`${line}\n`);
-  const scratch = join(REPOSITORY, '.sluice');
+  const scratch = join(projectFolder(), '.sluice');
   const left = (await readdir(scratch).catch(() => [])).filter((name) => name.startsWith('bench-'));
   for (const name of left) await rm(join(scratch, name), { recursive: true, force: true });
   log(`Removed ${left.length} folders of interrupted runs`);

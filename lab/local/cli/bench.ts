@@ -7,7 +7,7 @@ import { assertReachesDatabase } from '../../../local/ask-health.ts';
 import { abortOnSignal, Cleanup } from '../../../local/cli/cleanup.ts';
 import { EXIT } from '../../../local/cli/exit-codes.ts';
 import { openLocalDatabase } from '../../../local/local-database.ts';
-import { REPOSITORY } from '../../../local/repository.ts';
+import { projectFolder, wranglerProgram } from '../../../local/project.ts';
 import { type LocalWorker, startWorker } from '../../../local/worker.ts';
 import { errorText, SluiceError } from '../../../src/core/errors.ts';
 import { type OptionsOf, type OptionTable, resolveOptions } from '../../../src/core/option-table.ts';
@@ -177,8 +177,8 @@ const RUNNABLES = {
 
 /** On the disk of the checkout, where the embedded Postgres is too; a folder for temporary files may be memory. */
 async function benchFolder(cleanup: Cleanup): Promise<string> {
-  await mkdir(join(REPOSITORY, '.sluice'), { recursive: true });
-  const folder = await mkdtemp(join(REPOSITORY, '.sluice', 'bench-'));
+  await mkdir(join(projectFolder(), '.sluice'), { recursive: true });
+  const folder = await mkdtemp(join(projectFolder(), '.sluice', 'bench-'));
   cleanup.add('remove the files of the bench', () => rm(folder, { recursive: true, force: true }));
   return folder;
 }
@@ -238,6 +238,8 @@ export async function bench(suiteName: string, given: BenchFlags): Promise<void>
   const { signal, release } = abortOnSignal();
   const log = (message: string): void => void process.stderr.write(`${message}\n`);
   try {
+    // Said before anything is started, where it is missing.
+    if (runs.needs.worker) wranglerProgram();
     log(startingText(runs.needs));
     const database = runs.needs.database ? await openDatabase(runs.driver, cleanup, log) : undefined;
     const worker = runs.needs.worker

@@ -19,7 +19,7 @@ let folder: string;
 /** A checkout whose node_modules has what `npm ci --omit=dev` installs, and nothing else. */
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-production-'));
-  for (const part of ['local', 'src', 'package.json', 'wrangler.toml'])
+  for (const part of ['lab', 'local', 'src', 'package.json', 'wrangler.toml'])
     await cp(join(REPOSITORY, part), join(folder, part), { recursive: true });
   const lock = JSON.parse(await readFile(join(REPOSITORY, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, { dev?: boolean; devOptional?: boolean; optional?: boolean }>;
@@ -68,7 +68,7 @@ describe('without the development packages', () => {
   test.each([
     {
       args: ['bench', '--quick'],
-      says: /^sluice: The package miniflare is not installed. Run npm ci; .* npm ci --include=dev/,
+      says: /^sluice: The package wrangler is not installed. Run npm ci; .* npm ci --include=dev/,
     },
     {
       args: ['dev', '--port', '1'],
