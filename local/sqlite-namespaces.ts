@@ -15,7 +15,7 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isSluiceError, SluiceError } from '../src/core/errors.ts';
 import type { MessageEngine } from '../src/messages/engine.ts';
-import { SqliteMessageEngine } from '../src/messages/sqlite-engine.ts';
+import { SqliteMessageEngine } from '../src/messages/engines/sqlite-engine.ts';
 import {
   checkListLimit,
   checkNamespace,

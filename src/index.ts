@@ -31,6 +31,17 @@ export {
 // The event store.
 export { type EventCodec, jsonCodec, textCodec } from './events/codec.ts';
 export type { EventEngine, EventQuery, EventRecord, QueryItem } from './events/engine.ts';
+export {
+  type HandlerTransaction,
+  PostgresHandlerDatabase,
+  type PostgresHandlerDatabaseOptions,
+} from './events/engines/postgres-handler-database.ts';
+export { SqliteEventEngine, type SqliteEventEngineOptions } from './events/engines/sqlite-engine.ts';
+export {
+  type SqliteEffect,
+  SqliteHandlerDatabase,
+  type SqliteHandlerDatabaseOptions,
+} from './events/engines/sqlite-handler-database.ts';
 export type {
   AppendConditionInput,
   Appended,
@@ -55,11 +66,6 @@ export {
   runHandler,
 } from './events/handler.ts';
 export {
-  type HandlerTransaction,
-  PostgresHandlerDatabase,
-  type PostgresHandlerDatabaseOptions,
-} from './events/postgres-handler-database.ts';
-export {
   compose,
   type Decided,
   type DecideOptions,
@@ -81,12 +87,6 @@ export {
 } from './events/projection.ts';
 export { anyOf, matches, toQuery } from './events/query.ts';
 export type { IterateOptions } from './events/read-options.ts';
-export { SqliteEventEngine, type SqliteEventEngineOptions } from './events/sqlite-engine.ts';
-export {
-  type SqliteEffect,
-  SqliteHandlerDatabase,
-  type SqliteHandlerDatabaseOptions,
-} from './events/sqlite-handler-database.ts';
 // The way of a message.
 export type { Intake, IntakeStats } from './ingest/intake.ts';
 export { Pipeline, type PipelineOptions } from './ingest/pipeline.ts';
@@ -97,6 +97,9 @@ export type {
   MessageRecord,
   StreamSummary,
 } from './messages/engine.ts';
+export { PostgresMessageEngine } from './messages/engines/postgres-engine.ts';
+export { schemaOfNamespace } from './messages/engines/postgres-schema.ts';
+export { SqliteMessageEngine, type SqliteMessageEngineOptions } from './messages/engines/sqlite-engine.ts';
 export type {
   ExpectedVersion,
   ImportedMessage,
@@ -113,10 +116,7 @@ export {
   type StreamWrite,
 } from './messages/message-store.ts';
 export { cardinalId, category, consumerGroupMember, hash64, id, isCategory } from './messages/names.ts';
-export { PostgresMessageEngine } from './messages/postgres-engine.ts';
-export { schemaOfNamespace } from './messages/postgres-schema.ts';
 export type { CategoryReadOptions, ListOptions, StreamReadOptions } from './messages/read-options.ts';
-export { SqliteMessageEngine, type SqliteMessageEngineOptions } from './messages/sqlite-engine.ts';
 export type { EventMessage, NewEvent, StreamEvent, TypedStream } from './messages/typed-stream.ts';
 export { type Producer, startProducer } from './outbox/producer.ts';
 // The wire.

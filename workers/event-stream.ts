@@ -7,7 +7,7 @@ import type {
   PokeSink,
   Subscribed,
   Subscription,
-} from '../src/messages/poke-subscriber.ts';
+} from '../src/messages/http/poke-subscriber.ts';
 
 const encoder = new TextEncoder();
 

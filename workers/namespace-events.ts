@@ -6,17 +6,11 @@ import { MAX_SUBSCRIBERS } from '../src/core/limits.ts';
 import { systemTimers } from '../src/core/timers.ts';
 import { textCodec } from '../src/events/codec.ts';
 import type { EventEngine, EventRecord } from '../src/events/engine.ts';
+import { RecentAppends } from '../src/events/engines/recent-appends.ts';
 import { EventStore } from '../src/events/event-store.ts';
-import {
-  answerAppend,
-  answerRead,
-  checkResume,
-  eventMessage,
-  readRequest,
-  subscribeRequest,
-} from '../src/events/http.ts';
-import { RecentAppends } from '../src/events/recent-appends.ts';
-import { Turns } from '../src/events/turns.ts';
+import { answerAppend, answerRead, checkResume, eventMessage } from '../src/events/http/answers.ts';
+import { readRequest, subscribeRequest } from '../src/events/http/requests.ts';
+import { Semaphore } from '../src/events/semaphore.ts';
 import { EVENT_STREAM_HEADERS, EventStream, streamOf } from './event-stream.ts';
 import { GONE_READER_MS, jsonResponse, logFailure, MAX_WAITING_BYTES } from './store-answers.ts';
 
@@ -36,10 +30,10 @@ export interface NamespaceEventsOptions {
 
 export class NamespaceEvents {
   readonly #options: NamespaceEventsOptions;
-  // Grouping is per store: this one sees all appends of the namespace.
+  // Group commit is per store: this one sees all appends of the namespace.
   readonly #store: EventStore<string>;
   readonly #streams = new Set<EventStream>();
-  readonly #turns = new Turns(LARGE_EVENTS_AT_A_TIME);
+  readonly #largePages = new Semaphore(LARGE_EVENTS_AT_A_TIME);
   #preparing: Promise<void> | undefined;
   #isClosed = false;
 
@@ -104,7 +98,7 @@ export class NamespaceEvents {
       signal: ended.signal,
       pollMs: this.#options.pollMs,
       pageEvents: SUBSCRIPTION_PAGE_EVENTS,
-      turns: this.#turns,
+      largePages: this.#largePages,
     });
     const stream = new EventStream(eventMessages(records), {
       timers: systemTimers,

@@ -1,8 +1,8 @@
 /** What the answers of a namespace, of its messages and of its events, have in common. */
 
 import { errorText } from '../src/core/errors.ts';
-import { httpErrorOf } from '../src/events/http.ts';
-import { rpcErrorAnswer } from '../src/messages/rpc.ts';
+import { httpErrorOf } from '../src/events/http/answers.ts';
+import { rpcErrorAnswer } from '../src/messages/http/rpc-errors.ts';
 import { problemResponse } from './problem.ts';
 
 /** How often a namespace in Postgres looks for what others wrote there, while somebody is subscribed. */

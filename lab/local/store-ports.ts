@@ -7,8 +7,8 @@ import { NodeSqlite } from '../../local/sqlite.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { openConnection } from '../../src/database/connection.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
+import { SqliteMessageEngine } from '../../src/messages/engines/sqlite-engine.ts';
 import { MessageStore } from '../../src/messages/message-store.ts';
-import { SqliteMessageEngine } from '../../src/messages/sqlite-engine.ts';
 import { type AskPlace, RemoteBench } from '../steps/remote-bench.ts';
 import { type BareSqlite, sqliteFloor } from '../suites/store/sqlite-floor.ts';
 import {

@@ -3,9 +3,9 @@
 import { systemTimers } from '../../src/core/timers.ts';
 import { ConnectionPool } from '../../src/database/connection-pool.ts';
 import type { QueryItem } from '../../src/events/engine.ts';
+import { PostgresEventEngine } from '../../src/events/engines/postgres-engine.ts';
 import type { AppendConditionInput, NewEvent } from '../../src/events/event.ts';
 import { EventStore } from '../../src/events/event-store.ts';
-import { PostgresEventEngine } from '../../src/events/postgres-engine.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import { type BenchStore, directStore } from '../suites/dcb/bench-store.ts';
 import type { Answer } from '../suites/dcb/ledger.ts';

@@ -3,9 +3,9 @@
 import { SluiceError } from '../../src/core/errors.ts';
 import { optionTable, resolveOptions } from '../../src/core/option-table.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
+import { SqliteEventEngine } from '../../src/events/engines/sqlite-engine.ts';
 import { EventStore } from '../../src/events/event-store.ts';
-import { SqliteEventEngine } from '../../src/events/sqlite-engine.ts';
-import { schemaOfNamespace } from '../../src/messages/postgres-schema.ts';
+import { schemaOfNamespace } from '../../src/messages/engines/postgres-schema.ts';
 import { createToken, hashToken } from '../../src/store/namespaces.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import { ACCESS_HEADER } from '../../workers/namespace.ts';

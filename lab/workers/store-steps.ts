@@ -3,8 +3,8 @@
 import { SluiceError } from '../../src/core/errors.ts';
 import { optionTable, resolveOptions } from '../../src/core/option-table.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
+import { SqliteMessageEngine } from '../../src/messages/engines/sqlite-engine.ts';
 import { MessageStore } from '../../src/messages/message-store.ts';
-import { SqliteMessageEngine } from '../../src/messages/sqlite-engine.ts';
 import { connect } from '../../workers/database.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { RemoteBench } from '../steps/remote-bench.ts';

@@ -8,7 +8,7 @@ import type { ReadableStream as WebReadableStream } from 'node:stream/web';
 import { createGzip } from 'node:zlib';
 import type { Command } from 'commander';
 import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
-import type { ImportEvent } from '../../src/messages/exchange.ts';
+import type { ImportEvent } from '../../src/messages/http/exchange.ts';
 import { printable } from './admin-client.ts';
 import { ImportInput } from './import-input.ts';
 

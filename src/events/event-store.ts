@@ -11,28 +11,24 @@ import {
   MAX_APPEND_EVENTS,
   MAX_APPEND_GROUP_BYTES,
   MAX_APPEND_GROUP_MESSAGES,
-  MAX_EVENT_TAGS,
-  MAX_EVENT_TYPE_LENGTH,
   MAX_PAGE_BYTES,
-  MAX_TAG_LENGTH,
   MAX_WAITING_BYTES,
   MAX_WAITING_MESSAGES,
   MAX_WRITE_BYTES,
 } from '../core/limits.ts';
 import { systemTimers, type Timers } from '../core/timers.ts';
-import { utf8BytesAtMost } from '../core/utf8.ts';
-import { isUuid } from '../core/uuid.ts';
-import { checkObject, invalidOptions } from '../messages/read-options.ts';
-import { Grouping } from '../store/grouping.ts';
+import { checkObject, countOf, countOption } from '../store/options.ts';
 import { PageSize } from '../store/page-size.ts';
-import { type EventCodec, jsonCodec, kindOf, textCodec, writeJson } from './codec.ts';
+import { readPages } from '../store/pages.ts';
+import { StoreWrites } from '../store/store-writes.ts';
+import { type AppendLimits, appendCommand } from './append-command.ts';
+import { type EventCodec, jsonCodec, textCodec } from './codec.ts';
 import type {
   AppendCommand,
   AppendCondition,
   AppendVerdict,
   EventEngine,
   EventRecord,
-  EventRow,
   ReadEvents,
 } from './engine.ts';
 import type {
@@ -43,12 +39,10 @@ import type {
   ReadOptions,
   StoredEvent,
 } from './event.ts';
-import { type HeadReader, HeadWatch } from './head-watch.ts';
-import { queryUnits, toQuery, withoutRepetitions } from './query.ts';
-import { checkPosition, countOf, eventIteration, eventRead, type IterateOptions } from './read-options.ts';
-import { SharedReads } from './shared-reads.ts';
-import { labelFault, textFault } from './text-fault.ts';
-import type { Turns } from './turns.ts';
+import { type HeadReader, HeadTracker } from './head-tracker.ts';
+import { eventIteration, eventRead, type IterateOptions } from './read-options.ts';
+import type { Semaphore } from './semaphore.ts';
+import { SingleFlight } from './single-flight.ts';
 
 export interface EventStoreOptions<Data> {
   /** How data becomes text and back. Default: `jsonCodec`, for all that JSON can hold. */
@@ -86,10 +80,10 @@ export interface SubscribeOptions {
   /** Events of a page of history at most. Default: 1,000; fewer where they are large. */
   pageEvents?: number;
   /**
-   * Shared by many subscriptions: a page of more than twice `maxPageBytes`, for its last event, takes a turn until all of it
-   * was taken. So only as many of these are in memory as there are turns. Default: no such bound.
+   * Shared by many subscriptions: a page of more than twice `maxPageBytes`, for its last event, acquires the semaphore until all of it
+   * was taken. So only as many of these are in memory as the semaphore lets in. Default: no such bound.
    */
-  turns?: Turns | undefined;
+  largePages?: Semaphore | undefined;
 }
 
 export interface EventStoreInfo {
@@ -98,45 +92,36 @@ export interface EventStoreInfo {
   head: bigint;
 }
 
-/** What an append comes to, for the limits. */
 /** Events of the first page of an iteration: most decisions are over with it. Its bytes are bounded by the engine. */
 const FIRST_PAGE_EVENTS = 256;
-
-interface Sum {
-  rows: number;
-  units: number;
-}
 
 export class EventStore<Data = unknown> {
   readonly #engine: EventEngine;
   readonly #codec: EventCodec<Data>;
-  readonly #maxEventBytes: number;
-  readonly #maxAppendEvents: number;
-  readonly #maxAppendBytes: number;
+  readonly #limits: AppendLimits;
   readonly #maxPageBytes: number;
-  readonly #appends: Grouping<AppendCommand, AppendVerdict>;
-  readonly #reads: SharedReads;
-  readonly #head: HeadWatch;
-  /** Deletions under way, which do not go through the groups. */
-  readonly #others = new Set<Promise<unknown>>();
-  #isClosed = false;
+  readonly #writes: StoreWrites<AppendCommand, AppendVerdict>;
+  readonly #reads: SingleFlight;
+  readonly #head: HeadTracker;
 
   constructor(engine: EventEngine, options: EventStoreOptions<Data> = {}) {
     checkObject('options', options);
     this.#engine = engine;
     this.#codec = options.codec ?? (jsonCodec as EventCodec<Data>);
-    this.#maxEventBytes = limit(options, 'maxEventBytes', DEFAULT_MAX_EVENT_BYTES);
-    this.#maxAppendEvents = limit(options, 'maxAppendEvents', MAX_APPEND_EVENTS);
-    this.#maxAppendBytes = limit(options, 'maxAppendBytes', MAX_WRITE_BYTES);
-    this.#maxPageBytes = limit(options, 'maxPageBytes', MAX_PAGE_BYTES);
-    this.#appends = new Grouping((commands) => engine.append(commands), {
-      maxGroupRows: limit(options, 'maxGroupEvents', MAX_APPEND_GROUP_MESSAGES),
-      maxGroupBytes: limit(options, 'maxGroupBytes', MAX_APPEND_GROUP_BYTES),
-      maxWaitingRows: limit(options, 'maxWaitingEvents', MAX_WAITING_MESSAGES),
-      maxWaitingBytes: limit(options, 'maxWaitingBytes', MAX_WAITING_BYTES),
+    this.#limits = {
+      maxEventBytes: countOption(options, 'maxEventBytes', DEFAULT_MAX_EVENT_BYTES),
+      maxAppendEvents: countOption(options, 'maxAppendEvents', MAX_APPEND_EVENTS),
+      maxAppendBytes: countOption(options, 'maxAppendBytes', MAX_WRITE_BYTES),
+    };
+    this.#maxPageBytes = countOption(options, 'maxPageBytes', MAX_PAGE_BYTES);
+    this.#writes = new StoreWrites('event store', (commands) => engine.append(commands), {
+      maxGroupRows: countOption(options, 'maxGroupEvents', MAX_APPEND_GROUP_MESSAGES),
+      maxGroupBytes: countOption(options, 'maxGroupBytes', MAX_APPEND_GROUP_BYTES),
+      maxWaitingRows: countOption(options, 'maxWaitingEvents', MAX_WAITING_MESSAGES),
+      maxWaitingBytes: countOption(options, 'maxWaitingBytes', MAX_WAITING_BYTES),
     });
-    this.#reads = new SharedReads((read) => engine.read(read));
-    this.#head = new HeadWatch(() => engine.head(), options.timers ?? systemTimers);
+    this.#reads = new SingleFlight((read) => engine.read(read));
+    this.#head = new HeadTracker(() => engine.head(), options.timers ?? systemTimers);
   }
 
   /**
@@ -248,12 +233,9 @@ export class EventStore<Data = unknown> {
    */
   async clear(): Promise<bigint> {
     this.#checkOpen();
-    const call = this.#engine.clear();
-    this.#others.add(call);
     try {
-      return await call;
+      return await this.#writes.track(this.#engine.clear());
     } finally {
-      this.#others.delete(call);
       this.#head.cleared();
     }
   }
@@ -263,14 +245,14 @@ export class EventStore<Data = unknown> {
    * deletions that were accepted have their verdicts.
    */
   async close(): Promise<void> {
-    this.#isClosed = true;
+    // First: what a reader is told must be that the store is closed.
+    const closed = this.#writes.close();
     this.#head.close();
-    await this.#appends.idle();
-    await Promise.allSettled(this.#others);
+    await closed;
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new SluiceError('store_closed', 'The event store is closed');
+    this.#writes.checkOpen();
   }
 
   async #append<Value>(
@@ -279,89 +261,19 @@ export class EventStore<Data = unknown> {
     codec: EventCodec<Value>,
   ): Promise<Appended> {
     this.#checkOpen();
-    const sum = { rows: 0, units: 0 };
-    const command: AppendCommand = {
-      events: this.#rows(events, codec, sum),
-      condition: condition === undefined ? null : this.#condition(condition, sum),
-    };
-    const { life } = this.#head;
+    const { command, units } = appendCommand(events, condition, codec, this.#limits);
+    const { generation } = this.#head;
     let verdict: AppendVerdict;
     try {
-      verdict = await this.#appends.submit(command, sum.rows, sum.units);
+      verdict = await this.#writes.append(command, command.events.length, units);
     } catch (error) {
       // A commit whose answer got lost may have happened. What was refused while it waited was not even sent.
       if (!isSluiceError(error) || error.code !== 'buffer_full') this.#head.mayHaveMoved();
       throw error;
     }
     if (verdict.kind !== 'appended') throw refusal(verdict, command.condition);
-    this.#head.appended(verdict.position, life);
+    this.#head.appended(verdict.position, generation);
     return { position: verdict.position, isRepeated: verdict.isRepeated };
-  }
-
-  #condition(condition: AppendConditionInput, sum: Sum): AppendCondition {
-    checkObject('condition', condition);
-    const { failIfEventsMatch, after = 0n } = condition;
-    const query = toQuery(failIfEventsMatch);
-    checkPosition('after', after);
-    this.#add(sum, queryUnits(query));
-    return { query, after };
-  }
-
-  #rows<Value>(
-    events: NewEvent<string, Value> | readonly NewEvent<string, Value>[],
-    codec: EventCodec<Value>,
-    sum: Sum,
-  ): EventRow[] {
-    if (!isList(events)) return [this.#row(events, codec, sum)];
-    if (events.length === 0) throw invalidOptions('An append needs at least one event', 'events');
-    if (events.length > this.#maxAppendEvents)
-      throw invalidOptions(`An append takes at most ${this.#maxAppendEvents} events; split it`, 'events');
-    const rows: EventRow[] = [];
-    for (const event of events) rows.push(this.#row(event, codec, sum));
-    checkIds(rows);
-    return rows;
-  }
-
-  #row<Value>(event: NewEvent<string, Value>, codec: EventCodec<Value>, sum: Sum): EventRow {
-    if (typeof event !== 'object' || event === null)
-      throw invalidEvent(`An event must be an object, not ${kindOf(event)}`);
-    const { type, id } = event;
-    const typeFault = labelFault(type, MAX_EVENT_TYPE_LENGTH);
-    if (typeFault !== undefined) throw invalidEvent(`The type of an event ${typeFault}`);
-    if (id !== undefined && !(typeof id === 'string' && isUuid(id)))
-      throw invalidEvent(
-        `The id of an event must be a UUID, not ${typeof id === 'string' ? JSON.stringify(id.slice(0, 80)) : kindOf(id)}`,
-      );
-    const tags = tagsOf(event.tags);
-    const data = written(codec, event.data);
-    const metadata = metadataText(event.metadata);
-    const units = data.length + (metadata === null ? 0 : metadata.length);
-    if (units * 3 > this.#maxEventBytes) this.#checkBytes(data, metadata ?? '');
-    sum.rows += 1;
-    let labelUnits = type.length;
-    for (const tag of tags) labelUnits += tag.length;
-    this.#add(sum, units + labelUnits);
-    return { id: id === undefined ? null : id.toLowerCase(), type, tags, data, metadata };
-  }
-
-  #add(sum: Sum, units: number): void {
-    sum.units += units;
-    if (sum.units > this.#maxAppendBytes)
-      throw new SluiceError(
-        'message_too_large',
-        `An append takes at most ${this.#maxAppendBytes} bytes of events and condition; split it`,
-        { details: { maxBytes: this.#maxAppendBytes } },
-      );
-  }
-
-  #checkBytes(data: string, metadata: string): void {
-    const text = data + metadata;
-    if (utf8BytesAtMost(text, 0, text.length, this.#maxEventBytes)) return;
-    throw new SluiceError(
-      'message_too_large',
-      `Data and metadata of an event take at most ${this.#maxEventBytes} bytes together`,
-      { details: { maxBytes: this.#maxEventBytes } },
-    );
   }
 
   #event(record: EventRecord): StoredEvent<string, Data> {
@@ -375,35 +287,37 @@ export class EventStore<Data = unknown> {
   ): AsyncGenerator<Event, void, undefined> {
     this.#checkOpen();
     checkObject('options', options);
-    const { after = 0n, signal, pollMs, pageEvents = DEFAULT_READ_EVENTS, turns } = options;
+    const { after = 0n, signal, pollMs, pageEvents = DEFAULT_READ_EVENTS, largePages } = options;
     const read = eventRead(query, { after });
     if (pollMs !== undefined) countOf('pollMs', pollMs);
     read.limit = countOf('pageEvents', pageEvents);
-    return this.#follow(read, this.#head.reader(signal, pollMs), turns, toEvent);
+    return this.#follow(read, this.#head.reader(signal, pollMs), largePages, toEvent);
   }
 
-  async *#pages<Event>(
+  #pages<Event>(
     read: ReadEvents,
     toEvent: (record: EventRecord) => Event,
   ): AsyncGenerator<Event, void, undefined> {
     const size = new PageSize(read.limit, this.#maxPageBytes, FIRST_PAGE_EVENTS);
-    for (;;) {
-      this.#checkOpen();
-      const limit = size.messages;
-      const records = await this.#reads.read({ ...read, limit, maxBytes: this.#maxPageBytes });
-      size.learn(records);
-      for (const record of records) yield toEvent(record);
-      const last = records.at(-1);
-      if (last === undefined || size.isLast(records, limit)) return;
-      if (read.backwards) read.before = last.position;
-      else read.after = last.position;
-    }
+    return readPages(
+      size,
+      (limit, last) => {
+        this.#checkOpen();
+        if (last !== undefined) {
+          if (read.backwards) read.before = last.position;
+          else read.after = last.position;
+        }
+        return this.#reads.read({ ...read, limit, maxBytes: this.#maxPageBytes });
+      },
+      toEvent,
+      (page, limit) => size.isLast(page, limit),
+    );
   }
 
   async *#follow<Event>(
     read: ReadEvents,
     reader: HeadReader,
-    turns: Turns | undefined,
+    largePages: Semaphore | undefined,
     toEvent: (record: EventRecord) => Event,
   ): AsyncGenerator<Event, void, undefined> {
     const size = new PageSize(read.limit, this.#maxPageBytes);
@@ -416,18 +330,18 @@ export class EventStore<Data = unknown> {
         const limit = size.messages;
         const page = { ...read, after: position, before: head + 1n, limit, maxBytes: this.#maxPageBytes };
         let records = await this.#reads.read(page);
-        let giveBack: (() => void) | undefined;
-        if (turns !== undefined && size.isTooLarge(records)) {
-          giveBack = turns.takeFree();
-          if (giveBack === undefined) {
+        let release: (() => void) | undefined;
+        if (largePages !== undefined && size.isTooLarge(records)) {
+          release = largePages.tryAcquire();
+          if (release === undefined) {
             // Not kept while it waits: whoever reads what is small never waits.
             records = [];
-            giveBack = await turns.take();
+            release = await largePages.acquire();
           }
         }
         try {
           if (!reader.goesOn()) return;
-          if (giveBack !== undefined && records.length === 0) records = await this.#reads.read(page);
+          if (release !== undefined && records.length === 0) records = await this.#reads.read(page);
           size.learn(records);
           for (const record of records) {
             if (!reader.goesOn()) return;
@@ -436,7 +350,7 @@ export class EventStore<Data = unknown> {
           if (!reader.goesOn()) return;
           position = size.isLast(records, limit) ? head : (records.at(-1)?.position ?? head);
         } finally {
-          giveBack?.();
+          release?.();
         }
       }
     }
@@ -488,77 +402,6 @@ function refusal(
   );
 }
 
-function written<Value>(codec: EventCodec<Value>, data: Value | undefined): string {
-  let text: unknown;
-  try {
-    text = codec.write(data as Value);
-  } catch (error) {
-    if (isSluiceError(error)) throw error;
-    throw new SluiceError('invalid_event', `The data of an event cannot be written: ${errorText(error)}`, {
-      cause: error,
-    });
-  }
-  if (typeof text !== 'string')
-    throw invalidEvent(`The codec must write the data of an event as a text, not as ${kindOf(text)}`);
-  const fault = textFault(text);
-  if (fault !== undefined) throw invalidEvent(`The data of an event ${fault}`);
-  return text;
-}
-
-function metadataText(metadata: unknown): string | null {
-  if (metadata === undefined || metadata === null) return null;
-  const text = typeof metadata === 'object' ? writeJson('metadata', metadata) : '';
-  // Of the text, because `toJSON` can make something else of an object.
-  if (text.startsWith('{')) return text;
-  throw invalidEvent(`The metadata of an event must be an object of JSON, not ${kindOf(metadata)}`);
-}
-
-const NO_TAGS: readonly string[] = [];
-
-function tagsOf(tags: unknown): readonly string[] {
-  if (tags === undefined) return NO_TAGS;
-  if (!Array.isArray(tags)) throw invalidEvent('The tags of an event must be an array of texts');
-  for (const tag of tags) {
-    const fault = labelFault(tag, MAX_TAG_LENGTH);
-    if (fault !== undefined) throw invalidEvent(`A tag of an event ${fault}`);
-  }
-  const unique = withoutRepetitions(tags);
-  if (unique.length > MAX_EVENT_TAGS) throw invalidEvent(`An event has at most ${MAX_EVENT_TAGS} tags`);
-  return unique;
-}
-
-function checkIds(rows: readonly EventRow[]): void {
-  const ids = new Set<string>();
-  let without = 0;
-  for (const { id } of rows) {
-    if (id === null) without += 1;
-    else ids.add(id);
-  }
-  if (without === rows.length) return;
-  if (without > 0)
-    throw invalidEvent(
-      'Either all events of an append have an id, or none has: some of them could not be repeated',
-    );
-  if (ids.size < rows.length) throw invalidEvent('An id is there twice in one append');
-}
-
 function asItIs(record: EventRecord): EventRecord {
   return record;
-}
-
-function isList<Item>(value: Item | readonly Item[]): value is readonly Item[] {
-  return Array.isArray(value);
-}
-
-function invalidEvent(sentence: string): SluiceError {
-  return new SluiceError('invalid_event', sentence);
-}
-
-function limit<Name extends keyof EventStoreOptions<never>>(
-  options: { [Key in Name]?: unknown },
-  name: Name,
-  fallback: number,
-): number {
-  const value = options[name];
-  return value === undefined ? fallback : countOf(name, value);
 }

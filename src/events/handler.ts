@@ -17,9 +17,9 @@ import {
   MAX_HANDLER_RETRY_MS,
 } from '../core/limits.ts';
 import { systemTimers, type Timers } from '../core/timers.ts';
+import { BatchQueue } from './batch-queue.ts';
 import type { QueryInput } from './event.ts';
 import type { EventStore } from './event-store.ts';
-import { Lots } from './lots.ts';
 import type { EventShape, QueryFor, Stored } from './projection.ts';
 import { toQuery } from './query.ts';
 
@@ -180,19 +180,19 @@ class Runner<Event extends EventShape, Transaction, Effect> {
     const { store, database, name, signal } = this.#options;
     this.#position = await database.bookmark(name);
     await this.#checkBookmark(store);
-    const lots = new Lots((stopped) => this.#source(stopped), this.#batchEvents);
-    const stop = (): void => void lots.stop();
+    const queue = new BatchQueue((stopped) => this.#source(stopped), this.#batchEvents);
+    const stop = (): void => void queue.stop();
     signal?.addEventListener('abort', stop);
     try {
       for (;;) {
         if (this.#isAborted) return true;
-        const lot = await lots.take(this.#position < this.#carefulUntil ? 1 : this.#batchEvents);
-        if (lot.length === 0 || this.#isAborted) return true;
-        if (!(await this.#handle(lot))) return false;
+        const batch = await queue.take(this.#position < this.#carefulUntil ? 1 : this.#batchEvents);
+        if (batch.length === 0 || this.#isAborted) return true;
+        if (!(await this.#handle(batch))) return false;
       }
     } finally {
       signal?.removeEventListener('abort', stop);
-      await lots.stop();
+      await queue.stop();
     }
   }
 
@@ -210,12 +210,12 @@ class Runner<Event extends EventShape, Transaction, Effect> {
     return events as AsyncIterable<unknown> as AsyncIterable<Stored<Event>>;
   }
 
-  async #handle(lot: readonly Stored<Event>[]): Promise<boolean> {
+  async #handle(batch: readonly Stored<Event>[]): Promise<boolean> {
     const { database, name, handle } = this.#options;
     let current: bigint | undefined;
     let move: BookmarkMove;
     try {
-      move = await database.move(name, this.#position, lot, (event, transaction) => {
+      move = await database.move(name, this.#position, batch, (event, transaction) => {
         current = event.position;
         return handle(event, transaction);
       });
@@ -226,7 +226,7 @@ class Runner<Event extends EventShape, Transaction, Effect> {
     }
     this.#position = move.position;
     if (!move.isMoved) return false;
-    this.#events += lot.length;
+    this.#events += batch.length;
     if (this.#position >= this.#carefulUntil) this.#failures = 0;
     return true;
   }

@@ -9,17 +9,17 @@ import {
   DEFAULT_MAX_STORED_MESSAGE_BYTES,
   MAX_APPEND_GROUP_BYTES,
   MAX_APPEND_GROUP_MESSAGES,
-  MAX_IMPORTED_POSITION,
   MAX_PAGE_BYTES,
   MAX_WAITING_BYTES,
   MAX_WAITING_MESSAGES,
   MAX_WRITE_BYTES,
   MAX_WRITE_MESSAGES,
 } from '../core/limits.ts';
-import { utf8BytesAtMost } from '../core/utf8.ts';
-import { isUuid, type RandomBytes, uuidV7 } from '../core/uuid.ts';
-import { Grouping } from '../store/grouping.ts';
+import { type RandomBytes, uuidV7 } from '../core/uuid.ts';
+import { checkObject, countOption, invalidOptions } from '../store/options.ts';
 import { PageSize } from '../store/page-size.ts';
+import { readPages } from '../store/pages.ts';
+import { StoreWrites } from '../store/store-writes.ts';
 import type {
   AppendCommand,
   AppendVerdict,
@@ -27,19 +27,14 @@ import type {
   ImportRow,
   MessageEngine,
   MessageRecord,
-  MessageRow,
-  StreamAppend,
   StreamSummary,
 } from './engine.ts';
 import type { ExpectedVersion, ImportedMessage, Message, NewMessage, Written } from './message.ts';
-import { cardinalHash, category, checkStreamName, checkStreamWithId, nameFault } from './names.ts';
+import { checkStreamName, checkStreamWithId, nameFault } from './names.ts';
 import {
   type CategoryFilter,
   type CategoryReadOptions,
   categoryRead,
-  checkObject,
-  invalidOptions,
-  isPosition,
   type ListOptions,
   nameList,
   type PageOptions,
@@ -49,8 +44,8 @@ import {
   streamRead,
 } from './read-options.ts';
 import { withoutStored } from './repeated-import.ts';
-import { invalidMessage, jsonText, storedCorrelation } from './stored-json.ts';
 import { type JsonEvent, type StreamEvent, TypedStream } from './typed-stream.ts';
+import { importRow, newSum, streamAppend, type WriteLimits } from './write-command.ts';
 
 export interface MessageStoreOptions {
   /** Milliseconds since 1970, for the ids that the store makes. Default: the platform's clock. */
@@ -98,31 +93,27 @@ export interface Imported {
 
 export class MessageStore {
   readonly #engine: MessageEngine;
-  readonly #newId: () => string;
-  readonly #maxMessageBytes: number;
-  readonly #maxWriteMessages: number;
-  readonly #maxWriteBytes: number;
+  readonly #limits: WriteLimits;
   readonly #maxPageBytes: number;
-  readonly #appends: Grouping<AppendCommand, AppendVerdict>;
-  /** Imports and deletions under way, which do not go through the groups. */
-  readonly #others = new Set<Promise<unknown>>();
-  #isClosed = false;
+  readonly #writes: StoreWrites<AppendCommand, AppendVerdict>;
 
   constructor(engine: MessageEngine, options: MessageStoreOptions = {}) {
     this.#engine = engine;
-    this.#newId = uuidV7({
-      now: options.now ?? (() => Date.now()),
-      randomBytes: options.randomBytes ?? ((bytes) => crypto.getRandomValues(bytes)),
-    });
-    this.#maxMessageBytes = atLeastOne(options, 'maxMessageBytes', DEFAULT_MAX_STORED_MESSAGE_BYTES);
-    this.#maxWriteMessages = atLeastOne(options, 'maxWriteMessages', MAX_WRITE_MESSAGES);
-    this.#maxWriteBytes = atLeastOne(options, 'maxWriteBytes', MAX_WRITE_BYTES);
-    this.#maxPageBytes = atLeastOne(options, 'maxPageBytes', MAX_PAGE_BYTES);
-    this.#appends = new Grouping((commands) => engine.append(commands), {
-      maxGroupRows: atLeastOne(options, 'maxGroupMessages', MAX_APPEND_GROUP_MESSAGES),
-      maxGroupBytes: atLeastOne(options, 'maxGroupBytes', MAX_APPEND_GROUP_BYTES),
-      maxWaitingRows: atLeastOne(options, 'maxWaitingMessages', MAX_WAITING_MESSAGES),
-      maxWaitingBytes: atLeastOne(options, 'maxWaitingBytes', MAX_WAITING_BYTES),
+    this.#limits = {
+      newId: uuidV7({
+        now: options.now ?? (() => Date.now()),
+        randomBytes: options.randomBytes ?? ((bytes) => crypto.getRandomValues(bytes)),
+      }),
+      maxMessageBytes: countOption(options, 'maxMessageBytes', DEFAULT_MAX_STORED_MESSAGE_BYTES),
+      maxWriteMessages: countOption(options, 'maxWriteMessages', MAX_WRITE_MESSAGES),
+      maxWriteBytes: countOption(options, 'maxWriteBytes', MAX_WRITE_BYTES),
+    };
+    this.#maxPageBytes = countOption(options, 'maxPageBytes', MAX_PAGE_BYTES);
+    this.#writes = new StoreWrites('message store', (commands) => engine.append(commands), {
+      maxGroupRows: countOption(options, 'maxGroupMessages', MAX_APPEND_GROUP_MESSAGES),
+      maxGroupBytes: countOption(options, 'maxGroupBytes', MAX_APPEND_GROUP_BYTES),
+      maxWaitingRows: countOption(options, 'maxWaitingMessages', MAX_WAITING_MESSAGES),
+      maxWaitingBytes: countOption(options, 'maxWaitingBytes', MAX_WAITING_BYTES),
     });
   }
 
@@ -138,11 +129,11 @@ export class MessageStore {
     messages: NewMessage | readonly NewMessage[],
     options: { expectedVersion?: ExpectedVersion } = {},
   ): Promise<Written> {
-    this.#checkOpen();
+    this.#writes.checkOpen();
     checkObject('options', options);
-    const sum = { rows: 0, bytes: 0 };
-    const append = this.#append(stream, messages, options.expectedVersion, sum);
-    const verdict = await this.#appends.submit({ appends: [append] }, sum.rows, sum.bytes);
+    const sum = newSum(this.#limits);
+    const append = streamAppend(stream, messages, options.expectedVersion, sum);
+    const verdict = await this.#writes.append({ appends: [append] }, sum.rows, sum.units);
     return endsOf(verdict)[0] as Written;
   }
 
@@ -153,15 +144,15 @@ export class MessageStore {
    * @throws as `write`
    */
   async writeBatch(writes: readonly StreamWrite[]): Promise<Written[]> {
-    this.#checkOpen();
+    this.#writes.checkOpen();
     if (!Array.isArray(writes)) throw invalidOptions('A batch must be an array of writes', 'writes');
-    const sum = { rows: 0, bytes: 0 };
+    const sum = newSum(this.#limits);
     const appends = writes.map((write: StreamWrite) => {
       checkObject('writes', write);
-      return this.#append(write.stream, write.messages, write.expectedVersion, sum);
+      return streamAppend(write.stream, write.messages, write.expectedVersion, sum);
     });
     if (appends.length === 0) return [];
-    return endsOf(await this.#appends.submit({ appends }, sum.rows, sum.bytes)).map((end) => ({ ...end }));
+    return endsOf(await this.#writes.append({ appends }, sum.rows, sum.units)).map((end) => ({ ...end }));
   }
 
   /**
@@ -175,7 +166,7 @@ export class MessageStore {
 
   /** As `readStream`, with data and metadata as the JSON text that the engine holds. */
   async readStreamRecords(stream: string, options: StreamReadOptions = {}): Promise<MessageRecord[]> {
-    this.#checkOpen();
+    this.#writes.checkOpen();
     return this.#engine.readStream(streamRead(stream, options));
   }
 
@@ -190,7 +181,7 @@ export class MessageStore {
 
   /** As `readCategory`, with data and metadata as the JSON text that the engine holds. */
   async readCategoryRecords(category: string, options: CategoryReadOptions = {}): Promise<MessageRecord[]> {
-    this.#checkOpen();
+    this.#writes.checkOpen();
     return this.#engine.readCategory(categoryRead(category, options));
   }
 
@@ -200,20 +191,19 @@ export class MessageStore {
     options: StreamStart & PageOptions = {},
   ): AsyncGenerator<Message, void, undefined> {
     const read = pageRead(streamRead(stream, options));
-    // For the pages behind the first, which go on by position: imports may have given a stream two different orders.
+    // For the pages after the first, which go on by position: imports may have given a stream two different orders.
     const from = read.globalPosition ?? 0n;
-    const size = new PageSize(read.limit, this.#maxPageBytes);
-    for (;;) {
-      this.#checkOpen();
-      read.limit = size.messages;
-      const records = await this.#engine.readStream(read);
-      size.learn(records);
-      for (const record of records) if (record.globalPosition >= from) yield toMessage(record);
-      const last = records.at(-1);
-      if (last === undefined || records.length < read.limit) return;
-      read.position = last.position + 1n;
-      read.globalPosition = null;
-    }
+    const page = (limit: number, last: MessageRecord | undefined) => {
+      this.#writes.checkOpen();
+      return this.#engine.readStream(
+        last === undefined
+          ? { ...read, limit }
+          : { ...read, limit, position: last.position + 1n, globalPosition: null },
+      );
+    };
+    yield* readPages(this.#pageSize(read), page, (record) =>
+      record.globalPosition >= from ? toMessage(record) : undefined,
+    );
   }
 
   /** All messages of a category from a place on, in memory for one page. Ends where the category ends at the time of the last page. */
@@ -222,17 +212,19 @@ export class MessageStore {
     options: CategoryFilter & PageOptions = {},
   ): AsyncGenerator<Message, void, undefined> {
     const read = pageRead(categoryRead(category, options));
-    const size = new PageSize(read.limit, this.#maxPageBytes);
-    for (;;) {
-      this.#checkOpen();
-      read.limit = size.messages;
-      const records = await this.#engine.readCategory(read);
-      size.learn(records);
-      for (const record of records) yield toMessage(record);
-      const last = records.at(-1);
-      if (last === undefined || records.length < read.limit) return;
-      read.globalPosition = last.globalPosition + 1n;
-    }
+    const page = (limit: number, last: MessageRecord | undefined) => {
+      this.#writes.checkOpen();
+      return this.#engine.readCategory(
+        last === undefined
+          ? { ...read, limit }
+          : { ...read, limit, globalPosition: last.globalPosition + 1n },
+      );
+    };
+    yield* readPages(this.#pageSize(read), page, toMessage);
+  }
+
+  #pageSize({ limit }: { limit: number }): PageSize {
+    return new PageSize(limit, this.#maxPageBytes);
   }
 
   /**
@@ -247,7 +239,7 @@ export class MessageStore {
 
   /** As `last`, with data and metadata as the JSON text that the engine holds. */
   async lastRecord(stream: string, options: { type?: string } = {}): Promise<MessageRecord | undefined> {
-    this.#checkOpen();
+    this.#writes.checkOpen();
     checkStreamName(stream);
     checkObject('options', options);
     const { type } = options;
@@ -262,7 +254,7 @@ export class MessageStore {
    * @throws SluiceError `invalid_stream_name`, `store_closed`
    */
   async version(stream: string): Promise<bigint | undefined> {
-    this.#checkOpen();
+    this.#writes.checkOpen();
     checkStreamName(stream);
     return this.#engine.version(stream);
   }
@@ -273,7 +265,7 @@ export class MessageStore {
    * @throws SluiceError `invalid_options`, `store_closed`
    */
   async listStreams(options: ListOptions = {}): Promise<StreamSummary[]> {
-    this.#checkOpen();
+    this.#writes.checkOpen();
     return this.#engine.listStreams(nameList(options));
   }
 
@@ -283,7 +275,7 @@ export class MessageStore {
    * @throws SluiceError `invalid_options`, `store_closed`
    */
   async listCategories(options: ListOptions = {}): Promise<CategorySummary[]> {
-    this.#checkOpen();
+    this.#writes.checkOpen();
     return this.#engine.listCategories(nameList(options));
   }
 
@@ -296,19 +288,19 @@ export class MessageStore {
    * `invalid_message`, `message_too_large` (details: `index` of the message), `store_closed`
    */
   async import(messages: readonly ImportedMessage[]): Promise<Imported> {
-    this.#checkOpen();
+    this.#writes.checkOpen();
     if (!Array.isArray(messages)) throw invalidOptions('An import must be an array of messages', 'messages');
-    const sum = { rows: 0, bytes: 0 };
+    const sum = newSum(this.#limits);
     const rows = messages.map((message: ImportedMessage, index) => {
       try {
-        return this.#importRow(message, sum);
+        return importRow(message, sum);
       } catch (error) {
         if (!isSluiceError(error)) throw error;
         const { code, details } = error;
         throw new SluiceError(code, error.message, { cause: error, details: { ...details, index } });
       }
     });
-    return this.#tracked(this.#import(rows));
+    return this.#writes.track(this.#import(rows));
   }
 
   async #import(rows: readonly ImportRow[]): Promise<Imported> {
@@ -331,14 +323,14 @@ export class MessageStore {
 
   /** How many messages there are, and the last global position. @throws SluiceError `store_closed` */
   async info(): Promise<StoreInfo> {
-    this.#checkOpen();
+    this.#writes.checkOpen();
     return this.#engine.info();
   }
 
   /** Deletes all messages and returns how many; positions begin anew. @throws SluiceError `store_closed` */
   async clear(): Promise<bigint> {
-    this.#checkOpen();
-    return this.#tracked(this.#engine.clear());
+    this.#writes.checkOpen();
+    return this.#writes.track(this.#engine.clear());
   }
 
   /**
@@ -359,120 +351,7 @@ export class MessageStore {
    * verdicts.
    */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#appends.idle();
-    await Promise.allSettled(this.#others);
-  }
-
-  async #tracked<Result>(call: Promise<Result>): Promise<Result> {
-    this.#others.add(call);
-    try {
-      return await call;
-    } finally {
-      this.#others.delete(call);
-    }
-  }
-
-  #checkOpen(): void {
-    if (this.#isClosed) throw new SluiceError('store_closed', 'The message store is closed');
-  }
-
-  #append(
-    stream: string,
-    messages: NewMessage | readonly NewMessage[],
-    expectedVersion: ExpectedVersion | undefined,
-    sum: { rows: number; bytes: number },
-  ): StreamAppend {
-    checkStreamName(stream);
-    const expected = versionOf(expectedVersion);
-    let rows: MessageRow[];
-    if (isList(messages)) {
-      if (messages.length === 0) throw invalidOptions('A write needs at least one message', 'messages');
-      if (sum.rows + messages.length > this.#maxWriteMessages) throw this.#tooMany();
-      rows = messages.map((message) => this.#row(message, sum));
-    } else {
-      rows = [this.#row(messages, sum)];
-    }
-    return {
-      stream,
-      category: category(stream),
-      cardinalHash: cardinalHash(stream),
-      expectedVersion: expected,
-      messages: rows,
-    };
-  }
-
-  #row(message: NewMessage, sum: { rows: number; bytes: number }): MessageRow {
-    if (typeof message !== 'object' || message === null)
-      throw invalidMessage(`A message must be an object, not ${message === null ? 'null' : typeof message}`);
-    const { id, type } = message;
-    const typeFault = nameFault(type);
-    if (typeFault !== undefined) throw invalidMessage(`The type of a message ${typeFault}`);
-    if (id !== undefined && !(typeof id === 'string' && isUuid(id)))
-      throw invalidMessage(
-        `The id of a message must be a UUID, not ${typeof id === 'string' ? JSON.stringify(id.slice(0, 80)) : typeof id}`,
-      );
-    const data = message.data === undefined ? '{}' : jsonText('data', message.data);
-    const { metadata } = message;
-    const metadataText = metadata === undefined || metadata === null ? null : jsonText('metadata', metadata);
-    const units = data.length + (metadataText === null ? 0 : metadataText.length);
-    if (units * 3 > this.#maxMessageBytes) this.#checkBytes(data, metadataText ?? '');
-    sum.rows += 1;
-    sum.bytes += units;
-    if (sum.rows > this.#maxWriteMessages) throw this.#tooMany();
-    if (sum.bytes > this.#maxWriteBytes)
-      throw new SluiceError(
-        'message_too_large',
-        `A write takes at most ${this.#maxWriteBytes} bytes of data and metadata; split it`,
-        { details: { maxBytes: this.#maxWriteBytes } },
-      );
-    return {
-      id: id === undefined ? this.#newId() : id.toLowerCase(),
-      type,
-      data,
-      metadata: metadataText,
-      correlation: metadataText === null ? null : storedCorrelation(metadataText),
-    };
-  }
-
-  #importRow(message: ImportedMessage, sum: { rows: number; bytes: number }): ImportRow {
-    const row = this.#row(message, sum);
-    const { streamName, position, globalPosition, timeUs } = message;
-    checkStreamName(streamName);
-    if (message.id === undefined) throw invalidMessage('A message to be imported needs its id');
-    if (typeof position !== 'bigint' || position < 0n || position > MAX_IMPORTED_POSITION)
-      throw invalidMessage(
-        `The position of a message must be from 0 to ${MAX_IMPORTED_POSITION}: ${String(position)}`,
-      );
-    if (typeof globalPosition !== 'bigint' || globalPosition < 1n || globalPosition > MAX_IMPORTED_POSITION)
-      throw invalidMessage(
-        `The global position of a message must be from 1 to ${MAX_IMPORTED_POSITION}: ${String(globalPosition)}`,
-      );
-    if (!Number.isSafeInteger(timeUs))
-      throw invalidMessage(`The time of a message must be whole microseconds: ${String(timeUs)}`);
-    return {
-      ...row,
-      stream: streamName,
-      category: category(streamName),
-      cardinalHash: cardinalHash(streamName),
-      position,
-      globalPosition,
-      timeUs,
-    };
-  }
-
-  #checkBytes(data: string, metadata: string): void {
-    const text = data + metadata;
-    if (utf8BytesAtMost(text, 0, text.length, this.#maxMessageBytes)) return;
-    throw new SluiceError(
-      'message_too_large',
-      `Data and metadata of a message take at most ${this.#maxMessageBytes} bytes together`,
-      { details: { maxBytes: this.#maxMessageBytes } },
-    );
-  }
-
-  #tooMany(): SluiceError {
-    return invalidOptions(`A write takes at most ${this.#maxWriteMessages} messages; split it`, 'messages');
+    await this.#writes.close();
   }
 }
 
@@ -481,10 +360,6 @@ const IMPORT_CONFLICTS = {
   global_position: 'The global position',
   id: 'The id',
 } as const;
-
-function isList<Item>(value: Item | readonly Item[]): value is readonly Item[] {
-  return Array.isArray(value);
-}
 
 function endsOf(verdict: AppendVerdict): readonly Written[] {
   if (verdict.kind === 'written') return verdict.ends;
@@ -507,16 +382,6 @@ function versionText(version: bigint): string {
   return version === -1n ? 'no-stream' : String(version);
 }
 
-function versionOf(expected: ExpectedVersion | undefined): bigint | null {
-  if (expected === undefined) return null;
-  if (expected === 'no-stream') return -1n;
-  if (isPosition(expected)) return expected;
-  throw invalidOptions(
-    `The expected version must be 'no-stream' or a bigint from 0 to 2^63 - 1: ${String(expected).slice(0, 100)} (${typeof expected})`,
-    'expectedVersion',
-  );
-}
-
 function toMessages(records: readonly MessageRecord[]): Message[] {
   return records.map(toMessage);
 }
@@ -533,14 +398,4 @@ export function toMessage(record: MessageRecord): Message {
     metadata: record.metadata === null ? null : JSON.parse(record.metadata),
     timeUs: record.timeUs,
   };
-}
-
-function atLeastOne<Name extends keyof MessageStoreOptions>(
-  options: MessageStoreOptions,
-  name: Name,
-  fallback: number,
-): number {
-  const value = options[name] ?? fallback;
-  if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
-  throw invalidOptions(`${name} must be a whole number from 1: ${String(value)}`, name);
 }

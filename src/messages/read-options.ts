@@ -1,7 +1,7 @@
 /** What a caller wants read, as an engine takes it: checked, with the defaults filled in. */
 
-import { SluiceError } from '../core/errors.ts';
 import { DEFAULT_LIST_NAMES, DEFAULT_READ_MESSAGES, MAX_LIST_NAMES } from '../core/limits.ts';
+import { checkObject, checkPosition, invalidOptions, limitOf, UNLIMITED } from '../store/options.ts';
 import type { ListNames, ReadCategory, ReadStream } from './engine.ts';
 import { checkCategory, checkConsumerGroup, checkStreamWithId, nameFault } from './names.ts';
 
@@ -44,12 +44,6 @@ export interface PageOptions {
   batchSize?: number;
 }
 
-/** Largest position of Message DB, and of a Postgres column: a larger one would fail the whole group in the database. */
-const MAX_INT64 = 9_223_372_036_854_775_807n;
-
-/** As SQL knows no “all”, a limit that no store reaches. */
-const UNLIMITED = Number.MAX_SAFE_INTEGER;
-
 export function streamRead(stream: string, options: StreamReadOptions): ReadStream {
   checkStreamWithId(stream);
   checkObject('options', options);
@@ -62,7 +56,7 @@ export function streamRead(stream: string, options: StreamReadOptions): ReadStre
     stream,
     position: globalPosition === undefined ? (position ?? 0n) : null,
     globalPosition: globalPosition ?? null,
-    limit: limitOf(batchSize),
+    limit: limitOf('batchSize', batchSize, DEFAULT_READ_MESSAGES),
   };
 }
 
@@ -76,7 +70,7 @@ export function categoryRead(name: string, options: CategoryReadOptions): ReadCa
   return {
     category: name,
     globalPosition,
-    limit: limitOf(batchSize),
+    limit: limitOf('batchSize', batchSize, DEFAULT_READ_MESSAGES),
     correlation: correlation ?? null,
     consumer: consumer === undefined ? null : checkConsumerGroup(consumer),
   };
@@ -90,33 +84,6 @@ function checkCorrelation(correlation: unknown): void {
       `Correlation must be a category (Correlation: ${String(correlation)})`,
       'correlation',
     );
-}
-
-export function checkObject(option: string, value: unknown): void {
-  if (typeof value === 'object' && value !== null) return;
-  throw invalidOptions(`${option}: ${value === null ? 'null' : typeof value} is no object`, option);
-}
-
-function checkPosition(option: string, position: unknown): void {
-  if (isPosition(position)) return;
-  throw invalidOptions(
-    `${option} must be a bigint from 0 to 2^63 - 1: ${String(position).slice(0, 100)} (${typeof position})`,
-    option,
-  );
-}
-
-export function isPosition(value: unknown): value is bigint {
-  return typeof value === 'bigint' && value >= 0n && value <= MAX_INT64;
-}
-
-function limitOf(batchSize: number | 'unlimited' | undefined): number {
-  if (batchSize === undefined) return DEFAULT_READ_MESSAGES;
-  if (batchSize === 'unlimited') return UNLIMITED;
-  if (Number.isSafeInteger(batchSize) && batchSize >= 1) return batchSize;
-  throw invalidOptions(
-    `batchSize must be 'unlimited' or a whole number from 1: ${String(batchSize)}`,
-    'batchSize',
-  );
 }
 
 /** A page has a size: an iteration that read everything at once would be no iteration. */
@@ -142,8 +109,4 @@ export function nameList(options: ListOptions): ListNames {
       'limit',
     );
   return { prefix, after, limit };
-}
-
-export function invalidOptions(sentence: string, option: string): SluiceError {
-  return new SluiceError('invalid_options', sentence, { details: { option } });
 }

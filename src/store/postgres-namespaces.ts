@@ -11,10 +11,10 @@ import { isSluiceError, SluiceError } from '../core/errors.ts';
 import { quoteName } from '../core/sql-text.ts';
 import { type Connection, type Database, sqlState } from '../database/connection.ts';
 import type { ConnectionLender } from '../database/connection-pool.ts';
-import { PostgresEventEngine } from '../events/postgres-engine.ts';
-import { createEventStatements } from '../events/postgres-schema.ts';
-import { PostgresMessageEngine } from '../messages/postgres-engine.ts';
-import { createSchemaStatements, schemaOfNamespace } from '../messages/postgres-schema.ts';
+import { PostgresEventEngine } from '../events/engines/postgres-engine.ts';
+import { createEventStatements } from '../events/engines/postgres-schema.ts';
+import { PostgresMessageEngine } from '../messages/engines/postgres-engine.ts';
+import { createSchemaStatements, schemaOfNamespace } from '../messages/engines/postgres-schema.ts';
 import {
   checkListLimit,
   checkNamespace,

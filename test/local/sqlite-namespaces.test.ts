@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { NodeSqlite } from '../../local/sqlite.ts';
 import { SqliteNamespaces, type SqliteNamespacesOptions } from '../../local/sqlite-namespaces.ts';
+import { SqliteMessageEngine } from '../../src/messages/engines/sqlite-engine.ts';
 import { MessageStore } from '../../src/messages/message-store.ts';
-import { SqliteMessageEngine } from '../../src/messages/sqlite-engine.ts';
 import type { NewNamespace } from '../../src/store/namespaces.ts';
 import { command, row } from '../src/store/postgres-support.ts';
 

@@ -2,8 +2,8 @@
 
 import { expect } from 'vitest';
 import type { Sqlite } from '../../src/database/sqlite.ts';
+import { SqliteMessageEngine } from '../../src/messages/engines/sqlite-engine.ts';
 import { MessageStore } from '../../src/messages/message-store.ts';
-import { SqliteMessageEngine } from '../../src/messages/sqlite-engine.ts';
 import { WatchedSqlite } from './watched-sqlite.ts';
 
 /** 40 streams of `test` and 10 of `other`, ten messages each. */

@@ -2,9 +2,9 @@
 
 import { expect } from 'vitest';
 import type { Sqlite } from '../../src/database/sqlite.ts';
+import { SqliteEventEngine } from '../../src/events/engines/sqlite-engine.ts';
 import type { NewEvent, QueryInput, ReadOptions } from '../../src/events/event.ts';
 import { EventStore } from '../../src/events/event-store.ts';
-import { SqliteEventEngine } from '../../src/events/sqlite-engine.ts';
 import { WatchedSqlite } from './watched-sqlite.ts';
 
 /** 2,000 events: every one has the tag `hot`, and one of a hundred tags; four types. */

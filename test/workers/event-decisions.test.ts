@@ -4,10 +4,11 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, test } from 'vitest';
 import { encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
+import { SqliteEventEngine } from '../../src/events/engines/sqlite-engine.ts';
+import { SqliteHandlerDatabase } from '../../src/events/engines/sqlite-handler-database.ts';
 import { EventStore } from '../../src/events/event-store.ts';
 import { runHandler } from '../../src/events/handler.ts';
-import { SqliteEventEngine } from '../../src/events/sqlite-engine.ts';
-import { SqliteHandlerDatabase } from '../../src/events/sqlite-handler-database.ts';
+
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { courseDefined, subscribeStudent } from '../examples/decisions/courses.ts';
 import './environment.ts';

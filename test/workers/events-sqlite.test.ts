@@ -5,7 +5,7 @@ import { env } from 'cloudflare:workers';
 import { describe, it } from 'vitest';
 import { encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
 import type { EventEngine } from '../../src/events/engine.ts';
-import { SqliteEventEngine } from '../../src/events/sqlite-engine.ts';
+import { SqliteEventEngine } from '../../src/events/engines/sqlite-engine.ts';
 import type { Shard } from '../../workers/shard.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { dcbScenarios } from '../support/dcb-scenarios.ts';

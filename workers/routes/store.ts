@@ -15,8 +15,8 @@ import {
   MAX_UNSTORED_REQUEST_CHARACTERS,
   needsStore,
   RPC_VERSION,
-  unauthorized,
-} from '../../src/messages/rpc.ts';
+} from '../../src/messages/http/rpc.ts';
+import { unauthorized } from '../../src/messages/http/rpc-errors.ts';
 import { checkNamespace, type Namespaces, namespaceOfToken } from '../../src/store/namespaces.ts';
 import { assertAdminAccess } from '../access.ts';
 import type { Env } from '../env.ts';

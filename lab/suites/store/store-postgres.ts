@@ -5,9 +5,9 @@ import { quoteName } from '../../../src/core/sql-text.ts';
 import { systemTimers } from '../../../src/core/timers.ts';
 import type { Connection } from '../../../src/database/connection.ts';
 import { ConnectionPool } from '../../../src/database/connection-pool.ts';
+import { PostgresMessageEngine } from '../../../src/messages/engines/postgres-engine.ts';
+import { createSchemaStatements } from '../../../src/messages/engines/postgres-schema.ts';
 import { MessageStore } from '../../../src/messages/message-store.ts';
-import { PostgresMessageEngine } from '../../../src/messages/postgres-engine.ts';
-import { createSchemaStatements } from '../../../src/messages/postgres-schema.ts';
 import { createFloor, postgresFloor } from './postgres-floor.ts';
 import type { BenchEngine, BenchNamespace } from './store-bench.ts';
 

@@ -4,10 +4,10 @@ import { afterEach, describe, expect, expectTypeOf, test, vi } from 'vitest';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { textCodec } from '../../../src/events/codec.ts';
 import type { AppendVerdict, EventEngine } from '../../../src/events/engine.ts';
+import { SqliteEventEngine } from '../../../src/events/engines/sqlite-engine.ts';
 import type { NewEvent, StoredEvent } from '../../../src/events/event.ts';
 import { EventStore, type EventStoreOptions } from '../../../src/events/event-store.ts';
-import { SqliteEventEngine } from '../../../src/events/sqlite-engine.ts';
-import { Turns } from '../../../src/events/turns.ts';
+import { Semaphore } from '../../../src/events/semaphore.ts';
 import { CountedEventEngine } from '../../support/counted-event-engine.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
@@ -363,15 +363,15 @@ describe('what a subscription asks of the database', () => {
   });
 });
 
-describe('subscriptions that take turns', () => {
+describe('subscriptions that share a semaphore for large pages', () => {
   const LARGE = 'x'.repeat(5_000);
 
   /** Twenty subscribers, of which each has asked for one event; `held` have it. */
-  async function asking(data: string, turns: Turns | undefined) {
+  async function asking(data: string, largePages: Semaphore | undefined) {
     const store = new EventStore(engineWith(), { maxPageBytes: 1_000 });
     await store.append({ type: 'A', data });
     let held = 0;
-    const subscriptions = Array.from({ length: 20 }, () => store.subscribe('all', { turns }));
+    const subscriptions = Array.from({ length: 20 }, () => store.subscribe('all', { largePages }));
     const first = subscriptions.map((subscription) =>
       subscription.next().then((result) => {
         held += 1;
@@ -383,7 +383,7 @@ describe('subscriptions that take turns', () => {
   }
 
   test('hold only so many large events, each until it was taken', async () => {
-    const { store, subscriptions, first, held } = await asking(LARGE, new Turns(3));
+    const { store, subscriptions, first, held } = await asking(LARGE, new Semaphore(3));
     expect(held()).toBe(3);
     // One goes on, and one is left: both make room.
     const further = subscriptions[0]?.next();
@@ -398,22 +398,22 @@ describe('subscriptions that take turns', () => {
     await Promise.all([store.append(event()), further]);
   });
 
-  test('the control: without turns, all of them hold theirs', async () => {
+  test('the control: without it, all of them hold theirs', async () => {
     const { held } = await asking(LARGE, undefined);
     expect(held()).toBe(20);
   });
 
   test('do not wait for what is small, also while others hold what is large', async () => {
-    const turns = new Turns(1);
-    const { store } = await asking(LARGE, turns);
+    const largePages = new Semaphore(1);
+    const { store } = await asking(LARGE, largePages);
     await store.append(event('Small'));
-    expect(await store.subscribe([{ types: ['Small'] }], { turns }).next()).toMatchObject({
+    expect(await store.subscribe([{ types: ['Small'] }], { largePages }).next()).toMatchObject({
       value: { position: 2n },
     });
     // Nor for pages that are full of it.
     await store.append(Array.from({ length: 50 }, () => ({ type: 'Many', data: 'x'.repeat(90) })));
     for (let n = 0; n < 3; n += 1)
-      expect(await store.subscribe([{ types: ['Many'] }], { turns }).next()).toMatchObject({
+      expect(await store.subscribe([{ types: ['Many'] }], { largePages }).next()).toMatchObject({
         value: { position: 3n },
       });
   });
@@ -421,12 +421,12 @@ describe('subscriptions that take turns', () => {
   test('pass on a turn that they have no use for any more', async () => {
     const store = new EventStore(engineWith(), { maxPageBytes: 1_000 });
     await store.append({ type: 'A', data: LARGE });
-    const turns = new Turns(1);
+    const largePages = new Semaphore(1);
     const ended = new AbortController();
-    const holder = store.subscribe('all', { turns });
+    const holder = store.subscribe('all', { largePages });
     await holder.next();
-    const aborted = store.subscribe('all', { turns, signal: ended.signal }).next();
-    const last = store.subscribe('all', { turns }).next();
+    const aborted = store.subscribe('all', { largePages, signal: ended.signal }).next();
+    const last = store.subscribe('all', { largePages }).next();
     await settled();
     ended.abort();
     await holder.return();
@@ -437,10 +437,10 @@ describe('subscriptions that take turns', () => {
   test('and that end with the store give back what they have', async () => {
     const store = new EventStore(engineWith(), { maxPageBytes: 1_000 });
     await store.append({ type: 'A', data: LARGE });
-    const turns = new Turns(1);
-    const holder = store.subscribe('all', { turns });
+    const largePages = new Semaphore(1);
+    const holder = store.subscribe('all', { largePages });
     await holder.next();
-    const waiting = store.subscribe('all', { turns }).next();
+    const waiting = store.subscribe('all', { largePages }).next();
     await settled();
     await store.close();
     await expect(holder.next()).rejects.toMatchObject({ code: 'store_closed' });

@@ -1,10 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Sqlite } from '../../../src/database/sqlite.ts';
+import { SqliteEventEngine } from '../../../src/events/engines/sqlite-engine.ts';
+import {
+  type SqliteEffect,
+  SqliteHandlerDatabase,
+} from '../../../src/events/engines/sqlite-handler-database.ts';
 import { EventStore } from '../../../src/events/event-store.ts';
 import { type HandlerFailure, type HandlerOptions, runHandler } from '../../../src/events/handler.ts';
 import type { EventShape } from '../../../src/events/projection.ts';
-import { SqliteEventEngine } from '../../../src/events/sqlite-engine.ts';
-import { type SqliteEffect, SqliteHandlerDatabase } from '../../../src/events/sqlite-handler-database.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 

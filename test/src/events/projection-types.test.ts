@@ -1,13 +1,15 @@
 /** What the compiler knows of projections and decisions. These tests are held by `tsc`; they run too, so that they are reported. */
 
 import { describe, expectTypeOf, test } from 'vitest';
-import type { NewEvent } from '../../../src/events/event.ts';
-import { EventStore } from '../../../src/events/event-store.ts';
-import { runHandler } from '../../../src/events/handler.ts';
 import type {
   HandlerTransaction,
   PostgresHandlerDatabase,
-} from '../../../src/events/postgres-handler-database.ts';
+} from '../../../src/events/engines/postgres-handler-database.ts';
+import { SqliteEventEngine } from '../../../src/events/engines/sqlite-engine.ts';
+import { SqliteHandlerDatabase } from '../../../src/events/engines/sqlite-handler-database.ts';
+import type { NewEvent } from '../../../src/events/event.ts';
+import { EventStore } from '../../../src/events/event-store.ts';
+import { runHandler } from '../../../src/events/handler.ts';
 import {
   compose,
   type Decided,
@@ -20,8 +22,6 @@ import {
   type StateOf,
   type Stored,
 } from '../../../src/events/projection.ts';
-import { SqliteEventEngine } from '../../../src/events/sqlite-engine.ts';
-import { SqliteHandlerDatabase } from '../../../src/events/sqlite-handler-database.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 
 type Defined = { type: 'Defined'; data: { capacity: number } };

@@ -1,5 +1,5 @@
-import { PostgresEventEngine } from '../../../src/events/postgres-engine.ts';
-import { SqliteEventEngine } from '../../../src/events/sqlite-engine.ts';
+import { PostgresEventEngine } from '../../../src/events/engines/postgres-engine.ts';
+import { SqliteEventEngine } from '../../../src/events/engines/sqlite-engine.ts';
 import { dcbScenarios } from '../../support/dcb-scenarios.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 import { storeDatabase } from '../store/postgres-support.ts';

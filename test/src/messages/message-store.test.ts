@@ -7,8 +7,8 @@ import { describe, expect, test } from 'vitest';
 import { NodeSqlite } from '../../../local/sqlite.ts';
 import type { SqliteValue } from '../../../src/database/sqlite.ts';
 import type { ImportRow } from '../../../src/messages/engine.ts';
+import { SqliteMessageEngine } from '../../../src/messages/engines/sqlite-engine.ts';
 import { MessageStore } from '../../../src/messages/message-store.ts';
-import { SqliteMessageEngine } from '../../../src/messages/sqlite-engine.ts';
 import { idOf, messageStoreContract } from '../../support/message-store-contract.ts';
 import { SQLITE_ENGINE_CASES } from '../../support/sqlite-engine-cases.ts';
 

@@ -3,9 +3,9 @@ import * as v from 'valibot';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import { NodeSqlite } from '../../../local/sqlite.ts';
+import { SqliteMessageEngine } from '../../../src/messages/engines/sqlite-engine.ts';
 import type { JsonValue, Message } from '../../../src/messages/message.ts';
 import { MessageStore } from '../../../src/messages/message-store.ts';
-import { SqliteMessageEngine } from '../../../src/messages/sqlite-engine.ts';
 
 type AccountEvent =
   | { type: 'Opened'; data: { owner: string } }

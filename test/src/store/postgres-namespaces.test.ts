@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { systemTimers } from '../../../src/core/timers.ts';
 import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionPool } from '../../../src/database/connection-pool.ts';
-import { appendEventsOn } from '../../../src/events/postgres-engine.ts';
-import { appendOn } from '../../../src/messages/postgres-engine.ts';
-import { createSchemaStatements, schemaOfNamespace } from '../../../src/messages/postgres-schema.ts';
+import { appendEventsOn } from '../../../src/events/engines/postgres-engine.ts';
+import { appendOn } from '../../../src/messages/engines/postgres-engine.ts';
+import { createSchemaStatements, schemaOfNamespace } from '../../../src/messages/engines/postgres-schema.ts';
 import type { NewNamespace } from '../../../src/store/namespaces.ts';
 import {
   createNamespaceSchema,

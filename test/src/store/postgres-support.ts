@@ -6,9 +6,9 @@ import type { Connection } from '../../../src/database/connection.ts';
 import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionPool } from '../../../src/database/connection-pool.ts';
 import type { AppendCommand, MessageRow } from '../../../src/messages/engine.ts';
+import { PostgresMessageEngine } from '../../../src/messages/engines/postgres-engine.ts';
+import { schemaOfNamespace } from '../../../src/messages/engines/postgres-schema.ts';
 import { cardinalHash, category } from '../../../src/messages/names.ts';
-import { PostgresMessageEngine } from '../../../src/messages/postgres-engine.ts';
-import { schemaOfNamespace } from '../../../src/messages/postgres-schema.ts';
 import { createNamespaceSchema, dropNamespaceSchema } from '../../../src/store/postgres-namespaces.ts';
 import { freshName, type TestDatabase, testDatabase } from '../../support/connect.ts';
 

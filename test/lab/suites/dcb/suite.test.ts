@@ -38,9 +38,10 @@ import type {
   EventEngine,
   EventRecord,
 } from '../../../../src/events/engine.ts';
+import { SqliteEventEngine } from '../../../../src/events/engines/sqlite-engine.ts';
 import { EventStore } from '../../../../src/events/event-store.ts';
-import { answerAppend, answerRead, httpErrorOf, readRequest } from '../../../../src/events/http.ts';
-import { SqliteEventEngine } from '../../../../src/events/sqlite-engine.ts';
+import { answerAppend, answerRead, httpErrorOf } from '../../../../src/events/http/answers.ts';
+import { readRequest } from '../../../../src/events/http/requests.ts';
 import { rowsOf } from '../../../support/connect.ts';
 import { ownDatabase } from '../../../support/own-database.ts';
 

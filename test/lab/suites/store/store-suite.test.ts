@@ -37,8 +37,8 @@ import type {
   MessageEngine,
   MessageRecord,
 } from '../../../../src/messages/engine.ts';
+import { SqliteMessageEngine } from '../../../../src/messages/engines/sqlite-engine.ts';
 import { MessageStore } from '../../../../src/messages/message-store.ts';
-import { SqliteMessageEngine } from '../../../../src/messages/sqlite-engine.ts';
 import { rowsOf } from '../../../support/connect.ts';
 import { ownDatabase } from '../../../support/own-database.ts';
 
