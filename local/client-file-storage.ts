@@ -7,7 +7,7 @@
 
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../src/client/sluice-client.ts';
+import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../src/client/index.ts';
 import { type FileLock, tryLock } from './postgres/lock.ts';
 
 type FileRecord =

@@ -77,7 +77,7 @@ describe('README.md', () => {
 
   test('shows the client that a test has run', () => {
     const shown = read('test/examples/client.ts')
-      .replace("'../../src/client/sluice-client.ts'", "'../src/client/sluice-client.ts'")
+      .replace("'../../src/client/index.ts'", "'sluice/client'")
       .trim();
     expect(readme).toContain(shown);
   });

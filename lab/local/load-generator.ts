@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ClientOptions, WebSocket } from 'ws';
-import type { AckLevel, WebSocketLike } from '../../src/client/sluice-client.ts';
+import type { AckLevel, WebSocketLike } from '../../src/client/index.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { runAckedLoad } from '../suites/ingest/acked-load.ts';
 import type { LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';

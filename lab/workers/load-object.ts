@@ -4,7 +4,7 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import type { AckLevel } from '../../src/client/sluice-client.ts';
+import type { AckLevel } from '../../src/client/index.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { PRODUCER_HEADER, type ShardStats } from '../../workers/shard.ts';
 import { runAckedLoad } from '../suites/ingest/acked-load.ts';

@@ -1,6 +1,6 @@
 /** A WebSocket to a Durable Object, in the form that the client library expects: there is no address to connect to. */
 
-import type { WebSocketLike } from '../../src/client/sluice-client.ts';
+import type { WebSocketLike } from '../../src/client/index.ts';
 import { PRODUCER_HEADER } from '../../workers/shard.ts';
 
 type Listener = Parameters<WebSocketLike['addEventListener']>[1];

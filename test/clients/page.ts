@@ -3,7 +3,7 @@
  * took, and what was acked. Its address says which storage, which run, and where to send to.
  */
 
-import { type ClientStorage, SluiceClient, type StoredInstance } from '../../src/client/sluice-client.ts';
+import { type ClientStorage, SluiceClient, type StoredInstance } from '../../src/client/index.ts';
 import { indexedDbStorage } from '../../src/client/storages/indexed-db-storage.ts';
 import { memoryStorage } from '../../src/client/storages/memory-storage.ts';
 import { webStorage } from '../../src/client/storages/web-storage.ts';

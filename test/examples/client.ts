@@ -1,4 +1,4 @@
-import { SluiceClient } from '../../src/client/sluice-client.ts';
+import { SluiceClient } from '../../src/client/index.ts';
 
 export async function reportTemperatures(address: string): Promise<number> {
   const client = new SluiceClient({

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { expect, inject, test } from 'vitest';
 import { REPOSITORY } from '../../local/repository.ts';
 import { startWorker } from '../../local/worker.ts';
-import { SluiceClient } from '../../src/client/sluice-client.ts';
+import { SluiceClient } from '../../src/client/index.ts';
 import { createNamespaceSchema } from '../../src/store/postgres-namespaces.ts';
 import { freshName, testDatabase } from '../support/connect.ts';
 import { openStore } from './postgres-store.ts';

@@ -1,6 +1,6 @@
 /** A producer of `sluice.v1` without the client library: it can do what no client does, and sees every frame. */
 
-import type { AckLevel } from '../../src/client/sluice-client.ts';
+import type { AckLevel } from '../../src/client/index.ts';
 import { type Credit, SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import { BareSender, type BareSenderOptions, type Line, textOf } from './bare-sender.ts';
 import type { BareSocket } from './bare-socket.ts';

@@ -8,7 +8,7 @@ import {
   SluiceError,
   type StoredBatch,
   type StoredInstance,
-} from '../../src/client/sluice-client.ts';
+} from '../../src/client/index.ts';
 import type { LabDisk } from './lab-disk.ts';
 import { LabSocket } from './lab-socket.ts';
 import { CLIENT_SPEED, LabTimers } from './lab-timers.ts';

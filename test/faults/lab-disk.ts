@@ -3,7 +3,7 @@
  * of writes: it can be copied at any moment, and can lose the last of them.
  */
 
-import type { ClientStorage, StoredBatch, StoredInstance } from '../../src/client/sluice-client.ts';
+import type { ClientStorage, StoredBatch, StoredInstance } from '../../src/client/index.ts';
 import { memoryStorage } from '../../src/client/storages/memory-storage.ts';
 import { MAX_KNOWN_EPOCHS } from '../../src/core/limits.ts';
 import type { Random } from './random.ts';

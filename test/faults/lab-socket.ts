@@ -1,7 +1,7 @@
 /** A client's WebSocket with a wire in between, which can be cut, or silenced as if the client had died. */
 
 import { WebSocket } from 'ws';
-import type { WebSocketLike } from '../../src/client/sluice-client.ts';
+import type { WebSocketLike } from '../../src/client/index.ts';
 import type { Wire } from './wire.ts';
 
 export class LabSocket implements WebSocketLike {

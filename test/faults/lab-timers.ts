@@ -3,7 +3,7 @@
  * ever once it is dead.
  */
 
-import type { ClientTimers } from '../../src/client/sluice-client.ts';
+import type { ClientTimers } from '../../src/client/index.ts';
 
 /** How much faster: a reconnect after up to 25 ms instead of 250, a dead connection noticed in a second instead of ten. */
 export const CLIENT_SPEED = 10;

@@ -1,6 +1,6 @@
 /** What clients sent, and what they were told about it: one side of every verdict. */
 
-import type { AckLevel } from '../../src/client/sluice-client.ts';
+import type { AckLevel } from '../../src/client/index.ts';
 import { contentHash, keyOf, type MessageName } from './message.ts';
 
 /** The last that a client knows of a message. */

@@ -1,7 +1,7 @@
 /** Producers that send for as long as a fault lasts. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AckLevel, ClientEvent } from '../../src/client/sluice-client.ts';
+import type { AckLevel, ClientEvent } from '../../src/client/index.ts';
 import type { LabDiskOptions } from './lab-disk.ts';
 import type { Ledger } from './ledger.ts';
 import { Producer } from './producer.ts';

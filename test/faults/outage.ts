@@ -16,7 +16,7 @@ import { benchPayloads } from '../../lab/suites/ingest/payload.ts';
 import { migrateDatabase } from '../../local/migrate.ts';
 import { startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
 import { startWorker } from '../../local/worker.ts';
-import { SluiceClient } from '../../src/client/sluice-client.ts';
+import { SluiceClient } from '../../src/client/index.ts';
 import { heapUsedBytes } from './heap-gauge.ts';
 
 const PRODUCERS = 10;

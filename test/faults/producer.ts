@@ -1,6 +1,6 @@
 /** A producer: a name, and the clients that bear it one after the other. */
 
-import type { AckLevel, ClientEvent } from '../../src/client/sluice-client.ts';
+import type { AckLevel, ClientEvent } from '../../src/client/index.ts';
 import { LabClient } from './lab-client.ts';
 import { LabDisk, type LabDiskOptions } from './lab-disk.ts';
 import type { Ledger } from './ledger.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fileStorage } from '../../local/client-file-storage.ts';
 import { REPOSITORY } from '../../local/repository.ts';
-import type { StoredInstance } from '../../src/client/sluice-client.ts';
+import type { StoredInstance } from '../../src/client/index.ts';
 
 let folder = '';
 beforeAll(async () => {

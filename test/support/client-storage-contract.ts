@@ -4,7 +4,7 @@
  */
 
 import { afterEach, expect, test } from 'vitest';
-import type { ClientStorage, StoredBatch, StoredInstance } from '../../src/client/sluice-client.ts';
+import type { ClientStorage, StoredBatch, StoredInstance } from '../../src/client/index.ts';
 
 /** The methods of a storage, each of which may take its time. */
 export type StoragePort = {

@@ -4,7 +4,7 @@
  * Time is the test's. It notes what a client does against the protocol in `violations`.
  */
 
-import type { WebSocketLike } from '../../src/client/sluice-client.ts';
+import type { WebSocketLike } from '../../src/client/index.ts';
 import type { Timers } from '../../src/core/timers.ts';
 
 export interface Credit {

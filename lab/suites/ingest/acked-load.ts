@@ -1,6 +1,6 @@
 /** A load whose clients speak `sluice.v1` by the client library: from Node, and from inside the Worker. */
 
-import { type AckLevel, SluiceClient, type WebSocketLike } from '../../../src/client/sluice-client.ts';
+import { type AckLevel, SluiceClient, type WebSocketLike } from '../../../src/client/index.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { LatencyHistogram } from '../../../src/core/latency-histogram.ts';
 import { MAX_FRAME_BYTES } from '../../../src/core/limits.ts';

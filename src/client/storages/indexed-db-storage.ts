@@ -3,7 +3,7 @@
  * where the browser knows that: they are reported once the disk has them.
  */
 
-import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../sluice-client.ts';
+import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../storage.ts';
 import { platformLocks, takeWebLock, type WebLocks } from './web-lock.ts';
 
 export interface IndexedDbStorageOptions {

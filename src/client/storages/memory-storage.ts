@@ -1,6 +1,6 @@
 /** A storage that lasts as long as its object: for tests, and for a producer that makes a new client in the same process. */
 
-import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../sluice-client.ts';
+import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../storage.ts';
 
 interface Kept {
   session?: string;

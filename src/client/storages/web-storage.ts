@@ -3,7 +3,7 @@
  * that is killed may lose the last moments of it; the client recovers from that by itself.
  */
 
-import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../sluice-client.ts';
+import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../storage.ts';
 import { platformLocks, takeWebLock, type WebLocks } from './web-lock.ts';
 
 /** What is needed of `localStorage`. */

@@ -11,7 +11,7 @@ import type {
   SluiceClientOptions,
   WebSocketLike,
   WhenFull,
-} from '../../../src/client/sluice-client.ts';
+} from '../../../src/client/index.ts';
 import { memoryStorage } from '../../../src/client/storages/memory-storage.ts';
 import type { FakeSluiceServer } from '../../support/fake-sluice-server.ts';
 import { settled } from '../../support/fake-timers.ts';

@@ -5,7 +5,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { ClientEvent, ClientStorage, SluiceClient } from '../../../src/client/sluice-client.ts';
+import type { ClientEvent, ClientStorage, SluiceClient } from '../../../src/client/index.ts';
 import { memoryStorage } from '../../../src/client/storages/memory-storage.ts';
 import { settled } from '../../support/fake-timers.ts';
 import { type Bed, bed, messages, outcomeOf, readBatch } from './support.ts';

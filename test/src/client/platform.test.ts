@@ -3,7 +3,7 @@
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { WebSocketServer, WebSocket as WsSocket } from 'ws';
-import { type ClientEvent, SluiceClient, type WebSocketLike } from '../../../src/client/sluice-client.ts';
+import { type ClientEvent, SluiceClient, type WebSocketLike } from '../../../src/client/index.ts';
 
 /** A server that stores at once, and that closes the first connection after its first batch, unanswered. */
 async function startServer() {

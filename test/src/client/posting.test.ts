@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { REPOSITORY } from '../../../local/repository.ts';
-import type { ClientEvent, ClientStats, SluiceClient, WhenFull } from '../../../src/client/sluice-client.ts';
+import type { ClientEvent, ClientStats, SluiceClient, WhenFull } from '../../../src/client/index.ts';
 import { bed, messages, outcomeOf, readBatch } from './support.ts';
 
 const cycle: { self?: unknown } = {};
@@ -183,7 +183,7 @@ describe('post', () => {
 
   test('in a process of its own: nothing that it refuses ends it, and a send that nobody catches does', async () => {
     const program = (call: string) => `
-      import { SluiceClient } from ${JSON.stringify(join(REPOSITORY, 'src/client/sluice-client.ts'))};
+      import { SluiceClient } from ${JSON.stringify(join(REPOSITORY, 'src/client/index.ts'))};
       const socket = { addEventListener() {}, send() {}, close() {} };
       const client = new SluiceClient({ url: 'ws://sluice.test/ws/messages', openSocket: () => socket, ringMessages: 1, whenFull: 'reject' });
       const circle = {};

@@ -1,12 +1,7 @@
 /** What a client gives to its storage, in which order, and what it finds there. */
 
 import { describe, expect, test } from 'vitest';
-import type {
-  ClientStorage,
-  SluiceClient,
-  StoredBatch,
-  StoredInstance,
-} from '../../../src/client/sluice-client.ts';
+import type { ClientStorage, SluiceClient, StoredBatch, StoredInstance } from '../../../src/client/index.ts';
 import { memoryStorage } from '../../../src/client/storages/memory-storage.ts';
 import { settled } from '../../support/fake-timers.ts';
 import { bed, messages, outcomeOf, readBatch } from './support.ts';

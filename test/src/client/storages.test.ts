@@ -10,7 +10,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { fileStorage } from '../../../local/client-file-storage.ts';
 import { REPOSITORY } from '../../../local/repository.ts';
-import type { ClientStorage } from '../../../src/client/sluice-client.ts';
+import type { ClientStorage } from '../../../src/client/index.ts';
 import { memoryStorage } from '../../../src/client/storages/memory-storage.ts';
 import { launchChromium } from '../../support/chromium.ts';
 import { describeClientStorage, portOf, type StoragePort } from '../../support/client-storage-contract.ts';

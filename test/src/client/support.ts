@@ -1,10 +1,6 @@
 /** A client and a fake server that share a clock. */
 
-import {
-  type ClientEvent,
-  SluiceClient,
-  type SluiceClientOptions,
-} from '../../../src/client/sluice-client.ts';
+import { type ClientEvent, SluiceClient, type SluiceClientOptions } from '../../../src/client/index.ts';
 import { type FakeServerOptions, FakeSluiceServer } from '../../support/fake-sluice-server.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 

@@ -1,0 +1,54 @@
+/** Messages that share a frame. */
+
+import { DROPPED, utf8Bytes } from './message-text.ts';
+
+/** Messages with the sequences `first` to `first + count - 1`; `bytes` counts a newline for each. */
+export interface Batch {
+  first: number;
+  count: number;
+  bytes: number;
+  /** Undefined: all of them were dropped. */
+  text: string | undefined;
+}
+
+/** A dropped message as a line, with its newline. */
+export const DROPPED_BYTES = 2;
+
+/** The lines of a batch as a frame has them. */
+export function linesOf({ text, count }: Batch): string {
+  return text ?? `${`${DROPPED}\n`.repeat(count - 1)}${DROPPED}`;
+}
+
+/** How many of a batch's first messages fit into a number of messages and bytes, newlines included. */
+export function countThatFits({ text, count: most }: Batch, maxMessages: number, maxBytes: number): number {
+  if (text === undefined)
+    return Math.max(0, Math.min(most, maxMessages, Math.floor(maxBytes / DROPPED_BYTES)));
+  let count = 0;
+  let bytes = 0;
+  for (let start = 0; count < maxMessages && start <= text.length; ) {
+    const newline = text.indexOf('\n', start);
+    const end = newline === -1 ? text.length : newline;
+    bytes += utf8Bytes(text, start, end) + 1;
+    if (bytes > maxBytes) break;
+    count += 1;
+    start = end + 1;
+  }
+  return count;
+}
+
+/** Cuts a batch after its first `count` messages, of which it has more; returns the rest. */
+export function splitBatch(batch: Batch, count: number): Batch {
+  const { text } = batch;
+  const rest: Batch = { ...batch, first: batch.first + count, count: batch.count - count };
+  if (text === undefined) batch.bytes = count * DROPPED_BYTES;
+  else {
+    let end = -1;
+    for (let line = 0; line < count; line += 1) end = text.indexOf('\n', end + 1);
+    rest.text = text.slice(end + 1);
+    batch.text = text.slice(0, end);
+    batch.bytes = utf8Bytes(text, 0, end) + 1;
+  }
+  batch.count = count;
+  rest.bytes -= batch.bytes;
+  return rest;
+}

@@ -1,0 +1,161 @@
+/** The promises of calls, and what they wait for. */
+
+import { Deque } from './deque.ts';
+import { type ClientErrorCode, SluiceError } from './errors.ts';
+import type { BatchReceipt, RefusedMessage } from './events.ts';
+
+/** A call, and how far its messages are. Its sequences are contiguous. */
+export class Ticket {
+  readonly kind: 'one' | 'post' | 'batch' | 'flush';
+  readonly total: number;
+  readonly #resolve: (receipt: BatchReceipt | undefined) => void;
+  readonly #reject: (error: SluiceError) => void;
+  /** Some messages of the call wait for room. */
+  isOpen = false;
+  isDone = false;
+  /** Sequences; `last` is below `first` where none was given. */
+  first = 1;
+  last = 0;
+  /** Indexes of messages that never get a sequence, in order. */
+  #skipped: number[] | undefined;
+  #refused: RefusedMessage[] | undefined;
+
+  constructor(
+    kind: Ticket['kind'],
+    total: number,
+    resolve: (receipt: BatchReceipt | undefined) => void,
+    reject: (error: SluiceError) => void,
+  ) {
+    this.kind = kind;
+    this.total = total;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** Notes that a message is refused. */
+  refuse(index: number, code: ClientErrorCode, message: string): void {
+    this.#refused ??= [];
+    this.#refused.push({ index, code, message });
+  }
+
+  /** Notes that a message is refused and never gets a sequence. */
+  skip(index: number, code: ClientErrorCode, message: string): void {
+    this.#skipped ??= [];
+    this.#skipped.push(index);
+    this.refuse(index, code, message);
+  }
+
+  /** The index of the message that has a sequence. */
+  indexOf(sequence: number): number {
+    let index = sequence - this.first;
+    for (const skipped of this.#skipped ?? []) {
+      if (skipped > index) break;
+      index += 1;
+    }
+    return index;
+  }
+
+  /** Settles the call where all of its messages are refused or dropped. */
+  finishRefused(): void {
+    if (this.#refused?.length === this.total && !this.isOpen) this.finish();
+  }
+
+  /** Settles the call: its messages have all been settled. */
+  finish(): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    const refused = this.#refused ?? [];
+    const [only] = refused;
+    const hasSequence = this.last >= this.first;
+    if (this.kind === 'batch') {
+      const receipt: BatchReceipt = {
+        messages: this.total,
+        refused: refused.sort((one, other) => one.index - other.index),
+      };
+      if (hasSequence) receipt.firstSequence = this.first;
+      this.#resolve(receipt);
+    } else if (only === undefined) this.#resolve(undefined);
+    else {
+      const details = hasSequence ? { sequence: this.first } : {};
+      this.#reject(new SluiceError(only.code, only.message, { details }));
+    }
+  }
+
+  reject(error: SluiceError): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    this.#reject(error);
+  }
+}
+
+/** A call whose messages from `next` on wait for room. */
+export interface BlockedCall {
+  texts: readonly string[];
+  next: number;
+  ticket: Ticket;
+}
+
+/** The calls of a client that are not settled, in the order of their messages. */
+export class Calls {
+  readonly #tickets = new Deque<Ticket>();
+  readonly #flushes = new Deque<Ticket>();
+  readonly blocked = new Deque<BlockedCall>();
+  /** A flush that the server has not been asked for on this connection. */
+  isFlushDue = false;
+
+  get hasFlushes(): boolean {
+    return this.#flushes.length > 0;
+  }
+
+  /** The last sequence that a flush waits for. */
+  get flushUpTo(): number {
+    return this.#flushes.last?.last ?? 0;
+  }
+
+  get blockedMessages(): number {
+    return this.blocked.all().reduce((sum, { texts, next }) => sum + texts.length - next, 0);
+  }
+
+  /** A call whose messages begin after the sequence `taken`. */
+  add(ticket: Ticket, taken: number): void {
+    ticket.first = taken + 1;
+    ticket.last = taken;
+    if (ticket.kind === 'flush') {
+      this.#flushes.push(ticket);
+      this.isFlushDue = true;
+    } else this.#tickets.push(ticket);
+  }
+
+  /** Removes the call that was added last. */
+  rollback(): void {
+    this.#tickets.pop();
+  }
+
+  /** The call that a message came with. */
+  ticketOf(sequence: number): Ticket | undefined {
+    const ticket = this.#tickets.at(this.#tickets.search(({ last }) => last < sequence));
+    return ticket !== undefined && sequence >= ticket.first ? ticket : undefined;
+  }
+
+  /** Settles the calls whose messages are all at or below `reached`, and the flushes at or below `flushed`. */
+  settle(reached: number, flushed: number): void {
+    finishUpTo(this.#tickets, reached);
+    finishUpTo(this.#flushes, flushed);
+  }
+
+  /** Rejects all that is left; the error may depend on the call. */
+  rejectAll(errorOf: (ticket: Ticket) => SluiceError): void {
+    const blocked = this.blocked.all().map(({ ticket }) => ticket);
+    for (const ticket of [...this.#tickets.all(), ...this.#flushes.all(), ...blocked])
+      ticket.reject(errorOf(ticket));
+    for (const calls of [this.#tickets, this.#flushes, this.blocked]) calls.clear();
+  }
+}
+
+function finishUpTo(tickets: Deque<Ticket>, sequence: number): void {
+  for (let ticket = tickets.at(0); ticket !== undefined; ticket = tickets.at(0)) {
+    if (ticket.isOpen || ticket.last > sequence) break;
+    ticket.finish();
+    tickets.shift();
+  }
+}

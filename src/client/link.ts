@@ -1,0 +1,283 @@
+import { Alarm } from './alarm.ts';
+import { Connection } from './connection.ts';
+import { type ClientContext, pauseMs } from './context.ts';
+import { type ClientErrorCode, SluiceError } from './errors.ts';
+import type { AckLevel, WebSocketLike } from './options.ts';
+import type { SendWindow } from './send-window.ts';
+import type { Sender } from './sender.ts';
+
+const PROTOCOL = 'sluice.v1';
+
+/** A `hello` that was not welcomed by then, of a server that answers within moments. A goodbye waits as long. */
+const HANDSHAKE_LIMIT_MS = 10_000;
+
+/** Proxies and NATs give up connections that are silent for 30 to 60 s. */
+const HEARTBEAT_AFTER_MS = 25_000;
+const DEAD_AFTER_MS = 10_000;
+
+/** An ack that is late by so much may be lost: the server is asked once. */
+const ACK_PING_AFTER_MS = 5_000;
+
+/** Nothing stored for so long, though the server answers: batches were lost on their way. A new connection finds out. */
+const STALLED_AFTER_MS = 30_000;
+
+const WATCH_INTERVAL_MS = 1_000;
+
+/** PROTOCOL.md, "Going on after a lost connection". */
+const RETRY_BASE_MS = 250;
+const RETRY_MAX_MS = 30_000;
+
+/** PROTOCOL.md, "Close codes", 4429. */
+const OVER_CREDIT_RETRY_MS = 30_000;
+
+/** Longest wait that a `drain` may ask for. */
+const DRAIN_RETRY_MAX_MS = 60_000;
+
+/** After so many failures without one welcome the client says that something may be wrong with the address. */
+const NEVER_CONNECTED_FAILURES = 5;
+
+/** Frames that one side could not read, within the time below, before the client gives up. */
+const MAX_PROTOCOL_ERRORS = 3;
+const PROTOCOL_ERRORS_FORGIVEN_MS = 300_000;
+
+/** Close codes after which connecting again changes nothing (PROTOCOL.md, "Close codes"). The reason may name another code. */
+const TERMINAL_CODES: Readonly<Record<number, readonly [ClientErrorCode, string]>> = {
+  4400: ['invalid_frame', 'The server could not read what this client sent'],
+  4401: ['unauthorized', 'The server wants a token, or another one'],
+  4403: ['forbidden', 'The token does not allow this sink or producer'],
+  4404: ['unknown_sink', 'The server has no sink of this name: look at the path of the url'],
+  4409: ['replaced', 'Another client has taken over this producer'],
+  4410: ['fenced', 'A newer epoch or session of this producer has begun'],
+};
+
+export interface LinkOptions {
+  url: string;
+  ack: AckLevel;
+  openSocket: (url: string, protocol: string) => WebSocketLike;
+  /** Whose messages go over the next connection. */
+  nextWindow: () => SendWindow;
+  /** Nothing is left of an older instance, which was only waited for. */
+  isRecovered: (window: SendWindow) => boolean;
+  /** Ends a client that was closed and has nothing left to do; true where it has ended. */
+  endIfDone: () => boolean;
+  end: (error: SluiceError) => void;
+  receive: (connection: Connection, data: unknown) => void;
+}
+
+/** Keeps a connection to the server: makes it, watches it, and makes another one when it is lost. */
+export class Link {
+  readonly #context: ClientContext;
+  readonly #sender: Sender;
+  readonly #own: SendWindow;
+  readonly #options: LinkOptions;
+  readonly #watch: Alarm;
+  readonly #reconnect: Alarm;
+  /** In a row, with nothing acknowledged in between. */
+  failures = 0;
+  #protocolErrors = 0;
+  #protocolErrorMs = 0;
+
+  constructor(context: ClientContext, sender: Sender, own: SendWindow, options: LinkOptions) {
+    this.#context = context;
+    this.#sender = sender;
+    this.#own = own;
+    this.#options = options;
+    this.#watch = new Alarm(context.timers);
+    this.#reconnect = new Alarm(context.timers);
+  }
+
+  connect(): void {
+    const { openSocket, url, nextWindow, receive } = this.#options;
+    const { timers } = this.#context;
+    const window = nextWindow();
+    let socket: WebSocketLike;
+    try {
+      socket = openSocket(url, PROTOCOL);
+    } catch (error) {
+      this.#lost(undefined, 1006, `The socket cannot be opened: ${String(error)}`);
+      return;
+    }
+    const connection = new Connection(socket, window, window === this.#own, timers.now());
+    this.#sender.connection = connection;
+    const isCurrent = () => this.#sender.connection === connection;
+    socket.addEventListener('open', () => {
+      if (isCurrent()) this.#hello(connection);
+    });
+    socket.addEventListener('message', ({ data }) => {
+      if (isCurrent()) receive(connection, data);
+    });
+    socket.addEventListener('close', ({ code = 1006, reason = '' }) => {
+      if (isCurrent()) this.#closedByPeer(connection, code, reason);
+    });
+    // A close follows nearly everywhere, with a code that says more; the watch sees to the rest.
+    socket.addEventListener('error', () => {
+      connection.erroredMs ??= timers.now();
+    });
+    this.#watchLater();
+  }
+
+  /** Gives up a connection that is of no use any more, and makes a new one. */
+  giveUp(connection: Connection, reason: string): void {
+    if (this.#sender.connection !== connection) return;
+    connection.close('giving up');
+    this.#lost(connection, 1006, reason);
+  }
+
+  /** One side could not read a frame: another connection may do better, but not for ever. */
+  protocolError(connection: Connection, code: ClientErrorCode, message: string): void {
+    const nowMs = this.#context.timers.now();
+    if (nowMs - this.#protocolErrorMs > PROTOCOL_ERRORS_FORGIVEN_MS) this.#protocolErrors = 0;
+    this.#protocolErrorMs = nowMs;
+    this.#protocolErrors += 1;
+    this.#context.emit({ type: 'protocol-error', message });
+    if (this.#protocolErrors > MAX_PROTOCOL_ERRORS) this.#options.end(new SluiceError(code, message));
+    else this.giveUp(connection, message);
+  }
+
+  /** The server is about to go, and asks to come back after a while. */
+  drain(connection: Connection, retryMs = 1_000): void {
+    const { timers, random, emit } = this.#context;
+    const atMostMs = Math.min(retryMs, DRAIN_RETRY_MAX_MS);
+    emit({ type: 'drain', retryMs: atMostMs });
+    if (connection.drainUntilMs !== undefined) return;
+    const delayMs = Math.round(atMostMs * random());
+    connection.drainUntilMs = timers.now() + delayMs;
+    this.#sender.pump();
+    if (this.#sender.connection !== connection) return;
+    this.#watch.set(delayMs, () => {
+      connection.close('drained');
+      this.#lost(connection, 1001, 'The server has asked to come back');
+    });
+  }
+
+  /** An instance is recovered: the next one, or this client's own. */
+  goOn(): void {
+    this.#leave();
+    if (!this.#options.endIfDone()) this.connect();
+  }
+
+  /** Nothing is connected any more. */
+  stop(): void {
+    const { connection } = this.#sender;
+    this.#leave();
+    this.#reconnect.stop();
+    connection?.close('bye');
+  }
+
+  #leave(): void {
+    this.#sender.disconnect();
+    this.#watch.stop();
+  }
+
+  #hello(connection: Connection): void {
+    const { socket, window, isOwn } = connection;
+    if (socket.protocol !== undefined && socket.protocol !== PROTOCOL) {
+      // In raw mode the server would store the hello as a message.
+      this.giveUp(connection, 'The server does not speak sluice.v1');
+      return;
+    }
+    const { instance, session, epoch } = window;
+    const next = window.acked + 1;
+    const hello = { t: 'hello', ack: isOwn ? this.#options.ack : 'stored', instance };
+    if (!isOwn) Object.assign(hello, { recover: true, session, next });
+    else if (epoch !== undefined) Object.assign(hello, { resume: true, epoch, session, next });
+    this.#sender.transmit(connection, JSON.stringify(hello));
+  }
+
+  #closedByPeer(connection: Connection, closeCode: number, reason: string): void {
+    const terminal = TERMINAL_CODES[closeCode];
+    if (terminal === undefined) {
+      this.#lost(connection, closeCode, reason);
+      return;
+    }
+    const [code, message] = terminal;
+    // The reason begins with a code of its own. Before the welcome it was the hello that could not be read.
+    const named = /^(invalid_options|invalid_hello|hello_required|invalid_frame):/.exec(reason)?.[1];
+    const other = closeCode === 4400 && !connection.isWelcomed ? 'invalid_hello' : code;
+    const text = reason === '' ? message : `${message}: ${reason}`;
+    this.#options.end(
+      new SluiceError((named as ClientErrorCode | undefined) ?? other, text, {
+        details: { closeCode, reason },
+      }),
+    );
+  }
+
+  #lost(connection: Connection | undefined, code: number, reason: string): void {
+    if (connection?.isOwn === false && this.#options.isRecovered(connection.window)) {
+      this.goOn();
+      return;
+    }
+    this.#leave();
+    if (this.#options.endIfDone()) return;
+    const { counts, timers, random, emit } = this.#context;
+    counts.reconnects += 1;
+    const nowMs = timers.now();
+    let retryMs: number;
+    if (connection?.drainUntilMs !== undefined) {
+      // The server asked for it: no failure.
+      retryMs = Math.max(0, connection.drainUntilMs - nowMs);
+    } else {
+      // One that lived for a while was no failure, though nothing may have been sent on it.
+      if (connection?.isWelcomed && nowMs - connection.openedMs > HANDSHAKE_LIMIT_MS) this.failures = 0;
+      const ceiling = pauseMs(RETRY_BASE_MS, RETRY_MAX_MS, this.failures);
+      this.failures += 1;
+      retryMs = Math.round((code === 4429 ? OVER_CREDIT_RETRY_MS : 0) + ceiling * random());
+    }
+    emit({ type: 'disconnected', code, reason, retryMs });
+    if (counts.connections === 0 && counts.reconnects === NEVER_CONNECTED_FAILURES)
+      this.#tellNeverConnected(code, reason);
+    this.#reconnect.set(retryMs, () => this.connect());
+  }
+
+  #tellNeverConnected(code: number, reason: string): void {
+    // Parameters may hold a token, and the part before the host a password.
+    const { protocol, host, pathname } = new URL(this.#options.url);
+    const url = `${protocol}//${host}${pathname}`;
+    const last = `close code ${code}${reason && `: ${reason}`}`;
+    const failures = NEVER_CONNECTED_FAILURES;
+    const message =
+      `${failures} tries to connect to ${url} have failed (the last with ${last}). Check that the server runs, that host and ` +
+      'port are right, that the path is /ws/ and the name of a sink, and that nothing in between refuses WebSockets';
+    this.#context.emit({ type: 'never-connected', url, failures, message });
+  }
+
+  #watchLater(): void {
+    this.#watch.set(WATCH_INTERVAL_MS, () => {
+      const { connection } = this.#sender;
+      if (connection === undefined) return;
+      this.#look(connection);
+      // Another one is watched by itself.
+      if (this.#sender.connection === connection) this.#watchLater();
+    });
+  }
+
+  /** Is it open, alive, and does it get anywhere? */
+  #look(connection: Connection): void {
+    const { window } = connection;
+    const nowMs = this.#context.timers.now();
+    const isOver = (sinceMs: number | undefined, limitMs: number) =>
+      sinceMs !== undefined && nowMs - sinceMs >= limitMs;
+    const giveUp = (reason: string) => this.giveUp(connection, reason);
+    const ask = (frame: string) => {
+      connection.askedMs = nowMs;
+      this.#sender.transmit(connection, frame);
+    };
+    if (!connection.isOwn && isOver(connection.byeMs, HANDSHAKE_LIMIT_MS)) giveUp('No goodbye in time');
+    else if (isOver(connection.erroredMs, WATCH_INTERVAL_MS)) giveUp('The connection failed');
+    else if (!connection.isWelcomed) {
+      if (isOver(connection.openedMs, HANDSHAKE_LIMIT_MS)) giveUp('No welcome in time');
+    } else if (connection.drainUntilMs !== undefined) return;
+    else if (connection.askedMs !== undefined) {
+      if (isOver(connection.askedMs, DEAD_AFTER_MS)) giveUp('The server is silent');
+    } else if (window.outMessages > 0 && isOver(connection.outSinceMs, STALLED_AFTER_MS))
+      giveUp('The server stores nothing');
+    else if (
+      window.cursor > 0 &&
+      !connection.askedForAck &&
+      isOver(connection.progressMs, ACK_PING_AFTER_MS)
+    ) {
+      connection.askedForAck = true;
+      ask('{"t":"ping"}');
+    } else if (isOver(connection.heardMs, HEARTBEAT_AFTER_MS)) ask('ping');
+  }
+}

@@ -1,0 +1,29 @@
+/** What a client takes from the platform where it is told nothing else. */
+
+import type { ClientTimers, WebSocketLike } from './options.ts';
+
+export const platformTimers: ClientTimers = {
+  now: () => performance.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+export function openWebSocket(url: string, protocol: string): WebSocketLike {
+  return new WebSocket(url, protocol) as WebSocketLike;
+}
+
+/** 128 random bits in hexadecimal digits. */
+export function randomName(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** A random UUID: `crypto.randomUUID` is missing in pages that came without TLS. */
+export function randomUuid(): string {
+  return randomName().replace(
+    /(.{8})(.{4}).(.{3})(.)(.{3})/,
+    (_, a, b, c, d, e) => `${a}-${b}-4${c}-${'89ab'[Number.parseInt(d, 16) & 3]}${e}-`,
+  );
+}

@@ -1,0 +1,297 @@
+import type { Connection } from './connection.ts';
+import type { ClientContext } from './context.ts';
+import type { Ending } from './ending.ts';
+import { type FrameCode, type RefusalCode, SluiceError } from './errors.ts';
+import type { ClientEvent } from './events.ts';
+import { creditOf, type Limits, membersOf, runOf, type ServerFrame, storedOf, wholeFrom } from './frames.ts';
+import type { Intake } from './intake.ts';
+import type { Link } from './link.ts';
+import type { AckLevel } from './options.ts';
+import type { Recovery } from './recovery.ts';
+import type { SendWindow } from './send-window.ts';
+import { HEADER_BYTES, type Sender } from './sender.ts';
+import type { WindowStorage } from './window-storage.ts';
+
+const LEVELS: readonly AckLevel[] = ['none', 'stored', 'committed'];
+
+const REFUSAL_CODES: readonly RefusalCode[] = [
+  'invalid_json',
+  'invalid_utf8',
+  'nul_character',
+  'lone_surrogate',
+  'number_out_of_range',
+  'nesting_too_deep',
+  'message_too_large',
+  'dead_letter',
+];
+
+const FRAME_CODES: readonly FrameCode[] = [
+  'invalid_frame',
+  'invalid_utf8',
+  'unknown_type',
+  'binary_frame',
+  'frame_too_large',
+];
+
+export interface ReceiverParts {
+  producer: string;
+  asked: AckLevel;
+  own: SendWindow;
+  intake: Intake;
+  sender: Sender;
+  link: Link;
+  recovery: Recovery;
+  storage: WindowStorage;
+  ending: Ending;
+}
+
+/** Does what the server's frames ask for (PROTOCOL.md). */
+export class Receiver {
+  readonly #context: ClientContext;
+  readonly #parts: ReceiverParts;
+
+  constructor(context: ClientContext, parts: ReceiverParts) {
+    this.#context = context;
+    this.#parts = parts;
+  }
+
+  receive(connection: Connection, data: unknown): void {
+    const { sender, link } = this.#parts;
+    connection.heardMs = this.#context.timers.now();
+    connection.askedMs = undefined;
+    if (typeof data !== 'string' || data === 'pong') return;
+    let frame: ServerFrame;
+    try {
+      frame = membersOf(JSON.parse(data));
+    } catch {
+      link.protocolError(connection, 'invalid_frame', 'The server sent a frame that is no JSON');
+      return;
+    }
+    const { t } = frame;
+    if (!connection.isWelcomed) {
+      if (t === 'welcome') this.#welcome(connection, frame);
+    } else if (t === 'ack' || t === 'flow') {
+      sender.credit = creditOf(frame) ?? sender.credit;
+      if (t === 'ack') this.#ack(connection, storedOf(frame), wholeFrom(frame.committed, 0));
+      else if (frame.reason === 'room') sender.resumeSending();
+      sender.pump();
+    } else if (t === 'nack') this.#nack(connection, frame);
+    else if (t === 'gap') this.#gap(connection, frame);
+    else if (t === 'ping') sender.transmit(connection, JSON.stringify({ t: 'pong', id: frame.id }));
+    else if (t === 'drain') link.drain(connection, wholeFrom(frame.retryMs, 0));
+    else if (t === 'bye') this.#bye(connection);
+  }
+
+  #welcome(connection: Connection, frame: ServerFrame): void {
+    const { producer, asked, intake, sender, link, recovery, storage } = this.#parts;
+    const { counts, timers, emit } = this.#context;
+    const { window, isOwn } = connection;
+    const isResumed = window.epoch !== undefined;
+    const epoch = wholeFrom(frame.epoch, 1);
+    const stored = storedOf(frame);
+    const credit = creditOf(frame);
+    const limits = limitsOf(frame);
+    if (
+      stored === undefined ||
+      epoch === undefined ||
+      (isOwn && isResumed && epoch !== window.epoch) ||
+      (typeof frame.producer === 'string' && frame.producer !== producer) ||
+      credit === undefined ||
+      limits === undefined
+    ) {
+      link.protocolError(connection, 'invalid_frame', 'The server sent a welcome that cannot be right');
+      return;
+    }
+    sender.credit = credit;
+    this.#takeLimits(limits, limits.messageBytes);
+    counts.connections += 1;
+    window.epoch = epoch;
+    const wanted = isOwn ? asked : frame.stored === undefined ? 'committed' : 'stored';
+    const given = LEVELS.find((level) => level === frame.ack) ?? wanted;
+    connection.level = given;
+    const missing = runOf(frame.missing);
+    if (isOwn) {
+      if (typeof frame.session === 'string') {
+        window.session = frame.session;
+        if (window.isKept) window.unsavedSession = frame.session;
+      }
+      if (given !== intake.level) {
+        intake.level = given;
+        emit({ type: 'level', asked, given });
+      }
+      emit({ type: 'connected', epoch, resumed: isResumed, delivery: String(frame.delivery) });
+      if (isResumed && frame.known === false) emit({ type: 'unknown', epoch, next: window.acked + 1 });
+      if (missing !== undefined) emit({ type: 'missing', ...missing });
+      if (stored > window.sent) {
+        this.#endForeign(window, stored);
+        return;
+      }
+      intake.calls.isFlushDue = intake.calls.hasFlushes;
+    } else {
+      // An instance that was never welcomed has sent nothing, so there was nothing to know.
+      window.isKnown &&= frame.known !== false || (window.session === undefined && !isResumed);
+      window.missing = missing ?? window.missing;
+      const sure = wholeFrom(frame.sure, 0);
+      if (sure !== undefined) {
+        recovery.setAside(window, sure, stored);
+        this.#admitBlocked();
+      }
+      window.trimDroppedEnd();
+    }
+    sender.restart();
+    // All that was not acked goes out once more, even what the server says it has: the nack of a message that it refused
+    // may have been lost with the connection before, and comes again only when the message does.
+    window.restart();
+    // Only now may anything be sent.
+    connection.isWelcomed = true;
+    connection.awaitProgress(timers.now());
+    intake.settle();
+    storage.run();
+    if (isOwn || !this.#finishRecovery(connection)) sender.pump();
+  }
+
+  /**
+   * The server has more of this epoch than was sent: a copy of this running client has sent under its numbers. To go on would
+   * let new messages pass for those.
+   */
+  #endForeign(window: SendWindow, stored: number): void {
+    const { sent } = window;
+    const message = `Another copy of this client has sent in its epoch: ${stored} messages are there, ${sent} were sent from here`;
+    if (window.isKept) window.doubtUpTo(stored);
+    this.#parts.ending.end(new SluiceError('fenced', message, { details: { stored, sent } }));
+  }
+
+  #takeLimits(limits: Limits, messageBytes: number): void {
+    const { own, intake, sender } = this.#parts;
+    sender.limits = limits;
+    const isSmaller = messageBytes < intake.messageBytes;
+    intake.messageBytes = messageBytes;
+    if (!isSmaller) return;
+    // What waits and is larger than the server takes, as it is known now.
+    own.dropAbove(messageBytes + 1, (sequence) => intake.refuseTooLarge(own, sequence));
+    this.#admitBlocked();
+  }
+
+  /** Takes over how far the server is. */
+  #ack(connection: Connection, reported = 0, reportedCommitted = 0): void {
+    const { intake, sender, link, storage } = this.#parts;
+    const { counts, timers } = this.#context;
+    const { window } = connection;
+    // An ack covers nothing that was not sent on this connection.
+    const { sentHere } = window;
+    const committed = Math.min(reportedCommitted, sentHere);
+    const stored = Math.max(Math.min(reported, sentHere), committed);
+    const nowMs = timers.now();
+    const isProgress = stored > window.stored;
+    if (isProgress) {
+      connection.outSinceMs = nowMs;
+      window.reach(stored);
+      sender.forgetTrouble();
+      sender.resumeSending();
+    }
+    const acked = connection.level === 'committed' ? committed : stored;
+    if (acked > window.acked) {
+      counts.acked += window.release(acked);
+      if (connection.isOwn) intake.settle();
+      storage.run();
+      this.#admitBlocked();
+    } else if (!isProgress) return;
+    link.failures = 0;
+    connection.awaitProgress(nowMs);
+    this.#finishRecovery(connection);
+  }
+
+  #nack(connection: Connection, frame: ServerFrame): void {
+    const { intake, sender, link } = this.#parts;
+    const { counts, emit } = this.#context;
+    const { window } = connection;
+    const from = wholeFrom(frame.from, 1);
+    const to = wholeFrom(frame.to, 1);
+    const code = String(frame.code);
+    const message = String(frame.message ?? '');
+    const temporary = frame.temporary === true;
+    const event: ClientEvent = { type: 'nack', code, temporary, message };
+    if (from !== undefined) event.from = from;
+    if (to !== undefined) event.to = to;
+    if (!temporary && from !== undefined && to !== undefined) {
+      const refusal = REFUSAL_CODES.find((known) => known === code) ?? 'message_refused';
+      const text = refusalText(code, message);
+      const last = Math.min(to, window.sentHere);
+      let isNews = false;
+      for (let sequence = Math.max(from, window.acked + 1); sequence <= last; sequence += 1)
+        isNews = intake.refuseSequence(window, sequence, refusal, text) || isNews;
+      // What is sent again after a lost connection is refused again, and what was dropped here is known to be.
+      if (isNews) emit(event);
+      return;
+    }
+    emit(event);
+    if (temporary) {
+      counts.putOff += 1;
+      sender.defer(window, from ?? window.stored + 1);
+      return;
+    }
+    const known = FRAME_CODES.find((frameCode) => frameCode === code) ?? 'invalid_frame';
+    link.protocolError(connection, known, `The server could not read a frame: ${message || code}`);
+  }
+
+  #gap(connection: Connection, frame: ServerFrame): void {
+    const { sender, link } = this.#parts;
+    const { window } = connection;
+    const expected = wholeFrom(frame.expected, 1);
+    if (expected === undefined) return;
+    this.#context.counts.gaps += 1;
+    this.#context.emit({ type: 'gap', expected, got: wholeFrom(frame.got, 0) ?? 0 });
+    // Every batch after the gap is answered with one: the first of them says it all.
+    if (expected === sender.rewoundTo) return;
+    if (expected <= window.stored || expected <= window.acked || expected > window.sentHere) {
+      // It has forgotten what it acked. The hello of the next connection says where this client stands.
+      link.giveUp(connection, 'The server expects what this client does not have');
+      return;
+    }
+    sender.rewoundTo = expected;
+    window.rewind(expected);
+    sender.pump();
+  }
+
+  #bye(connection: Connection): void {
+    const { link, ending } = this.#parts;
+    if (connection.byeMs !== undefined && !connection.isOwn) {
+      connection.close('bye');
+      link.goOn();
+    } else if (!ending.endIfDone()) link.giveUp(connection, 'The server said goodbye too early');
+  }
+
+  /** Lets calls in that waited for room, and sends what they bring. */
+  #admitBlocked(): void {
+    const { intake, sender, storage } = this.#parts;
+    intake.admitBlocked();
+    intake.settle();
+    storage.run();
+    sender.schedule();
+  }
+
+  /** Ends the recovery of an instance of which all is settled; false where something is left. */
+  #finishRecovery(connection: Connection): boolean {
+    const { recovery, ending } = this.#parts;
+    const isFinished = !connection.isOwn && recovery.finish(connection.window);
+    if (isFinished) ending.sayBye(connection);
+    return isFinished;
+  }
+}
+
+/** What the server takes at most. The bytes of a message also have to fit into a frame. */
+function limitsOf({ limits }: ServerFrame): (Limits & { messageBytes: number }) | undefined {
+  const members = membersOf(limits);
+  const frameMessages = wholeFrom(members.frameMessages, 1);
+  const frameBytes = wholeFrom(members.frameBytes, HEADER_BYTES + 2);
+  const messageBytes = wholeFrom(members.messageBytes, 1);
+  if (frameMessages === undefined || frameBytes === undefined || messageBytes === undefined) return undefined;
+  return { frameMessages, frameBytes, messageBytes: Math.min(messageBytes, frameBytes - HEADER_BYTES - 1) };
+}
+
+/** The server's own sentence, where it sent one. */
+function refusalText(code: string, message: string): string {
+  if (code === 'dead_letter')
+    return `The message is among the dead letters: ${message || 'Postgres refused it'}`;
+  return message || `The server refused the message: ${code}`;
+}

@@ -1,0 +1,118 @@
+import type { ClientContext } from './context.ts';
+import type { ClientEvent } from './events.ts';
+import type { Intake } from './intake.ts';
+import type { SendBuffer } from './send-buffer.ts';
+import { SendWindow } from './send-window.ts';
+import type { StoredBatch, StoredInstance } from './storage.ts';
+import type { WindowStorage } from './window-storage.ts';
+
+/** Messages that were set aside. */
+export interface Doubt {
+  window: SendWindow;
+  first: number;
+  count: number;
+  texts: string[];
+}
+
+/** What older instances have left in the storage: it is sent before anything new, or set aside. */
+export class Recovery {
+  readonly #context: ClientContext;
+  readonly #buffer: SendBuffer;
+  readonly #intake: Intake;
+  readonly #storage: WindowStorage;
+  /** Windows that are to be recovered, the oldest first. */
+  readonly #older: SendWindow[] = [];
+  doubts: readonly Doubt[] = [];
+
+  constructor(context: ClientContext, buffer: SendBuffer, intake: Intake, storage: WindowStorage) {
+    this.#context = context;
+    this.#buffer = buffer;
+    this.#intake = intake;
+    this.#storage = storage;
+  }
+
+  /** Whose messages go next; undefined where nothing is left. */
+  get next(): SendWindow | undefined {
+    return this.#older[0];
+  }
+
+  /** Refused messages that are not acked yet. */
+  get refusedCount(): number {
+    return this.#older.reduce((sum, { refused }) => sum + refused.size, 0);
+  }
+
+  restore(found: readonly StoredInstance[]): void {
+    for (const stored of found) {
+      const window = new SendWindow(stored.instance, this.#buffer, true);
+      window.restore(stored);
+      this.#context.counts.restored += window.restored;
+      this.#storage.keep(window);
+      this.#doubt(
+        window,
+        stored.inDoubt.filter(
+          ({ first, count }) =>
+            !stored.discarded.some((run) => run.first <= first && run.last >= first + count - 1),
+        ),
+      );
+      if (window.batches.length > 0) this.#older.push(window);
+      else this.#forgetSettled(window);
+    }
+    this.#noteProgress();
+  }
+
+  /** What lies between `sure` and `stored` may be another's: it is kept, and goes out only if somebody decides so. */
+  setAside(window: SendWindow, sure: number, stored: number): void {
+    const batches = window.setAside(sure, stored);
+    for (const { count } of batches) this.#context.counts.setAside += count;
+    this.#doubt(window, batches);
+  }
+
+  /** Ends the recovery of an instance of which all is settled; false where something is left. */
+  finish(window: SendWindow): boolean {
+    if (window.batches.length > 0 || this.next !== window) return false;
+    this.#older.shift();
+    const { instance, restored, refusedCount, isKnown, setAsideRun, missing } = window;
+    const event: ClientEvent = {
+      type: 'recovered',
+      instance,
+      messages: restored - (setAsideRun?.messages ?? 0),
+      refused: refusedCount,
+      known: isKnown,
+    };
+    if (setAsideRun !== undefined) event.inDoubt = setAsideRun;
+    if (missing !== undefined) event.missing = missing;
+    this.#context.emit(event);
+    this.#forgetSettled(window);
+    this.#noteProgress();
+    return true;
+  }
+
+  /** Forgets messages in doubt. */
+  drop(doubts: readonly Doubt[]): void {
+    this.doubts = this.doubts.filter((doubt) => !doubts.includes(doubt));
+    for (const { window, first, count } of doubts) window.discards.push({ first, last: first + count - 1 });
+    for (const { window } of doubts) this.#forgetSettled(window);
+  }
+
+  #doubt(window: SendWindow, batches: readonly StoredBatch[]): void {
+    const doubts = batches.map(({ first, count, text }) => ({
+      window,
+      first,
+      count,
+      texts: text.split('\n'),
+    }));
+    this.doubts = [...this.doubts, ...doubts];
+  }
+
+  /** Has the storage forget an instance of which nothing is left. */
+  #forgetSettled(window: SendWindow): void {
+    if (!this.#older.includes(window) && !this.doubts.some((doubt) => doubt.window === window))
+      window.isForgotten = true;
+    this.#storage.run();
+  }
+
+  #noteProgress(): void {
+    this.#intake.isRecovered = this.next === undefined;
+    this.#intake.settle();
+  }
+}

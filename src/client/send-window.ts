@@ -1,0 +1,370 @@
+import { type Batch, DROPPED_BYTES, splitBatch } from './batch.ts';
+import { Deque } from './deque.ts';
+import type { UnsettledMessages } from './events.ts';
+import { DROPPED, utf8Bytes } from './message-text.ts';
+import type { SendBuffer } from './send-buffer.ts';
+import type { StoredBatch, StoredInstance } from './storage.ts';
+import { WaitingMessages } from './waiting-messages.ts';
+
+/** Small writes of a storage are put together up to here, so that they become frames of a good size. */
+const RESTORED_BATCH_MESSAGES = 1_000;
+const RESTORED_BATCH_BYTES = 64 * 1024;
+
+/**
+ * The messages of one instance, from the first that is not acked to the last that was taken. The sequence of a message is
+ * its place among all that the instance has taken, so a number is never given twice, whatever a storage remembers.
+ *
+ * `acked + 1 … cut` are in batches without a hole, `cut + 1 … taken` wait to be cut into some.
+ */
+export class SendWindow {
+  readonly instance: string;
+  readonly #buffer: SendBuffer;
+  readonly waiting = new WaitingMessages();
+  readonly batches = new Deque<Batch>();
+  epoch: number | undefined;
+  session: string | undefined;
+  /** Highest sequence that is in a batch. */
+  cut = 0;
+  /** Highest sequence that was ever put into a frame. */
+  sent = 0;
+  /** Highest sequence that has reached the level. Never goes back. */
+  acked = 0;
+  /** Refused ones above `acked`. */
+  readonly refused = new Set<number>();
+
+  // Where the batches stand on this connection: those before `cursor` are sent on it, those before `#storedIndex` were
+  // acked on it as stored. What older connections sent counts for nothing (PROTOCOL.md, "Going on after a lost
+  // connection").
+  cursor = 0;
+  #storedIndex = 0;
+  /** What was acked as stored on this connection. */
+  stored = 0;
+  /** Messages that are sent on this connection and not acked on it as stored, and their bytes. */
+  outMessages = 0;
+  outBytes = 0;
+
+  /** It is in a storage. */
+  readonly isKept: boolean;
+  // What the storage has: all up to `saved`, once this is done up to `saving`.
+  saved: number;
+  saving = 0;
+  trimmed = 0;
+  /** The session that the storage does not have yet. */
+  unsavedSession: string | undefined;
+  readonly discards = new Deque<{ first: number; last: number }>();
+  readonly aside = new Deque<StoredBatch>();
+  /** Nothing of it is needed any more. */
+  isForgotten = false;
+
+  // What a recovery has to tell.
+  restored = 0;
+  refusedCount = 0;
+  isKnown = true;
+  missing: { from: number; to: number } | undefined;
+  setAsideRun: { from: number; to: number; messages: number } | undefined;
+  /** How far doubts go, once they were looked at: what came to the server later was sent from here. */
+  #doubtUpTo: number | undefined;
+
+  constructor(instance: string, buffer: SendBuffer, isKept: boolean) {
+    this.instance = instance;
+    this.#buffer = buffer;
+    this.isKept = isKept;
+    this.saved = isKept ? 0 : Number.POSITIVE_INFINITY;
+  }
+
+  /** Highest sequence that was given. */
+  get taken(): number {
+    return this.cut + this.waiting.length;
+  }
+
+  /** Nothing is left of it. */
+  get isEmpty(): boolean {
+    return this.batches.length + this.waiting.length === 0;
+  }
+
+  get isAllSent(): boolean {
+    return this.cursor === this.batches.length && this.waiting.length === 0;
+  }
+
+  /** Highest sequence that was sent on this connection. */
+  get sentHere(): number {
+    return (this.batches.at(this.cursor)?.first ?? this.cut + 1) - 1;
+  }
+
+  push(text: string, bytes: number): void {
+    this.waiting.push(text, bytes);
+    this.#buffer.add(1, bytes);
+  }
+
+  /** Takes away what was pushed after there were `length` waiting messages of `bytes`. */
+  rollback(length: number, bytes: number): void {
+    const { waiting } = this;
+    this.#buffer.add(length - waiting.length, bytes - waiting.bytes);
+    waiting.truncate(length, bytes);
+  }
+
+  /** Drops the first that waits, whose place stays; returns its sequence. */
+  dropOldest(): number {
+    this.#buffer.add(-1, -this.waiting.drop());
+    this.#skipSequences(1);
+    return this.cut;
+  }
+
+  /** Puts dropped messages into the next places. */
+  #skipSequences(count: number): void {
+    const { last } = this.batches;
+    if (last !== undefined && last.text === undefined && this.cursor < this.batches.length) {
+      last.count += count;
+      last.bytes += count * DROPPED_BYTES;
+    } else this.batches.push({ first: this.cut + 1, count, bytes: count * DROPPED_BYTES, text: undefined });
+    this.cut += count;
+  }
+
+  /** Notes that the storage need not keep a text, where it has it or is about to. */
+  discard(sequence: number): void {
+    if (!this.isKept || sequence > Math.max(this.saved, this.saving)) return;
+    const { last } = this.discards;
+    if (last?.last === sequence - 1) last.last = sequence;
+    else this.discards.push({ first: sequence, last: sequence });
+  }
+
+  /** Replaces what waits and is larger than the server takes; calls for each with its sequence. */
+  dropAbove(maxBytes: number, dropped: (sequence: number) => void): void {
+    for (let index = 0; index < this.waiting.length; index += 1) {
+      const bytes = this.waiting.sizeAt(index);
+      if (bytes <= maxBytes) continue;
+      const sequence = this.cut + 1 + index;
+      this.waiting.replace(index, DROPPED, DROPPED_BYTES);
+      this.#buffer.add(0, DROPPED_BYTES - bytes);
+      this.discard(sequence);
+      dropped(sequence);
+    }
+  }
+
+  /** Replaces a single message that no frame can hold any more. */
+  dropOversized(batch: Batch): void {
+    this.#buffer.add(0, DROPPED_BYTES - batch.bytes);
+    batch.bytes = DROPPED_BYTES;
+    batch.text = DROPPED;
+    this.discard(batch.first);
+  }
+
+  /** Makes a batch of the first that wait. */
+  cutBatch(count: number, bytes: number): void {
+    this.batches.push({ first: this.cut + 1, count, bytes, text: this.waiting.take(count, bytes) });
+    this.cut += count;
+  }
+
+  /** Puts back what a storage has kept, with a dropped message for each place of which it has nothing. */
+  restore({ session, acked, batches, discarded, inDoubt }: StoredInstance): void {
+    this.session = session;
+    this.acked = this.cut = this.stored = this.trimmed = acked;
+    const gone = [...discarded];
+    for (const { first, count } of inDoubt) {
+      const last = first + count - 1;
+      gone.push({ first, last });
+      this.#doubtUpTo = Math.max(this.#doubtUpTo ?? 0, last);
+    }
+    gone.sort(byFirst);
+    let nextGone = 0;
+    for (const { first, text } of [...batches].sort(byFirst)) {
+      for (const [offset, line] of text.split('\n').entries()) {
+        const sequence = first + offset;
+        // A line that stands for a dropped message is as good as none.
+        if (sequence <= this.cut || line === DROPPED) continue;
+        while ((gone[nextGone]?.last ?? sequence) < sequence) nextGone += 1;
+        if ((gone[nextGone]?.first ?? sequence + 1) > sequence) this.#restoreText(sequence, line);
+      }
+    }
+    this.saved = this.sent = this.cut;
+  }
+
+  #restoreText(sequence: number, text: string): void {
+    if (sequence > this.cut + 1) this.#skipSequences(sequence - this.cut - 1);
+    const bytes = utf8Bytes(text, 0, text.length) + 1;
+    const { last } = this.batches;
+    if (
+      last?.text !== undefined &&
+      last.count < RESTORED_BATCH_MESSAGES &&
+      last.bytes + bytes <= RESTORED_BATCH_BYTES
+    ) {
+      last.text += `\n${text}`;
+      last.count += 1;
+      last.bytes += bytes;
+    } else this.batches.push({ first: sequence, count: 1, bytes, text });
+    this.cut = sequence;
+    this.restored += 1;
+    this.#buffer.add(1, bytes);
+  }
+
+  /**
+   * What a server has between `sure` and `stored` may be another's, sent under the same sequences. Takes such texts away and
+   * hands them over; their places stay.
+   */
+  setAside(sure: number, stored: number): StoredBatch[] {
+    this.#doubtUpTo ??= stored;
+    const to = Math.min(stored, this.#doubtUpTo, this.taken);
+    const from = Math.max(sure, this.acked) + 1;
+    const taken: StoredBatch[] = [];
+    if (from > to) return taken;
+    this.batchFrom(to + 1);
+    let messages = 0;
+    for (let index = this.batchFrom(from); (this.batches.at(index)?.first ?? to + 1) <= to; index += 1) {
+      const batch = this.#batchAt(index);
+      const { first, count, bytes, text } = batch;
+      if (text === undefined) continue;
+      const aside = { first, count, text };
+      taken.push(aside);
+      this.aside.push(aside);
+      this.#buffer.add(-count, -bytes);
+      batch.text = undefined;
+      batch.bytes = count * DROPPED_BYTES;
+      messages += count;
+      this.setAsideRun = { from: (taken[0] as StoredBatch).first, to: first + count - 1, messages };
+    }
+    for (const sequence of this.refused)
+      if (sequence >= from && sequence <= to) this.refused.delete(sequence);
+    return taken;
+  }
+
+  /** Sets aside all that is not acked up to a sequence, also what waits. */
+  doubtUpTo(sequence: number): void {
+    const count = Math.min(sequence, this.taken) - this.cut;
+    let bytes = 0;
+    for (let index = 0; index < count; index += 1) bytes += this.waiting.sizeAt(index);
+    if (count > 0) this.cutBatch(count, bytes);
+    this.setAside(this.acked, sequence);
+  }
+
+  /** Forgets dropped messages at the end: nothing comes after them that needs their places. Of older instances only. */
+  trimDroppedEnd(): void {
+    for (
+      let { last } = this.batches;
+      last !== undefined && last.text === undefined;
+      { last } = this.batches
+    ) {
+      this.batches.pop();
+      this.cut = last.first - 1;
+    }
+    this.cursor = Math.min(this.cursor, this.batches.length);
+  }
+
+  /** A connection begins: everything that is not acked goes out on it. */
+  restart(): void {
+    this.stored = this.acked;
+    this.cursor = this.#storedIndex = this.outMessages = this.outBytes = 0;
+  }
+
+  /** The batch at the cursor is sent. Returns how many of its messages were never sent before. */
+  markSent({ first, count, bytes }: Batch): number {
+    const last = first + count - 1;
+    this.cursor += 1;
+    this.outMessages += count;
+    this.outBytes += bytes;
+    const isNew = Math.max(0, last - Math.max(this.sent, first - 1));
+    this.sent = Math.max(this.sent, last);
+    return isNew;
+  }
+
+  /** The batches from one index to before another are not on their way any more. */
+  #countIn(from: number, to: number): void {
+    for (let index = from; index < to; index += 1) {
+      const { count, bytes } = this.#batchAt(index);
+      this.outMessages -= count;
+      this.outBytes -= bytes;
+    }
+  }
+
+  /** Everything up to a sequence is stored. */
+  reach(stored: number): void {
+    const index = this.batchFrom(stored + 1);
+    this.#countIn(this.#storedIndex, index);
+    this.stored = stored;
+    this.#storedIndex = index;
+  }
+
+  /** Forgets everything up to a sequence, which has reached the level. Returns how many of it were not refused. */
+  release(acked: number): number {
+    let settled = 0;
+    for (let index = this.batchFrom(acked + 1); index > 0; index -= 1) {
+      const { count, bytes, text } = this.#batchAt(0);
+      this.batches.shift();
+      this.cursor -= 1;
+      this.#storedIndex -= 1;
+      if (text === undefined) continue;
+      settled += count;
+      this.#buffer.add(-count, -bytes);
+    }
+    for (const sequence of this.refused)
+      if (sequence <= acked) {
+        this.refused.delete(sequence);
+        settled -= 1;
+      }
+    this.acked = acked;
+    return settled;
+  }
+
+  /** Notes a refusal; false where the message was settled before. It stays until it is acked: it may have to go again. */
+  refuse(sequence: number): boolean {
+    if (sequence <= this.acked || sequence > this.taken || this.refused.has(sequence)) return false;
+    if (sequence <= this.cut && this.#batchAt(this.#indexOf(sequence)).text === undefined) return false;
+    this.refused.add(sequence);
+    this.refusedCount += 1;
+    return true;
+  }
+
+  /** Goes back to a sequence, which is sent again; false when it was not sent on this connection. */
+  rewind(sequence: number): boolean {
+    const index = this.batchFrom(Math.max(sequence, this.stored + 1));
+    if (index >= this.cursor) return false;
+    this.#countIn(index, this.cursor);
+    this.cursor = index;
+    return true;
+  }
+
+  #batchAt(index: number): Batch {
+    return this.batches.at(index) as Batch;
+  }
+
+  /** Index of the batch that holds a sequence, or of the first after it. */
+  #indexOf(sequence: number): number {
+    return this.batches.search(({ first, count }) => first + count <= sequence);
+  }
+
+  /** Index of the batch that begins at a sequence; splits one that holds it. */
+  batchFrom(sequence: number): number {
+    const index = this.#indexOf(sequence);
+    const batch = this.batches.at(index);
+    if (batch === undefined || batch.first >= sequence) return index;
+    this.split(index, sequence - batch.first);
+    return index + 1;
+  }
+
+  /** Splits a batch after its first `count` messages where it has more. */
+  split(index: number, count: number): Batch {
+    const batch = this.#batchAt(index);
+    if (count >= batch.count) return batch;
+    this.batches.insert(index + 1, splitBatch(batch, count));
+    if (this.cursor > index) this.cursor += 1;
+    if (this.#storedIndex > index) this.#storedIndex += 1;
+    return batch;
+  }
+
+  /** What is neither acked nor refused: sent ones and unsent ones. */
+  unsettled(): UnsettledMessages {
+    const left: UnsettledMessages = { inDoubt: [], unsent: [] };
+    const note = (sequence: number, text: string): void => {
+      if (text === DROPPED || this.refused.has(sequence)) return;
+      (sequence <= this.sent ? left.inDoubt : left.unsent).push(text);
+    };
+    for (const { first, text } of this.batches.all())
+      for (const [offset, line] of text?.split('\n').entries() ?? []) note(first + offset, line);
+    for (let index = 0; index < this.waiting.length; index += 1)
+      note(this.cut + 1 + index, this.waiting.textAt(index));
+    return left;
+  }
+}
+
+function byFirst(one: { readonly first: number }, other: { readonly first: number }): number {
+  return one.first - other.first;
+}

@@ -1,0 +1,269 @@
+import { Alarm } from './alarm.ts';
+import { type Batch, countThatFits, linesOf } from './batch.ts';
+import type { Connection } from './connection.ts';
+import { type ClientContext, pauseMs } from './context.ts';
+import type { Credit, Limits } from './frames.ts';
+import type { Intake } from './intake.ts';
+import type { SendWindow } from './send-window.ts';
+
+/** Header of a batch with the largest numbers there are, and its newline. */
+export const HEADER_BYTES = 64;
+
+/** What a socket may hold before the client waits, and how soon it looks again: there is no event for it. */
+const MAX_BUFFERED_BYTES = 1024 * 1024;
+const BUFFERED_RETRY_MS = 10;
+
+/** Pauses before a batch that was deferred goes out again, unless an ack or a `flow` says sooner that there is room. */
+const DEFER_BASE_MS = 20;
+const DEFER_MAX_MS = 5_000;
+
+export interface SenderOptions {
+  batchMessages: number;
+  batchBytes: number;
+  lingerMs: number;
+  /** `close` was called: nothing lingers any more. */
+  isClosing: () => boolean;
+  /** All that may go is sent. */
+  onAllSent: (connection: Connection) => void;
+  onSocketFailure: (connection: Connection, reason: string) => void;
+}
+
+/** Cuts what waits into frames, and sends them within the server's credit and limits. */
+export class Sender {
+  readonly #context: ClientContext;
+  readonly #own: SendWindow;
+  readonly #intake: Intake;
+  readonly #options: SenderOptions;
+  /** Where frames go; undefined while there is none. */
+  connection: Connection | undefined;
+  credit: Credit = { messages: 0, bytes: 0 };
+  limits: Limits = { frameMessages: 1, frameBytes: 0 };
+  /** What waits goes out now, however little it is. */
+  isDue = false;
+  /** Where the client has gone back to: further gaps that say the same say nothing new. */
+  rewoundTo = 0;
+  #deferredInARow = 0;
+  #isPumping = false;
+  #pumpAgain = false;
+  #isLingering = false;
+  readonly #lingering: Alarm;
+  /** Waits before a batch that was deferred is sent again. */
+  readonly #hold: Alarm;
+  readonly #bufferedCheck: Alarm;
+
+  constructor(context: ClientContext, own: SendWindow, intake: Intake, options: SenderOptions) {
+    this.#context = context;
+    this.#own = own;
+    this.#intake = intake;
+    this.#options = options;
+    this.#lingering = new Alarm(context.timers);
+    this.#hold = new Alarm(context.timers);
+    this.#bufferedCheck = new Alarm(context.timers);
+  }
+
+  get #hasCredit(): boolean {
+    return this.credit.messages > 0 && this.credit.bytes > 0;
+  }
+
+  /** Connected, and the server wants nothing at the moment. */
+  get isPaused(): boolean {
+    return this.#hold.isSet || !this.#hasCredit;
+  }
+
+  /** Sees to it that what waits goes out, soon or now. */
+  schedule(): void {
+    if (this.#own.waiting.length > 0 && !this.isDue && !this.#isFullBatch) this.#linger();
+    else this.pump();
+  }
+
+  /** Sends what may go. */
+  pump(): void {
+    // Sending may fail, and a lost connection comes back here: one round at a time.
+    this.#pumpAgain = true;
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    while (this.#pumpAgain) {
+      this.#pumpAgain = false;
+      this.#sendWhatMayGo();
+    }
+    this.#isPumping = false;
+  }
+
+  /** Hands a frame to the socket; false when it fails. */
+  transmit(connection: Connection, frame: string): boolean {
+    try {
+      connection.socket.send(frame);
+      return true;
+    } catch (error) {
+      this.#options.onSocketFailure(connection, `The socket takes no frame: ${String(error)}`);
+      return false;
+    }
+  }
+
+  /** The server has no room for a batch: it goes out again when there is some, or when it has waited. */
+  defer(window: SendWindow, from: number): void {
+    // The batches after this one come as gaps to where the client has gone back already.
+    if (window.rewind(from)) this.rewoundTo = from;
+    else if (this.#hold.isSet) return;
+    const ceiling = pauseMs(DEFER_BASE_MS, DEFER_MAX_MS, this.#deferredInARow);
+    this.#deferredInARow += 1;
+    this.#hold.set(ceiling * (0.5 + 0.5 * this.#context.random()), () => this.pump());
+  }
+
+  /** There is room: what was deferred need not wait. */
+  resumeSending(): void {
+    if (this.#hasCredit) this.#hold.stop();
+  }
+
+  /** The server stores what is sent: whatever was deferred or sent again is past. */
+  forgetTrouble(): void {
+    this.#deferredInARow = this.rewoundTo = 0;
+  }
+
+  /** The connection is gone. */
+  disconnect(): void {
+    this.connection = undefined;
+    this.#bufferedCheck.stop();
+    this.#hold.stop();
+  }
+
+  /** A connection begins. */
+  restart(): void {
+    this.#hold.stop();
+    this.forgetTrouble();
+  }
+
+  /** Nothing is sent any more. */
+  stop(): void {
+    this.disconnect();
+    this.#lingering.stop();
+  }
+
+  get #isFullBatch(): boolean {
+    const { waiting } = this.#own;
+    return waiting.length >= this.#options.batchMessages || waiting.bytes >= this.#options.batchBytes;
+  }
+
+  #linger(): void {
+    if (this.#isLingering) return;
+    this.#isLingering = true;
+    const over = () => {
+      this.#isLingering = false;
+      if (this.#own.waiting.length === 0) return;
+      this.isDue = true;
+      this.pump();
+    };
+    const { lingerMs } = this.#options;
+    if (lingerMs > 0) this.#lingering.set(lingerMs, over);
+    else queueMicrotask(over);
+  }
+
+  #sendWhatMayGo(): void {
+    const { connection } = this;
+    if (connection?.isWelcomed !== true) return;
+    const { window, socket } = connection;
+    if (connection.drainUntilMs === undefined) {
+      // A later instance is told apart by the session: it has to be in the storage before anything is sent in it.
+      if (this.#hold.isSet || window.unsavedSession !== undefined) return;
+      while (this.connection === connection) {
+        if ((socket.bufferedAmount ?? 0) > MAX_BUFFERED_BYTES) {
+          if (!this.#bufferedCheck.isSet) this.#bufferedCheck.set(BUFFERED_RETRY_MS, () => this.pump());
+          return;
+        }
+        const batch = window.batches.at(window.cursor);
+        if (batch !== undefined ? !this.#sendBatch(connection, batch) : !this.#cutBatch(window)) break;
+      }
+      if (this.connection !== connection || window.cursor < window.batches.length) return;
+      const { calls } = this.#intake;
+      if (connection.isOwn && calls.isFlushDue && window.cut >= calls.flushUpTo) {
+        calls.isFlushDue = false;
+        if (!this.transmit(connection, '{"t":"flush"}')) return;
+      }
+    }
+    this.#options.onAllSent(connection);
+  }
+
+  /** Sends the batch at the cursor, or as much of it as may go; false when nothing of it may. */
+  #sendBatch(connection: Connection, batch: Batch): boolean {
+    const { window } = connection;
+    const { credit } = this;
+    const { frameMessages, frameBytes } = this.limits;
+    const roomBytes = frameBytes - HEADER_BYTES;
+    const freeMessages = Math.min(frameMessages, credit.messages - window.outMessages);
+    const freeBytes = Math.min(roomBytes, credit.bytes - window.outBytes);
+    const isWaiting = window.outMessages > 0;
+    let sending = batch;
+    if (batch.count > freeMessages || batch.bytes > freeBytes) {
+      const isFrameTooLarge = batch.count > frameMessages || batch.bytes > roomBytes;
+      // A smaller piece would do, but the next ack brings room for all of it. Dropped ones fill any frame: not in pieces as
+      // the credit trickles in.
+      const isTrickle = batch.text === undefined && freeMessages * 2 < credit.messages;
+      if (isWaiting && (!isFrameTooLarge || isTrickle)) return false;
+      const count = countThatFits(batch, freeMessages, freeBytes);
+      if (count === 0 && (isWaiting || !this.#hasCredit)) return false;
+      sending = window.split(window.cursor, count || 1);
+    }
+    const { first, count, bytes } = sending;
+    if (count === 1 && bytes > roomBytes) {
+      // The limits have become smaller since this message was taken, and its place has to be used up all the same.
+      window.dropOversized(sending);
+      this.#intake.refuseTooLarge(window, first, bytes - 1);
+    }
+    const { counts, timers } = this.#context;
+    const nowMs = timers.now();
+    if (window.cursor === 0) connection.awaitProgress(nowMs);
+    if (!isWaiting) connection.outSinceMs = nowMs;
+    const isNew = window.markSent(sending);
+    counts.frames += 1;
+    counts.sent += isNew;
+    counts.resent += count - isNew;
+    const frame = `{"t":"batch","seq":${first},"n":${count}}\n${linesOf(sending)}`;
+    const isHandedOver = this.transmit(connection, frame);
+    if (this.#intake.level === 'none' && connection.isOwn) this.#intake.settle();
+    return isHandedOver;
+  }
+
+  /** Makes the next batch of what waits, as large as limits and credit allow; false when it is not time for one. */
+  #cutBatch(window: SendWindow): boolean {
+    const { waiting } = window;
+    const { batchMessages, batchBytes, isClosing } = this.#options;
+    if (waiting.length === 0) {
+      this.isDue = false;
+      return false;
+    }
+    if (!this.isDue && !isClosing() && !this.#isFullBatch) {
+      this.#linger();
+      return false;
+    }
+    const { credit } = this;
+    const { frameMessages, frameBytes } = this.limits;
+    const savedMessages = window.saved - window.cut;
+    const maxMessages = Math.min(batchMessages, frameMessages, waiting.length, savedMessages);
+    if (maxMessages <= 0) return false;
+    const maxBytes = Math.min(batchBytes, frameBytes - HEADER_BYTES);
+    const freeMessages = credit.messages - window.outMessages;
+    const freeBytes = credit.bytes - window.outBytes;
+    let count = 0;
+    let bytes = 0;
+    while (count < maxMessages) {
+      const size = waiting.sizeAt(count);
+      if (count > 0 && bytes + size > maxBytes) break;
+      if (count >= freeMessages || bytes + size > freeBytes) {
+        // Small pieces as the credit trickles in would make every frame small: rather wait for half of it.
+        const isMostTaken = freeMessages * 2 < credit.messages || freeBytes * 2 < credit.bytes;
+        if (window.outMessages > 0 && (count === 0 || isMostTaken)) return false;
+        break;
+      }
+      count += 1;
+      bytes += size;
+    }
+    if (count === 0) {
+      if (!this.#hasCredit) return false;
+      count = 1;
+      bytes = waiting.sizeAt(0);
+    }
+    window.cutBatch(count, bytes);
+    if (waiting.length === 0) this.isDue = false;
+    return true;
+  }
+}

@@ -1,0 +1,187 @@
+import type { ClientContext } from './context.ts';
+import { SluiceError } from './errors.ts';
+import type { SendWindow } from './send-window.ts';
+import type { ClientStorage, StorageOperationName, StoredBatch, StoredInstance } from './storage.ts';
+import { type StorageOperation, StorageQueue } from './storage-queue.ts';
+
+/** What is given to a storage at once. */
+const MAX_APPEND_MESSAGES = 10_000;
+const MAX_APPEND_BYTES = 1024 * 1024;
+
+export interface WindowStorageOptions {
+  /** Undefined: nothing is kept. */
+  storage: ClientStorage | undefined;
+  isClosed: () => boolean;
+  /** What older instances have left is known. */
+  onLoaded: (found: readonly StoredInstance[]) => void;
+  /** After something that took a while. */
+  onProgress: () => void;
+  end: (error: SluiceError) => void;
+}
+
+/** Keeps the windows of a client in its storage. */
+export class WindowStorage {
+  readonly #context: ClientContext;
+  readonly #own: SendWindow;
+  readonly #options: WindowStorageOptions;
+  readonly #queue: StorageQueue | undefined;
+  /** Windows for which the storage may have something to do. */
+  #kept: SendWindow[];
+  #isLoaded = false;
+  #isBegun = false;
+  /** The storage is closed, or not this client's. */
+  #isShut = false;
+
+  constructor(context: ClientContext, own: SendWindow, options: WindowStorageOptions) {
+    this.#context = context;
+    this.#own = own;
+    this.#options = options;
+    this.#kept = [own];
+    const { storage, onProgress } = options;
+    if (storage !== undefined) {
+      const next = () => this.#next();
+      const onFailure = (name: StorageOperationName, error: unknown) => this.#failed(storage, name, error);
+      this.#queue = new StorageQueue(context, { storage, next, onProgress, onFailure });
+    }
+  }
+
+  /** Nothing is under way. */
+  get isIdle(): boolean {
+    return this.#queue?.isIdle ?? true;
+  }
+
+  /** Also keeps what an older instance has left. */
+  keep(window: SendWindow): void {
+    this.#kept.push(window);
+  }
+
+  /** Does what is to be done. */
+  run(): void {
+    this.#queue?.run();
+  }
+
+  /** Does the last that is to be done, now. */
+  hurry(): void {
+    this.#queue?.hurry();
+  }
+
+  #next(): StorageOperation | undefined {
+    if (this.#isShut) return undefined;
+    const isClosed = this.#options.isClosed();
+    const shut: StorageOperation | undefined = isClosed
+      ? {
+          name: 'close',
+          with: [],
+          done: () => {
+            this.#isShut = true;
+          },
+        }
+      : undefined;
+    if (!this.#isLoaded) {
+      return (
+        shut ?? {
+          name: 'load',
+          with: [],
+          done: (found) => {
+            this.#isLoaded = true;
+            if (!this.#options.isClosed()) this.#options.onLoaded(found as readonly StoredInstance[]);
+          },
+        }
+      );
+    }
+    if (!this.#isBegun) {
+      if (shut !== undefined && this.#own.taken === 0) return shut;
+      return {
+        name: 'begin',
+        with: [this.#own.instance],
+        done: () => {
+          this.#isBegun = true;
+        },
+      };
+    }
+    for (const window of this.#kept) {
+      const operation = this.#nextFor(window);
+      if (operation !== undefined) return operation;
+    }
+    return shut;
+  }
+
+  #nextFor(window: SendWindow): StorageOperation | undefined {
+    const { instance, acked, unsavedSession } = window;
+    const operation = (name: StorageOperationName, given: unknown[], done?: () => void) => ({
+      name,
+      with: [instance, ...given],
+      done,
+    });
+    if (window.isForgotten) {
+      return operation('forget', [], () => {
+        this.#kept = this.#kept.filter((kept) => kept !== window);
+      });
+    }
+    const aside = window.aside.at(0);
+    if (aside !== undefined) return operation('setAside', [aside], () => window.aside.shift());
+    if (unsavedSession !== undefined) {
+      return operation('saveSession', [unsavedSession], () => {
+        if (window.unsavedSession === unsavedSession) window.unsavedSession = undefined;
+      });
+    }
+    const first = Math.max(window.saved, window.cut) + 1;
+    if (first <= window.taken) {
+      const batch = nextAppend(window, first);
+      window.saving = first + batch.count - 1;
+      return operation('append', [batch], () => {
+        window.saved = Math.max(window.saving, window.cut);
+      });
+    }
+    const discard = window.discards.at(0);
+    if (discard !== undefined) {
+      window.discards.shift();
+      return operation('discard', [discard]);
+    }
+    if (acked <= window.trimmed) return undefined;
+    return operation('trim', [acked], () => {
+      window.trimmed = acked;
+    });
+  }
+
+  /** Says that a storage has failed; true where it is tried again. */
+  #failed(storage: ClientStorage, operation: StorageOperationName, error: unknown): boolean {
+    const isClosed = this.#options.isClosed();
+    if ((error as { code?: unknown } | undefined)?.code === 'storage_in_use') {
+      this.#isShut = true;
+      const reason = error instanceof Error ? error.message : String(error);
+      const message = `The storage is in use by another client: ${reason}`;
+      if (!isClosed) this.#options.end(new SluiceError('storage_in_use', message, { cause: error }));
+      return false;
+    }
+    this.#context.emit({ type: 'storage-failed', operation, error });
+    if (!isClosed) return true;
+    // Nobody waits any longer; the next client finds what there is.
+    if (operation !== 'close') void closeFailed(storage);
+    this.#isShut = true;
+    return false;
+  }
+}
+
+/** What goes into the storage next, from the sequence `first` on. */
+function nextAppend({ waiting, cut, taken }: SendWindow, first: number): StoredBatch {
+  const index = first - cut - 1;
+  const most = Math.min(taken - first + 1, MAX_APPEND_MESSAGES);
+  let count = 1;
+  let bytes = waiting.sizeAt(index);
+  while (count < most) {
+    bytes += waiting.sizeAt(index + count);
+    if (bytes > MAX_APPEND_BYTES) break;
+    count += 1;
+  }
+  return { first, count, text: waiting.join(index, count) };
+}
+
+/** Closes a storage that has failed, as far as that goes. */
+async function closeFailed(storage: ClientStorage): Promise<void> {
+  try {
+    await storage.close();
+  } catch {
+    // It was said that it fails.
+  }
+}
