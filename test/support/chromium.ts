@@ -87,6 +87,8 @@ async function fromNpm(): Promise<ChromiumProgram> {
   }
   // On a machine without fonts, a page has no text to be measured.
   if (!existsSync('/etc/fonts/fonts.conf')) env.FONTCONFIG_PATH = join(folder, 'fonts');
+  // Of a machine without a language (LANG=C) it makes `en-US@posix`, which no function of a page takes.
+  env.LC_ALL = 'en_US.UTF-8';
   // Its sandbox needs a helper that the package does not have.
   return { path, args: ['--no-sandbox'], env };
 }
