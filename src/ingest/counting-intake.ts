@@ -1,6 +1,6 @@
 /** An intake that only counts: the floor of the bench, which shows what the sockets alone can take. */
 
-import { emptyFlusherStats } from './flusher.ts';
+import { emptyFlusherStats } from './flusher-stats.ts';
 import type { Intake, IntakeStats, Session } from './intake.ts';
 
 export class CountingIntake implements Intake {

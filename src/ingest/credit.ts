@@ -9,16 +9,9 @@ import {
   SHARD_WINDOW_MESSAGES,
 } from '../core/limits.ts';
 import type { Credit } from '../protocol/sluice-v1.ts';
+import type { Usage } from './capacity.ts';
 
 export const NO_CREDIT: Credit = { messages: 0, bytes: 0 };
-
-/** Use and limits of what a shard holds. */
-export interface Room {
-  rows: number;
-  maxRows: number;
-  bytes: number;
-  maxBytes: number;
-}
 
 /**
  * The share of the limits from which on there is no credit. What is above it is for frames that were on their way when
@@ -34,7 +27,7 @@ const CREDIT_ENDS_AT = 0.9;
  *
  * @param sessions at least 1
  */
-export function creditOf({ rows, maxRows, bytes, maxBytes }: Room, sessions: number): Credit {
+export function creditOf({ rows, maxRows, bytes, maxBytes }: Usage, sessions: number): Credit {
   const freeBytes = maxBytes * CREDIT_ENDS_AT - bytes;
   const freeMessages = maxRows * CREDIT_ENDS_AT - rows;
   if (freeBytes < 1 || freeMessages < 1) return NO_CREDIT;

@@ -8,14 +8,13 @@
  * messages.
  */
 
-import { type BackoffOptions, backoffMs, DEFAULT_BACKOFF, PAUSE_BACKOFF } from '../core/backoff.ts';
-import { type ErrorCode, errorText, isSluiceError, SluiceError } from '../core/errors.ts';
+import { SluiceError } from '../core/errors.ts';
 import { LatencyHistogram } from '../core/latency-histogram.ts';
 import type { Timers } from '../core/timers.ts';
-import type { FaultClass } from '../database/fault-class.ts';
-import type { LaneFault, LaneState } from '../outbox/lane-faults.ts';
 import type { MessageBuffer } from '../outbox/message-buffer.ts';
 import { type MessageBatch, rowsOf, sliceBatch } from '../sinks/message-batch.ts';
+import { type FlushFault, FlushFaults, type FlushFaultsOptions } from './flush-faults.ts';
+import { emptyFlusherStats, type FlusherStats } from './flusher-stats.ts';
 import { isolate } from './isolate.ts';
 
 /**
@@ -24,10 +23,7 @@ import { isolate } from './isolate.ts';
  */
 export type WriteEnd = { state: 'committed' } | { state: 'moved'; settledRows: number };
 
-/** `stop`: the shard's view and the database's differ, and only an operator may decide. */
-export type FlushFault = FaultClass | 'stop';
-
-export interface FlusherOptions {
+export interface FlusherOptions extends FlushFaultsOptions {
   buffer: MessageBuffer;
   /**
    * Turns a batch into what will be sent, and returns what sends it: that resolves once Postgres has committed the
@@ -49,13 +45,6 @@ export interface FlusherOptions {
   /** Batches in flight at the most. */
   workers: number;
   timers: Timers;
-  /** A number from 0 to below 1, for the jitter. */
-  random: () => number;
-  backoff?: BackoffOptions;
-  /** The fault that an earlier life ended with: this one goes on from there, with its backoff or its stop. */
-  fault?: LaneFault | undefined;
-  /** Called with a fault that has to outlive this flusher, and with undefined once it is over. */
-  onFault?: (fault: LaneFault | undefined) => void;
   /** Called after each batch that was settled or put back. */
   onProgress?: () => void;
   /**
@@ -70,73 +59,25 @@ interface PreparedBatch {
   write: () => Promise<WriteEnd>;
 }
 
-export interface FlusherStats {
-  state: LaneState;
-  /** Messages that Postgres has committed. */
-  committed: number;
-  /** Messages that Postgres has refused for their content. */
-  dead: number;
-  /** Batches that Postgres has committed. */
-  flushes: number;
-  /** Tries that failed, in all and since the last one that went well. */
-  failures: number;
-  failuresInARow: number;
-  /** The last failure's text and time; kept after recovery, so that a short outage can be seen later. */
-  lastError: string | null;
-  lastErrorCode: ErrorCode | null;
-  lastErrorAtMs: number | null;
-}
-
-/** The figures before anything was flushed. */
-export function emptyFlusherStats(): FlusherStats {
-  return {
-    state: 'running',
-    committed: 0,
-    dead: 0,
-    flushes: 0,
-    failures: 0,
-    failuresInARow: 0,
-    lastError: null,
-    lastErrorCode: null,
-    lastErrorAtMs: null,
-  };
-}
-
-/** A shorter backoff is not worth a row of the storage: the next life may as well try at once. */
-const KEPT_BACKOFF_MS = 1_000;
-
 export class Flusher {
   readonly #options: FlusherOptions;
   readonly #idleWorkers: number[];
   readonly #latency = new LatencyHistogram();
   readonly #stats = emptyFlusherStats();
+  readonly #faults: FlushFaults;
 
   // With one worker, the batch after the one in flight: ready to be sent the moment that the way is free.
   #next: PreparedBatch | undefined;
   #cancelTimer: (() => void) | undefined;
   #timerDueAtMs = Number.POSITIVE_INFINITY;
-  #retryAtMs = 0;
   /** Messages that a `flush` wants out whatever their age. */
   #forcedRows = 0;
-  /** True where `onFault` was told of a fault that is not over. */
-  #isFaultKept = false;
   readonly #emptyWaiters: (() => void)[] = [];
 
   constructor(options: FlusherOptions) {
     this.#options = options;
-    if (options.fault !== undefined) this.#takeUp(options.fault);
+    this.#faults = new FlushFaults(this.#stats, options);
     this.#idleWorkers = Array.from({ length: options.workers }, (_, index) => options.workers - 1 - index);
-  }
-
-  #takeUp({ state, failuresInARow, retryAtMs, code, message, atMs }: LaneFault): void {
-    this.#stats.state = state;
-    this.#stats.failuresInARow = failuresInARow;
-    this.#stats.lastError = message;
-    this.#stats.lastErrorCode = code;
-    this.#stats.lastErrorAtMs = atMs;
-    // A clock that was set back must not make a pause of it that nobody has asked for.
-    this.#retryAtMs = Math.min(retryAtMs, this.#options.timers.now() + PAUSE_BACKOFF.maxMs);
-    this.#isFaultKept = true;
   }
 
   get stats(): Readonly<FlusherStats> {
@@ -155,7 +96,7 @@ export class Flusher {
 
   /** When the next try is due after a failure; 0 where nothing holds one back. */
   get retryAtMs(): number {
-    return this.#retryAtMs;
+    return this.#faults.retryAtMs;
   }
 
   /** Call after each append: starts what is due, and sets the timer for what is not. */
@@ -178,7 +119,7 @@ export class Flusher {
   /** Flushes what is in the buffer now, without waiting for its age, nor for a backoff to end: somebody asks for a try. */
   flush(): void {
     this.#forcedRows = this.#options.buffer.waitingRows;
-    this.#retryAtMs = 0;
+    this.#faults.retryAtMs = 0;
     this.#pump();
   }
 
@@ -194,16 +135,14 @@ export class Flusher {
    * @param settledRows messages of which the buffer has learned that they are committed
    */
   resume(settledRows = 0): void {
-    this.#stats.state = 'running';
     this.#stats.committed += settledRows;
-    this.#forgetFault();
+    this.#faults.resumed();
     this.flush();
   }
 
   /** An operator's `resume` changed nothing: this is why. */
   stayStopped(error: unknown): void {
-    this.#noteFailure(error);
-    this.#keepFault('stopped', error);
+    this.#faults.stayStopped(error);
   }
 
   /** Resolves when everything that is in the buffer now, or comes in until then, is committed. */
@@ -267,7 +206,7 @@ export class Flusher {
   #isDue(): boolean {
     const { buffer, triggerRows, batchBytes, timers } = this.#options;
     if (buffer.waitingRows === 0 || this.#stats.state === 'stopped') return false;
-    if (this.#retryAtMs > 0 && timers.now() < this.#retryAtMs) return false;
+    if (this.#faults.retryAtMs > 0 && timers.now() < this.#faults.retryAtMs) return false;
     return (
       this.#forcedRows > 0 ||
       buffer.waitingRows >= triggerRows ||
@@ -318,31 +257,7 @@ export class Flusher {
 
   #succeeded(): void {
     this.#stats.flushes += 1;
-    this.#stats.failuresInARow = 0;
-    this.#stats.state = 'running';
-    this.#retryAtMs = 0;
-    this.#forgetFault();
-  }
-
-  #forgetFault(): void {
-    if (!this.#isFaultKept) return;
-    this.#isFaultKept = false;
-    this.#options.onFault?.(undefined);
-  }
-
-  #keepFault(state: LaneFault['state'], error: unknown): void {
-    const { failuresInARow, lastError, lastErrorCode, lastErrorAtMs } = this.#stats;
-    this.#isFaultKept = true;
-    this.#options.onFault?.({
-      state,
-      failuresInARow,
-      retryAtMs: this.#retryAtMs,
-      code: lastErrorCode ?? 'internal',
-      message: lastError ?? '',
-      atMs: lastErrorAtMs ?? this.#options.timers.now(),
-      details:
-        isSluiceError(error) && Object.keys(error.details).length > 0 ? JSON.stringify(error.details) : null,
-    });
+    this.#faults.succeeded();
   }
 
   async #recover(batch: MessageBatch, error: unknown, worker: number): Promise<void> {
@@ -362,7 +277,7 @@ export class Flusher {
   ): Promise<void> {
     const { buffer, classify } = this.#options;
     let hasMoved = false;
-    this.#noteFailure(error);
+    this.#faults.note(error);
     const end = await isolate(batch.from, batch.to, error, {
       attempt: async (from, to) => {
         const written = await this.#prepare(sliceBatch(batch, from, to), worker).write();
@@ -407,27 +322,12 @@ export class Flusher {
     }
   }
 
-  #noteFailure(error: unknown): void {
-    this.#stats.failures += 1;
-    this.#stats.lastError = errorText(error);
-    this.#stats.lastErrorCode = isSluiceError(error) ? error.code : 'database_refused';
-    this.#stats.lastErrorAtMs = this.#options.timers.now();
-  }
-
   #failed(batch: MessageBatch, fault: FlushFault, error: unknown): void {
-    const { timers, random, backoff = DEFAULT_BACKOFF } = this.#options;
     // The younger batch first: what is put back last goes out first.
     if (this.#next !== undefined) this.#putBack(this.#next.batch);
     this.#next = undefined;
     this.#putBack(batch);
-    this.#noteFailure(error);
-    this.#stats.failuresInARow += 1;
-    const state = fault === 'stop' ? 'stopped' : fault === 'pause' ? 'paused' : 'retrying';
-    this.#stats.state = state;
-    const waits = fault === 'pause' ? PAUSE_BACKOFF : backoff;
-    const waitMs = backoffMs(this.#stats.failuresInARow, random(), waits);
-    this.#retryAtMs = timers.now() + waitMs;
-    if (state === 'stopped' || waitMs >= KEPT_BACKOFF_MS || this.#isFaultKept) this.#keepFault(state, error);
+    this.#faults.failed(fault, error);
   }
 
   // What was due once stays due: it does not wait for its age again when the backoff is over.
@@ -452,7 +352,9 @@ export class Flusher {
     if (buffer.waitingRows === 0 || this.#idleWorkers.length === 0 || this.#stats.state === 'stopped') return;
     const isDueBySize =
       this.#forcedRows > 0 || buffer.waitingRows >= triggerRows || buffer.waitingBytes >= batchBytes;
-    const dueAtMs = isDueBySize ? this.#retryAtMs : Math.max(this.#retryAtMs, this.#lingerEndsAtMs());
+    const dueAtMs = isDueBySize
+      ? this.#faults.retryAtMs
+      : Math.max(this.#faults.retryAtMs, this.#lingerEndsAtMs());
     // A timer that fires too early only looks and sets the next one; moving it for each message would cost more.
     if (this.#timerDueAtMs <= dueAtMs) return;
     this.#cancelTimer?.();

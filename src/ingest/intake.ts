@@ -6,7 +6,7 @@
 import type { HistogramSnapshot } from '../core/latency-histogram.ts';
 import type { RefusalCode } from '../protocol/frame.ts';
 import type { AckLevel } from '../protocol/sluice-v1.ts';
-import type { FlusherStats } from './flusher.ts';
+import type { FlusherStats } from './flusher-stats.ts';
 
 /** A socket as a session sees it. */
 export interface Peer {

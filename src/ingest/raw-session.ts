@@ -4,28 +4,28 @@ import { closeCode } from '../core/errors.ts';
 import { ERROR_BYTES_FORGIVEN_PER_SECOND, MAX_ERROR_BYTES } from '../core/limits.ts';
 import type { Producer } from '../outbox/producer.ts';
 import { refusalText } from '../protocol/frame.ts';
+import type { Admission } from './admission.ts';
 import type { Peer, Session } from './intake.ts';
-import type { Pipeline } from './pipeline.ts';
 
 export class RawSession implements Session {
   readonly protocol = 'raw';
   readonly memory = undefined;
   readonly isWelcome = true;
-  readonly #pipeline: Pipeline;
+  readonly #admission: Pick<Admission, 'takeRawFrame'>;
   readonly #peer: Peer;
   readonly #producer: Producer;
   #isClosed = false;
   #errorBytes = 0;
   #lastErrorAtMs = 0;
 
-  constructor(pipeline: Pipeline, peer: Peer, producer: Producer) {
-    this.#pipeline = pipeline;
+  constructor(admission: Pick<Admission, 'takeRawFrame'>, peer: Peer, producer: Producer) {
+    this.#admission = admission;
     this.#peer = peer;
     this.#producer = producer;
   }
 
   receive(frame: string | ArrayBuffer, nowMs: number): void {
-    // Frames that were on their way when the shard closed the socket still arrive. Taking one behind a refused one
+    // Frames that were on their way when the shard closed the socket still arrive. Taking one after a refused one
     // would leave a hole that the client cannot know of.
     if (this.#isClosed) return;
     if (frame === 'ping') {
@@ -33,7 +33,7 @@ export class RawSession implements Session {
       this.#countAnswer('pong'.length, nowMs);
       return;
     }
-    const { errorFrame, isFull } = this.#pipeline.receive(this.#producer, frame, nowMs);
+    const { errorFrame, isFull } = this.#admission.takeRawFrame(this.#producer, frame, nowMs);
     if (errorFrame === undefined) return;
     this.#peer.send(errorFrame);
     if (isFull) this.#close(closeCode('buffer_full'), refusalText('buffer_full'));

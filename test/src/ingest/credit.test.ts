@@ -8,9 +8,10 @@ import {
   SHARD_WINDOW_BYTES,
   SHARD_WINDOW_MESSAGES,
 } from '../../../src/core/limits.ts';
-import { creditOf, NO_CREDIT, type Room } from '../../../src/ingest/credit.ts';
+import type { Usage } from '../../../src/ingest/capacity.ts';
+import { creditOf, NO_CREDIT } from '../../../src/ingest/credit.ts';
 
-const WIDE: Room = { rows: 0, maxRows: 10_000_000, bytes: 0, maxBytes: 1024 ** 3 };
+const WIDE: Usage = { rows: 0, maxRows: 10_000_000, bytes: 0, maxBytes: 1024 ** 3 };
 
 describe('the credit of a session', () => {
   test.each([

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Flusher, type FlusherOptions, type FlushFault, type WriteEnd } from '../../../src/ingest/flusher.ts';
+import type { FlushFault } from '../../../src/ingest/flush-faults.ts';
+import { Flusher, type FlusherOptions, type WriteEnd } from '../../../src/ingest/flusher.ts';
 import type { LaneFault } from '../../../src/outbox/lane-faults.ts';
 import { MemoryBuffer } from '../../../src/outbox/message-buffer.ts';
 import { MESSAGE_OVERHEAD_BYTES, type MessageBatch } from '../../../src/sinks/message-batch.ts';

@@ -33,7 +33,7 @@ function pipelineWith(
   const shard = `test-${table}`;
   const pipeline = new Pipeline({ sink, shard, openConnection, timers, random: () => 0.5, sqlite });
   const receive = (producer: ReturnType<typeof startProducer>, frame: string | ArrayBuffer) =>
-    pipeline.receive(producer, frame, timers.now());
+    pipeline.admission.takeRawFrame(producer, frame, timers.now());
   return { pipeline, timers, receive };
 }
 
@@ -412,7 +412,7 @@ describe('with a real Postgres', () => {
     const before = new Pipeline({ ...open(), openConnection: never });
     const producer = startProducer('p', 1);
     for (const [index, frame] of frames.entries()) {
-      before.receive(producer, frame, 0);
+      before.admission.takeRawFrame(producer, frame, 0);
       // Groups of one frame and of several.
       if (index % 3 !== 0) before.storeGroup();
     }

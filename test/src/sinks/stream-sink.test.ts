@@ -108,7 +108,7 @@ class TestShard {
     const lines = messages.map((message) =>
       typeof message === 'string' ? message : JSON.stringify(message),
     );
-    const { errorFrame } = this.pipeline.receive(known, lines.join('\n'), this.timers.now());
+    const { errorFrame } = this.pipeline.admission.takeRawFrame(known, lines.join('\n'), this.timers.now());
     expect(errorFrame).toBeUndefined();
   }
 

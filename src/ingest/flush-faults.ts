@@ -1,0 +1,112 @@
+/**
+ * What a flusher remembers of tries that failed: its state, when the next try is due, and what is kept in storage of it, so
+ * that a shard that has slept or crashed goes on with its backoff or its stop.
+ */
+
+import { type BackoffOptions, backoffMs, DEFAULT_BACKOFF, PAUSE_BACKOFF } from '../core/backoff.ts';
+import { errorText, isSluiceError } from '../core/errors.ts';
+import type { Timers } from '../core/timers.ts';
+import type { FaultClass } from '../database/fault-class.ts';
+import type { LaneFault } from '../outbox/lane-faults.ts';
+import type { FlusherStats } from './flusher-stats.ts';
+
+/** `stop`: the shard's view and the database's differ, and only an operator may decide. */
+export type FlushFault = FaultClass | 'stop';
+
+export interface FlushFaultsOptions {
+  timers: Timers;
+  /** A number from 0 to below 1, for the jitter. */
+  random: () => number;
+  backoff?: BackoffOptions;
+  /** The fault that an earlier life ended with: this one goes on from there, with its backoff or its stop. */
+  fault?: LaneFault | undefined;
+  /** Called with a fault that has to outlive this flusher, and with undefined once it is over. */
+  onFault?: (fault: LaneFault | undefined) => void;
+}
+
+/** A shorter backoff is not worth a row of the storage: the next life may as well try at once. */
+const KEPT_BACKOFF_MS = 1_000;
+
+export class FlushFaults {
+  readonly #options: FlushFaultsOptions;
+  readonly #stats: FlusherStats;
+  /** When the next try is due after a failure; 0 where nothing holds one back. */
+  retryAtMs = 0;
+  /** True where `onFault` was told of a fault that is not over. */
+  #isKept = false;
+
+  /** @param stats where state and failures are noted */
+  constructor(stats: FlusherStats, options: FlushFaultsOptions) {
+    this.#stats = stats;
+    this.#options = options;
+    if (options.fault !== undefined) this.#takeUp(options.fault);
+  }
+
+  #takeUp({ state, failuresInARow, retryAtMs, code, message, atMs }: LaneFault): void {
+    this.#stats.state = state;
+    this.#stats.failuresInARow = failuresInARow;
+    this.#stats.lastError = message;
+    this.#stats.lastErrorCode = code;
+    this.#stats.lastErrorAtMs = atMs;
+    // A clock that was set back must not make a pause of it that nobody has asked for.
+    this.retryAtMs = Math.min(retryAtMs, this.#options.timers.now() + PAUSE_BACKOFF.maxMs);
+    this.#isKept = true;
+  }
+
+  /** Notes the error of a try that is not over. */
+  note(error: unknown): void {
+    this.#stats.failures += 1;
+    this.#stats.lastError = errorText(error);
+    this.#stats.lastErrorCode = isSluiceError(error) ? error.code : 'database_refused';
+    this.#stats.lastErrorAtMs = this.#options.timers.now();
+  }
+
+  /** A try has failed: the next one is due after a backoff, or waits for an operator. */
+  failed(fault: FlushFault, error: unknown): void {
+    const { timers, random, backoff = DEFAULT_BACKOFF } = this.#options;
+    this.note(error);
+    this.#stats.failuresInARow += 1;
+    const state = fault === 'stop' ? 'stopped' : fault === 'pause' ? 'paused' : 'retrying';
+    this.#stats.state = state;
+    const waits = fault === 'pause' ? PAUSE_BACKOFF : backoff;
+    const waitMs = backoffMs(this.#stats.failuresInARow, random(), waits);
+    this.retryAtMs = timers.now() + waitMs;
+    if (state === 'stopped' || waitMs >= KEPT_BACKOFF_MS || this.#isKept) this.#keep(state, error);
+  }
+
+  /** A try went well. */
+  succeeded(): void {
+    this.#stats.failuresInARow = 0;
+    this.retryAtMs = 0;
+    this.resumed();
+  }
+
+  /** An operator lets it go on. */
+  resumed(): void {
+    this.#stats.state = 'running';
+    if (!this.#isKept) return;
+    this.#isKept = false;
+    this.#options.onFault?.(undefined);
+  }
+
+  /** An operator wanted it to go on, and it cannot: this is why. */
+  stayStopped(error: unknown): void {
+    this.note(error);
+    this.#keep('stopped', error);
+  }
+
+  #keep(state: LaneFault['state'], error: unknown): void {
+    const { failuresInARow, lastError, lastErrorCode, lastErrorAtMs } = this.#stats;
+    this.#isKept = true;
+    this.#options.onFault?.({
+      state,
+      failuresInARow,
+      retryAtMs: this.retryAtMs,
+      code: lastErrorCode ?? 'internal',
+      message: lastError ?? '',
+      atMs: lastErrorAtMs ?? this.#options.timers.now(),
+      details:
+        isSluiceError(error) && Object.keys(error.details).length > 0 ? JSON.stringify(error.details) : null,
+    });
+  }
+}

@@ -1,0 +1,36 @@
+/** What a flusher tells of its work. */
+
+import type { ErrorCode } from '../core/errors.ts';
+import type { LaneState } from '../outbox/lane-faults.ts';
+
+export interface FlusherStats {
+  state: LaneState;
+  /** Messages that Postgres has committed. */
+  committed: number;
+  /** Messages that Postgres has refused for their content. */
+  dead: number;
+  /** Batches that Postgres has committed. */
+  flushes: number;
+  /** Tries that failed, in all and since the last one that went well. */
+  failures: number;
+  failuresInARow: number;
+  /** The last failure's text and time; kept after recovery, so that a short outage can be seen later. */
+  lastError: string | null;
+  lastErrorCode: ErrorCode | null;
+  lastErrorAtMs: number | null;
+}
+
+/** The figures before anything was flushed. */
+export function emptyFlusherStats(): FlusherStats {
+  return {
+    state: 'running',
+    committed: 0,
+    dead: 0,
+    flushes: 0,
+    failures: 0,
+    failuresInARow: 0,
+    lastError: null,
+    lastErrorCode: null,
+    lastErrorAtMs: null,
+  };
+}

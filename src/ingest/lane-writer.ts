@@ -1,0 +1,219 @@
+/** One lane of a shard on its way to Postgres: its queue, its flusher, and how its batches are sent. */
+
+import { errorText, isSluiceError, SluiceError } from '../core/errors.ts';
+import type { Failpoints } from '../core/failpoints.ts';
+import type { Timers } from '../core/timers.ts';
+import type { Connection } from '../database/connection.ts';
+import { ConnectionSlot } from '../database/connection-slot.ts';
+import { faultClassOf } from '../database/fault-class.ts';
+import type { Sqlite } from '../database/sqlite.ts';
+import { type DeadLetters, failureOf } from '../outbox/dead-letters.ts';
+import { type Lane, MemoryLane } from '../outbox/lane.ts';
+import { readLaneFault, saveLaneFault } from '../outbox/lane-faults.ts';
+import type { MissingChoice, MissingMessages } from '../outbox/missing-messages.ts';
+import type { OutboxLane } from '../outbox/outbox-lane.ts';
+import { type MessageBatch, messageAt } from '../sinks/message-batch.ts';
+import type { LaneKey } from '../writers/checkpoint-survey.ts';
+import type { PrepareWrite, Write } from '../writers/writer.ts';
+import type { Writing } from '../writers/writers.ts';
+import { FencedWriter } from './fenced-writer.ts';
+import type { FlushFault } from './flush-faults.ts';
+import { Flusher, type WriteEnd } from './flusher.ts';
+import type { InputGateHold } from './input-gate-hold.ts';
+import { UnfencedWriter, writeUncounted } from './unfenced-writer.ts';
+
+/** What all lanes of a shard have in common. */
+export interface LaneWriterOptions {
+  writing: Writing;
+  /** The most that one batch holds, and waiting bytes that trigger a flush. */
+  batchBytes: number;
+  openConnection: () => Promise<Connection>;
+  timers: Timers;
+  /** A number from 0 to below 1. */
+  random: () => number;
+  /** The shard's storage. Missing: messages wait in memory only. */
+  sqlite: Sqlite | undefined;
+  /** Where messages go that Postgres refuses for their content. Missing: their batch is tried for ever. */
+  deadLetters: DeadLetters | undefined;
+  failpoints: Failpoints;
+  /** Lets writes run while no frames are delivered. */
+  hold: InputGateHold | undefined;
+  /** Called when the storage cannot be written. */
+  failStorage: (error: unknown) => void;
+  /** Called when a message has become a dead letter. */
+  onDeadLetter: (producer: string, epoch: number, sequence: number, reason: string) => void;
+  /** Called when messages that had been committed are to be written again. */
+  onRewritten: (messages: number) => void;
+  /** Called after each batch that was written or failed. */
+  onProgress: () => void;
+}
+
+/** A connection, and what makes the writes for it. */
+interface Worker {
+  slot: ConnectionSlot;
+  prepare: PrepareWrite;
+}
+
+export class LaneWriter {
+  readonly lane: Lane;
+  readonly flusher: Flusher;
+  /** True where the lane is one of the outbox. */
+  readonly isDurable: boolean;
+  /** Where it is not. */
+  readonly memory: MemoryLane | undefined;
+  /** Where it is. */
+  readonly outbox: OutboxLane | undefined;
+  readonly #key: LaneKey;
+  readonly #options: LaneWriterOptions;
+  /** Where it writes exactly once. */
+  readonly #fenced: FencedWriter | undefined;
+
+  /** @param key the lane's number in it is that among the lanes of its kind */
+  constructor(lane: OutboxLane | MemoryLane, key: LaneKey, options: LaneWriterOptions) {
+    this.lane = lane;
+    this.#key = key;
+    this.#options = options;
+    this.memory = lane instanceof MemoryLane ? lane : undefined;
+    this.outbox = lane instanceof MemoryLane ? undefined : lane;
+    this.isDurable = this.outbox !== undefined;
+    const { writing, openConnection, timers, hold } = options;
+    const workers = Array.from({ length: writing.plan.workersPerLane }, () => ({
+      slot: new ConnectionSlot({ open: openConnection, timers }),
+      prepare: writing.create(),
+    }));
+    this.#fenced = this.#fence((workers[0] as Worker).slot);
+    const sender = this.#sender();
+    this.flusher = this.#flusher((batch, index) => {
+      const { slot, prepare } = workers[index] as Worker;
+      const send = sender(batch, prepareRows(prepare, batch), slot);
+      return hold === undefined ? send : () => hold.run(send);
+    });
+  }
+
+  #fence(slot: ConnectionSlot): FencedWriter | undefined {
+    const { writing, sqlite, failpoints, failStorage } = this.#options;
+    if (this.outbox === undefined || !writing.isExactlyOnce) return undefined;
+    const { outbox } = this;
+    return new FencedWriter({
+      outbox,
+      key: this.#key,
+      sqlite: sqlite as Sqlite,
+      slot,
+      failpoints,
+      failStorage,
+    });
+  }
+
+  /** How a batch is sent. */
+  #sender(): (batch: MessageBatch, write: Write, slot: ConnectionSlot) => () => Promise<WriteEnd> {
+    const fenced = this.#fenced;
+    if (fenced !== undefined) return (batch, write) => fenced.prepare(batch, write);
+    if (this.outbox === undefined) return (_, write, slot) => () => writeUncounted(slot, write);
+    const { failStorage } = this.#options;
+    const unfenced = new UnfencedWriter({ outbox: this.outbox, key: this.#key, failStorage });
+    return (_, write, slot) => unfenced.prepare(write, slot);
+  }
+
+  #flusher(prepare: (batch: MessageBatch, worker: number) => () => Promise<WriteEnd>): Flusher {
+    const { writing, batchBytes, timers, random, sqlite, deadLetters, onProgress, failStorage } =
+      this.#options;
+    const { plan } = writing;
+    const { lane: number } = this.#key;
+    return new Flusher({
+      buffer: this.lane,
+      prepare,
+      classify,
+      ...(deadLetters === undefined
+        ? {}
+        : { deadLetter: (message, error) => this.#deadLetter(deadLetters, message, error) }),
+      triggerRows: plan.triggerRows,
+      maxRows: plan.maxRows,
+      batchBytes,
+      lingerMs: plan.lingerMs,
+      workers: plan.workersPerLane,
+      timers,
+      random,
+      ...(this.outbox === undefined
+        ? {}
+        : {
+            fault: readLaneFault(sqlite as Sqlite, number),
+            onFault: (fault) => saveLaneFault(sqlite as Sqlite, number, fault),
+          }),
+      onProgress,
+      onBufferFailure: failStorage,
+    });
+  }
+
+  #deadLetter(deadLetters: DeadLetters, message: MessageBatch, error: unknown): boolean {
+    const { timers, onDeadLetter } = this.#options;
+    const refused = messageAt(message.columns, message.from);
+    const failure = failureOf(error);
+    if (!deadLetters.add({ ...refused, ...failure, failedAtMs: timers.now() })) return false;
+    // In the same step of storage: the message is among the dead letters, or still in the outbox.
+    this.lane.settleAsDead(message);
+    onDeadLetter(refused.producer, refused.epoch, refused.sequence, failure.reason);
+    return true;
+  }
+
+  /** Makes durable what was gathered, and writes it when it is due. */
+  store(): void {
+    if (this.lane.gatheredRows === 0) return;
+    this.lane.store();
+    this.flusher.notify();
+  }
+
+  /** The same, where nobody else deals with a storage that cannot be written. */
+  storeOrFail(): void {
+    try {
+      this.store();
+    } catch (error) {
+      this.#options.failStorage(error);
+    }
+  }
+
+  /**
+   * Lets a stopped or paused lane go on. For one that stopped because checkpoint and outbox did not fit, the checkpoint is
+   * asked for again; where it still does not fit, the lane begins a new life in Postgres.
+   *
+   * @param choice what becomes of messages that the database has lost. Without one, a lane that still has some of them stays
+   *   stopped, and says so
+   */
+  async resume(choice: MissingChoice | undefined): Promise<void> {
+    if (this.#fenced === undefined || this.flusher.stats.state !== 'stopped') {
+      this.flusher.resume();
+      return;
+    }
+    const end = await this.#fenced.resume(choice);
+    if (end.state === 'stopped') {
+      this.flusher.stayStopped(end.error);
+      return;
+    }
+    this.#options.onRewritten(end.rewrittenRows);
+    this.flusher.resume(end.settledRows);
+  }
+
+  /** What the database lacks, where the lane has stopped for that. */
+  get missing(): MissingMessages | undefined {
+    if (this.#fenced === undefined) return undefined;
+    const fault = readLaneFault(this.#options.sqlite as Sqlite, this.#key.lane);
+    if (fault?.state !== 'stopped' || fault.details === null) return undefined;
+    return (JSON.parse(fault.details) as { missing?: MissingMessages }).missing;
+  }
+}
+
+// A sink's own code runs here. What it throws is about a row, not about the database.
+function prepareRows(prepare: PrepareWrite, batch: MessageBatch): Write {
+  try {
+    return prepare(batch);
+  } catch (error) {
+    // A sink of streams says itself what is wrong with a message.
+    if (isSluiceError(error) && faultClassOf(error) === 'isolate') throw error;
+    throw new SluiceError('sink_failed', `The sink's own code failed: ${errorText(error)}`, { cause: error });
+  }
+}
+
+const STOPS = new Set(['checkpoint_missing', 'checkpoint_behind', 'checkpoint_ahead']);
+
+function classify(error: unknown): FlushFault {
+  return isSluiceError(error) && STOPS.has(error.code) ? 'stop' : faultClassOf(error);
+}
