@@ -31,8 +31,7 @@ export interface ShardDirectory {
 export const DIRECTORY_NAME = 'directory';
 
 export function shardDirectory(env: Env): ShardDirectory {
-  // The platform's type of a stub wraps every result in what RPC may add to it, none of which plain data has.
-  return env.SHARD.getByName(DIRECTORY_NAME) as unknown as ShardDirectory;
+  return env.SHARD.getByName(DIRECTORY_NAME);
 }
 
 /** All that a list holds, to be taken over. */
@@ -48,7 +47,7 @@ export interface FormerDirectory {
 }
 
 export function formerDirectory(env: Partial<Pick<Env, 'REGISTRY'>>): FormerDirectory | undefined {
-  return env.REGISTRY?.getByName('shards') as unknown as FormerDirectory | undefined;
+  return env.REGISTRY?.getByName('shards');
 }
 
 export class ShardTable {
