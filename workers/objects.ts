@@ -4,6 +4,7 @@
  */
 
 import type { IntakeStats } from '../src/ingest/intake.ts';
+import type { HandedOver } from '../src/outbox/producer-registry.ts';
 import type { ShardAdmin } from '../src/outbox/shard-admin.ts';
 import type {
   DeletedNamespace,
@@ -15,8 +16,6 @@ import type {
 } from '../src/store/namespaces.ts';
 import type { MessageFigures } from './namespace-messages.ts';
 import type { Outcome } from './outcome.ts';
-import type { ProducerHolder } from './producer-moves.ts';
-import type { FormerDirectory, ShardDirectory } from './shard-directory.ts';
 
 /**
  * The Durable Objects of a class, by their names. The platform's own type wraps every result in what RPC may add to it, none
@@ -37,6 +36,50 @@ export interface ShardStats extends IntakeStats {
   sockets: number;
   /** When the object was last started; the counters begin there. */
   sinceMs: number;
+}
+
+/** A shard by its sink and number. */
+export interface ShardPlace {
+  sink: string;
+  shard: number;
+}
+
+/** What shards and routes ask. */
+export interface ShardDirectory {
+  /** The shard may hold something from now on. Safe to repeat; writes a row the first time. */
+  addShard(place: ShardPlace): Promise<void>;
+  /** The shard holds nothing, and no option names it. */
+  removeShard(place: ShardPlace): Promise<void>;
+  /** Of one sink, or of all; by sink and number. */
+  listShards(sink?: string): Promise<ShardPlace[]>;
+  /** A sink has so many shards. Answers with the numbers that it ever had, the latest first. */
+  noteShards(sink: string, shards: number): Promise<number[]>;
+}
+
+/** All that a list holds, to be taken over. */
+export interface ListedShards {
+  places: ShardPlace[];
+  /** The latest first. */
+  counts: { sink: string; shards: number }[];
+}
+
+/** Until version 0.3 the list was kept by an object of the registry, which still has what it had then. */
+export interface FormerDirectory {
+  exportShards(): Promise<ListedShards>;
+}
+
+/** What a shard answers that is asked for a producer. */
+export type HandOver =
+  | { state: 'unknown' }
+  /** It is no longer known there, and is told again to who asks again, until `forgetMoved`. */
+  | { state: 'given'; producer: HandedOver }
+  /** Messages of it are not in Postgres yet. */
+  | { state: 'busy'; reason: string };
+
+/** What shards of one sink ask each other. */
+export interface ProducerHolder {
+  handOver(producer: string): Promise<HandOver>;
+  forgetMoved(producer: string): Promise<void>;
 }
 
 /** What is asked of a shard. */

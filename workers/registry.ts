@@ -18,9 +18,9 @@ import {
   unknownNamespace,
 } from '../src/store/namespaces.ts';
 import type { Env } from './env.ts';
-import type { NamespaceCalls, RegistryCalls } from './objects.ts';
+import type { ListedShards, NamespaceCalls, RegistryCalls } from './objects.ts';
 import { type Outcome, outcomeOf, unwrap } from './outcome.ts';
-import { type ListedShards, ShardTable } from './shard-directory.ts';
+import { ShardTable } from './shard-directory.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 
 /** Namespaces that are asked at a time how many messages they have. */

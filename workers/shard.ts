@@ -29,16 +29,16 @@ import { resolveSinkOptions, type SinkOptions } from '../src/sinks/sink-options.
 import { AlarmClock } from './alarm-clock.ts';
 import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
-import { PRODUCER_HEADER, type ShardCalls, type ShardStats } from './objects.ts';
-import { type HandOver, ProducerMoves } from './producer-moves.ts';
 import {
-  DIRECTORY_NAME,
-  formerDirectory,
+  type HandOver,
+  PRODUCER_HEADER,
+  type ShardCalls,
   type ShardDirectory,
   type ShardPlace,
-  ShardTable,
-  shardDirectory,
-} from './shard-directory.ts';
+  type ShardStats,
+} from './objects.ts';
+import { ProducerMoves } from './producer-moves.ts';
+import { DIRECTORY_NAME, formerDirectory, ShardTable, shardDirectory } from './shard-directory.ts';
 import { ShardListing } from './shard-listing.ts';
 import { decodeShardName, encodeShardName } from './shard-name.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
