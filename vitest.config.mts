@@ -1,12 +1,15 @@
 import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
+import { ALIASES } from './test/support/package-sources.ts';
 
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/summary-reporter.ts'],
     projects: [
       {
+        // Examples import the package as its users do.
+        resolve: { alias: ALIASES },
         test: {
           name: 'node',
           include: [
@@ -33,11 +36,15 @@ export default defineConfig({
         ],
         // Vite would take the empty module that pg-cloudflare is everywhere but in workerd.
         resolve: {
-          alias: {
-            'pg-cloudflare': fileURLToPath(
-              new URL('node_modules/pg-cloudflare/dist/index.js', import.meta.url),
-            ),
-          },
+          alias: [
+            ...ALIASES,
+            {
+              find: 'pg-cloudflare',
+              replacement: fileURLToPath(
+                new URL('node_modules/pg-cloudflare/dist/index.js', import.meta.url),
+              ),
+            },
+          ],
         },
         test: {
           name: 'workers',
