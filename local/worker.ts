@@ -64,6 +64,7 @@ export async function startWorker(options: LocalWorkerOptions): Promise<LocalWor
         compatibilityFlags: ['nodejs_compat', ...flags],
         durableObjects: {
           SHARD: { className: 'Shard', useSQLite: true },
+          BENCH_SHARD: { className: 'BenchShard', useSQLite: true },
           BENCH_OBJECT: { className: 'BenchObject', useSQLite: true },
           LOAD_OBJECT: { className: 'LoadObject', useSQLite: true },
           NAMESPACE: { className: 'Namespace', useSQLite: true },

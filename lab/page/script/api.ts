@@ -22,6 +22,9 @@ export class ApiError extends Error {
   }
 }
 
+// The Worker's routes may be mounted below a path: `/sluice/bench` asks `/sluice/bench/runs`.
+const BASE = location.pathname.replace(/\/bench\/?$/, '');
+
 const TOKEN_KEY = 'sluice-bench-token';
 
 export class Api {
@@ -47,7 +50,7 @@ export class Api {
   async request(path: string, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
     if (this.#token !== null) headers.set('authorization', `Bearer ${this.#token}`);
-    const response = await fetch(path, { ...init, headers, cache: 'no-store', redirect: 'error' });
+    const response = await fetch(BASE + path, { ...init, headers, cache: 'no-store', redirect: 'error' });
     if (!response.ok) throw new ApiError(response.status, await refusalOf(response));
     return response;
   }
