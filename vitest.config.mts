@@ -1,15 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
-import { ALIASES } from './test/support/package-sources.ts';
 
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/summary-reporter.ts'],
     projects: [
       {
-        // Examples import the package as its users do.
-        resolve: { alias: ALIASES },
         test: {
           name: 'node',
           include: [
@@ -36,15 +33,11 @@ export default defineConfig({
         ],
         // Vite would take the empty module that pg-cloudflare is everywhere but in workerd.
         resolve: {
-          alias: [
-            ...ALIASES,
-            {
-              find: 'pg-cloudflare',
-              replacement: fileURLToPath(
-                new URL('node_modules/pg-cloudflare/dist/index.js', import.meta.url),
-              ),
-            },
-          ],
+          alias: {
+            'pg-cloudflare': fileURLToPath(
+              new URL('node_modules/pg-cloudflare/dist/index.js', import.meta.url),
+            ),
+          },
         },
         test: {
           name: 'workers',

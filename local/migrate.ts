@@ -7,7 +7,7 @@ import { errorText, isSluiceError, SluiceError } from '../src/core/errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../src/core/limits.ts';
 import { PgClient } from '../src/database/client.ts';
 import { Handshake } from '../src/database/handshake.ts';
-import { describeTarget, resolveTarget } from '../src/database/target.ts';
+import { type DatabaseTarget, describeTarget, resolveTarget } from '../src/database/target.ts';
 import * as schemaTables from '../src/schema/index.ts';
 import { SLUICE_STEPS, SLUICE_TABLES } from '../src/schema/sluice-tables.ts';
 import {
@@ -15,7 +15,14 @@ import {
   applyApplicationMigrations,
   findApplicationMigrations,
 } from './application-migrations.ts';
-import { bringUpToDate, type MigrationClient, type MigrationReport, readDrizzleSteps } from './migrations.ts';
+import {
+  bringUpToDate,
+  type MigrationClient,
+  type MigrationReport,
+  pendingSteps,
+  readDrizzleSteps,
+  type StepSet,
+} from './migrations.ts';
 import { projectFolder } from './project.ts';
 import { REPOSITORY } from './repository.ts';
 
@@ -43,6 +50,43 @@ export async function migrateDatabase(
   { isSluiceOnly = false, project = projectFolder() }: MigrateOptions = {},
 ): Promise<MigrationReport> {
   const target = resolveTarget({ databaseUrl, driver: 'tcp' });
+  const client = await connect(target);
+  try {
+    const own = await bringUpToDate(client, OWN);
+    if (isSluiceOnly) return own;
+    const others =
+      project === REPOSITORY ? await migrateExample(client) : await migrateProject(client, project);
+    return { ...own, ...others, taken: [...own.taken, ...others.taken] };
+  } catch (error) {
+    if (isSluiceError(error) && error.code === 'invalid_options') throw error;
+    throw new SluiceError(
+      'database_refused',
+      `Could not migrate ${describeTarget(target)}: ${errorText(error)}`,
+      { cause: error },
+    );
+  } finally {
+    await client.end();
+  }
+}
+
+/**
+ * What of Sluice's own tables a database lacks, without a change to it: names of steps that were not taken.
+ *
+ * @throws SluiceError `database_unreachable`, `database_refused`
+ */
+export async function missingSteps(databaseUrl: string): Promise<string[]> {
+  const target = resolveTarget({ databaseUrl, driver: 'tcp' });
+  const client = await connect(target);
+  try {
+    return await pendingSteps(client, OWN);
+  } finally {
+    await client.end();
+  }
+}
+
+const OWN: StepSet = { steps: SLUICE_STEPS, tables: Object.values(SLUICE_TABLES) };
+
+async function connect(target: DatabaseTarget): Promise<PgClient> {
   const client = new PgClient(target.url, { connectionTimeoutMillis: CONNECT_TIME_LIMIT_MS });
   const handshake = new Handshake();
   handshake.watch(client);
@@ -58,25 +102,7 @@ export async function migrateDatabase(
       { cause: error },
     );
   }
-  try {
-    const own = await bringUpToDate(client, {
-      steps: SLUICE_STEPS,
-      tables: Object.values(SLUICE_TABLES),
-    });
-    if (isSluiceOnly) return own;
-    const others =
-      project === REPOSITORY ? await migrateExample(client) : await migrateProject(client, project);
-    return { ...own, ...others, taken: [...own.taken, ...others.taken] };
-  } catch (error) {
-    if (isSluiceError(error) && error.code === 'invalid_options') throw error;
-    throw new SluiceError(
-      'database_refused',
-      `Could not migrate ${describeTarget(target)}: ${errorText(error)}`,
-      { cause: error },
-    );
-  } finally {
-    await client.end();
-  }
+  return client;
 }
 
 /** The tables of a checkout's own schema, whose history is Sluice's. */

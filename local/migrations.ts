@@ -107,6 +107,21 @@ export async function bringUpToDate(client: MigrationClient, set: StepSet): Prom
   }
 }
 
+/**
+ * The steps that a database has not taken, or whose tables it lacks; nothing is changed.
+ *
+ * @throws SluiceError `database_refused` where no schema of the search_path exists
+ */
+export async function pendingSteps(client: MigrationClient, set: StepSet): Promise<string[]> {
+  const schema = await targetSchema(client);
+  const history = await readHistory(client, schema);
+  const isComplete = (await missingParts(client, set.tables)).length === 0;
+  // A role that may not read the history sees the tables.
+  if (history === undefined) return isComplete ? [] : set.steps.map(({ name }) => name);
+  const pending = set.steps.map(({ name }) => name).filter((name) => !history.has(name));
+  return isComplete || pending.length > 0 ? pending : set.steps.map(({ name }) => name);
+}
+
 async function inTransaction<Result>(client: MigrationClient, work: () => Promise<Result>): Promise<Result> {
   await client.query('begin');
   try {

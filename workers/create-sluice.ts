@@ -12,8 +12,10 @@ import { type SinkInput, Sinks } from './sinks.ts';
 /** A class of Durable Objects, to extend and export. The type is written out: an inferred one cannot be exported (TS4094). */
 export type DurableObjectClass = new (
   ctx: DurableObjectState,
-  // Whatever the Worker's own type of its bindings is: it may name the classes that extend this one.
-  env: never,
+  // Whatever the Worker's own type of its bindings is: it may name the classes that extend this one. The types that
+  // wrangler generates take no class whose parameter is `never` or `unknown` for one of Durable Objects.
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  env: any,
 ) => import('cloudflare:workers').DurableObject;
 
 /** A part that a Worker has only where it asks for it: routes, and classes of Durable Objects by the names of exports. */

@@ -1,13 +1,15 @@
 /** What the Worker is bound to: the only place where the names of bindings and variables are spelled. */
 
-import type { NamespaceCalls, ObjectsOf, RegistryCalls, ShardCalls } from './objects.ts';
+import type { Namespace } from './namespace.ts';
+import type { Registry } from './registry.ts';
+import type { Shard } from './shard.ts';
 
 export interface Env {
-  SHARD: ObjectsOf<ShardCalls>;
+  SHARD: DurableObjectNamespace<Shard>;
   /** Namespaces of the stores, each by its name. Bound where the Worker has the stores, and so is the next. */
-  NAMESPACE: ObjectsOf<NamespaceCalls>;
+  NAMESPACE: DurableObjectNamespace<Namespace>;
   /** The list of them: one object. */
-  REGISTRY: ObjectsOf<RegistryCalls>;
+  REGISTRY: DurableObjectNamespace<Registry>;
   /** Wins over DATABASE_URL where it is bound. */
   HYPERDRIVE?: Hyperdrive;
   /** `postgres://user:password@host:port/database`; a secret. */

@@ -4,13 +4,14 @@ import { Command } from 'commander';
 import { addLabCommands } from '../../lab/local/cli/commands.ts';
 import { defineDeadLetters } from './dead-letters.ts';
 import type { dev } from './dev.ts';
+import type { doctor } from './doctor.ts';
 import { defineExchange } from './exchange.ts';
-import { migrate } from './migrate.ts';
+import type { migrate } from './migrate.ts';
 import { defineShard } from './shard.ts';
 
 const SLUICE_ONLY = [
   '--sluice-only',
-  'make the tables of Sluice itself (sluice_…), and not those of src/schema',
+  'make the tables of Sluice itself (sluice_…), and not those of the application',
 ] as const;
 
 /** All commands. Nothing runs before `parseAsync` is called, so that tests can read a command that a page shows. */
@@ -23,6 +24,12 @@ export function createProgram(): Command {
     .configureOutput({ outputError: () => {} });
 
   program
+    .command('init')
+    .description('Write a Worker of your own: its table, its configuration, and a client')
+    .argument('[folder]', 'where to; made if it is missing (default: this folder)')
+    .action(async (folder?: string) => (await import('./init/init.ts')).init(folder));
+
+  program
     .command('dev')
     .description('Start Postgres, migrate it, and run wrangler dev')
     .option('--port <n>', 'port of the Worker', '8787')
@@ -32,16 +39,26 @@ export function createProgram(): Command {
     )
     .option(
       '--config <file>',
-      "wrangler's configuration, with .dev.vars or .env beside it (default wrangler.toml)",
+      "wrangler's configuration, with .dev.vars or .env beside it (default: that of this folder)",
     )
     .option(...SLUICE_ONLY)
     .action(async (...given: Parameters<typeof dev>) => (await import('./dev.ts')).dev(...given));
 
   program
     .command('migrate')
-    .description('Bring the tables of DATABASE_URL up to date')
+    .description(
+      "Bring the tables of DATABASE_URL up to date: Sluice's, then the migrations of drizzle.config.ts",
+    )
     .option(...SLUICE_ONLY)
-    .action(migrate);
+    .action(async (...given: Parameters<typeof migrate>) => (await import('./migrate.ts')).migrate(...given));
+
+  program
+    .command('doctor')
+    .description(
+      'Look at the installation, the configuration, the database and the Worker, and say what is wrong',
+    )
+    .option('--url <address>', 'address of the Worker (default http://localhost:8787, if it runs)')
+    .action(async (...given: Parameters<typeof doctor>) => (await import('./doctor.ts')).doctor(...given));
 
   defineDeadLetters(program);
   defineShard(program);

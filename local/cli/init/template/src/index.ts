@@ -1,0 +1,10 @@
+import { createSluice } from 'sluice/worker';
+import { readings } from './schema';
+
+// GET /ws/readings is a WebSocket: what comes in there becomes rows of the table `readings`.
+const sluice = createSluice({ sinks: { readings: { table: readings } } });
+
+export default sluice;
+
+// The Durable Object that takes messages in and writes them to Postgres. wrangler.toml binds it as SHARD.
+export class Shard extends sluice.Shard {}
