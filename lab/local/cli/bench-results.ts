@@ -25,6 +25,7 @@ import { BENCH_TABLE_PREFIX } from '../../suites/ingest/bench-sink.ts';
 import { SUITES } from '../../suites.ts';
 import { figuresToCompare, judgeThresholds, parseThresholds, type Threshold } from '../../thresholds.ts';
 import { listResults, openResult, removeReports } from '../result-files.ts';
+import { terminalWidth } from './terminal-width.ts';
 
 const DEFAULT_FOLDER = 'results';
 
@@ -104,7 +105,7 @@ async function list({ out }: FolderFlag): Promise<void> {
 
 async function show(name: string, { out }: FolderFlag): Promise<void> {
   const { result } = await openResult(name, resolve(out));
-  process.stdout.write(textReport(result, suiteOf(result)));
+  process.stdout.write(textReport(result, suiteOf(result), { width: terminalWidth() }));
 }
 
 async function report(

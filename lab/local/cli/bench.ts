@@ -47,6 +47,7 @@ import { localStorePorts } from '../store-ports.ts';
 import { localStressPorts } from '../stress-ports.ts';
 import { absoluteThresholds, relativeThresholds, tellThresholds } from './bench-results.ts';
 import { progressPrinter } from './progress.ts';
+import { terminalWidth } from './terminal-width.ts';
 
 interface BenchFlags {
   reps?: string;
@@ -280,7 +281,7 @@ export async function bench(suiteName: string, given: BenchFlags): Promise<void>
       process.exitCode = EXIT.interrupted;
       return;
     }
-    process.stdout.write(textReport(result, runs.suite));
+    process.stdout.write(textReport(result, runs.suite, { width: terminalWidth() }));
     log(`\nReports: ${(await writeReports(resolve(out), result, runs.suite, formats)).join(', ')}`);
     process.exitCode = { complete: EXIT.good, invalid: EXIT.auditFailed, aborted: EXIT.interrupted }[
       result.state

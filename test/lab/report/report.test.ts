@@ -275,6 +275,20 @@ test('in text, the columns are aligned: names at the left, figures at the right'
   expect(lines.slice(2).map((line) => line.slice(0, 5))).toEqual(['naive', 'copy ', 'floor', 'floor']);
 });
 
+test('in text for a narrow terminal, no line is wider, and every figure is still there', () => {
+  const whole = textReport(result(), ingestSuite);
+  const narrow = textReport(result(), ingestSuite, { width: 60 });
+  const widest = (text: string): number => Math.max(...text.split('\n').map((line) => line.length));
+  expect(widest(whole)).toBeGreaterThan(60);
+  expect(widest(narrow)).toBeLessThanOrEqual(60);
+  const wordsOf = (text: string): Set<string> =>
+    new Set(text.split(/[\s─]+/).map((word) => word.replace(/,$/, '')));
+  expect([...wordsOf(whole)].filter((word) => !wordsOf(narrow).has(word))).toEqual([]);
+  // Each part of the table says whose figures it has.
+  expect(narrow.match(/^copy /gm)?.length).toBeGreaterThan(1);
+  expect(textReport(result(), ingestSuite, { width: widest(whole) })).toBe(whole);
+});
+
 test('in Markdown, every row of the table has as many cells, and the facts come as JSON', () => {
   const text = markdownReport(result(), ingestSuite);
   expect(text).toMatch(/^## Messages into rows \(ingest\)/);
