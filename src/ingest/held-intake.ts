@@ -13,7 +13,7 @@ import {
 } from '../core/errors.ts';
 import { hasTable, type Sqlite } from '../database/sqlite.ts';
 import type { DeadLetters } from '../outbox/dead-letters.ts';
-import { outboxTotals } from '../outbox/outbox-lane.ts';
+import { outboxTotals } from '../outbox/outbox-tables.ts';
 import { emptyIntakeStats } from './counting-intake.ts';
 import type { Intake, IntakeStats, Peer, Session, SessionRequest } from './intake.ts';
 

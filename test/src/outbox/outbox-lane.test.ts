@@ -2,12 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
 import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../../../src/core/limits.ts';
-import {
-  createOutboxTables,
-  forgetSettledLanes,
-  lanesInOutbox,
-  OutboxLane,
-} from '../../../src/outbox/outbox-lane.ts';
+import { OutboxLane } from '../../../src/outbox/outbox-lane.ts';
+import { createOutboxTables, forgetSettledLanes, lanesInOutbox } from '../../../src/outbox/outbox-tables.ts';
 import { type Producer, RAW_EPOCH, untrackedProducer } from '../../../src/outbox/producer.ts';
 import { ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
 import { MESSAGE_OVERHEAD_BYTES, type MessageBatch, rowsOf } from '../../../src/sinks/message-batch.ts';
