@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 import { fastFiles, IN_WORKERD } from './test/support/fast-files.ts';
+import { ALIASES } from './test/support/package-sources.ts';
 
 const fast = fastFiles();
 
@@ -12,6 +13,8 @@ export default defineConfig({
     maxWorkers: '100%',
     projects: [
       {
+        // Examples import the package as its users do.
+        resolve: { alias: ALIASES },
         test: {
           // Without Postgres, workerd, a browser and other processes: `npm run test:fast`.
           name: 'fast',
@@ -24,6 +27,7 @@ export default defineConfig({
         },
       },
       {
+        resolve: { alias: ALIASES },
         test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
@@ -42,11 +46,15 @@ export default defineConfig({
         ],
         // Vite would take the empty module that pg-cloudflare is everywhere but in workerd.
         resolve: {
-          alias: {
-            'pg-cloudflare': fileURLToPath(
-              new URL('node_modules/pg-cloudflare/dist/index.js', import.meta.url),
-            ),
-          },
+          alias: [
+            ...ALIASES,
+            {
+              find: 'pg-cloudflare',
+              replacement: fileURLToPath(
+                new URL('node_modules/pg-cloudflare/dist/index.js', import.meta.url),
+              ),
+            },
+          ],
         },
         test: {
           name: 'workers',

@@ -1,7 +1,5 @@
 /** The result of a bench run as data: what the JSON file holds, and all that reports are made from. */
 
-import type { JudgedTarget } from './targets.ts';
-
 /** What a repetition proved about its rows. */
 export interface Audit {
   /** Messages sent. */
@@ -203,4 +201,13 @@ export interface BenchResult {
  */
 export function passes(audit: Audit, { keepsOrder = false }: { keepsOrder?: boolean } = {}): boolean {
   return audit.lost === 0 && audit.duplicated === 0 && (!keepsOrder || audit.outOfOrder === 0);
+}
+
+/** A target with the figure of a run. */
+export interface JudgedTarget {
+  title: string;
+  figure: number;
+  unit: string;
+  bound: { atMost: number } | { atLeast: number };
+  isMet: boolean;
 }

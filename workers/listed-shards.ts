@@ -2,7 +2,8 @@
 
 import { errorText } from '../src/core/errors.ts';
 import type { Env } from './env.ts';
-import { type ShardPlace, shardDirectory } from './shard-directory.ts';
+import type { ShardPlace } from './objects.ts';
+import { shardDirectory } from './shard-directory.ts';
 import type { Sinks } from './sinks.ts';
 
 /**

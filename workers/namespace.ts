@@ -17,20 +17,23 @@ import { PostgresMessageEngine } from '../src/messages/engines/postgres-engine.t
 import { schemaOfNamespace } from '../src/messages/engines/postgres-schema.ts';
 import { SqliteMessageEngine } from '../src/messages/engines/sqlite-engine.ts';
 import { unauthorized } from '../src/messages/http/rpc-errors.ts';
-import { hashToken, isSameHash, type StoreEngine, unknownNamespace } from '../src/store/namespaces.ts';
+import { hashToken, isSameHash, unknownNamespace } from '../src/store/namespaces.ts';
 import { storeError } from '../src/store/postgres-errors.ts';
 import { createNamespaceSchema, dropNamespaceSchema } from '../src/store/postgres-namespaces.ts';
 import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
 import { NamespaceEvents } from './namespace-events.ts';
-import { type MessageFigures, NamespaceMessages } from './namespace-messages.ts';
+import { NamespaceMessages } from './namespace-messages.ts';
+import {
+  ACCESS_HEADER,
+  type NamespaceCalls,
+  type NamespaceConfig,
+  type NamespaceFigures,
+} from './objects.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
-import { registryOf } from './registry.ts';
+import { registryOf } from './registry-calls.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 import { POLL_MS, storeErrorResponse } from './store-answers.ts';
-
-/** The header by which the Worker tells a namespace who asks: `open`, or `token` and the token. It always sets it. */
-export const ACCESS_HEADER = 'sluice-access';
 
 /**
  * Connections of a namespace in Postgres. Writes need two, as messages and events go in groups; reads run beside them.
@@ -38,18 +41,7 @@ export const ACCESS_HEADER = 'sluice-access';
  */
 const CONNECTIONS = 4;
 
-export interface NamespaceConfig {
-  namespace: string;
-  engine: StoreEngine;
-  /** Empty: no token opens it. */
-  tokenHash: string;
-}
-
-export interface NamespaceFigures extends MessageFigures {
-  events: bigint;
-}
-
-export class Namespace extends DurableObject<Env> {
+export class Namespace extends DurableObject<Env> implements NamespaceCalls {
   #config: NamespaceConfig | undefined;
   #pool: ConnectionPool | undefined;
   #messages: NamespaceMessages | undefined;

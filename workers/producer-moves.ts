@@ -7,24 +7,10 @@
 import { errorText, SluiceError } from '../src/core/errors.ts';
 import { MAX_SHARD_COUNTS } from '../src/core/limits.ts';
 import type { Pipeline } from '../src/ingest/pipeline.ts';
-import type { HandedOver } from '../src/outbox/producer-registry.ts';
+
 import type { ShardFacts } from '../src/outbox/shard-facts.ts';
 import { shardOf } from '../src/protocol/producer.ts';
-import type { ShardDirectory, ShardPlace } from './shard-directory.ts';
-
-/** What a shard answers that is asked for a producer. */
-export type HandOver =
-  | { state: 'unknown' }
-  /** It is no longer known there, and is told again to who asks again, until `forgetMoved`. */
-  | { state: 'given'; producer: HandedOver }
-  /** Messages of it are not in Postgres yet. */
-  | { state: 'busy'; reason: string };
-
-/** What shards of one sink ask each other. */
-export interface ProducerHolder {
-  handOver(producer: string): Promise<HandOver>;
-  forgetMoved(producer: string): Promise<void>;
-}
+import type { HandOver, ProducerHolder, ShardDirectory, ShardPlace } from './objects.ts';
 
 export interface ProducerMovesOptions {
   place: ShardPlace;

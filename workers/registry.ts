@@ -11,7 +11,6 @@ import {
   type ListNamespaces,
   type NamespaceInfo,
   type NamespaceRecord,
-  type Namespaces,
   type NewNamespace,
   namespaceExists,
   STORE_ENGINES,
@@ -19,9 +18,9 @@ import {
   unknownNamespace,
 } from '../src/store/namespaces.ts';
 import type { Env } from './env.ts';
-import type { NamespaceConfig, NamespaceFigures } from './namespace.ts';
+import type { ListedShards, NamespaceCalls, RegistryCalls } from './objects.ts';
 import { type Outcome, outcomeOf, unwrap } from './outcome.ts';
-import { type FormerDirectory, type ListedShards, ShardTable } from './shard-directory.ts';
+import { ShardTable } from './shard-directory.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 
 /** Namespaces that are asked at a time how many messages they have. */
@@ -40,37 +39,7 @@ interface Row {
 
 const COLUMNS = 'name as namespace, description, engine, created_at_us as createdAtUs, state';
 
-/** What the registry asks of a namespace. */
-interface NamespaceObject {
-  configure(config: NamespaceConfig, isRepeated: boolean): Promise<Outcome<void>>;
-  destroy(config: NamespaceConfig): Promise<bigint>;
-  messageCount(): Promise<Outcome<bigint>>;
-  figures(): Promise<Outcome<NamespaceFigures>>;
-}
-
-/** What the Worker and the namespaces ask of the registry. */
-interface RegistryObject {
-  create(namespace: NewNamespace): Promise<Outcome<NamespaceRecord>>;
-  ensure(namespace: string): Promise<Outcome<void>>;
-  delete(namespace: string): Promise<Outcome<DeletedNamespace>>;
-  list(list: ListNamespaces): Promise<NamespaceInfo[]>;
-  info(namespace: string): Promise<Outcome<NamespaceInfo>>;
-}
-
-/** The registry of a deployment. `ensure` creates a namespace that no token opens, unless it exists. */
-export function registryOf(env: Env): Namespaces & { ensure(namespace: string): Promise<void> } {
-  // The platform's type of a stub wraps every result in what RPC may add to it, none of which plain data has.
-  const registry = env.REGISTRY.getByName('registry') as unknown as RegistryObject;
-  return {
-    create: (namespace) => unwrap(registry.create(namespace)),
-    ensure: (namespace) => unwrap(registry.ensure(namespace)),
-    delete: (namespace) => unwrap(registry.delete(namespace)),
-    list: (list) => registry.list(list),
-    info: (namespace) => unwrap(registry.info(namespace)),
-  };
-}
-
-export class Registry extends DurableObject<Env> implements RegistryObject, FormerDirectory {
+export class Registry extends DurableObject<Env> implements RegistryCalls {
   readonly #sqlite: DurableObjectSqlite;
   /** Names of which something is being done right now. */
   readonly #busy = new Set<string>();
@@ -227,8 +196,8 @@ export class Registry extends DurableObject<Env> implements RegistryObject, Form
     this.#sqlite.run('delete from namespaces where name = ?', namespace);
   }
 
-  #objectOf(namespace: string): NamespaceObject {
-    return this.env.NAMESPACE.getByName(namespace) as unknown as NamespaceObject;
+  #objectOf(namespace: string): NamespaceCalls {
+    return this.env.NAMESPACE.getByName(namespace);
   }
 
   #standardEngine(): StoreEngine {

@@ -8,47 +8,17 @@
 import { MAX_LISTED_SHARDS, MAX_SHARD_COUNTS } from '../src/core/limits.ts';
 import type { Sqlite } from '../src/database/sqlite.ts';
 import type { Env } from './env.ts';
-
-/** A shard by its sink and number. */
-export interface ShardPlace {
-  sink: string;
-  shard: number;
-}
-
-/** What shards and routes ask. */
-export interface ShardDirectory {
-  /** The shard may hold something from now on. Safe to repeat; writes a row the first time. */
-  addShard(place: ShardPlace): Promise<void>;
-  /** The shard holds nothing, and no option names it. */
-  removeShard(place: ShardPlace): Promise<void>;
-  /** Of one sink, or of all; by sink and number. */
-  listShards(sink?: string): Promise<ShardPlace[]>;
-  /** A sink has so many shards. Answers with the numbers that it ever had, the latest first. */
-  noteShards(sink: string, shards: number): Promise<number[]>;
-}
+import type { FormerDirectory, ListedShards, ShardDirectory, ShardPlace } from './objects.ts';
 
 /** The name of the object that keeps the list. Shards have a slash in theirs. */
 export const DIRECTORY_NAME = 'directory';
 
 export function shardDirectory(env: Env): ShardDirectory {
-  // The platform's type of a stub wraps every result in what RPC may add to it, none of which plain data has.
-  return env.SHARD.getByName(DIRECTORY_NAME) as unknown as ShardDirectory;
-}
-
-/** All that a list holds, to be taken over. */
-export interface ListedShards {
-  places: ShardPlace[];
-  /** The latest first. */
-  counts: { sink: string; shards: number }[];
-}
-
-/** Until version 0.3 the list was kept by an object of the registry, which still has what it had then. */
-export interface FormerDirectory {
-  exportShards(): Promise<ListedShards>;
+  return env.SHARD.getByName(DIRECTORY_NAME);
 }
 
 export function formerDirectory(env: Partial<Pick<Env, 'REGISTRY'>>): FormerDirectory | undefined {
-  return env.REGISTRY?.getByName('shards') as unknown as FormerDirectory | undefined;
+  return env.REGISTRY?.getByName('shards');
 }
 
 export class ShardTable {

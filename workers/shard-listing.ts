@@ -2,7 +2,7 @@
 
 import { errorText } from '../src/core/errors.ts';
 import type { ShardFacts } from '../src/outbox/shard-facts.ts';
-import type { ShardDirectory, ShardPlace } from './shard-directory.ts';
+import type { ShardDirectory, ShardPlace } from './objects.ts';
 
 export interface ShardListingOptions {
   place: ShardPlace;

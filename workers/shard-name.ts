@@ -3,7 +3,7 @@
  * do, without storage and without a request.
  */
 
-import type { ShardPlace } from './shard-directory.ts';
+import type { ShardPlace } from './objects.ts';
 
 /** The text that names the Durable Object: `readings/0`. */
 export function encodeShardName({ sink, shard }: ShardPlace): string {

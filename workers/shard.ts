@@ -10,7 +10,7 @@ import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../sr
 import { systemTimers, type Timers } from '../src/core/timers.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import { HeldIntake } from '../src/ingest/held-intake.ts';
-import type { Intake, IntakeStats, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
+import type { Intake, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
 import { DEFAULT_READ_THROTTLE, ReadThrottle, THROTTLE_WITH_HOLDS } from '../src/ingest/read-throttle.ts';
 import {
@@ -21,7 +21,7 @@ import {
   type DroppedDeadLetters,
 } from '../src/outbox/dead-letters.ts';
 import type { MissingChoice } from '../src/outbox/missing-messages.ts';
-import type { RetriedDeadLetters, ShardAdmin, ShardState, ShardSummary } from '../src/outbox/shard-admin.ts';
+import type { RetriedDeadLetters, ShardState, ShardSummary } from '../src/outbox/shard-admin.ts';
 import { ShardFacts } from '../src/outbox/shard-facts.ts';
 import { SLUICE_V1 } from '../src/protocol/sluice-v1.ts';
 import type { Sink } from '../src/sinks/sink.ts';
@@ -29,33 +29,23 @@ import { resolveSinkOptions, type SinkOptions } from '../src/sinks/sink-options.
 import { AlarmClock } from './alarm-clock.ts';
 import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
-import { type HandOver, type ProducerHolder, ProducerMoves } from './producer-moves.ts';
 import {
-  DIRECTORY_NAME,
-  formerDirectory,
+  type HandOver,
+  PRODUCER_HEADER,
+  type ShardCalls,
   type ShardDirectory,
   type ShardPlace,
-  ShardTable,
-  shardDirectory,
-} from './shard-directory.ts';
+  type ShardStats,
+} from './objects.ts';
+import { ProducerMoves } from './producer-moves.ts';
+import { DIRECTORY_NAME, formerDirectory, ShardTable, shardDirectory } from './shard-directory.ts';
 import { ShardListing } from './shard-listing.ts';
 import { decodeShardName, encodeShardName } from './shard-name.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 import { chooseProtocol } from './subprotocol.ts';
 
-/** The header by which the Worker tells a shard who connects. */
-export const PRODUCER_HEADER = 'sluice-producer';
-
 /** When clients that are sent away should come back. */
 const DRAIN_RETRY_MS = 3_000;
-
-/** Figures of one shard, as `/stats` shows them. */
-export interface ShardStats extends IntakeStats {
-  shard: number;
-  sockets: number;
-  /** When the object was last started; the counters begin there. */
-  sinceMs: number;
-}
 
 /** What a socket keeps through hibernation. */
 interface Attachment {
@@ -112,7 +102,7 @@ const DIRECTORY_ROLE: ShardRole = {
   sink: undefined,
 };
 
-export abstract class Shard extends DurableObject<Env> implements ShardAdmin, ProducerHolder, ShardDirectory {
+export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   readonly #role: ShardRole;
   readonly #options: SinkOptions;
   readonly #intake: Intake;
@@ -205,9 +195,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardAdmin, Pr
       shards: this.#options.shards,
       facts,
       directory: () => shardDirectory(this.env),
-      // The platform's type of a stub wraps every result in what RPC may add to it, none of which plain data has.
-      holder: (shard) =>
-        this.env.SHARD.getByName(encodeShardName({ sink: place.sink, shard })) as unknown as ProducerHolder,
+      holder: (shard) => this.env.SHARD.getByName(encodeShardName({ sink: place.sink, shard })),
       pipeline,
       sync: () => this.ctx.storage.sync(),
     });

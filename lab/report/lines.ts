@@ -1,7 +1,7 @@
 /** What a report says around its table, a line for each thing. */
 
+import type { JudgedTarget } from '../result.ts';
 import { type BenchResult, type Comparison, passes } from '../result.ts';
-import type { JudgedTarget } from '../targets.ts';
 import { group, type ReportSuite } from './table.ts';
 
 /** What was run, in one line. */

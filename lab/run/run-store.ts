@@ -6,7 +6,7 @@
 import { SluiceError } from '../../src/core/errors.ts';
 import type { Sqlite } from '../../src/database/sqlite.ts';
 import type { RepRecord } from '../result.ts';
-import type { RunState } from './run.ts';
+import type { RunState } from './run-state.ts';
 import type { RunFacts } from './summary.ts';
 
 export const RUN_STATUSES = ['queued', 'running', 'complete', 'invalid', 'aborted', 'failed'] as const;

@@ -8,8 +8,8 @@ import { spread } from '../statistics/spread.ts';
 import { sumAudits } from '../statistics/sum-audits.ts';
 import type { Suite, Variant } from '../suite.ts';
 import { judgeTargets } from '../targets.ts';
-import type { RunState } from './run.ts';
 import { runComparisons } from './run-comparisons.ts';
+import type { RunState } from './run-state.ts';
 import { runWarnings } from './warnings.ts';
 
 /** Facts for the report that the runner cannot know. */

@@ -2,28 +2,14 @@
 
 import { systemTimers } from '../../src/core/timers.ts';
 import { ConnectionPool } from '../../src/database/connection-pool.ts';
-import type { QueryItem } from '../../src/events/engine.ts';
 import { PostgresEventEngine } from '../../src/events/engines/postgres-engine.ts';
-import type { AppendConditionInput, NewEvent } from '../../src/events/event.ts';
 import { EventStore } from '../../src/events/event-store.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import { type BenchStore, directStore } from '../suites/dcb/bench-store.ts';
-import type { Answer } from '../suites/dcb/ledger.ts';
-import type { LabEnv } from './env.ts';
+import type { HolderCalls, LabEnv } from './env.ts';
 
 /** As many as a namespace has. */
 const CONNECTIONS = 4;
-
-/** What a client calls. Each call names the schema, so that an object that was started anew knows where it was. */
-export interface HolderCalls {
-  appendToHolder(
-    schema: string,
-    events: readonly NewEvent[],
-    condition: AppendConditionInput | undefined,
-  ): Promise<Answer>;
-  lastInHolder(schema: string, query: readonly QueryItem[]): Promise<bigint>;
-  closeHolder(): Promise<void>;
-}
 
 export class DcbHolder {
   readonly #env: LabEnv;

@@ -8,7 +8,7 @@ import { EventStore } from '../../src/events/event-store.ts';
 import { schemaOfNamespace } from '../../src/messages/engines/postgres-schema.ts';
 import { createToken, hashToken } from '../../src/store/namespaces.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
-import { ACCESS_HEADER } from '../../workers/namespace.ts';
+import { ACCESS_HEADER } from '../../workers/objects.ts';
 import { unwrap } from '../../workers/outcome.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { randomBytes } from '../../workers/store-answers.ts';
@@ -22,7 +22,7 @@ import { DCB_OPERATIONS, DCB_WAYS_TO_OBJECT, type DcbOrder } from '../suites/dcb
 import { dcbPlaceOf } from '../suites/dcb/place.ts';
 import { postgresDcbEngine, postgresNamespace } from '../suites/dcb/postgres.ts';
 import { sqliteEventFloor } from '../suites/dcb/sqlite-floor.ts';
-import { type HolderCalls, storeOfHolder } from './dcb-holder.ts';
+import { storeOfHolder } from './dcb-holder.ts';
 import type { LabEnv } from './env.ts';
 import { bareSqlite } from './store-steps.ts';
 
@@ -89,7 +89,7 @@ function holderEngine(env: LabEnv, place: string): DcbEngineRoom {
     async create() {
       const namespace = await schemas.create();
       const { schema } = namespace;
-      const holder = env.BENCH_OBJECT.getByName(`dcb holder/${schema}`) as unknown as HolderCalls;
+      const holder = env.BENCH_OBJECT.getByName(`dcb holder/${schema}`);
       return {
         ...namespace,
         openStore: async () => storeOfHolder(holder, schema),

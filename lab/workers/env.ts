@@ -1,14 +1,45 @@
-/** What the Worker is bound to where it has the bench. */
+/** What the Worker is bound to where it has the bench, and what its objects are asked. Types only. */
 
+import type { QueryItem } from '../../src/events/engine.ts';
+import type { AppendConditionInput, NewEvent } from '../../src/events/event.ts';
 import type { Env } from '../../workers/env.ts';
-import type { BenchObject } from './bench-object.ts';
-import type { BenchShard } from './bench-shard.ts';
-import type { LoadObject } from './load-object.ts';
+import type { ObjectsOf, ShardCalls } from '../../workers/objects.ts';
+import type { BenchStep } from '../steps/step-bench.ts';
+import type { Answer } from '../suites/dcb/ledger.ts';
+import type { DcbOrder } from '../suites/dcb/order.ts';
+import type { LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';
+import type { StoreOrder } from '../suites/store/store-order.ts';
+
+/** What the one object is asked that a store is held in. */
+export interface HolderCalls {
+  appendToHolder(
+    schema: string,
+    events: readonly NewEvent[],
+    condition: AppendConditionInput | undefined,
+  ): Promise<Answer>;
+  lastInHolder(schema: string, query: readonly QueryItem[]): Promise<bigint>;
+  closeHolder(): Promise<void>;
+}
+
+export interface BenchCalls extends HolderCalls {
+  takeStoreStep(step: BenchStep, order: StoreOrder): Promise<unknown>;
+  takeDcbStep(step: BenchStep, order: DcbOrder): Promise<unknown>;
+}
+
+export interface LoadCalls {
+  /** Sends the messages of `clients` (their numbers) to one shard; resolves once it has received them all. */
+  run(order: LoadOrder, shard: number, clients: number[]): Promise<LoadReport>;
+  /** Ends the object, and its load with it. The call fails for that alone. */
+  end(): Promise<void>;
+}
+
+/** A shard of a measurement, as who opens sockets to it has it. */
+export type ShardObject = ReturnType<ObjectsOf<ShardCalls>['getByName']>;
 
 export interface LabEnv extends Env {
-  BENCH_SHARD: DurableObjectNamespace<BenchShard>;
-  BENCH_OBJECT: DurableObjectNamespace<BenchObject>;
-  LOAD_OBJECT: DurableObjectNamespace<LoadObject>;
+  BENCH_SHARD: ObjectsOf<ShardCalls>;
+  BENCH_OBJECT: ObjectsOf<BenchCalls>;
+  LOAD_OBJECT: ObjectsOf<LoadCalls>;
   /** `on` allows `/bench`, which writes to the database and costs money. */
   BENCH?: string;
   /** The bearer token that `/bench` then asks for. */

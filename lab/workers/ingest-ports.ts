@@ -4,7 +4,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { LatencyHistogram } from '../../src/core/latency-histogram.ts';
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
-import type { ShardStats } from '../../workers/shard.ts';
+import type { ShardStats } from '../../workers/objects.ts';
 import { poll } from '../measure/poll.ts';
 import type { BenchTarget, IngestPorts, LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';
 import { benchProducer } from '../suites/ingest/payload.ts';

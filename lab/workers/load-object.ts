@@ -6,11 +6,11 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { AckLevel } from '../../src/client/index.ts';
 import { SluiceError } from '../../src/core/errors.ts';
-import { PRODUCER_HEADER, type ShardStats } from '../../workers/shard.ts';
+import { PRODUCER_HEADER, type ShardStats } from '../../workers/objects.ts';
 import { runAckedLoad } from '../suites/ingest/acked-load.ts';
 import type { LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';
 import { benchFrame, benchHeader, benchProducer } from '../suites/ingest/payload.ts';
-import type { LabEnv } from './env.ts';
+import type { LabEnv, ShardObject } from './env.ts';
 import { StubSocket } from './stub-socket.ts';
 import { benchShardName } from './target.ts';
 
@@ -64,14 +64,14 @@ export class LoadObject extends DurableObject<LabEnv> {
   }
 
   /** RPC: ends this object, and its load with it. The call fails for that alone. */
-  end(): void {
+  async end(): Promise<void> {
     this.ctx.abort('The run that this load belonged to was ended');
   }
 
   async #runAcked(
     order: LoadOrder,
     ack: AckLevel,
-    stub: DurableObjectStub,
+    stub: ShardObject,
     clients: number[],
   ): Promise<LoadReport> {
     const report = await runAckedLoad(order, ack, clients, {
@@ -107,7 +107,7 @@ function stalled(taken: number, sent: number): SluiceError {
   );
 }
 
-async function openSocket(stub: DurableObjectStub, producer: string): Promise<WebSocket> {
+async function openSocket(stub: ShardObject, producer: string): Promise<WebSocket> {
   const response = await stub.fetch('http://shard/', {
     headers: { upgrade: 'websocket', [PRODUCER_HEADER]: producer },
   });

@@ -1,7 +1,8 @@
 /** A WebSocket to a Durable Object, in the form that the client library expects: there is no address to connect to. */
 
 import type { WebSocketLike } from '../../src/client/index.ts';
-import { PRODUCER_HEADER } from '../../workers/shard.ts';
+import { PRODUCER_HEADER } from '../../workers/objects.ts';
+import type { ShardObject } from './env.ts';
 
 type Listener = Parameters<WebSocketLike['addEventListener']>[1];
 
@@ -10,7 +11,7 @@ export class StubSocket implements WebSocketLike {
   readonly #listeners = new Map<string, Listener[]>();
   #socket: WebSocket | undefined;
 
-  constructor(stub: DurableObjectStub, url: string, protocol: string) {
+  constructor(stub: ShardObject, url: string, protocol: string) {
     this.protocol = protocol;
     const producer = new URL(url).searchParams.get('producer') as string;
     const headers = { upgrade: 'websocket', 'sec-websocket-protocol': protocol, [PRODUCER_HEADER]: producer };

@@ -7,14 +7,7 @@
 import { lstat, mkdir, realpath, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { runCommand } from './command.ts';
-
-/** The numeric ids of an account. */
-export interface Account {
-  name: string;
-  uid: number;
-  gid: number;
-}
+import { type Account, runCommand } from './command.ts';
 
 /**
  * The account to run Postgres as: `undefined` when this process is not root (Postgres then runs as we do),

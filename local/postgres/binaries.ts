@@ -13,8 +13,8 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { resolvePackage } from '../project.ts';
-import { type Account, ensureOwnFolder, reachablePlaces } from './account.ts';
-import { runCommand } from './command.ts';
+import { ensureOwnFolder, reachablePlaces } from './account.ts';
+import { type Account, runCommand } from './command.ts';
 
 /** Absolute paths of the programs. All of them lie in one folder. */
 export interface PostgresBinaries {

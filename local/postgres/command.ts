@@ -1,9 +1,15 @@
 /** Runs one short-lived program, such as `initdb` or `pg_ctl`, and collects what it said. */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import type { Account } from './account.ts';
 
 const OUTPUT_LIMIT_CHARS = 64 * 1024;
+
+/** The numeric ids of an account. */
+export interface Account {
+  name: string;
+  uid: number;
+  gid: number;
+}
 
 /** How to run a program. */
 export interface CommandOptions {

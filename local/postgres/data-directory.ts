@@ -2,9 +2,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { chown, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type Account, ensureOwnFolder, reachablePlaces } from './account.ts';
+import { ensureOwnFolder, reachablePlaces } from './account.ts';
 import type { PostgresBinaries } from './binaries.ts';
-import { runCommand } from './command.ts';
+import { type Account, runCommand } from './command.ts';
 import { startFailure } from './failure.ts';
 
 /** User, password and name of the database, the same as in local/docker-compose.yml. Reachable from loopback only. */

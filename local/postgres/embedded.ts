@@ -10,9 +10,9 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PgClient } from '../../src/database/client.ts';
-import { type Account, serverAccount } from './account.ts';
+import { serverAccount } from './account.ts';
 import { locateBinaries, type PostgresBinaries, shipsModule } from './binaries.ts';
-import { runCommand } from './command.ts';
+import { type Account, runCommand } from './command.ts';
 import {
   CREDENTIALS,
   ensureCluster,

@@ -1,12 +1,12 @@
 import { sql } from 'drizzle-orm';
 import { expect, inject, test } from 'vitest';
+import { reportTemperatures } from '../../examples/client.ts';
 import { startWorker } from '../../local/worker.ts';
 import { rowsOf, testDatabase } from '../support/connect.ts';
-import { reportTemperatures } from './client.ts';
 
 const database = testDatabase('tcp');
 
-test('the example of the README does what it says', async () => {
+test('the example of the page does what it says', async () => {
   const worker = await startWorker({ bindings: { DATABASE_URL: inject('databaseUrl') } });
   try {
     expect(await reportTemperatures(worker.url.origin)).toBe(0);

@@ -1,4 +1,5 @@
 import { afterAll, expect, test, vi } from 'vitest';
+import { courses, listCourses } from '../../examples/course-list.ts';
 import {
   ConnectionPool,
   EventStore,
@@ -9,7 +10,6 @@ import {
 import { createNamespaceSchema } from '../../src/store/postgres-namespaces.ts';
 import { freshName, rowsOf } from '../support/connect.ts';
 import { ownDatabase } from '../support/own-database.ts';
-import { courses, listCourses } from './course-list.ts';
 
 const own = ownDatabase();
 const pools: ConnectionPool[] = [];
@@ -17,7 +17,7 @@ afterAll(() => {
   for (const pool of pools) pool.close();
 });
 
-test('the handler of the README lists each course once, also after it began anew', async () => {
+test('the handler of the page lists each course once, also after it began anew', async () => {
   const namespace = freshName('example');
   await createNamespaceSchema(own.connection, namespace);
   await rowsOf(own.connection, 'create table courses (title text not null)');

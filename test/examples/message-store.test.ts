@@ -3,22 +3,29 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, inject, test } from 'vitest';
+import { openStore } from '../../examples/postgres-store.ts';
 import { REPOSITORY } from '../../local/repository.ts';
 import { startWorker } from '../../local/worker.ts';
 import { SluiceClient } from '../../src/client/index.ts';
 import { createNamespaceSchema } from '../../src/store/postgres-namespaces.ts';
 import { freshName, testDatabase } from '../support/connect.ts';
-import { openStore } from './postgres-store.ts';
 
 const database = testDatabase('tcp');
+/** The program imports the package, as its users' do. */
+const RESOLVER = join(REPOSITORY, 'test/support/resolve-sluice.ts');
 
-test('the program of the README prints what it says', async () => {
-  const program = join(REPOSITORY, 'test/examples/message-store.ts');
-  const { stdout } = await promisify(execFile)(process.execPath, ['--no-warnings', program]);
+test('the program of the page prints what it says', async () => {
+  const program = join(REPOSITORY, 'examples/message-store.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    '--no-warnings',
+    '--import',
+    RESOLVER,
+    program,
+  ]);
   expect(stdout).toBe('70 1n 2\n');
 });
 
-test('the same store is opened in Postgres as the README shows it', async () => {
+test('the same store is opened in Postgres as the page shows it', async () => {
   const namespace = freshName('example');
   await createNamespaceSchema(await database.open(), namespace);
   const store = openStore(inject('databaseUrl'), namespace);
@@ -30,9 +37,8 @@ test('the same store is opened in Postgres as the README shows it', async () => 
   await store.close();
 });
 
-test('messages of a socket land in the streams that they name, as the README sends them', async () => {
-  const readme = readFileSync(join(REPOSITORY, 'README.md'), 'utf8');
-  const lines = /```\n(\{"stream":[\s\S]*?)\n```/.exec(readme)?.[1]?.split('\n') ?? [];
+test('messages of a socket land in the streams that they name, as the page sends them', async () => {
+  const lines = readFileSync(join(REPOSITORY, 'examples/stream-messages.ndjson'), 'utf8').trim().split('\n');
   expect(lines).toHaveLength(2);
   const namespace = freshName('bank');
   const worker = await startWorker({

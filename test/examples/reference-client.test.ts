@@ -1,4 +1,4 @@
-/** The client of docs/clients.md, as it stands there, against a real Worker, with connections that break. */
+/** The client that docs/clients.md shows, against a real Worker, with connections that break. */
 
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -14,8 +14,7 @@ interface Client {
   close(): void;
 }
 
-const docs = readFileSync(new URL('../../docs/clients.md', import.meta.url), 'utf8');
-const [, code = ''] = /```js\n([\s\S]*?)```/.exec(docs) ?? [];
+const code = readFileSync(new URL('../../examples/reference-client.js', import.meta.url), 'utf8');
 const database = testDatabase('tcp');
 let worker: LocalWorker;
 let ReferenceClient: new (url: string, options: object) => Client;

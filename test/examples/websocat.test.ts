@@ -1,4 +1,4 @@
-/** The commands for websocat in README.md, with a small stand-in for it (test/support/websocat.js). */
+/** The commands for websocat on the pages, with a small stand-in for it (test/support/websocat.js). */
 
 import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -12,6 +12,7 @@ import { type Connection, openConnection } from '../../src/database/connection.t
 import { rowsOf } from '../support/connect.ts';
 
 const readme = await readFile(join(REPOSITORY, 'README.md'), 'utf8');
+const clients = await readFile(join(REPOSITORY, 'docs/clients.md'), 'utf8');
 
 const OWN_PRODUCER = 'kitchen-of-websocat';
 
@@ -37,9 +38,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Runs a command of the README as a shell does, at the Worker's address. */
+/** Runs a command of a page as a shell does, at the Worker's address. */
 async function run(command: string): Promise<string[]> {
-  // The README's other example has the same producer, and the tests of both share a database.
+  // The other example has the same producer, and the tests of both share a database.
   const here = command.replaceAll('localhost:8787', worker.url.host).replaceAll('kitchen', OWN_PRODUCER);
   const { stdout } = await promisify(execFile)('sh', ['-c', here], {
     env: { ...process.env, PATH: `${folder}:${process.env.PATH}` },
@@ -54,10 +55,10 @@ function payloads(producer: string): Promise<unknown[]> {
   );
 }
 
-describe('websocat, as README.md shows it', () => {
+describe('websocat, as the pages show it', () => {
   test('sends a batch of sluice.v1 and prints its acks', async () => {
     const [, command = '', output = ''] =
-      /```sh\n(\{\n[^`]*websocat -n -0[^`]*)```\n\n```\n([^`]*)```/.exec(readme) ?? [];
+      /```sh\n(\{\n[^`]*websocat -n -0[^`]*)```\n\n```\n([^`]*)```/.exec(clients) ?? [];
     const lines = await run(command);
     const [welcome = '', ...others] = output.trimEnd().split('\n');
     expect(lines[0]).toContain(welcome.replace(' …', '').replace('kitchen', OWN_PRODUCER));

@@ -4,10 +4,7 @@
  */
 
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { EventEngine } from '../../src/events/engine.ts';
-import type { NewEvent } from '../../src/events/event.ts';
-import { EventStore } from '../../src/events/event-store.ts';
-import { CourseAggregate, CourseRepository } from '../examples/decisions/course-aggregate.ts';
+import { CourseAggregate, CourseRepository } from '../../examples/decisions/course-aggregate.ts';
 import {
   capacityChanged,
   changeCourseCapacity,
@@ -15,23 +12,26 @@ import {
   defineCourse,
   studentSubscribed,
   subscribeStudent,
-} from '../examples/decisions/courses.ts';
-import { createInvoice, createInvoiceAfterLast, invoiceCreated } from '../examples/decisions/invoices.ts';
-import { orderPlaced, placeOrder } from '../examples/decisions/orders.ts';
+} from '../../examples/decisions/courses.ts';
+import { createInvoice, createInvoiceAfterLast, invoiceCreated } from '../../examples/decisions/invoices.ts';
+import { orderPlaced, placeOrder } from '../../examples/decisions/orders.ts';
 import {
   orderProduct,
   orderProducts,
   productDefined,
   productPriceChanged,
   productsOrdered,
-} from '../examples/decisions/prices.ts';
-import { confirmSignUp, signUp } from '../examples/decisions/sign-ups.ts';
+} from '../../examples/decisions/prices.ts';
+import { confirmSignUp, signUp } from '../../examples/decisions/sign-ups.ts';
 import {
   accountClosed,
   accountRegistered,
   registerAccount,
   usernameChanged,
-} from '../examples/decisions/usernames.ts';
+} from '../../examples/decisions/usernames.ts';
+import type { EventEngine } from '../../src/events/engine.ts';
+import type { NewEvent } from '../../src/events/event.ts';
+import { EventStore } from '../../src/events/event-store.ts';
 
 interface Scenario {
   name: string;

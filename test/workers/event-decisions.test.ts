@@ -3,14 +3,13 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, test } from 'vitest';
+import { courseDefined, subscribeStudent } from '../../examples/decisions/courses.ts';
 import { encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
 import { SqliteEventEngine } from '../../src/events/engines/sqlite-engine.ts';
 import { SqliteHandlerDatabase } from '../../src/events/engines/sqlite-handler-database.ts';
 import { EventStore } from '../../src/events/event-store.ts';
 import { runHandler } from '../../src/events/handler.ts';
-
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
-import { courseDefined, subscribeStudent } from '../examples/decisions/courses.ts';
 import './environment.ts';
 
 /** Runs a step inside of a Durable Object with an empty storage. */

@@ -7,8 +7,9 @@ import type { Pipeline } from '../../src/ingest/pipeline.ts';
 import type { ShardFacts } from '../../src/outbox/shard-facts.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import { SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
+import type { ShardDirectory } from '../../workers/objects.ts';
 import { ProducerMoves } from '../../workers/producer-moves.ts';
-import { type ShardDirectory, shardDirectory } from '../../workers/shard-directory.ts';
+import { shardDirectory } from '../../workers/shard-directory.ts';
 import { encodeShardName } from '../../workers/shard-name.ts';
 import {
   abortShard,

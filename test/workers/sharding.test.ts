@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { decodeBenchShardName, encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
-import type { ShardStats } from '../../workers/shard.ts';
+import type { ShardStats } from '../../workers/objects.ts';
 import { DIRECTORY_NAME } from '../../workers/shard-directory.ts';
 import { decodeShardName, encodeShardName } from '../../workers/shard-name.ts';
 import {

@@ -18,7 +18,8 @@ import { type AckLevel, type Credit, SLUICE_V1 } from '../../src/protocol/sluice
 import type { SinkOptions } from '../../src/sinks/sink-options.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import worker from '../../workers/index.ts';
-import { PRODUCER_HEADER, type Shard, type ShardStats } from '../../workers/shard.ts';
+import { PRODUCER_HEADER, type ShardStats } from '../../workers/objects.ts';
+import type { Shard } from '../../workers/shard.ts';
 import './environment.ts';
 
 /** Polls until `check` no longer throws; its last error if it never does. */

@@ -165,8 +165,7 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
 }
 
 function shardOf(env: Env, sink: string, shard: number): ShardAdmin {
-  // The platform's type of a stub wraps every result in what RPC may add to it, none of which plain data has.
-  return env.SHARD.getByName(encodeShardName({ sink, shard })) as unknown as ShardAdmin;
+  return env.SHARD.getByName(encodeShardName({ sink, shard }));
 }
 
 /**

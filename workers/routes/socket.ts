@@ -5,7 +5,7 @@ import { closeCode, closeReason, isSluiceError, rawCloseCode, SluiceError } from
 import { assertProducerName, shardOf } from '../../src/protocol/producer.ts';
 import { SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
 import type { Env } from '../env.ts';
-import { PRODUCER_HEADER } from '../shard.ts';
+import { PRODUCER_HEADER } from '../objects.ts';
 import { encodeShardName } from '../shard-name.ts';
 import type { Sinks } from '../sinks.ts';
 import { chooseProtocol } from '../subprotocol.ts';

@@ -5,7 +5,7 @@ import { LatencyHistogram } from '../../src/core/latency-histogram.ts';
 import { assertKnownNames } from '../../src/core/option-table.ts';
 import type { Env } from '../env.ts';
 import { isInRange, listedShards } from '../listed-shards.ts';
-import type { ShardStats } from '../shard.ts';
+import type { ShardStats } from '../objects.ts';
 import { encodeShardName } from '../shard-name.ts';
 import type { Sinks } from '../sinks.ts';
 

@@ -21,8 +21,9 @@ import { checkNamespace, type Namespaces, namespaceOfToken } from '../../src/sto
 import { assertAdminAccess } from '../access.ts';
 import type { Env } from '../env.ts';
 import { streamOf } from '../event-stream.ts';
-import { ACCESS_HEADER } from '../namespace.ts';
-import { registryOf, standardEngine } from '../registry.ts';
+import { ACCESS_HEADER } from '../objects.ts';
+import { standardEngine } from '../registry.ts';
+import { registryOf } from '../registry-calls.ts';
 import { jsonResponse, logFailure, randomBytes, storeErrorResponse } from '../store-answers.ts';
 import { ownAddress } from './own-path.ts';
 

@@ -2,7 +2,7 @@
 
 import { benchRole } from '../../../lab/workers/bench-shard.ts';
 import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
-import type { HandOver } from '../../../workers/producer-moves.ts';
+import type { HandOver } from '../../../workers/objects.ts';
 import { Shard, type ShardRole, sinkRole } from '../../../workers/shard.ts';
 import { findLabSink } from './lab-sinks.ts';
 import { ordersOf, strikes } from './order-book.ts';

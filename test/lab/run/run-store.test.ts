@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { RepRecord } from '../../../lab/result.ts';
-import type { RunState } from '../../../lab/run/run.ts';
+import type { RunState } from '../../../lab/run/run-state.ts';
 import { MAX_KEPT_RUNS, RunStore } from '../../../lab/run/run-store.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { RepResult } from '../../../lab/result.ts';
-import { BenchRun, type RunState } from '../../../lab/run/run.ts';
+import { BenchRun } from '../../../lab/run/run.ts';
+import type { RunState } from '../../../lab/run/run-state.ts';
 import { takeStep } from '../../../lab/run/runner.ts';
 import type { Suite } from '../../../lab/suite.ts';
 import { optionTable } from '../../../src/core/option-table.ts';

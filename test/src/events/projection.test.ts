@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { courseDefined, subscribeStudent } from '../../../examples/decisions/courses.ts';
 import { SqliteEventEngine } from '../../../src/events/engines/sqlite-engine.ts';
 import type { NewEvent } from '../../../src/events/event.ts';
 import { EventStore } from '../../../src/events/event-store.ts';
@@ -10,7 +11,6 @@ import {
   projection,
   type Stored,
 } from '../../../src/events/projection.ts';
-import { courseDefined, subscribeStudent } from '../../examples/decisions/courses.ts';
 import { CountedEventEngine } from '../../support/counted-event-engine.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 

@@ -2,6 +2,7 @@
 
 import { sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { courseDefined, subscribeStudent } from '../../../../examples/decisions/courses.ts';
 import type { Connection } from '../../../../src/database/connection.ts';
 import type { ConnectionLender } from '../../../../src/database/connection-pool.ts';
 import { PostgresEventEngine } from '../../../../src/events/engines/postgres-engine.ts';
@@ -13,7 +14,6 @@ import { SqliteEventEngine } from '../../../../src/events/engines/sqlite-engine.
 import { EventStore } from '../../../../src/events/event-store.ts';
 import { type HandlerFailure, type HandlerOptions, runHandler } from '../../../../src/events/handler.ts';
 import type { EventShape } from '../../../../src/events/projection.ts';
-import { courseDefined, subscribeStudent } from '../../../examples/decisions/courses.ts';
 import { freshName, rowsOf } from '../../../support/connect.ts';
 import { NodeSqlite } from '../../../support/node-sqlite.ts';
 import { storeDatabase } from '../../store/postgres-support.ts';

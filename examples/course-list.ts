@@ -5,7 +5,7 @@ import {
   PostgresHandlerDatabase,
   runHandler,
   type Stored,
-} from '../../src/index.ts';
+} from 'sluice';
 
 type CourseDefined = { type: 'CourseDefined'; data: { title: string } };
 

@@ -1,7 +1,7 @@
 /** Numbers without gaps (dcb.events, "Invoice number"). */
 
-import type { EventStore } from '../../../src/events/event-store.ts';
-import { type DecisionStore, decide, projection } from '../../../src/events/projection.ts';
+import type { EventStore } from '../../src/events/event-store.ts';
+import { type DecisionStore, decide, projection } from '../../src/events/projection.ts';
 
 type InvoiceCreated = { type: 'InvoiceCreated'; data: { invoiceNumber: number; invoiceData: unknown } };
 

@@ -1,5 +1,5 @@
 import { bigint, doublePrecision, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
-import { defineSink, fromMessage, fromProducer, fromReceivedAt } from '../../src/index.ts';
+import { defineSink, fromMessage, fromProducer, fromReceivedAt } from 'sluice';
 
 export const readings = pgTable('readings', {
   id: bigint({ mode: 'bigint' }).primaryKey().generatedAlwaysAsIdentity(),

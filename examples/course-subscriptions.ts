@@ -1,5 +1,5 @@
-import { NodeSqlite } from '../../local/sqlite.ts';
-import { decide, EventStore, projection, SqliteEventEngine } from '../../src/index.ts';
+import { decide, EventStore, projection, SqliteEventEngine } from 'sluice';
+import { NodeSqlite } from 'sluice/node';
 
 type CourseDefined = { type: 'CourseDefined'; data: { capacity: number } };
 

@@ -1,4 +1,4 @@
-import { SluiceClient } from '../../src/client/index.ts';
+import { SluiceClient } from 'sluice/client';
 
 export async function reportTemperatures(address: string): Promise<number> {
   const client = new SluiceClient({

@@ -1,5 +1,5 @@
-import { NodeSqlite } from '../../local/sqlite.ts';
-import { MessageStore, SqliteMessageEngine } from '../../src/index.ts';
+import { MessageStore, SqliteMessageEngine } from 'sluice';
+import { NodeSqlite } from 'sluice/node';
 
 type Account = { type: 'Deposited' | 'Withdrawn'; data: { amount: number } };
 

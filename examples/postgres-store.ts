@@ -5,7 +5,7 @@ import {
   PostgresNamespaces,
   resolveTarget,
   systemTimers,
-} from '../../src/index.ts';
+} from 'sluice';
 
 export function openStore(databaseUrl: string, namespace: string): MessageStore {
   const target = resolveTarget({ databaseUrl });

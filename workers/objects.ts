@@ -1,0 +1,130 @@
+/**
+ * What the Durable Objects are asked by each other and by the routes, and the headers of requests to them. Types and names
+ * only, so that the classes need not import each other.
+ */
+
+import type { IntakeStats } from '../src/ingest/intake.ts';
+import type { HandedOver } from '../src/outbox/producer-registry.ts';
+import type { ShardAdmin } from '../src/outbox/shard-admin.ts';
+import type {
+  DeletedNamespace,
+  ListNamespaces,
+  NamespaceInfo,
+  NamespaceRecord,
+  NewNamespace,
+  StoreEngine,
+} from '../src/store/namespaces.ts';
+import type { MessageFigures } from './namespace-messages.ts';
+import type { Outcome } from './outcome.ts';
+
+/**
+ * The Durable Objects of a class, by their names. The platform's own type wraps every result in what RPC may add to it, none
+ * of which plain data has.
+ */
+export interface ObjectsOf<Calls> {
+  getByName(name: string): Calls & {
+    fetch(request: Request | string, init?: RequestInit): Promise<Response>;
+  };
+}
+
+/** The header by which the Worker tells a shard who connects. */
+export const PRODUCER_HEADER = 'sluice-producer';
+
+/** Figures of one shard, as `/stats` shows them. */
+export interface ShardStats extends IntakeStats {
+  shard: number;
+  sockets: number;
+  /** When the object was last started; the counters begin there. */
+  sinceMs: number;
+}
+
+/** A shard by its sink and number. */
+export interface ShardPlace {
+  sink: string;
+  shard: number;
+}
+
+/** What shards and routes ask. */
+export interface ShardDirectory {
+  /** The shard may hold something from now on. Safe to repeat; writes a row the first time. */
+  addShard(place: ShardPlace): Promise<void>;
+  /** The shard holds nothing, and no option names it. */
+  removeShard(place: ShardPlace): Promise<void>;
+  /** Of one sink, or of all; by sink and number. */
+  listShards(sink?: string): Promise<ShardPlace[]>;
+  /** A sink has so many shards. Answers with the numbers that it ever had, the latest first. */
+  noteShards(sink: string, shards: number): Promise<number[]>;
+}
+
+/** All that a list holds, to be taken over. */
+export interface ListedShards {
+  places: ShardPlace[];
+  /** The latest first. */
+  counts: { sink: string; shards: number }[];
+}
+
+/** Until version 0.3 the list was kept by an object of the registry, which still has what it had then. */
+export interface FormerDirectory {
+  exportShards(): Promise<ListedShards>;
+}
+
+/** What a shard answers that is asked for a producer. */
+export type HandOver =
+  | { state: 'unknown' }
+  /** It is no longer known there, and is told again to who asks again, until `forgetMoved`. */
+  | { state: 'given'; producer: HandedOver }
+  /** Messages of it are not in Postgres yet. */
+  | { state: 'busy'; reason: string };
+
+/** What shards of one sink ask each other. */
+export interface ProducerHolder {
+  handOver(producer: string): Promise<HandOver>;
+  forgetMoved(producer: string): Promise<void>;
+}
+
+/** What is asked of a shard. */
+export interface ShardCalls extends ShardAdmin, ProducerHolder, ShardDirectory {
+  /** Its figures. */
+  stats(): ShardStats | Promise<ShardStats>;
+  /** Flushes now, and answers with the figures once everything is settled. */
+  drain(): Promise<ShardStats>;
+  /** Deletes everything that it ever stored. */
+  wipe(): Promise<void>;
+  /** Deletes everything and ends the object. The call fails for the object's end alone. */
+  abandon(): Promise<void>;
+}
+
+/** The header by which the Worker tells a namespace who asks: `open`, or `token` and the token. It always sets it. */
+export const ACCESS_HEADER = 'sluice-access';
+
+/** A namespace as the registry configures it. */
+export interface NamespaceConfig {
+  namespace: string;
+  engine: StoreEngine;
+  /** Empty: no token opens it. */
+  tokenHash: string;
+}
+
+/** How a namespace stands. */
+export interface NamespaceFigures extends MessageFigures {
+  events: bigint;
+}
+
+/** What is asked of a namespace. */
+export interface NamespaceCalls {
+  /** True for the namespace's token. */
+  verify(token: string): boolean | Promise<boolean>;
+  configure(config: NamespaceConfig, isRepeated: boolean): Promise<Outcome<void>>;
+  destroy(config: NamespaceConfig): Promise<bigint>;
+  messageCount(): Promise<Outcome<bigint>>;
+  figures(): Promise<Outcome<NamespaceFigures>>;
+}
+
+/** What is asked of the registry. */
+export interface RegistryCalls extends FormerDirectory {
+  create(namespace: NewNamespace): Promise<Outcome<NamespaceRecord>>;
+  ensure(namespace: string): Promise<Outcome<void>>;
+  delete(namespace: string): Promise<Outcome<DeletedNamespace>>;
+  list(list: ListNamespaces): Promise<NamespaceInfo[]>;
+  info(namespace: string): Promise<Outcome<NamespaceInfo>>;
+}
