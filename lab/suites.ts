@@ -3,7 +3,7 @@
 import { dcbSuite } from './suites/dcb/suite.ts';
 import { ingestSuite } from './suites/ingest/ingest-suite.ts';
 import { ratesSuite } from './suites/rates/rates-suite.ts';
-import { storeSuite } from './suites/store/store-suite.ts';
+import { storeSuite } from './suites/store/suite.ts';
 import { stressSuite } from './suites/stress/stress-suite.ts';
 
 export const SUITES = {

@@ -3,7 +3,7 @@
 import { Session } from 'node:inspector';
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { HeapMeter } from '../suites/dcb/heap-meter.ts';
+import type { HeapMeter } from '../jobs/heap-meter.ts';
 
 /** One allocation is looked at about every so many bytes: a megabyte is known to about 6 %, ten to 2 %. */
 const SAMPLE_EVERY_BYTES = 4_096;

@@ -42,7 +42,7 @@ export function localRatesPorts(
   };
 }
 
-/** The pool that system 2 has, by its own library and with its settings. Always over TCP, whatever the bench's driver. */
+/** The pool that BedrockRelay has, by its own library and with its settings. Always over TCP, whatever the bench's driver. */
 export function openPool({ url }: DatabaseTarget, size: number): QueryPool {
   const pool = pgPool(url, { max: size, ...RELAY_POOL });
   // An idle connection that is lost would end the process otherwise. Whose query was on it learns of it by itself.

@@ -1,23 +1,20 @@
 /**
  * The bench inside the Worker. One object, `bench`, carries out the runs of the whole deployment, so that one run at a
  * time is a fact and not a hope: a step for each alarm, so that a run goes on where it was when the object was evicted.
- * Others of its class are places in which suites do their work.
+ * Others of its class do the work of suites.
  */
 
 import { DurableObject } from 'cloudflare:workers';
 import { errorText } from '../../src/core/errors.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
+import type { BenchCall } from '../jobs/job.ts';
 import { RunControl, type RunnableSuite } from '../run/run-control.ts';
 import { RunStore } from '../run/run-store.ts';
-import type { BenchStep } from '../steps/step-bench.ts';
 import type { Answer } from '../suites/dcb/ledger.ts';
-import type { DcbOrder } from '../suites/dcb/order.ts';
-import type { StoreOrder } from '../suites/store/store-order.ts';
+import { BenchJobs } from './bench-jobs.ts';
 import { DcbHolder } from './dcb-holder.ts';
-import { DcbSteps } from './dcb-steps.ts';
-import type { HolderCalls, LabEnv } from './env.ts';
+import type { HolderCalls, LabEnv, SuiteJob } from './env.ts';
 import { runRoutes } from './run-routes.ts';
-import { StoreSteps } from './store-steps.ts';
 import { workerSuites } from './suites.ts';
 
 /** The object that carries out runs. */
@@ -30,8 +27,7 @@ interface Runs {
 }
 
 export class BenchObject extends DurableObject<LabEnv> {
-  readonly #storeSteps = new StoreSteps(this.ctx.storage);
-  readonly #dcbSteps = new DcbSteps(this.ctx, this.env);
+  readonly #jobs = new BenchJobs(this.ctx, this.env);
   readonly #dcbHolder = new DcbHolder(this.env);
   #opened: Runs | undefined;
 
@@ -53,9 +49,9 @@ export class BenchObject extends DurableObject<LabEnv> {
     await this.#runs().control.step();
   }
 
-  /** RPC: a step of the suite `store`, in an object that is a place of it. */
-  takeStoreStep(step: BenchStep, order: StoreOrder): Promise<unknown> {
-    return this.#storeSteps.take(step, order);
+  /** RPC: a call of the bench of this object, for the suites `store` and `dcb`. */
+  takeJob(call: BenchCall, job: SuiteJob): Promise<unknown> {
+    return this.#jobs.take(call, job);
   }
 
   /** RPC: an append to the event store of this object, for the suite `dcb`. */
@@ -71,11 +67,6 @@ export class BenchObject extends DurableObject<LabEnv> {
   /** RPC: closes the event store of this object. */
   closeHolder(): Promise<void> {
     return this.#dcbHolder.close();
-  }
-
-  /** RPC: a step of the suite `dcb`, in an object that is a place of it. */
-  takeDcbStep(step: BenchStep, order: DcbOrder): Promise<unknown> {
-    return this.#dcbSteps.take(step, order);
   }
 
   #runs(): Runs {

@@ -11,14 +11,13 @@ import type { JsonValue } from '../../src/messages/message.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import { ownAddress } from '../../workers/routes/own-path.ts';
 import { acceptUpgrade, producerOf } from '../../workers/routes/socket.ts';
+import { BENCH_CALLS } from '../jobs/job.ts';
 import { asksForPage, labPage } from '../page/lab-page.ts';
-import { BENCH_STEPS } from '../steps/step-bench.ts';
 import { assertBenchAccess, assertBenchIsOn } from './access.ts';
+import { objectOf, readJob } from './bench-jobs.ts';
 import { BENCH_NAME } from './bench-object.ts';
-import { dcbPlace, readDcbOrder } from './dcb-steps.ts';
 import type { LabEnv } from './env.ts';
 import { drainShards, shardsOf } from './ingest-ports.ts';
-import { readStoreOrder, storePlace } from './store-steps.ts';
 import { benchShardName, readBenchName, readBenchTarget } from './target.ts';
 
 export const benchRoutes = new Hono<{ Bindings: LabEnv }>();
@@ -87,25 +86,19 @@ async function readJson({ req }: Context<{ Bindings: LabEnv }>): Promise<unknown
   }
 }
 
-const STORE_STEP = optionTable({
-  step: { kind: 'choice', choices: BENCH_STEPS, default: 'prepare', description: '' },
+const CALL = optionTable({
+  call: { kind: 'choice', choices: BENCH_CALLS, default: 'prepare', description: '' },
 });
 
-benchRoutes.post('/bench/store', async (context) => {
-  const { place, ...query } = context.req.query();
-  const { step } = resolveOptions(STORE_STEP, query);
-  const order = readStoreOrder(await readJson(context));
-  const stub = storePlace(context.env, readBenchName(place, 'place'));
-  return context.json((await stub.takeStoreStep(step, order)) as JsonValue);
-});
-
-benchRoutes.post('/bench/dcb', async (context) => {
-  const { place, ...query } = context.req.query();
-  const { step } = resolveOptions(STORE_STEP, query);
-  const order = readDcbOrder(await readJson(context));
-  const stub = dcbPlace(context.env, readBenchName(place, 'place'));
-  return context.json((await stub.takeDcbStep(step, order)) as JsonValue);
-});
+for (const suite of ['store', 'dcb'] as const) {
+  benchRoutes.post(`/bench/${suite}`, async (context) => {
+    const { target, ...query } = context.req.query();
+    const { call } = resolveOptions(CALL, query);
+    const job = readJob(suite, await readJson(context));
+    const stub = objectOf(context.env, suite, readBenchName(target, 'target'));
+    return context.json((await stub.takeJob(call, job)) as JsonValue);
+  });
+}
 
 benchRoutes.get('/bench/stats', async (context) => {
   const query = context.req.query();

@@ -4,11 +4,11 @@ import type { QueryItem } from '../../src/events/engine.ts';
 import type { AppendConditionInput, NewEvent } from '../../src/events/event.ts';
 import type { Env } from '../../workers/env.ts';
 import type { ObjectsOf, ShardCalls } from '../../workers/objects.ts';
-import type { BenchStep } from '../steps/step-bench.ts';
+import type { BenchCall } from '../jobs/job.ts';
+import type { DcbJob } from '../suites/dcb/job.ts';
 import type { Answer } from '../suites/dcb/ledger.ts';
-import type { DcbOrder } from '../suites/dcb/order.ts';
 import type { LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';
-import type { StoreOrder } from '../suites/store/store-order.ts';
+import type { StoreJob } from '../suites/store/job.ts';
 
 /** What the one object is asked that a store is held in. */
 export interface HolderCalls {
@@ -21,9 +21,11 @@ export interface HolderCalls {
   closeHolder(): Promise<void>;
 }
 
+/** A job with the suite that it is of. */
+export type SuiteJob = { suite: 'store'; job: StoreJob } | { suite: 'dcb'; job: DcbJob };
+
 export interface BenchCalls extends HolderCalls {
-  takeStoreStep(step: BenchStep, order: StoreOrder): Promise<unknown>;
-  takeDcbStep(step: BenchStep, order: DcbOrder): Promise<unknown>;
+  takeJob(call: BenchCall, job: SuiteJob): Promise<unknown>;
 }
 
 export interface LoadCalls {

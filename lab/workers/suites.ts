@@ -13,27 +13,26 @@ import type { Warning } from '../result.ts';
 import { type OpenRun, parametersOf, type RunnableSuite } from '../run/run-control.ts';
 import type { Suite, SuiteHost } from '../suite.ts';
 import { setEvents } from '../suites/dcb/data-set.ts';
-import { DcbHost } from '../suites/dcb/host.ts';
+import { dcbHost } from '../suites/dcb/host.ts';
 import { dcbSuite } from '../suites/dcb/suite.ts';
 import { IngestHost } from '../suites/ingest/ingest-host.ts';
 import { ingestSuite } from '../suites/ingest/ingest-suite.ts';
 import { RatesHost } from '../suites/rates/rates-host.ts';
 import { ratesSuite } from '../suites/rates/rates-suite.ts';
-import { StoreHost } from '../suites/store/store-host.ts';
-import { storeSuite } from '../suites/store/store-suite.ts';
+import { storeHost } from '../suites/store/host.ts';
+import { storeSuite } from '../suites/store/suite.ts';
 import { StressHost } from '../suites/stress/stress-host.ts';
 import { stressSuite } from '../suites/stress/stress-suite.ts';
-import { workerDcbPorts } from './dcb-steps.ts';
+import { workerDcbPorts, workerStorePorts } from './bench-jobs.ts';
 import type { LabEnv } from './env.ts';
 import { workerIngestPorts } from './ingest-ports.ts';
 import { WORKER_RATE_MODES, workerRatesPorts } from './rates-ports.ts';
-import { workerStorePorts } from './store-steps.ts';
 import { MAX_WORKER_EPOCHS, workerStressPorts } from './stress-ports.ts';
 
 const STATEMENT_LIMIT_MS = 120_000;
 
 /** Where a run in the Worker works. */
-interface Place {
+interface RunTarget {
   env: LabEnv;
   slot: ConnectionSlot;
   target: DatabaseTarget;
@@ -43,7 +42,7 @@ interface Place {
 }
 
 /** What differs between the suites. */
-interface Way<Table extends OptionTable> {
+interface WorkerSuite<Table extends OptionTable> {
   suite: Suite<Table>;
   /** Words of an option that a Worker can do; they are its default here. */
   only?: Readonly<Record<string, readonly string[]>>;
@@ -52,12 +51,13 @@ interface Way<Table extends OptionTable> {
   /** Units that a run takes besides those of its repetitions, and what they are. */
   besides?: { units(parameters: OptionsOf<Table>): number; text: string };
   driver(parameters: OptionsOf<Table>): string;
-  host(place: Place, parameters: OptionsOf<Table>): SuiteHost;
+  host(at: RunTarget, parameters: OptionsOf<Table>): SuiteHost;
 }
 
 /** All suites that a Worker can run. @param where said of the place in reports */
 export function workerSuites(env: LabEnv, where: () => string): Record<string, RunnableSuite> {
-  const here = <Table extends OptionTable>(way: Way<Table>): RunnableSuite => runnable(way, env, where);
+  const here = <Table extends OptionTable>(given: WorkerSuite<Table>): RunnableSuite =>
+    runnable(given, env, where);
   return {
     ingest: here({
       suite: ingestSuite,
@@ -69,7 +69,7 @@ export function workerSuites(env: LabEnv, where: () => string): Record<string, R
       only: { engines: ['postgres', 'object'] },
       besides: { units: ({ others, engines }) => others * engines.length, text: 'others × engines' },
       driver: ({ driver }) => driver,
-      host: ({ target, run }, parameters) => new StoreHost(workerStorePorts(env, target, run), parameters),
+      host: ({ target, run }, parameters) => storeHost(workerStorePorts(env, target, run), parameters),
     }),
     dcb: here({
       suite: dcbSuite,
@@ -80,7 +80,7 @@ export function workerSuites(env: LabEnv, where: () => string): Record<string, R
       },
       driver: ({ driver }) => driver,
       host: ({ target, run, seed }, parameters) =>
-        new DcbHost(workerDcbPorts(env, target, run), parameters, seed),
+        dcbHost(workerDcbPorts(env, target, run), parameters, seed),
     }),
     rates: here({
       suite: ratesSuite,
@@ -98,11 +98,11 @@ export function workerSuites(env: LabEnv, where: () => string): Record<string, R
 }
 
 function runnable<Table extends OptionTable>(
-  way: Way<Table>,
+  worker: WorkerSuite<Table>,
   env: LabEnv,
   where: () => string,
 ): RunnableSuite {
-  const { suite, only = {}, most = {} } = way;
+  const { suite, only = {}, most = {} } = worker;
   return {
     suite: suite as unknown as Suite,
     // A request that says nothing gets a run that is over within seconds.
@@ -114,12 +114,12 @@ function runnable<Table extends OptionTable>(
       const perRep = suite
         .variants(parameters)
         .reduce((sum, variant) => sum + suite.unitsPerRep(variant, parameters), 0);
-      const besides = way.besides?.units(parameters) ?? 0;
-      checkUnits(perRep * reps + besides, suite.unit, way.besides?.text);
+      const besides = worker.besides?.units(parameters) ?? 0;
+      checkUnits(perRep * reps + besides, suite.unit, worker.besides?.text);
     },
     async open(given, seed, run): Promise<OpenRun> {
       const parameters = parametersOf(suite, given);
-      const target = databaseTarget(env, way.driver(parameters));
+      const target = databaseTarget(env, worker.driver(parameters));
       const slot = new ConnectionSlot({
         open: () => connect(target),
         timers: systemTimers,
@@ -129,7 +129,7 @@ function runnable<Table extends OptionTable>(
       try {
         const database = await slot.use(({ db }) => databaseFacts(db, target));
         return {
-          host: way.host({ env, slot, target, run, seed }, parameters),
+          host: worker.host({ env, slot, target, run, seed }, parameters),
           server: watch,
           facts: {
             tool: { name: 'sluice' },

@@ -1,14 +1,16 @@
 /** The suites `dcb` and `store` behind a transaction pooler that does not know the names of statements. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { localDcbPorts } from '../../lab/local/dcb-ports.ts';
-import { localStorePorts } from '../../lab/local/store-ports.ts';
+import type { JobHost } from '../../lab/jobs/job-host.ts';
+import { bareClient } from '../../lab/jobs/postgres-floor.ts';
+import { localDcbPorts, localStorePorts } from '../../lab/local/job-ports.ts';
 import type { Variant } from '../../lab/suite.ts';
-import { DcbHost } from '../../lab/suites/dcb/host.ts';
-import { DCB_PARAMETERS, dcbSuite } from '../../lab/suites/dcb/suite.ts';
-import { bareClient } from '../../lab/suites/store/postgres-floor.ts';
-import { StoreHost } from '../../lab/suites/store/store-host.ts';
-import { STORE_PARAMETERS, storeSuite } from '../../lab/suites/store/store-suite.ts';
+import { dcbHost } from '../../lab/suites/dcb/host.ts';
+import { DCB_PARAMETERS } from '../../lab/suites/dcb/parameters.ts';
+import { dcbSuite } from '../../lab/suites/dcb/suite.ts';
+import { storeHost } from '../../lab/suites/store/host.ts';
+import { STORE_PARAMETERS } from '../../lab/suites/store/parameters.ts';
+import { storeSuite } from '../../lab/suites/store/suite.ts';
 import { resolveOptions } from '../../src/core/option-table.ts';
 import { type Connection, openConnection } from '../../src/database/connection.ts';
 import { freshName } from '../support/connect.ts';
@@ -54,7 +56,7 @@ describe('behind a transaction pooler', () => {
 
   const expectHonest = async (
     variants: readonly Variant[],
-    host: Pick<DcbHost | StoreHost, 'run' | 'close'>,
+    host: Pick<JobHost<never>, 'run' | 'close'>,
   ): Promise<void> => {
     try {
       expect(variants.length).toBeGreaterThan(2);
@@ -82,7 +84,7 @@ describe('behind a transaction pooler', () => {
       operations: 'append-1,read-simple',
     });
     const ports = localDcbPorts({ folder: '', target: pooled(), workerUrl: undefined, run: freshName('p') });
-    await expectHonest(dcbSuite.variants(parameters), new DcbHost(ports, parameters, 1));
+    await expectHonest(dcbSuite.variants(parameters), dcbHost(ports, parameters, 1));
   });
 
   test('the suite store goes without names, and says so', async () => {
@@ -99,6 +101,6 @@ describe('behind a transaction pooler', () => {
       workerUrl: undefined,
       run: freshName('p'),
     });
-    await expectHonest(storeSuite.variants(parameters), new StoreHost(ports, parameters));
+    await expectHonest(storeSuite.variants(parameters), storeHost(ports, parameters));
   });
 });

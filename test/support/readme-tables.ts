@@ -1,9 +1,9 @@
 /** The README's tables, made from the same data that the code runs on. `test/docs.test.ts` holds the README to them. */
 
-import { DCB_PARAMETERS } from '../../lab/suites/dcb/suite.ts';
+import { DCB_PARAMETERS } from '../../lab/suites/dcb/parameters.ts';
 import { INGEST_PARAMETERS } from '../../lab/suites/ingest/ingest-suite.ts';
 import { RATES_PARAMETERS } from '../../lab/suites/rates/rates-suite.ts';
-import { STORE_PARAMETERS } from '../../lab/suites/store/store-suite.ts';
+import { STORE_PARAMETERS } from '../../lab/suites/store/parameters.ts';
 import { STRESS_PARAMETERS } from '../../lab/suites/stress/stress-suite.ts';
 import { allowedText, type OptionSpec, type OptionTable } from '../../src/core/option-table.ts';
 import { SINK_OPTIONS } from '../../src/sinks/sink-options.ts';

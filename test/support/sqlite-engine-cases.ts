@@ -65,7 +65,7 @@ export const SQLITE_ENGINE_CASES: { name: string; run: (sqlite: Sqlite) => Promi
         const excluded = plan.includes('stream>?') || plan.includes('category>?') ? SCAN : SCAN_OR_SORT;
         for (const step of plans) expect(step).not.toMatch(excluded);
       }
-      // The control: with the expression of system 1, the plan shows what is excluded above.
+      // The control: with the expression of EventoDB, the plan shows what is excluded above.
       watched.run(
         "select id from messages where substr(stream, 1, instr(stream || '-', '-') - 1) = ? order by time_us",
         'test',

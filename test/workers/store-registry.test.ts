@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
 import { STORE_ENGINES } from '../../src/store/namespaces.ts';
-import { errorOf } from '../support/system1-suite.ts';
+import { errorOf } from '../support/eventodb-suite.ts';
 import { admin, clientOf, createNamespace } from './store-support.ts';
 import { askWith, useDatabase } from './support.ts';
 

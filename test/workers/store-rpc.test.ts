@@ -3,8 +3,8 @@ import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { STORE_ENGINES } from '../../src/store/namespaces.ts';
-import { System1Client } from '../support/system1-client.ts';
-import { errorOf, SYSTEM_1_CASES } from '../support/system1-suite.ts';
+import { EventoDbClient } from '../support/eventodb-client.ts';
+import { EVENTODB_CASES, errorOf } from '../support/eventodb-suite.ts';
 import { admin, clientOf, createNamespace, type TestNamespace } from './store-support.ts';
 import { askWith, useDatabase } from './support.ts';
 
@@ -17,7 +17,7 @@ describe.each(STORE_ENGINES)('POST /rpc of a namespace in %s', (engine) => {
     own = await createNamespace(engine);
   });
 
-  it.each(SYSTEM_1_CASES)('$name', async ({ run }) => {
+  it.each(EVENTODB_CASES)('$name', async ({ run }) => {
     await run(own.client, { anonymous: clientOf(undefined), withToken: clientOf });
   });
 
@@ -101,13 +101,13 @@ describe('ns.create', () => {
   });
 
   const as = (overrides: Partial<typeof env>, token?: string) =>
-    new System1Client((path, init) => askWith(overrides, new Request(`http://sluice${path}`, init)), token);
+    new EventoDbClient((path, init) => askWith(overrides, new Request(`http://sluice${path}`, init)), token);
 
   it.each(['ns.create', 'ns.list', 'ns.delete', 'ns.info'])(
     '%s is for whoever may use /admin',
     async (method) => {
       const name = `who-${crypto.randomUUID().slice(0, 8)}`;
-      const outcome = async (client: System1Client) =>
+      const outcome = async (client: EventoDbClient) =>
         client.rpc(method, ...(method === 'ns.list' ? [] : [name])).then(
           () => 'done',
           ({ code, status }) => `${status} ${code}`,
@@ -163,14 +163,14 @@ describe('ns.create', () => {
 describe('OPEN_NAMESPACE', () => {
   it('is made at its first use by a request without a token, and lasts', async () => {
     const name = `open-${crypto.randomUUID().slice(0, 8)}`;
-    const open = new System1Client((path, init) =>
+    const open = new EventoDbClient((path, init) =>
       askWith({ OPEN_NAMESPACE: name }, new Request(`http://sluice${path}`, init)),
     );
     expect((await open.write('a-1', EVENT)).position).toBe(0);
     expect((await open.write('a-1', EVENT)).position).toBe(1);
     expect(await admin.rpc('ns.info', name)).toMatchObject({ messageCount: 2 });
     // A token is looked at all the same, and none opens this one.
-    const withToken = new System1Client(
+    const withToken = new EventoDbClient(
       (path, init) => askWith({ OPEN_NAMESPACE: name }, new Request(`http://sluice${path}`, init)),
       `ns_${btoa(name).replaceAll('=', '')}_${'0'.repeat(64)}`,
     );
@@ -186,7 +186,7 @@ describe('OPEN_NAMESPACE', () => {
     for (const engine of STORE_ENGINES) {
       await setEngine(engine);
       const name = `open-${crypto.randomUUID().slice(0, 8)}`;
-      const open = new System1Client((path, init) =>
+      const open = new EventoDbClient((path, init) =>
         askWith({ OPEN_NAMESPACE: name }, new Request(`http://sluice${path}`, init)),
       );
       const written = await Promise.all(Array.from({ length: 10 }, () => open.write('a-1', EVENT)));

@@ -3,22 +3,22 @@
 import { exports } from 'cloudflare:workers';
 import type { LabEnv } from '../../lab/workers/env.ts';
 import type { StoreEngine } from '../../src/store/namespaces.ts';
-import { System1Client } from '../support/system1-client.ts';
+import { EventoDbClient } from '../support/eventodb-client.ts';
 import { askWith, until } from './support.ts';
 
 /** Asks as the admin of a deployment that has no ADMIN_TOKEN. */
-export const admin = new System1Client((path, init) =>
+export const admin = new EventoDbClient((path, init) =>
   askWith({ ADMIN: 'on' }, new Request(`http://sluice${path}`, init)),
 );
 
-export function clientOf(token: string | undefined): System1Client {
-  return new System1Client((path, init) => exports.default.fetch(`http://sluice${path}`, init), token);
+export function clientOf(token: string | undefined): EventoDbClient {
+  return new EventoDbClient((path, init) => exports.default.fetch(`http://sluice${path}`, init), token);
 }
 
 export interface TestNamespace {
   namespace: string;
   token: string;
-  client: System1Client;
+  client: EventoDbClient;
   /** Asks something else than `/rpc`, with the token in the header. */
   fetch(path: string, init?: RequestInit): Promise<Response>;
 }

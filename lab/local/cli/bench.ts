@@ -25,25 +25,24 @@ import { textReport } from '../../report/text.ts';
 import type { BenchResult } from '../../result.ts';
 import { type RunOptions, runSuite } from '../../run/runner.ts';
 import type { Suite, SuiteHost } from '../../suite.ts';
-import { DcbHost } from '../../suites/dcb/host.ts';
+import { dcbHost } from '../../suites/dcb/host.ts';
 import { dcbSuite } from '../../suites/dcb/suite.ts';
 import { IngestHost } from '../../suites/ingest/ingest-host.ts';
 import { ingestSuite } from '../../suites/ingest/ingest-suite.ts';
 import { RatesHost } from '../../suites/rates/rates-host.ts';
 import { ratesSuite } from '../../suites/rates/rates-suite.ts';
-import { StoreHost } from '../../suites/store/store-host.ts';
-import { storeSuite } from '../../suites/store/store-suite.ts';
+import { storeHost } from '../../suites/store/host.ts';
+import { storeSuite } from '../../suites/store/suite.ts';
 import { StressHost } from '../../suites/stress/stress-host.ts';
 import { stressSuite } from '../../suites/stress/stress-suite.ts';
 import { SEED, SUITES } from '../../suites.ts';
 import { figuresToCompare, judgeThresholds } from '../../thresholds.ts';
 import { DatabaseWatch } from '../database-watch.ts';
-import { localDcbPorts } from '../dcb-ports.ts';
 import { localIngestPorts } from '../ingest-ports.ts';
+import { localDcbPorts, localStorePorts } from '../job-ports.ts';
 import { machineFacts, toolFacts } from '../machine.ts';
 import { localRatesPorts } from '../rates-ports.ts';
 import { openResult, writeReports } from '../result-files.ts';
-import { localStorePorts } from '../store-ports.ts';
 import { localStressPorts } from '../stress-ports.ts';
 import { absoluteThresholds, relativeThresholds, tellThresholds } from './bench-results.ts';
 import { progressPrinter } from './progress.ts';
@@ -134,7 +133,7 @@ const RUNNABLES = {
           workerUrl: worker?.url,
           run: randomBytes(4).toString('hex'),
         });
-        return new StoreHost(ports, parameters);
+        return storeHost(ports, parameters);
       },
     }),
   dcb: (given: Parameters<typeof runnable>[1]) =>
@@ -151,7 +150,7 @@ const RUNNABLES = {
           workerUrl: worker?.url,
           run: randomBytes(4).toString('hex'),
         });
-        return new DcbHost(ports, parameters, seed);
+        return dcbHost(ports, parameters, seed);
       },
     }),
   rates: (given: Parameters<typeof runnable>[1]) =>

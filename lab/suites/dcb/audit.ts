@@ -1,10 +1,11 @@
 /** What was answered against what is in the log, and what a read returned against the data set: pure arithmetic. */
 
 import type { StoredEvent } from '../../../src/events/event.ts';
+import type { ReadVerdict } from '../../jobs/read-judge.ts';
 import type { Audit } from '../../result.ts';
 import type { DataSet } from './data-set.ts';
+import { type DcbOperation, eventsPerAttempt, isConditional } from './job.ts';
 import type { Ledger } from './ledger.ts';
-import { type DcbOperation, eventsPerAttempt, isConditional } from './order.ts';
 import { placeOf } from './written-events.ts';
 
 const CLEAN: Readonly<Audit> = { sent: 0, refused: 0, found: 0, lost: 0, duplicated: 0, outOfOrder: 0 };
@@ -132,24 +133,6 @@ function ordersLost(attempts: Ledger['attempts']): number {
     last.set(client, answer.position);
   }
   return lost;
-}
-
-/** How reads compare with what they should return: rows at their place, and rows beyond or other than these. */
-export interface ReadVerdict {
-  sent: number;
-  right: number;
-  wrong: number;
-}
-
-/** Sums up what reads should have returned, and what they did. */
-export function auditReads({ sent, right, wrong }: ReadVerdict): Audit {
-  return {
-    ...CLEAN,
-    sent,
-    found: right + wrong,
-    lost: Math.max(0, sent - right),
-    duplicated: wrong,
-  };
 }
 
 /** Compares every field of a read that should return the events `expected` of a set. */

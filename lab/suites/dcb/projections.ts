@@ -3,7 +3,7 @@
 import type { EventStore } from '../../../src/events/event-store.ts';
 import { project, projection } from '../../../src/events/projection.ts';
 import { COURSE_DEFINED, STUDENT_ENROLLED, STUDENT_REGISTERED } from './data-set.ts';
-import type { DcbOperation } from './order.ts';
+import type { DcbOperation } from './job.ts';
 import type { SetDecision } from './set-queries.ts';
 
 /** How many students a course has. */

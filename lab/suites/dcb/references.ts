@@ -3,7 +3,7 @@
  * another machine, and only those of appends say what was done; so they are a bar to clear and no comparison.
  */
 
-import type { DcbOperation } from './order.ts';
+import type { DcbOperation } from './job.ts';
 
 /** rodolfodpk/go-crablet, `internal/benchmarks/BENCHMARK_REPORT.md` at commit 020445c (2025-06-16). */
 export const REFERENCE_SOURCE =

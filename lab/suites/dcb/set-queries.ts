@@ -137,3 +137,8 @@ function withExpected(set: DataSet, queries: readonly (readonly QueryItem[])[]):
   }
   return queries.map((items, query) => ({ items, expected: [...(expected[query] ?? [])] }));
 }
+
+/** The queries again and again, whatever the number of the attempt. */
+export function pick<Item>(items: readonly Item[], attempt: number): Item {
+  return items[attempt % items.length] as Item;
+}

@@ -2,7 +2,7 @@
 
 import type { AppendConditionInput, NewEvent, StoredEvent } from '../../../src/events/event.ts';
 import { STUDENT_ENROLLED } from './data-set.ts';
-import { type DcbOperation, eventsPerAttempt, isConditional } from './order.ts';
+import { type DcbOperation, eventsPerAttempt, isConditional } from './job.ts';
 
 /** The type of everything that is appended, as the reference system's bench has it. */
 export const TEST_EVENT = 'TestEvent';

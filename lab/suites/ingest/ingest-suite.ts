@@ -135,7 +135,7 @@ export const ingestSuite: Suite<typeof INGEST_PARAMETERS> = {
   presets: {
     // Ends within half a minute, the start of Postgres included.
     quick: { messages: 500 },
-    // System 0's run: 10 clients with 100,000 messages each.
+    // The reference run: 10 clients with 100,000 messages each.
     full: { clients: 10, messages: 100_000 },
   },
   variants: (parameters) => [...measuredVariants(parameters), ...FLOORS],

@@ -1,14 +1,14 @@
-/** What follows from the steps of the suite `rates`: the highest rate of each way, and a before and after by system 2's success criteria. */
+/** What follows from the steps of the suite `rates`: the highest rate of each way, and a before and after by BedrockRelay's success criteria. */
 
 import type { BenchResult, Conclusion, VariantResult } from '../../result.ts';
 
 /**
- * System 2's success criteria (AndrewSamaha/BedrockRelay, docs/performance.md): 2 to 10 times the throughput, 50 to
+ * BedrockRelay's success criteria (AndrewSamaha/BedrockRelay, docs/performance.md): 2 to 10 times the throughput, 50 to
  * 90 % less latency, under 0.1 % errors, bounded memory, and 10 to 50 times fewer INSERTs.
  */
 const CRITERIA = { throughput: 2, latencyCut: 0.5, failedPercent: 0.1, rowsPerWrite: 10 } as const;
 
-/** The label of the bad example's mode, which is system 2's "before". */
+/** The label of the bad example's mode, which is BedrockRelay's "before". */
 const BEFORE = 'fire-and-forget';
 
 interface Steps {
@@ -118,7 +118,7 @@ function beforeAndAfter(before: Steps, after: Steps, pending: number): Conclusio
   const judged = criteria.filter(({ isMet }) => isMet !== null);
   const met = judged.filter(({ isMet }) => isMet).length;
   return {
-    title: 'Before and after, by the success criteria of system 2',
+    title: 'Before and after, by the success criteria of BedrockRelay',
     text: `Before: ${before.name}, the bad example. After: ${after.name}, of the measured ways the one that holds the most. ${met} of ${judged.length} criteria are met.`,
     figures: {
       before: before.name,

@@ -1,5 +1,5 @@
 /**
- * THE BAD EXAMPLE. How system 2 wrote before its plan (AndrewSamaha/BedrockRelay, apps/relay/src/lib/db): one INSERT
+ * THE BAD EXAMPLE. How BedrockRelay wrote before its plan (AndrewSamaha/BedrockRelay, apps/relay/src/lib/db): one INSERT
  * for each packet through a pool, not awaited, an error only logged, and nothing that makes the sender wait. It is here
  * to be measured and nowhere else: it is no writer of a sink and cannot become one.
  *
@@ -14,7 +14,7 @@ import type { Making } from './making.ts';
 import { benchPacket } from './packet.ts';
 import type { LoadSchedule, MessageTaker } from './scheduled-load.ts';
 
-/** The settings of system 2's pool. A query that waits longer than the last for a connection fails. */
+/** The settings of BedrockRelay's pool. A query that waits longer than the last for a connection fails. */
 export const RELAY_POOL = { idleTimeoutMillis: 30_000, connectionTimeoutMillis: 2_000 } as const;
 
 /** How many of a pool's connections are busy, how many are not, and how many queries wait for one. */

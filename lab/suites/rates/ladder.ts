@@ -1,6 +1,6 @@
 /** The rates that a ladder asks for. */
 
-/** System 2's baseline (its plan, step 4). Beyond, every step doubles the one before. */
+/** BedrockRelay's baseline (its plan, step 4). Beyond, every step doubles the one before. */
 const BASELINE_RATES = [100, 500, 1_000, 5_000] as const;
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The messages of the suite `rates`: packets as a relay of system 2 writes them (AndrewSamaha/BedrockRelay, `packets`),
+ * The messages of the suite `rates`: packets as BedrockRelay writes them (AndrewSamaha/BedrockRelay, `packets`),
  * with integers beyond what a number holds and NUL characters within texts. Their bytes depend on nothing but the
  * seed, the producer and the number.
  */
@@ -50,7 +50,7 @@ export function packetMessage(producer: string, n: number, packet: Packet): stri
 }
 
 /**
- * A copy that JSON and jsonb can hold: BigInt as its digits in a string, texts without NUL. System 2 walks its packets
+ * A copy that JSON and jsonb can hold: BigInt as its digits in a string, texts without NUL. BedrockRelay walks its packets
  * in the same way; the characters have to go before `JSON.stringify`, which writes them as an escape.
  */
 export function serializable(value: unknown): unknown {

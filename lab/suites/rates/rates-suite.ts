@@ -1,4 +1,4 @@
-/** The suite `rates`: an open load, faster in every step until it breaks, against system 2's baseline and its success criteria. */
+/** The suite `rates`: an open load, faster in every step until it breaks, against BedrockRelay's baseline and its success criteria. */
 
 import { SluiceError } from '../../../src/core/errors.ts';
 import { MAX_CONNECTIONS, MAX_SHARDS } from '../../../src/core/limits.ts';
@@ -145,7 +145,7 @@ export const ratesSuite: Suite<typeof RATES_PARAMETERS> = {
   parameters: RATES_PARAMETERS,
   presets: {
     quick: { modes: [FIRE_AND_FORGET, 'copy'], seconds: 1, lead: 200, to: 1_000 },
-    // System 2's pool sweep, and steps long enough for a tail.
+    // BedrockRelay's pool sweep, and steps long enough for a tail.
     full: { seconds: 10, lead: 2_000, pools: [10, 20, 50, 100], to: 320_000 },
   },
   variants: rateVariants,
@@ -169,11 +169,11 @@ export const ratesSuite: Suite<typeof RATES_PARAMETERS> = {
   conclude: concludeRates,
   notes: ({ modes, lead, frame }) => [
     `Every message has a time at which it is due, at equal distances. p50 and p99 count from that time until the sender knows that it is committed, also for messages that were sent late. sent p99 counts from sending; over a socket it includes the way there and back. The first ${lead} ms of each step are in no figure.`,
-    "A message is one of system 2's packets: about 300 bytes of JSON, with 64-bit integers as texts and without NUL characters. make: to make the text of one.",
+    "A message is one of BedrockRelay's packets: about 300 bytes of JSON, with 64-bit integers as texts and without NUL characters. make: to make the text of one.",
     `Clients speak sluice.v1 with the level committed, up to ${frame} messages in a frame. pending: sent and not known to be committed, at most. heap: of the process that sends, at most; loop: p99 delay of its event loop.`,
     ...(modes.includes(FIRE_AND_FORGET)
       ? [
-          'fire-and-forget is the BAD EXAMPLE, as system 2 wrote before: one INSERT for each message through a pool, not awaited, errors only logged, and nothing makes the sender wait; an INSERT that waits 2 s for a connection fails. It runs within the process that sends, so it has neither a socket nor a Worker to pass. What failed is lost. busy and waiting: connections in use, and INSERTs that wait for one, at most.',
+          'fire-and-forget is the BAD EXAMPLE, as BedrockRelay wrote before: one INSERT for each message through a pool, not awaited, errors only logged, and nothing makes the sender wait; an INSERT that waits 2 s for a connection fails. It runs within the process that sends, so it has neither a socket nor a Worker to pass. What failed is lost. busy and waiting: connections in use, and INSERTs that wait for one, at most.',
         ]
       : []),
     'Client, Worker and Postgres share one machine where they run on one; a local Worker has one thread for all shards.',

@@ -1,4 +1,4 @@
-/** The CSV files of system 3: its headers, its order, six decimals for times and rates, whole bytes. */
+/** The CSV files of the Postgres stress test: its headers, its order, six decimals for times and rates, whole bytes. */
 
 import { epochsPerSecond, type Iteration, totalSeconds } from './iteration.ts';
 

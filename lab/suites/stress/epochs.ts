@@ -1,5 +1,5 @@
 /**
- * The records of the ramp: `{"epoch_1":{…},…,"epoch_n":{…}}`, each epoch with the 15 fields of system 3, drawn from a
+ * The records of the ramp: `{"epoch_1":{…},…,"epoch_n":{…}}`, each epoch with the 15 fields of the Postgres stress test, drawn from a
  * seed. The same seed draws the same record, so what was written can be drawn again and need not be kept.
  */
 
@@ -73,7 +73,7 @@ function whole(random: Random, min: number, max: number): number {
 }
 
 // All 53 bits of a double, as Python's random.uniform has them: a generator of 32 bits alone would give shorter digits,
-// so smaller and easier payloads than system 3's.
+// so smaller and easier payloads than the Postgres stress test's.
 function fraction(random: Random): number {
   return (Math.floor(random() * 2 ** 27) * 2 ** 26 + Math.floor(random() * 2 ** 26)) / 2 ** 53;
 }

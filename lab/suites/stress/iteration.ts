@@ -3,7 +3,7 @@
 import type { BenchResult, RepRecord, VariantResult } from '../../result.ts';
 import { median } from '../../statistics/median.ts';
 
-/** Words of system 3; `FAIL` is that of the mode `async`. */
+/** Words of the Postgres stress test; `FAIL` is that of the mode `async`. */
 export const STATUSES = ['OK', 'FAIL_WRITE', 'FAIL_READ', 'FAIL'] as const;
 export type IterationStatus = (typeof STATUSES)[number];
 

@@ -1,4 +1,4 @@
-/** The report of system 3: its sections, its words, its tables with two decimals and mebibytes. */
+/** The report of the Postgres stress test: its sections, its words, its tables with two decimals and mebibytes. */
 
 import { readsPerSecond, writesPerSecond } from './csv.ts';
 import { epochsPerSecond, type Iteration, totalSeconds } from './iteration.ts';
@@ -72,8 +72,8 @@ const ASYNC_COLUMNS: readonly Column[] = [
 ];
 
 /**
- * The report of a run. It is system 3's, line by line; only the last section is not: it says what the times include,
- * which two versions of system 3 answer differently.
+ * The report of a run. It is the original's, line by line; only the last section is not: it says what the times include,
+ * which two versions of the Postgres stress test answer differently.
  */
 export function stressReport(iterations: readonly Iteration[], setup: ReportSetup): string {
   const isAsync = setup.mode === 'async';

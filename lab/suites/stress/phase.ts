@@ -283,7 +283,7 @@ async function equalRows(
   return result.rows.map((row) => row.id);
 }
 
-/** A connection for one operation, as system 3 has it. */
+/** A connection for one operation, as the Postgres stress test has it. */
 async function withSession<Result>(
   { statementTimeoutMs }: Pick<PhaseOrder, 'statementTimeoutMs'>,
   { open }: Pick<PhasePorts, 'open'>,

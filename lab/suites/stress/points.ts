@@ -1,4 +1,4 @@
-/** Where a ramp breaks, up to where it holds, and where it is fastest: the rules and words of system 3. */
+/** Where a ramp breaks, up to where it holds, and where it is fastest: the rules and words of the Postgres stress test. */
 
 import { epochsPerSecond, type Iteration } from './iteration.ts';
 
@@ -29,7 +29,7 @@ function maxOf(values: readonly number[]): number | null {
   return values.length === 0 ? null : values.reduce((most, value) => Math.max(most, value));
 }
 
-/** The points as a list of Markdown, in system 3's words. */
+/** The points as a list of Markdown, in its words. */
 export function pointLines({ breaking, stability, optimal }: RampPoints): string[] {
   return [
     breaking === null

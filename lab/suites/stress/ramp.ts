@@ -11,11 +11,11 @@ export interface RampBounds {
   step: number;
 }
 
-/** Iterations of one ramp. System 3's own ramp has 100; each further one is a row in every report. */
+/** Iterations of one ramp. The Postgres stress test's own ramp has 100; each further one is a row in every report. */
 export const MAX_ITERATIONS = 1_000;
 
 /**
- * Epochs of each iteration: from `start` in steps, and `end` itself where no step hits it (system 3).
+ * Epochs of each iteration: from `start` in steps, and `end` itself where no step hits it.
  *
  * @throws SluiceError `invalid_options` where the end lies before the start, or there would be too many iterations
  */

@@ -1,4 +1,4 @@
-/** The suite `stress`: one ever larger record into Postgres and back, until it breaks (system 3). */
+/** The suite `stress`: one ever larger record into Postgres and back, until it breaks (the ramp of the Postgres stress test). */
 
 import { type OptionsOf, optionTable } from '../../../src/core/option-table.ts';
 import type { BenchResult, Conclusion } from '../../result.ts';
@@ -12,10 +12,10 @@ import { STRESS_MODES } from './phase.ts';
 import { pointLines, pointsOf } from './points.ts';
 import { rampOf } from './ramp.ts';
 
-/** Epochs of the largest record: ten times system 3's end, and far behind every limit of Postgres. */
+/** Epochs of the largest record: ten times the Postgres stress test's end, and far beyond every limit of Postgres. */
 const MAX_EPOCHS = 10_000_000;
 
-/** System 3's options. Its `--dsn` is DATABASE_URL. */
+/** The Postgres stress test's options. Its `--dsn` is DATABASE_URL. */
 export const STRESS_PARAMETERS = optionTable({
   mode: {
     kind: 'choice',
@@ -142,7 +142,7 @@ export const stressSuite: Suite<typeof STRESS_PARAMETERS> = {
   presets: {
     // Over in seconds: each iteration starts two processes.
     quick: { start: 500, end: 1_000, step: 500 },
-    // System 3's own ramp.
+    // The Postgres stress test's own ramp.
     full: { start: 10_000, end: 1_000_000, step: 10_000 },
   },
   variants: (parameters) =>
@@ -193,10 +193,10 @@ export const stressSuite: Suite<typeof STRESS_PARAMETERS> = {
   notes: ({ mode, keep }) => [
     ...(mode === 'sync'
       ? [
-          'write s and read s are as in system 3: writing holds generating and encoding the record, reading holds decoding it. db write s and db read s are without; connecting is part of both.',
+          'write s and read s are as in the Postgres stress test: writing holds generating and encoding the record, reading holds decoding it. db write s and db read s are without; connecting is part of both.',
         ]
       : [
-          'The record is generated and encoded once, before the time of writing begins, and what is read is not decoded, as in system 3. Encode and decode are shown for the one record that the audit compares.',
+          'The record is generated and encoded once, before the time of writing begins, and what is read is not decoded, as in the Postgres stress test. Encode and decode are shown for the one record that the audit compares.',
         ]),
     'ndjson_zstd is drawn, compressed and sent piece by piece, by COPY as hexadecimal digits; the other formats are there as a whole and go by binary COPY. A statement takes as long as its pieces, and its time limit holds for them too; Postgres looks at the limit once the whole row has come.',
     'Each row is read once more after the time and compared with what was written; in mode async one row is, and the others with it inside the database.',
@@ -211,7 +211,7 @@ function rowsText(parameters: StressParameters): string {
   return parameters.mode === 'sync' ? 'one record' : `${rows} times the same record, at once,`;
 }
 
-/** System 3's files: the CSV of the mode, and the report. */
+/** The Postgres stress test's files: the CSV of the mode, and the report. */
 function stressFiles(result: BenchResult): { name: string; text: string }[] {
   const parameters = result.config as unknown as StressParameters;
   const iterations = iterationsOf(result);

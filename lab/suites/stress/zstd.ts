@@ -38,7 +38,7 @@ export interface ZlibModule {
  */
 const CHUNK_BYTES = 256 * 1024;
 
-/** System 3's level. */
+/** The Postgres stress test's level. */
 const ZSTD_LEVEL = 3;
 
 /** zstd by the streams of `node:zlib`, in Node and in workerd; undefined where the runtime has none. */

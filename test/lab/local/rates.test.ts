@@ -118,7 +118,7 @@ describe('a step', () => {
     ]);
     expect(result.conclusions?.map(({ title }) => title)).toEqual([
       'Highest rate that holds',
-      'Before and after, by the success criteria of system 2',
+      'Before and after, by the success criteria of BedrockRelay',
     ]);
     expect(result.conclusions?.[0]?.figures).toEqual({ copy: 100, 'fire-and-forget ×5': 100 });
   });

@@ -48,23 +48,23 @@ it.each([
 });
 
 it.each([
-  ['place=a/b&step=prepare', '{}', 'place'],
-  ['place=a&step=destroy', '{}', 'step'],
-  ['place=a&step=prepare', 'nothing', 'order'],
-  ['place=a&step=prepare', '{"operations":99999999}', 'order.operations'],
-  ['place=a&step=prepare', '{"engine":"postgres"}', 'order.engine'],
-])('refuses a step of %s with %s', async (query, body, named) => {
+  ['target=a/b&call=prepare', '{}', 'target'],
+  ['target=a&call=destroy', '{}', 'call'],
+  ['target=a&call=prepare', 'nothing', 'job'],
+  ['target=a&call=prepare', '{"operations":99999999}', 'job.operations'],
+  ['target=a&call=prepare', '{"engine":"postgres"}', 'job.engine'],
+])('refuses a call of %s with %s', async (query, body, named) => {
   const response = await ask(`/bench/store?${query}`, { method: 'POST', body });
   expect([response.status, await response.text()]).toEqual([400, expect.stringContaining(named)]);
 });
 
-it('takes no step of a run that nothing was prepared for', async () => {
+it('takes no call for a run that nothing was prepared for', async () => {
   const body = JSON.stringify({ engine: 'object', operation: 'write-1' });
-  const step = (name: string) => ask(`/bench/store?place=unprepared&step=${name}`, { method: 'POST', body });
-  expect((await step('run')).status).toBe(500);
-  expect((await step('prepare')).status).toBe(200);
-  expect((await step('run')).status, 'the control').toBe(200);
-  await step('close');
-  expect((await step('run')).status).toBe(500);
+  const call = (name: string) => ask(`/bench/store?target=unprepared&call=${name}`, { method: 'POST', body });
+  expect((await call('run')).status).toBe(500);
+  expect((await call('prepare')).status).toBe(200);
+  expect((await call('run')).status, 'the control').toBe(200);
+  await call('close');
+  expect((await call('run')).status).toBe(500);
   expect(env.BENCH).toBe('on');
 });

@@ -6,7 +6,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LocalWorker, startWorker } from '../../../local/worker.ts';
 import { commandLine } from '../../support/command-line.ts';
-import { System1Client } from '../../support/system1-client.ts';
+import { EventoDbClient } from '../../support/eventodb-client.ts';
 
 const cli = commandLine();
 let worker: LocalWorker;
@@ -16,8 +16,8 @@ beforeAll(async () => {
 });
 afterAll(() => worker?.stop());
 
-function clientOf(token?: string): System1Client {
-  return new System1Client((where, init) => fetch(new URL(where, worker.url), init), token);
+function clientOf(token?: string): EventoDbClient {
+  return new EventoDbClient((where, init) => fetch(new URL(where, worker.url), init), token);
 }
 
 async function createNamespace(name: string): Promise<string> {

@@ -17,7 +17,7 @@ const DIGITS = '0'.repeat(64);
 const names = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,55}$/);
 
 describe('tokens', () => {
-  it('are those of system 1', () => {
+  it('are those of EventoDB', () => {
     expect(createToken('default', zeros)).toBe(`ns_ZGVmYXVsdA_${DIGITS}`);
     expect(createToken('tenant-a', (length) => new Uint8Array(length).fill(0xab))).toBe(
       `ns_dGVuYW50LWE_${'ab'.repeat(32)}`,
@@ -30,7 +30,7 @@ describe('tokens', () => {
       fc.property(names, (name) => {
         const token = createToken(name, zeros);
         expect(namespaceOfToken(token)).toBe(name);
-        // Clients of system 1 split it there.
+        // Clients of EventoDB split it there.
         expect(token.split('_')).toHaveLength(3);
         expect(token.length).toBeLessThanOrEqual(MAX_TOKEN_LENGTH);
       }),

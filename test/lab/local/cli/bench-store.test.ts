@@ -1,12 +1,15 @@
 import { mkdtemp, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { BENCH_SCHEMA_PREFIX } from '../../../../lab/jobs/postgres-engine.ts';
 import type { BenchResult } from '../../../../lab/result.ts';
-import { BENCH_SCHEMA_PREFIX } from '../../../../lab/suites/store/store-postgres.ts';
 import { REPOSITORY } from '../../../../local/repository.ts';
 import { commandLine, type Ended } from '../../../support/command-line.ts';
 import { rowsOf } from '../../../support/connect.ts';
 import { ownDatabase } from '../../../support/own-database.ts';
+
+// Every engine in one run: a quarter of a minute alone, and several beside other load.
+vi.setConfig({ testTimeout: 300_000 });
 
 const cli = commandLine();
 const database = ownDatabase();

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { auditWrites, compareRead, hasItsEnds } from '../../../../lab/suites/dcb/audit.ts';
 import { DataSet } from '../../../../lab/suites/dcb/data-set.ts';
+import type { DcbOperation } from '../../../../lab/suites/dcb/job.ts';
 import { type Attempt, Ledger } from '../../../../lab/suites/dcb/ledger.ts';
-import type { DcbOperation } from '../../../../lab/suites/dcb/order.ts';
 import { compareStates } from '../../../../lab/suites/dcb/projections.ts';
 import { attemptEvents } from '../../../../lab/suites/dcb/written-events.ts';
 import type { StoredEvent } from '../../../../src/events/event.ts';

@@ -2,32 +2,28 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { localDcbPorts } from '../../../../lab/local/dcb-ports.ts';
+import type { Engine } from '../../../../lab/jobs/fixture.ts';
+import type { FloorTable } from '../../../../lab/jobs/floor.ts';
+import type { JobBench } from '../../../../lab/jobs/job.ts';
+import { type Gauges, JobRunner } from '../../../../lab/jobs/job-runner.ts';
+import { BENCH_SCHEMA_PREFIX } from '../../../../lab/jobs/postgres-engine.ts';
+import { RemoteBench } from '../../../../lab/jobs/remote-bench.ts';
+import { sqliteFloor } from '../../../../lab/jobs/sqlite-floor.ts';
 import { nodeHeap } from '../../../../lab/local/heap.ts';
+import { localDcbPorts } from '../../../../lab/local/job-ports.ts';
 import type { BenchResult } from '../../../../lab/result.ts';
 import { runSuite } from '../../../../lab/run/runner.ts';
-import { RemoteBench } from '../../../../lab/steps/remote-bench.ts';
-import {
-  type DcbBench,
-  DcbEngineBench,
-  type DcbEngineRoom,
-  type DcbRun,
-} from '../../../../lab/suites/dcb/bench.ts';
 import { directStore, httpStore } from '../../../../lab/suites/dcb/bench-store.ts';
-import type { FloorTable } from '../../../../lab/suites/dcb/floor.ts';
-import { DcbHost } from '../../../../lab/suites/dcb/host.ts';
-import { DCB_ENGINES, DCB_OPERATIONS, type DcbOrder } from '../../../../lab/suites/dcb/order.ts';
-import { dcbPlaceOf } from '../../../../lab/suites/dcb/place.ts';
+import type { BenchedEvents } from '../../../../lab/suites/dcb/fixture.ts';
+import { EVENT_FLOOR, type EventRow } from '../../../../lab/suites/dcb/floor.ts';
+import { dcbHost } from '../../../../lab/suites/dcb/host.ts';
+import { DCB_ENGINES, DCB_OPERATIONS, type DcbJob, dcbTargetOf } from '../../../../lab/suites/dcb/job.ts';
+import { DCB_PARAMETERS } from '../../../../lab/suites/dcb/parameters.ts';
+import { DcbPlan } from '../../../../lab/suites/dcb/plan.ts';
 import { REFERENCES } from '../../../../lab/suites/dcb/references.ts';
-import { sqliteEventFloor } from '../../../../lab/suites/dcb/sqlite-floor.ts';
-import {
-  DCB_PARAMETERS,
-  dcbOrderOf,
-  dcbSuite,
-  dcbVariantName,
-  FLAT_HEAP_MIB,
-} from '../../../../lab/suites/dcb/suite.ts';
-import { BENCH_SCHEMA_PREFIX } from '../../../../lab/suites/store/store-postgres.ts';
+import { dcbSuite } from '../../../../lab/suites/dcb/suite.ts';
+import { FLAT_HEAP_MIB } from '../../../../lab/suites/dcb/targets.ts';
+import { dcbJobOf, dcbVariantName } from '../../../../lab/suites/dcb/variants.ts';
 import { NodeSqlite } from '../../../../local/sqlite.ts';
 import { httpStatus, toProblem } from '../../../../src/core/errors.ts';
 import { resolveOptions } from '../../../../src/core/option-table.ts';
@@ -71,14 +67,14 @@ interface Plant {
   read?: (records: EventRecord[]) => EventRecord[];
   /** Of those that ask for everything. */
   readAll?: (records: EventRecord[]) => EventRecord[];
-  floor?: (floor: FloorTable) => FloorTable;
+  floor?: (floor: FloorTable<EventRow>) => FloorTable<EventRow>;
 }
 
 /** SQLite in memory, with something wrong. */
 function plantedEngine(
   { append, read, readAll, floor }: Plant,
   openStore: (events: EventStore, engine: EventEngine) => ReturnType<typeof directStore> = directStore,
-): DcbEngineRoom {
+): Engine<BenchedEvents, EventRow> {
   return {
     async create() {
       const sqlite = new NodeSqlite();
@@ -98,10 +94,10 @@ function plantedEngine(
       };
       const events = new EventStore(planted);
       return {
-        openStore: async () => openStore(events, planted),
-        openEvents: async () => events,
+        openStore: async () => ({ events, store: openStore(events, planted) }),
         async openFloor(hasIndex) {
-          const table = sqliteEventFloor(
+          const table = sqliteFloor(
+            EVENT_FLOOR,
             {
               exec: (statement) => sqlite.database.exec(statement),
               prepare: (statement) => sqlite.database.prepare(statement),
@@ -133,17 +129,21 @@ function overHttp(_: EventStore, engine: EventEngine): ReturnType<typeof directS
   });
 }
 
-/** A Durable Object of a few lines: each place is a bench of its own, and orders travel as JSON. */
-function objectBench(engine: DcbEngineRoom): DcbBench {
-  const places = new Map<string, DcbBench>();
-  return new RemoteBench<DcbOrder, DcbRun>(
-    async (name, step, order) => {
-      const place = places.get(name) ?? new DcbEngineBench(engine, () => 0, { tellsLatency: false });
-      places.set(name, place);
-      const sent = JSON.parse(JSON.stringify(order)) as DcbOrder;
-      return step === 'close' ? place.close() : JSON.parse(JSON.stringify(await place[step](sent)));
+function benchOf(engine: Engine<BenchedEvents, EventRow>, gauges: Partial<Gauges> = {}): JobBench<DcbJob> {
+  return new JobRunner(new DcbPlan(engine), { now: () => performance.now(), ...gauges });
+}
+
+/** A Durable Object of a few lines: each target is a bench of its own, and jobs travel as JSON. */
+function objectBench(engine: Engine<BenchedEvents, EventRow>): JobBench<DcbJob> {
+  const targets = new Map<string, JobBench<DcbJob>>();
+  return new RemoteBench<DcbJob>(
+    async (name, call, job) => {
+      const target = targets.get(name) ?? benchOf(engine, { now: () => 0, tellsLatency: false });
+      targets.set(name, target);
+      const sent = JSON.parse(JSON.stringify(job)) as DcbJob;
+      return call === 'close' ? target.close() : JSON.parse(JSON.stringify(await target[call](sent)));
     },
-    dcbPlaceOf,
+    dcbTargetOf,
     () => performance.now(),
   );
 }
@@ -154,10 +154,11 @@ async function run(
 ): Promise<BenchResult> {
   const chosen = parameters(given);
   const ports = localDcbPorts({ folder, target: database.target, workerUrl: undefined, run: 'test' });
-  const host = new DcbHost(
+  const host = dcbHost(
     {
+      now: ports.now,
       async open(engine) {
-        if (plant !== undefined) return new DcbEngineBench(plantedEngine(plant), () => performance.now());
+        if (plant !== undefined) return benchOf(plantedEngine(plant));
         if (engine === 'object') return objectBench(plantedEngine({}, overHttp));
         return engine === 'object-sqlite' ? objectBench(plantedEngine({})) : ports.open(engine);
       },
@@ -248,10 +249,10 @@ describe('what is measured', () => {
     }
   });
 
-  test('has the figures of system 4 beside it, those that say nothing in brackets', () => {
+  test('has the figures of go-crablet beside it, those that say nothing in brackets', () => {
     const label = (name: string) =>
       dcbSuite.variants(parameters({ sets: 'tiny,small' })).find((variant) => variant.name === name)
-        ?.labels?.['system 4'];
+        ?.labels?.['go-crablet'];
     expect(
       (['append-1', 'append-10', 'append-100', 'append-1000'] as const).map(
         (operation) => REFERENCES[operation]?.eventsPerSecond,
@@ -265,24 +266,24 @@ describe('what is measured', () => {
     expect(notes).toContain('project-1: its projectors ask for an empty tag');
   });
 
-  test('is in a repetition as much as the orders say', () => {
-    const order = (name: string) =>
-      dcbOrderOf({ name }, parameters({ rounds: 2_000, sets: 'small,medium' }), 7);
-    expect(order('postgres small append-1000')).toEqual({
+  test('is in a repetition as much as the jobs say', () => {
+    const jobOf = (name: string) =>
+      dcbJobOf({ name }, parameters({ rounds: 2_000, sets: 'small,medium' }), 7);
+    expect(jobOf('postgres small append-1000')).toEqual({
       engine: 'postgres',
       set: 'small',
       seed: 7,
       operation: 'append-1000',
-      way: 'store',
+      strategy: 'store',
       through: 'rpc',
       clients: 1,
       operations: 40,
     });
-    expect(order('postgres small if-own').operations).toBe(2_000);
-    expect(order('postgres small if-own ×20').operations).toBe(4_000);
-    expect(order('memory small if-own').operations).toBe(8_000);
-    expect(order('postgres medium read-stream').operations).toBe(1);
-    expect(() => order('postgres small nothing')).toThrow(RangeError);
+    expect(jobOf('postgres small if-own').operations).toBe(2_000);
+    expect(jobOf('postgres small if-own ×20').operations).toBe(4_000);
+    expect(jobOf('memory small if-own').operations).toBe(8_000);
+    expect(jobOf('postgres medium read-stream').operations).toBe(1);
+    expect(() => jobOf('postgres small nothing')).toThrow(RangeError);
   });
 
   test('is demanded to reach what the issue asks for', () => {
@@ -355,7 +356,7 @@ describe('a run', () => {
     });
     for (const { name, role, reps } of result.variants) {
       if (role === 'floor') continue;
-      const { operations, clients, operation } = dcbOrderOf({ name }, parameters({ rounds: 20 }), 1);
+      const { operations, clients, operation } = dcbJobOf({ name }, parameters({ rounds: 20 }), 1);
       for (const { units, metrics } of reps) {
         const { wins, conflicts } = metrics as { wins: number; conflicts: number };
         expect([name, wins + conflicts]).toEqual([name, operations]);
@@ -388,33 +389,30 @@ describe('a run', () => {
   test('makes a set anew that repetitions have added much to', async () => {
     let made = 0;
     const engine = plantedEngine({});
-    const bench = new DcbEngineBench(
-      {
-        create() {
-          made += 1;
-          return engine.create();
-        },
+    const bench = benchOf({
+      create() {
+        made += 1;
+        return engine.create();
       },
-      () => performance.now(),
-    );
-    const order = dcbOrderOf(
+    });
+    const job = dcbJobOf(
       { name: 'memory 100k append-1' },
       parameters({ sets: '100k', engines: 'memory', rounds: 1 }),
       1,
     );
     for (let repetition = 0; repetition < 2; repetition += 1) {
-      let missing = await bench.prepare(order);
+      let missing = await bench.prepare(job);
       const steps = [missing];
       while (missing > 0) {
-        missing = await bench.prepare(order);
+        missing = await bench.prepare(job);
         steps.push(missing);
       }
       expect(steps).toEqual(repetition === 0 ? [80_000, 60_000, 40_000, 20_000, 0] : [0]);
-      await bench.run(order);
-      expect(await bench.audit(order)).toMatchObject(CLEAN);
+      await bench.run(job);
+      expect(await bench.audit(job)).toMatchObject(CLEAN);
     }
     expect(made).toBe(1);
-    const fresh: DcbOrder = { ...order, set: 'fresh' };
+    const fresh: DcbJob = { ...job, set: 'fresh' };
     for (let repetition = 0; repetition < 2; repetition += 1) {
       await bench.prepare(fresh);
       await bench.run(fresh);
@@ -426,15 +424,15 @@ describe('a run', () => {
 
   test('tells a heap that is flat from one that is not', async () => {
     const peakOf = async (plant: Plant): Promise<number> => {
-      const bench = new DcbEngineBench(plantedEngine(plant), () => performance.now(), { heap: nodeHeap() });
-      const order = dcbOrderOf(
+      const bench = benchOf(plantedEngine(plant), { heap: nodeHeap() });
+      const job = dcbJobOf(
         { name: 'memory small read-stream' },
         parameters({ engines: 'memory', sets: 'small' }),
         1,
       );
-      while ((await bench.prepare(order)) > 0);
-      const { peakHeapBytes } = await bench.run(order);
-      expect(await bench.audit(order)).toMatchObject(CLEAN);
+      while ((await bench.prepare(job)) > 0);
+      const { peakHeapBytes } = await bench.run(job);
+      expect(await bench.audit(job)).toMatchObject(CLEAN);
       await bench.close();
       return (peakHeapBytes ?? 0) / (1024 * 1024);
     };
@@ -450,11 +448,11 @@ describe('a run', () => {
   }, 120_000);
 
   test('refuses to run what was not prepared', async () => {
-    const bench = new DcbEngineBench(plantedEngine({}), () => 0);
-    const order = dcbOrderOf({ name: 'memory tiny append-1' }, parameters(), 1);
-    await expect(bench.run(order)).rejects.toThrow('nothing prepared');
-    expect(await bench.prepare(order)).toBe(0);
-    await bench.run(order);
+    const bench = benchOf(plantedEngine({}), { now: () => 0 });
+    const job = dcbJobOf({ name: 'memory tiny append-1' }, parameters(), 1);
+    await expect(bench.run(job)).rejects.toThrow('nothing prepared');
+    expect(await bench.prepare(job)).toBe(0);
+    await bench.run(job);
     await bench.close();
   });
 });

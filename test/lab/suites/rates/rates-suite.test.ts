@@ -153,7 +153,7 @@ describe('a packet', () => {
     expect(new Set([text(1, 2, 3), text(2, 2, 3), text(1, 3, 3), text(1, 2, 4)]).size).toBe(4);
   });
 
-  test('is walked through as system 2 does', () => {
+  test('is walked through as BedrockRelay does', () => {
     expect(
       serializable({
         big: 9_223_372_036_854_775_807n,

@@ -17,7 +17,7 @@ const fanout = iteration(1, {
 });
 
 describe('the CSV', () => {
-  test('of mode sync has the header of system 3, its order and its decimals', () => {
+  test('of mode sync has the header of the Postgres stress test, its order and its decimals', () => {
     expect(iterationsCsv([iteration(1)], false).split('\r\n')).toEqual([
       SYNC_HEADER,
       '1,10000,OK,1.500000,0.500000,2.000000,5000.000000,1048576,1048580,1048612,3145728,2097152,524288,4194304,0,',
@@ -25,7 +25,7 @@ describe('the CSV', () => {
     ]);
   });
 
-  test('of mode async has the header of system 3, its order and its decimals', () => {
+  test('of mode async has the header of the Postgres stress test, its order and its decimals', () => {
     expect(iterationsCsv([fanout], true).split('\r\n')).toEqual([
       ASYNC_HEADER,
       '1,10,10000,FAIL,1.500000,0.500000,2.000000,6.000000,18.000000,9,1,9,0,10485760,1048576,3145728,2097152,524288,4194304,0,',

@@ -63,7 +63,7 @@ const FIELDS = [
 describe('a record', () => {
   const record = drawRecord(7, 2_000);
 
-  test('has the epochs 1 to n, each with the 15 fields of system 3', () => {
+  test('has the epochs 1 to n, each with the 15 fields of the Postgres stress test', () => {
     expect(Object.keys(record)).toEqual(Array.from({ length: 2_000 }, (_, index) => `epoch_${index + 1}`));
     for (const epoch of Object.values(record)) expect(Object.keys(epoch)).toEqual(FIELDS);
   });

@@ -6,7 +6,7 @@ describe('the points of a ramp', () => {
   test('of OK, OK, FAIL_WRITE, OK: it breaks at the third, is stable to the second', () => {
     const points = pointsOf(ramp('OK', 'OK', 'FAIL_WRITE', 'OK'), false);
     expect(points).toMatchObject({ breaking: 30_000, stability: 20_000 });
-    // Of the same seconds, the largest is the fastest: also one behind the breaking point, as in system 3.
+    // Of the same seconds, the largest is the fastest: also one behind the breaking point, as in the Postgres stress test.
     expect(points.optimal).toEqual({ epochs: 40_000, epochsPerSecond: 20_000 });
   });
 
@@ -36,7 +36,7 @@ describe('the points of a ramp', () => {
     expect(pointsOf([wide], false).optimal?.epochsPerSecond).toBe(5_000);
   });
 
-  test('are told in the words of system 3', () => {
+  test('are told in the words of the Postgres stress test', () => {
     expect(pointLines(pointsOf(ramp('OK', 'FAIL_WRITE'), false))).toEqual([
       '- Breaking Point: `20000`',
       '- Stability Point: `10000`',

@@ -10,7 +10,7 @@ describe('the ramp', () => {
     [{ start: 10, end: 12, step: 100 }, [10, 12]],
   ])('of %j is %j', (bounds, sizes) => expect(rampOf(bounds)).toEqual(sizes));
 
-  test("is system 3's with 100 iterations", () => {
+  test("is the Postgres stress test's with 100 iterations", () => {
     const ramp = rampOf({ start: 10_000, end: 1_000_000, step: 10_000 });
     expect([ramp.length, ramp[0], ramp[1], ramp.at(-1)]).toEqual([100, 10_000, 20_000, 1_000_000]);
   });

@@ -8,7 +8,7 @@ import { iteration } from './fixtures.ts';
 const defaults = resolveOptions(STRESS_PARAMETERS, {});
 
 describe('options', () => {
-  test('are those of system 3, by name and default', () => {
+  test('are those of the Postgres stress test, by name and default', () => {
     const originals = Object.values(STRESS_PARAMETERS).flatMap(
       ({ description }) => /\((--[a-z-]+)\)$/.exec(description)?.[1] ?? [],
     );
@@ -144,7 +144,7 @@ describe('the files of a result', () => {
   const files = (result: BenchResult): Record<string, string> =>
     Object.fromEntries(stressSuite.files?.(result).map(({ name, text }) => [name, text]) ?? []);
 
-  test('have the names of system 3, or those that were asked for', () => {
+  test('have the names of the Postgres stress test, or those that were asked for', () => {
     expect(Object.keys(files(resultOf([repOf(1)])))).toEqual([
       'iteration_results.csv',
       'stress_test_report.md',

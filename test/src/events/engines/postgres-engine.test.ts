@@ -224,7 +224,7 @@ describe('a group', () => {
   });
 });
 
-describe("system 4's defects", () => {
+describe("go-crablet's defects", () => {
   test('a condition of all events is checked: nothing is appended where anything is', async () => {
     const engine = await eventEngine();
     expect(await engine.append([command(event(), 'all')])).toMatchObject([{ kind: 'appended' }]);

@@ -99,7 +99,7 @@ describe('the race of one condition', () => {
     expect(kindsOf(verdicts.flat())).toEqual(['appended', ...new Array(15).fill('conflict')]);
   });
 
-  // The control: the same race with the check that system 4 and others had lets several win, so that this test can see it.
+  // The control: the same race with the check that go-crablet and others had lets several win, so that this test can see it.
   test('the control: a check that takes no lock lets several win', async () => {
     const schema = await postgres.namespace();
     await rowsOf(
@@ -135,7 +135,7 @@ describe('conditions that overlap', () => {
   test('that differ, and that each racer violates for the other: one of them wins', async () => {
     const schema = await postgres.namespace();
     const engines = racers(schema, 16);
-    // System 4's lock was one for each condition's text: these two would not have met.
+    // go-crablet's lock was one for each condition's text: these two would not have met.
     const queries: EventQuery[] = [
       [item(['Booked'], ['room:1'])],
       [item([], ['room:1'])],
@@ -210,7 +210,7 @@ describe('transactions that are open', () => {
     await foreign.db.execute('begin isolation level repeatable read');
     await foreign.db.execute(`insert into ${table} values (1)`);
     const claim = command(event('Claimed', ['name:1']), [item(['Claimed'], ['name:1'])]);
-    // System 4's check looked only at what was older than the oldest open transaction, so that all of these won.
+    // go-crablet's check looked only at what was older than the oldest open transaction, so that all of these won.
     expect(await engine.append([claim])).toMatchObject([{ kind: 'appended' }]);
     expect(await engine.append([claim])).toEqual([{ kind: 'conflict', position: 1n }]);
     expect(await engine.append([claim, claim])).toEqual([

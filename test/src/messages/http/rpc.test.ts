@@ -16,9 +16,9 @@ import {
   type NewNamespace,
   namespaceOfToken,
 } from '../../../../src/store/namespaces.ts';
+import { EventoDbClient } from '../../../support/eventodb-client.ts';
+import { EVENTODB_CASES, errorOf } from '../../../support/eventodb-suite.ts';
 import { NodeSqlite } from '../../../support/node-sqlite.ts';
-import { System1Client } from '../../../support/system1-client.ts';
-import { errorOf, SYSTEM_1_CASES } from '../../../support/system1-suite.ts';
 
 /** Namespaces in memory, each in an SQLite of its own. */
 class MemoryNamespaces implements Namespaces {
@@ -90,8 +90,8 @@ function portsOf(token: string | undefined, overrides: Partial<RpcPorts> = {}): 
   };
 }
 
-function clientOf(token: string | undefined, overrides?: Partial<RpcPorts>): System1Client {
-  return new System1Client(async (_, init = {}) => {
+function clientOf(token: string | undefined, overrides?: Partial<RpcPorts>): EventoDbClient {
+  return new EventoDbClient(async (_, init = {}) => {
     const { status, body } = await answerRpc(init.body ?? '', portsOf(token, overrides));
     return { status, headers: { get: () => null }, text: () => textOf(body) };
   }, token);
@@ -107,7 +107,7 @@ async function textOf(body: string | AsyncIterable<string>): Promise<string> {
 const admin = clientOf('admin');
 let made = 0;
 
-async function namespaceClient(): Promise<System1Client> {
+async function namespaceClient(): Promise<EventoDbClient> {
   made += 1;
   const { token } = await admin.rpc<{ token: string }>('ns.create', `test-${made}`);
   return clientOf(token);
@@ -115,7 +115,7 @@ async function namespaceClient(): Promise<System1Client> {
 
 describe('the methods over HTTP, without HTTP', () => {
   const client = namespaceClient();
-  it.each(SYSTEM_1_CASES)('$name', async ({ run }) => {
+  it.each(EVENTODB_CASES)('$name', async ({ run }) => {
     await run(await client, { anonymous: clientOf(undefined), withToken: (token) => clientOf(token) });
     expect(failures).toEqual([]);
   });
