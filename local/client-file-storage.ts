@@ -8,6 +8,7 @@
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ClientStorage, SequenceRun, StoredBatch, StoredInstance } from '../src/client/index.ts';
+import { withRun } from '../src/client/storages/record-storage.ts';
 import { type FileLock, tryLock } from './postgres/lock.ts';
 
 type FileRecord =
@@ -127,14 +128,6 @@ export function fileStorage(path: string): ClientStorage {
       lock = undefined;
     },
   };
-}
-
-/** Adds a run; one that follows the last makes it longer, so that a long outage makes no long list. */
-function withRun(runs: readonly SequenceRun[], { first, last }: SequenceRun): SequenceRun[] {
-  const before = runs.at(-1);
-  if (before === undefined || first < before.first || first > before.last + 1)
-    return [...runs, { first, last }];
-  return [...runs.slice(0, -1), { first: before.first, last: Math.max(before.last, last) }];
 }
 
 /** What a file holds, and how many of its bytes are whole records. */

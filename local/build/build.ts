@@ -8,8 +8,8 @@ import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { resolvePackage } from '../project.ts';
 import { REPOSITORY } from '../repository.ts';
+import { buildClientBundle } from './client-bundle.ts';
 
 const DIST = join(REPOSITORY, 'dist');
 
@@ -22,26 +22,8 @@ export async function build(): Promise<void> {
   await run('lab/local/build-page.ts');
   for (const config of ['tsconfig.build.json', 'workers/tsconfig.build.json']) await compile(config);
   await nameCompiledFiles();
-  await bundleClient();
+  await buildClientBundle({ outdir: DIST });
   for (const path of COPIED) await cp(join(REPOSITORY, path), join(DIST, path), { recursive: true });
-}
-
-/** The client as one file without imports, so that a page can load it as it is. */
-async function bundleClient(): Promise<void> {
-  const { build: bundle } = createRequire(resolvePackage('wrangler/package.json'))(
-    'esbuild',
-  ) as typeof import('esbuild');
-  await bundle({
-    absWorkingDir: REPOSITORY,
-    entryPoints: ['src/client/index.ts'],
-    outfile: 'dist/client.js',
-    bundle: true,
-    minify: true,
-    sourcemap: true,
-    format: 'esm',
-    target: 'es2022',
-    logLevel: 'silent',
-  });
 }
 
 async function compile(config: string): Promise<void> {

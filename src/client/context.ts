@@ -1,11 +1,15 @@
+import type { CheckedOptions } from './check-options.ts';
 import type { ClientEvent } from './events.ts';
-import type { ClientTimers } from './options.ts';
+import type { SendBuffer } from './send-buffer.ts';
+import type { SendWindow } from './send-window.ts';
 
 /** What all parts of one client share. */
 export interface ClientContext {
-  readonly timers: ClientTimers;
-  readonly random: () => number;
+  readonly options: CheckedOptions;
   readonly counts: ClientCounts;
+  readonly buffer: SendBuffer;
+  /** The messages of this client, as opposed to those of older instances. */
+  readonly own: SendWindow;
   /** Tells it to the user's listener after the current turn, so that the listener may call the client. */
   readonly emit: (event: ClientEvent) => void;
 }
@@ -25,6 +29,24 @@ export interface ClientCounts {
   gaps: number;
   connections: number;
   reconnects: number;
+}
+
+export function newCounts(): ClientCounts {
+  return {
+    offered: 0,
+    restored: 0,
+    acked: 0,
+    refused: 0,
+    dropped: 0,
+    setAside: 0,
+    sent: 0,
+    resent: 0,
+    frames: 0,
+    putOff: 0,
+    gaps: 0,
+    connections: 0,
+    reconnects: 0,
+  };
 }
 
 /** A pause that doubles with each failure before it, up to `maxMs`. */

@@ -7,24 +7,19 @@ import type { CloseReport } from './events.ts';
 import type { Intake } from './intake.ts';
 import type { Link } from './link.ts';
 import type { Recovery } from './recovery.ts';
-import type { SendBuffer } from './send-buffer.ts';
-import type { SendWindow } from './send-window.ts';
 import type { Sender } from './sender.ts';
 import type { WindowStorage } from './window-storage.ts';
 
-export interface EndingParts {
-  buffer: SendBuffer;
-  own: SendWindow;
-  intake: Intake;
-  sender: Sender;
-  link: Link;
-  recovery: Recovery;
-  storage: WindowStorage;
+export interface EndingParts extends ClientContext {
+  readonly intake: Intake;
+  readonly sender: Sender;
+  readonly link: Link;
+  readonly recovery: Recovery;
+  readonly storage: WindowStorage;
 }
 
 /** How a client ends: by `close`, or by an error that connecting again does not repair. */
 export class Ending {
-  readonly #context: ClientContext;
   readonly #parts: EndingParts;
   readonly #limit: Alarm;
   #closing: Deferred<CloseReport> | undefined;
@@ -32,10 +27,9 @@ export class Ending {
   /** Messages of calls that still waited for room at the end. */
   leftBlocked: string[] = [];
 
-  constructor(context: ClientContext, parts: EndingParts) {
-    this.#context = context;
+  constructor(parts: EndingParts) {
     this.#parts = parts;
-    this.#limit = new Alarm(context.timers);
+    this.#limit = new Alarm(parts.options.timers);
   }
 
   get isClosing(): boolean {
@@ -106,7 +100,7 @@ export class Ending {
       if (isOwn) this.endIfDone();
     } else if (window.outMessages === 0) {
       // What is on its way may still be deferred, and after the goodbye nothing can be sent again.
-      connection.byeMs = this.#context.timers.now();
+      connection.byeMs = this.#parts.options.timers.now();
       sender.transmit(connection, '{"t":"bye"}');
     }
   }
@@ -114,8 +108,7 @@ export class Ending {
   /** Ends the client: with an error by itself, without one because it was closed. */
   end(error?: SluiceError, timedOut = false): void {
     if (this.#closed !== undefined) return;
-    const { own, intake, sender, link, storage } = this.#parts;
-    const { counts, emit } = this.#context;
+    const { counts, own, intake, sender, link, storage, emit } = this.#parts;
     const unacked = this.unsettledCount;
     const { acked, refused, dropped } = counts;
     const report: CloseReport = { unacked, acked, refused, dropped, timedOut };

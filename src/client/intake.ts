@@ -3,8 +3,7 @@ import type { ClientContext } from './context.ts';
 import { type Deferred, defer } from './deferred.ts';
 import { type ClientErrorCode, SluiceError } from './errors.ts';
 import { escapeReplacement, HAS_REPLACEMENT, lineBytes, lineRefusal } from './message-text.ts';
-import type { AckLevel, WhenFull } from './options.ts';
-import type { SendBuffer } from './send-buffer.ts';
+import type { AckLevel } from './options.ts';
 import type { SendWindow } from './send-window.ts';
 
 const MAX_BLOCKED_CALLS = 1_000;
@@ -15,9 +14,6 @@ const DROPPED_MESSAGE = 'The message was dropped: the ring was full';
 export class Intake {
   readonly calls = new Calls();
   readonly #context: ClientContext;
-  readonly #buffer: SendBuffer;
-  readonly #own: SendWindow;
-  readonly #whenFull: WhenFull;
   /** What the server takes; unknown before the first welcome. */
   messageBytes = Number.POSITIVE_INFINITY;
   /** The level that the sink gives. */
@@ -26,22 +22,14 @@ export class Intake {
   isRecovered: boolean;
   #room: Deferred<void> | undefined;
 
-  constructor(
-    context: ClientContext,
-    buffer: SendBuffer,
-    own: SendWindow,
-    options: { whenFull: WhenFull; level: AckLevel; isRecovered: boolean },
-  ) {
+  constructor(context: ClientContext) {
     this.#context = context;
-    this.#buffer = buffer;
-    this.#own = own;
-    this.#whenFull = options.whenFull;
-    this.level = options.level;
-    this.isRecovered = options.isRecovered;
+    this.level = context.options.ack;
+    this.isRecovered = context.options.storage === undefined;
   }
 
   get #hasRoom(): boolean {
-    return this.calls.blocked.length === 0 && this.#buffer.hasRoom;
+    return this.calls.blocked.length === 0 && this.#context.buffer.hasRoom;
   }
 
   /** Takes a call, or lets it wait for room, or refuses it; true where there may be something to send. */
@@ -52,15 +40,15 @@ export class Intake {
       else blocked.push({ texts, next: 0, ticket });
       return false;
     }
-    const { waiting } = this.#own;
+    const { waiting } = this.#context.own;
     const { length, bytes } = waiting;
     const { counts } = this.#context;
     const { refused, dropped } = counts;
-    this.calls.add(ticket, this.#own.taken);
+    this.calls.add(ticket, this.#context.own.taken);
     const next = this.#take(texts, 0, ticket);
     if (next < texts.length) {
-      if (this.#whenFull === 'reject') {
-        this.#own.rollback(length, bytes);
+      if (this.#context.options.whenFull === 'reject') {
+        this.#context.own.rollback(length, bytes);
         counts.refused = refused;
         this.calls.rollback();
         this.#refuseFull(ticket);
@@ -82,7 +70,7 @@ export class Intake {
       const { ticket, texts } = call;
       if (!ticket.isOpen) {
         ticket.isOpen = true;
-        this.calls.add(ticket, this.#own.taken);
+        this.calls.add(ticket, this.#context.own.taken);
       }
       call.next = this.#take(texts, call.next, ticket);
       if (call.next < texts.length) break;
@@ -99,7 +87,7 @@ export class Intake {
 
   /** Settles the calls and flushes that have reached their level. */
   settle(): void {
-    const { acked, sent } = this.#own;
+    const { acked, sent } = this.#context.own;
     this.calls.settle(this.level === 'none' ? sent : acked, this.isRecovered ? acked : -1);
   }
 
@@ -121,7 +109,7 @@ export class Intake {
   refuseSequence(window: SendWindow, sequence: number, code: ClientErrorCode, message: string): boolean {
     if (!window.refuse(sequence)) return false;
     this.#context.counts.refused += 1;
-    if (window === this.#own) this.#refuseInCall(sequence, code, message);
+    if (window === this.#context.own) this.#refuseInCall(sequence, code, message);
     return true;
   }
 
@@ -140,7 +128,7 @@ export class Intake {
 
   /** Takes messages from `from` on, and returns the index of the first for which there is no room. */
   #take(texts: readonly string[], from: number, ticket: Ticket): number {
-    const maxBytes = Math.min(this.messageBytes + 1, this.#buffer.maxBytes);
+    const maxBytes = Math.min(this.messageBytes + 1, this.#context.buffer.maxBytes);
     for (let index = from; index < texts.length; index += 1) {
       let text = texts[index] as string;
       let bytes = lineBytes(text);
@@ -153,16 +141,17 @@ export class Intake {
         this.#skip(ticket, index, code, message);
       } else if (bytes > maxBytes) this.#skipTooLarge(ticket, index, bytes - 1);
       else {
-        if (!this.#buffer.fits(bytes)) {
-          if (this.#whenFull === 'block' || this.#whenFull === 'reject') return index;
-          if (this.#whenFull === 'drop-oldest') this.#dropOldest(bytes);
-          if (!this.#buffer.fits(bytes)) {
+        if (!this.#context.buffer.fits(bytes)) {
+          if (this.#context.options.whenFull === 'block' || this.#context.options.whenFull === 'reject')
+            return index;
+          if (this.#context.options.whenFull === 'drop-oldest') this.#dropOldest(bytes);
+          if (!this.#context.buffer.fits(bytes)) {
             ticket.skip(index, 'message_dropped', DROPPED_MESSAGE);
             this.#context.counts.dropped += 1;
             continue;
           }
         }
-        this.#own.push(text, bytes);
+        this.#context.own.push(text, bytes);
         ticket.last += 1;
       }
     }
@@ -171,8 +160,8 @@ export class Intake {
 
   /** Makes room by dropping what was never sent. Its places stay, so that the numbers of the others are what they were. */
   #dropOldest(bytes: number): void {
-    const own = this.#own;
-    while (own.waiting.length > 0 && !this.#buffer.fits(bytes)) {
+    const own = this.#context.own;
+    while (own.waiting.length > 0 && !this.#context.buffer.fits(bytes)) {
       const sequence = own.dropOldest();
       // One that turned out too large is settled, and in no storage.
       if (own.refused.delete(sequence)) continue;
@@ -190,7 +179,7 @@ export class Intake {
   }
 
   #skipTooLarge(ticket: Ticket, index: number, bytes: number): void {
-    const { maxBytes } = this.#buffer;
+    const { maxBytes } = this.#context.buffer;
     if (bytes < maxBytes) this.#skip(ticket, index, 'message_too_large', this.#tooLargeMessage(bytes));
     else
       this.#skip(ticket, index, 'ring_full', `The message has ${bytes} bytes, and ringBytes is ${maxBytes}`);

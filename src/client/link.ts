@@ -2,7 +2,7 @@ import { Alarm } from './alarm.ts';
 import { Connection } from './connection.ts';
 import { type ClientContext, pauseMs } from './context.ts';
 import { type ClientErrorCode, SluiceError } from './errors.ts';
-import type { AckLevel, WebSocketLike } from './options.ts';
+import type { WebSocketLike } from './options.ts';
 import type { SendWindow } from './send-window.ts';
 import type { Sender } from './sender.ts';
 
@@ -50,26 +50,21 @@ const TERMINAL_CODES: Readonly<Record<number, readonly [ClientErrorCode, string]
   4410: ['fenced', 'A newer epoch or session of this producer has begun'],
 };
 
-export interface LinkOptions {
-  url: string;
-  ack: AckLevel;
-  openSocket: (url: string, protocol: string) => WebSocketLike;
-  /** Whose messages go over the next connection. */
-  nextWindow: () => SendWindow;
-  /** Nothing is left of an older instance, which was only waited for. */
-  isRecovered: (window: SendWindow) => boolean;
-  /** Ends a client that was closed and has nothing left to do; true where it has ended. */
-  endIfDone: () => boolean;
-  end: (error: SluiceError) => void;
-  receive: (connection: Connection, data: unknown) => void;
+export interface LinkParts extends ClientContext {
+  readonly sender: Sender;
+  /** `next`: whose messages go first. */
+  readonly recovery: { readonly next: SendWindow | undefined };
+  readonly receiver: { receive(connection: Connection, data: unknown): void };
+  readonly ending: {
+    /** Ends a client that was closed and has nothing left to do; true where it has ended. */
+    endIfDone(): boolean;
+    end(error: SluiceError): void;
+  };
 }
 
 /** Keeps a connection to the server: makes it, watches it, and makes another one when it is lost. */
 export class Link {
-  readonly #context: ClientContext;
-  readonly #sender: Sender;
-  readonly #own: SendWindow;
-  readonly #options: LinkOptions;
+  readonly #parts: LinkParts;
   readonly #watch: Alarm;
   readonly #reconnect: Alarm;
   /** In a row, with nothing acknowledged in between. */
@@ -77,19 +72,16 @@ export class Link {
   #protocolErrors = 0;
   #protocolErrorMs = 0;
 
-  constructor(context: ClientContext, sender: Sender, own: SendWindow, options: LinkOptions) {
-    this.#context = context;
-    this.#sender = sender;
-    this.#own = own;
-    this.#options = options;
-    this.#watch = new Alarm(context.timers);
-    this.#reconnect = new Alarm(context.timers);
+  constructor(parts: LinkParts) {
+    this.#parts = parts;
+    this.#watch = new Alarm(parts.options.timers);
+    this.#reconnect = new Alarm(parts.options.timers);
   }
 
   connect(): void {
-    const { openSocket, url, nextWindow, receive } = this.#options;
-    const { timers } = this.#context;
-    const window = nextWindow();
+    const { options, own, recovery, receiver } = this.#parts;
+    const { openSocket, url, timers } = options;
+    const window = recovery.next ?? own;
     let socket: WebSocketLike;
     try {
       socket = openSocket(url, PROTOCOL);
@@ -97,14 +89,14 @@ export class Link {
       this.#lost(undefined, 1006, `The socket cannot be opened: ${String(error)}`);
       return;
     }
-    const connection = new Connection(socket, window, window === this.#own, timers.now());
-    this.#sender.connection = connection;
-    const isCurrent = () => this.#sender.connection === connection;
+    const connection = new Connection(socket, window, window === own, timers.now());
+    this.#parts.sender.connection = connection;
+    const isCurrent = () => this.#parts.sender.connection === connection;
     socket.addEventListener('open', () => {
       if (isCurrent()) this.#hello(connection);
     });
     socket.addEventListener('message', ({ data }) => {
-      if (isCurrent()) receive(connection, data);
+      if (isCurrent()) receiver.receive(connection, data);
     });
     socket.addEventListener('close', ({ code = 1006, reason = '' }) => {
       if (isCurrent()) this.#closedByPeer(connection, code, reason);
@@ -118,32 +110,33 @@ export class Link {
 
   /** Gives up a connection that is of no use any more, and makes a new one. */
   giveUp(connection: Connection, reason: string): void {
-    if (this.#sender.connection !== connection) return;
+    if (this.#parts.sender.connection !== connection) return;
     connection.close('giving up');
     this.#lost(connection, 1006, reason);
   }
 
   /** One side could not read a frame: another connection may do better, but not for ever. */
   protocolError(connection: Connection, code: ClientErrorCode, message: string): void {
-    const nowMs = this.#context.timers.now();
+    const nowMs = this.#parts.options.timers.now();
     if (nowMs - this.#protocolErrorMs > PROTOCOL_ERRORS_FORGIVEN_MS) this.#protocolErrors = 0;
     this.#protocolErrorMs = nowMs;
     this.#protocolErrors += 1;
-    this.#context.emit({ type: 'protocol-error', message });
-    if (this.#protocolErrors > MAX_PROTOCOL_ERRORS) this.#options.end(new SluiceError(code, message));
+    this.#parts.emit({ type: 'protocol-error', message });
+    if (this.#protocolErrors > MAX_PROTOCOL_ERRORS) this.#parts.ending.end(new SluiceError(code, message));
     else this.giveUp(connection, message);
   }
 
   /** The server is about to go, and asks to come back after a while. */
   drain(connection: Connection, retryMs = 1_000): void {
-    const { timers, random, emit } = this.#context;
+    const { options, emit } = this.#parts;
+    const { timers, random } = options;
     const atMostMs = Math.min(retryMs, DRAIN_RETRY_MAX_MS);
     emit({ type: 'drain', retryMs: atMostMs });
     if (connection.drainUntilMs !== undefined) return;
     const delayMs = Math.round(atMostMs * random());
     connection.drainUntilMs = timers.now() + delayMs;
-    this.#sender.pump();
-    if (this.#sender.connection !== connection) return;
+    this.#parts.sender.pump();
+    if (this.#parts.sender.connection !== connection) return;
     this.#watch.set(delayMs, () => {
       connection.close('drained');
       this.#lost(connection, 1001, 'The server has asked to come back');
@@ -153,19 +146,19 @@ export class Link {
   /** An instance is recovered: the next one, or this client's own. */
   goOn(): void {
     this.#leave();
-    if (!this.#options.endIfDone()) this.connect();
+    if (!this.#parts.ending.endIfDone()) this.connect();
   }
 
   /** Nothing is connected any more. */
   stop(): void {
-    const { connection } = this.#sender;
+    const { connection } = this.#parts.sender;
     this.#leave();
     this.#reconnect.stop();
     connection?.close('bye');
   }
 
   #leave(): void {
-    this.#sender.disconnect();
+    this.#parts.sender.disconnect();
     this.#watch.stop();
   }
 
@@ -178,10 +171,10 @@ export class Link {
     }
     const { instance, session, epoch } = window;
     const next = window.acked + 1;
-    const hello = { t: 'hello', ack: isOwn ? this.#options.ack : 'stored', instance };
+    const hello = { t: 'hello', ack: isOwn ? this.#parts.options.ack : 'stored', instance };
     if (!isOwn) Object.assign(hello, { recover: true, session, next });
     else if (epoch !== undefined) Object.assign(hello, { resume: true, epoch, session, next });
-    this.#sender.transmit(connection, JSON.stringify(hello));
+    this.#parts.sender.transmit(connection, JSON.stringify(hello));
   }
 
   #closedByPeer(connection: Connection, closeCode: number, reason: string): void {
@@ -195,7 +188,7 @@ export class Link {
     const named = /^(invalid_options|invalid_hello|hello_required|invalid_frame):/.exec(reason)?.[1];
     const other = closeCode === 4400 && !connection.isWelcomed ? 'invalid_hello' : code;
     const text = reason === '' ? message : `${message}: ${reason}`;
-    this.#options.end(
+    this.#parts.ending.end(
       new SluiceError((named as ClientErrorCode | undefined) ?? other, text, {
         details: { closeCode, reason },
       }),
@@ -203,13 +196,14 @@ export class Link {
   }
 
   #lost(connection: Connection | undefined, code: number, reason: string): void {
-    if (connection?.isOwn === false && this.#options.isRecovered(connection.window)) {
+    if (connection?.isOwn === false && this.#parts.recovery.next !== connection.window) {
       this.goOn();
       return;
     }
     this.#leave();
-    if (this.#options.endIfDone()) return;
-    const { counts, timers, random, emit } = this.#context;
+    if (this.#parts.ending.endIfDone()) return;
+    const { options, counts, emit } = this.#parts;
+    const { timers, random } = options;
     counts.reconnects += 1;
     const nowMs = timers.now();
     let retryMs: number;
@@ -231,36 +225,36 @@ export class Link {
 
   #tellNeverConnected(code: number, reason: string): void {
     // Parameters may hold a token, and the part before the host a password.
-    const { protocol, host, pathname } = new URL(this.#options.url);
+    const { protocol, host, pathname } = new URL(this.#parts.options.url);
     const url = `${protocol}//${host}${pathname}`;
     const last = `close code ${code}${reason && `: ${reason}`}`;
     const failures = NEVER_CONNECTED_FAILURES;
     const message =
       `${failures} tries to connect to ${url} have failed (the last with ${last}). Check that the server runs, that host and ` +
       'port are right, that the path is /ws/ and the name of a sink, and that nothing in between refuses WebSockets';
-    this.#context.emit({ type: 'never-connected', url, failures, message });
+    this.#parts.emit({ type: 'never-connected', url, failures, message });
   }
 
   #watchLater(): void {
     this.#watch.set(WATCH_INTERVAL_MS, () => {
-      const { connection } = this.#sender;
+      const { connection } = this.#parts.sender;
       if (connection === undefined) return;
       this.#look(connection);
       // Another one is watched by itself.
-      if (this.#sender.connection === connection) this.#watchLater();
+      if (this.#parts.sender.connection === connection) this.#watchLater();
     });
   }
 
   /** Is it open, alive, and does it get anywhere? */
   #look(connection: Connection): void {
     const { window } = connection;
-    const nowMs = this.#context.timers.now();
+    const nowMs = this.#parts.options.timers.now();
     const isOver = (sinceMs: number | undefined, limitMs: number) =>
       sinceMs !== undefined && nowMs - sinceMs >= limitMs;
     const giveUp = (reason: string) => this.giveUp(connection, reason);
     const ask = (frame: string) => {
       connection.askedMs = nowMs;
-      this.#sender.transmit(connection, frame);
+      this.#parts.sender.transmit(connection, frame);
     };
     if (!connection.isOwn && isOver(connection.byeMs, HANDSHAKE_LIMIT_MS)) giveUp('No goodbye in time');
     else if (isOver(connection.erroredMs, WATCH_INTERVAL_MS)) giveUp('The connection failed');

@@ -33,31 +33,26 @@ const FRAME_CODES: readonly FrameCode[] = [
   'frame_too_large',
 ];
 
-export interface ReceiverParts {
-  producer: string;
-  asked: AckLevel;
-  own: SendWindow;
-  intake: Intake;
-  sender: Sender;
-  link: Link;
-  recovery: Recovery;
-  storage: WindowStorage;
-  ending: Ending;
+export interface ReceiverParts extends ClientContext {
+  readonly intake: Intake;
+  readonly sender: Sender;
+  readonly link: Link;
+  readonly recovery: Recovery;
+  readonly storage: WindowStorage;
+  readonly ending: Ending;
 }
 
 /** Does what the server's frames ask for (PROTOCOL.md). */
 export class Receiver {
-  readonly #context: ClientContext;
   readonly #parts: ReceiverParts;
 
-  constructor(context: ClientContext, parts: ReceiverParts) {
-    this.#context = context;
+  constructor(parts: ReceiverParts) {
     this.#parts = parts;
   }
 
   receive(connection: Connection, data: unknown): void {
     const { sender, link } = this.#parts;
-    connection.heardMs = this.#context.timers.now();
+    connection.heardMs = this.#parts.options.timers.now();
     connection.askedMs = undefined;
     if (typeof data !== 'string' || data === 'pong') return;
     let frame: ServerFrame;
@@ -83,8 +78,8 @@ export class Receiver {
   }
 
   #welcome(connection: Connection, frame: ServerFrame): void {
-    const { producer, asked, intake, sender, link, recovery, storage } = this.#parts;
-    const { counts, timers, emit } = this.#context;
+    const { options, counts, emit, intake, sender, link, recovery, storage } = this.#parts;
+    const { producer, ack: asked } = options;
     const { window, isOwn } = connection;
     const isResumed = window.epoch !== undefined;
     const epoch = wholeFrom(frame.epoch, 1);
@@ -144,7 +139,7 @@ export class Receiver {
     window.restart();
     // Only now may anything be sent.
     connection.isWelcomed = true;
-    connection.awaitProgress(timers.now());
+    connection.awaitProgress(options.timers.now());
     intake.settle();
     storage.run();
     if (isOwn || !this.#finishRecovery(connection)) sender.pump();
@@ -174,14 +169,13 @@ export class Receiver {
 
   /** Takes over how far the server is. */
   #ack(connection: Connection, reported = 0, reportedCommitted = 0): void {
-    const { intake, sender, link, storage } = this.#parts;
-    const { counts, timers } = this.#context;
+    const { options, counts, intake, sender, link, storage } = this.#parts;
     const { window } = connection;
     // An ack covers nothing that was not sent on this connection.
     const { sentHere } = window;
     const committed = Math.min(reportedCommitted, sentHere);
     const stored = Math.max(Math.min(reported, sentHere), committed);
-    const nowMs = timers.now();
+    const nowMs = options.timers.now();
     const isProgress = stored > window.stored;
     if (isProgress) {
       connection.outSinceMs = nowMs;
@@ -202,8 +196,7 @@ export class Receiver {
   }
 
   #nack(connection: Connection, frame: ServerFrame): void {
-    const { intake, sender, link } = this.#parts;
-    const { counts, emit } = this.#context;
+    const { counts, emit, intake, sender, link } = this.#parts;
     const { window } = connection;
     const from = wholeFrom(frame.from, 1);
     const to = wholeFrom(frame.to, 1);
@@ -235,12 +228,12 @@ export class Receiver {
   }
 
   #gap(connection: Connection, frame: ServerFrame): void {
-    const { sender, link } = this.#parts;
+    const { counts, emit, sender, link } = this.#parts;
     const { window } = connection;
     const expected = wholeFrom(frame.expected, 1);
     if (expected === undefined) return;
-    this.#context.counts.gaps += 1;
-    this.#context.emit({ type: 'gap', expected, got: wholeFrom(frame.got, 0) ?? 0 });
+    counts.gaps += 1;
+    emit({ type: 'gap', expected, got: wholeFrom(frame.got, 0) ?? 0 });
     // Every batch after the gap is answered with one: the first of them says it all.
     if (expected === sender.rewoundTo) return;
     if (expected <= window.stored || expected <= window.acked || expected > window.sentHere) {

@@ -1,7 +1,6 @@
 import type { ClientContext } from './context.ts';
 import type { ClientEvent } from './events.ts';
 import type { Intake } from './intake.ts';
-import type { SendBuffer } from './send-buffer.ts';
 import { SendWindow } from './send-window.ts';
 import type { StoredBatch, StoredInstance } from './storage.ts';
 import type { WindowStorage } from './window-storage.ts';
@@ -14,21 +13,22 @@ export interface Doubt {
   texts: string[];
 }
 
+export interface RecoveryParts extends ClientContext {
+  readonly intake: Intake;
+  readonly storage: WindowStorage;
+  readonly link: { connect(): void };
+  readonly ending: { endIfDone(): boolean };
+}
+
 /** What older instances have left in the storage: it is sent before anything new, or set aside. */
 export class Recovery {
-  readonly #context: ClientContext;
-  readonly #buffer: SendBuffer;
-  readonly #intake: Intake;
-  readonly #storage: WindowStorage;
+  readonly #parts: RecoveryParts;
   /** Windows that are to be recovered, the oldest first. */
   readonly #older: SendWindow[] = [];
   doubts: readonly Doubt[] = [];
 
-  constructor(context: ClientContext, buffer: SendBuffer, intake: Intake, storage: WindowStorage) {
-    this.#context = context;
-    this.#buffer = buffer;
-    this.#intake = intake;
-    this.#storage = storage;
+  constructor(parts: RecoveryParts) {
+    this.#parts = parts;
   }
 
   /** Whose messages go next; undefined where nothing is left. */
@@ -41,12 +41,14 @@ export class Recovery {
     return this.#older.reduce((sum, { refused }) => sum + refused.size, 0);
   }
 
+  /** Takes over what the storage has, and connects. */
   restore(found: readonly StoredInstance[]): void {
+    const { counts, buffer, storage, link, ending } = this.#parts;
     for (const stored of found) {
-      const window = new SendWindow(stored.instance, this.#buffer, true);
+      const window = new SendWindow(stored.instance, buffer, true);
       window.restore(stored);
-      this.#context.counts.restored += window.restored;
-      this.#storage.keep(window);
+      counts.restored += window.restored;
+      storage.keep(window);
       this.#doubt(
         window,
         stored.inDoubt.filter(
@@ -58,12 +60,13 @@ export class Recovery {
       else this.#forgetSettled(window);
     }
     this.#noteProgress();
+    if (!ending.endIfDone()) link.connect();
   }
 
   /** What lies between `sure` and `stored` may be another's: it is kept, and goes out only if somebody decides so. */
   setAside(window: SendWindow, sure: number, stored: number): void {
     const batches = window.setAside(sure, stored);
-    for (const { count } of batches) this.#context.counts.setAside += count;
+    for (const { count } of batches) this.#parts.counts.setAside += count;
     this.#doubt(window, batches);
   }
 
@@ -81,14 +84,14 @@ export class Recovery {
     };
     if (setAsideRun !== undefined) event.inDoubt = setAsideRun;
     if (missing !== undefined) event.missing = missing;
-    this.#context.emit(event);
+    this.#parts.emit(event);
     this.#forgetSettled(window);
     this.#noteProgress();
     return true;
   }
 
   /** Forgets messages in doubt. */
-  drop(doubts: readonly Doubt[]): void {
+  dropDoubts(doubts: readonly Doubt[]): void {
     this.doubts = this.doubts.filter((doubt) => !doubts.includes(doubt));
     for (const { window, first, count } of doubts) window.discards.push({ first, last: first + count - 1 });
     for (const { window } of doubts) this.#forgetSettled(window);
@@ -108,11 +111,11 @@ export class Recovery {
   #forgetSettled(window: SendWindow): void {
     if (!this.#older.includes(window) && !this.doubts.some((doubt) => doubt.window === window))
       window.isForgotten = true;
-    this.#storage.run();
+    this.#parts.storage.run();
   }
 
   #noteProgress(): void {
-    this.#intake.isRecovered = this.next === undefined;
-    this.#intake.settle();
+    this.#parts.intake.isRecovered = this.next === undefined;
+    this.#parts.intake.settle();
   }
 }

@@ -105,7 +105,7 @@ export class SendWindow {
 
   /** Drops the first that waits, whose place stays; returns its sequence. */
   dropOldest(): number {
-    this.#buffer.add(-1, -this.waiting.drop());
+    this.#buffer.add(-1, -this.waiting.dropFirst());
     this.#skipSequences(1);
     return this.cut;
   }
@@ -151,7 +151,7 @@ export class SendWindow {
 
   /** Makes a batch of the first that wait. */
   cutBatch(count: number, bytes: number): void {
-    this.batches.push({ first: this.cut + 1, count, bytes, text: this.waiting.take(count, bytes) });
+    this.batches.push({ first: this.cut + 1, count, bytes, text: this.waiting.takeJoined(count, bytes) });
     this.cut += count;
   }
 

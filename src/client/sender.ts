@@ -17,23 +17,20 @@ const BUFFERED_RETRY_MS = 10;
 const DEFER_BASE_MS = 20;
 const DEFER_MAX_MS = 5_000;
 
-export interface SenderOptions {
-  batchMessages: number;
-  batchBytes: number;
-  lingerMs: number;
-  /** `close` was called: nothing lingers any more. */
-  isClosing: () => boolean;
-  /** All that may go is sent. */
-  onAllSent: (connection: Connection) => void;
-  onSocketFailure: (connection: Connection, reason: string) => void;
+export interface SenderParts extends ClientContext {
+  readonly intake: Intake;
+  readonly link: { giveUp(connection: Connection, reason: string): void };
+  readonly ending: {
+    /** `close` was called: nothing lingers any more. */
+    readonly isClosing: boolean;
+    /** All that may go is sent. */
+    sayBye(connection: Connection): void;
+  };
 }
 
 /** Cuts what waits into frames, and sends them within the server's credit and limits. */
 export class Sender {
-  readonly #context: ClientContext;
-  readonly #own: SendWindow;
-  readonly #intake: Intake;
-  readonly #options: SenderOptions;
+  readonly #parts: SenderParts;
   /** Where frames go; undefined while there is none. */
   connection: Connection | undefined;
   credit: Credit = { messages: 0, bytes: 0 };
@@ -51,14 +48,12 @@ export class Sender {
   readonly #hold: Alarm;
   readonly #bufferedCheck: Alarm;
 
-  constructor(context: ClientContext, own: SendWindow, intake: Intake, options: SenderOptions) {
-    this.#context = context;
-    this.#own = own;
-    this.#intake = intake;
-    this.#options = options;
-    this.#lingering = new Alarm(context.timers);
-    this.#hold = new Alarm(context.timers);
-    this.#bufferedCheck = new Alarm(context.timers);
+  constructor(parts: SenderParts) {
+    this.#parts = parts;
+    const { timers } = parts.options;
+    this.#lingering = new Alarm(timers);
+    this.#hold = new Alarm(timers);
+    this.#bufferedCheck = new Alarm(timers);
   }
 
   get #hasCredit(): boolean {
@@ -72,7 +67,7 @@ export class Sender {
 
   /** Sees to it that what waits goes out, soon or now. */
   schedule(): void {
-    if (this.#own.waiting.length > 0 && !this.isDue && !this.#isFullBatch) this.#linger();
+    if (this.#parts.own.waiting.length > 0 && !this.isDue && !this.#isFullBatch) this.#linger();
     else this.pump();
   }
 
@@ -95,7 +90,7 @@ export class Sender {
       connection.socket.send(frame);
       return true;
     } catch (error) {
-      this.#options.onSocketFailure(connection, `The socket takes no frame: ${String(error)}`);
+      this.#parts.link.giveUp(connection, `The socket takes no frame: ${String(error)}`);
       return false;
     }
   }
@@ -107,7 +102,7 @@ export class Sender {
     else if (this.#hold.isSet) return;
     const ceiling = pauseMs(DEFER_BASE_MS, DEFER_MAX_MS, this.#deferredInARow);
     this.#deferredInARow += 1;
-    this.#hold.set(ceiling * (0.5 + 0.5 * this.#context.random()), () => this.pump());
+    this.#hold.set(ceiling * (0.5 + 0.5 * this.#parts.options.random()), () => this.pump());
   }
 
   /** There is room: what was deferred need not wait. */
@@ -140,8 +135,10 @@ export class Sender {
   }
 
   get #isFullBatch(): boolean {
-    const { waiting } = this.#own;
-    return waiting.length >= this.#options.batchMessages || waiting.bytes >= this.#options.batchBytes;
+    const { waiting } = this.#parts.own;
+    return (
+      waiting.length >= this.#parts.options.batchMessages || waiting.bytes >= this.#parts.options.batchBytes
+    );
   }
 
   #linger(): void {
@@ -149,11 +146,11 @@ export class Sender {
     this.#isLingering = true;
     const over = () => {
       this.#isLingering = false;
-      if (this.#own.waiting.length === 0) return;
+      if (this.#parts.own.waiting.length === 0) return;
       this.isDue = true;
       this.pump();
     };
-    const { lingerMs } = this.#options;
+    const { lingerMs } = this.#parts.options;
     if (lingerMs > 0) this.#lingering.set(lingerMs, over);
     else queueMicrotask(over);
   }
@@ -174,13 +171,13 @@ export class Sender {
         if (batch !== undefined ? !this.#sendBatch(connection, batch) : !this.#cutBatch(window)) break;
       }
       if (this.connection !== connection || window.cursor < window.batches.length) return;
-      const { calls } = this.#intake;
+      const { calls } = this.#parts.intake;
       if (connection.isOwn && calls.isFlushDue && window.cut >= calls.flushUpTo) {
         calls.isFlushDue = false;
         if (!this.transmit(connection, '{"t":"flush"}')) return;
       }
     }
-    this.#options.onAllSent(connection);
+    this.#parts.ending.sayBye(connection);
   }
 
   /** Sends the batch at the cursor, or as much of it as may go; false when nothing of it may. */
@@ -207,10 +204,10 @@ export class Sender {
     if (count === 1 && bytes > roomBytes) {
       // The limits have become smaller since this message was taken, and its place has to be used up all the same.
       window.dropOversized(sending);
-      this.#intake.refuseTooLarge(window, first, bytes - 1);
+      this.#parts.intake.refuseTooLarge(window, first, bytes - 1);
     }
-    const { counts, timers } = this.#context;
-    const nowMs = timers.now();
+    const { counts, options } = this.#parts;
+    const nowMs = options.timers.now();
     if (window.cursor === 0) connection.awaitProgress(nowMs);
     if (!isWaiting) connection.outSinceMs = nowMs;
     const isNew = window.markSent(sending);
@@ -219,19 +216,19 @@ export class Sender {
     counts.resent += count - isNew;
     const frame = `{"t":"batch","seq":${first},"n":${count}}\n${linesOf(sending)}`;
     const isHandedOver = this.transmit(connection, frame);
-    if (this.#intake.level === 'none' && connection.isOwn) this.#intake.settle();
+    if (this.#parts.intake.level === 'none' && connection.isOwn) this.#parts.intake.settle();
     return isHandedOver;
   }
 
   /** Makes the next batch of what waits, as large as limits and credit allow; false when it is not time for one. */
   #cutBatch(window: SendWindow): boolean {
     const { waiting } = window;
-    const { batchMessages, batchBytes, isClosing } = this.#options;
+    const { batchMessages, batchBytes } = this.#parts.options;
     if (waiting.length === 0) {
       this.isDue = false;
       return false;
     }
-    if (!this.isDue && !isClosing() && !this.#isFullBatch) {
+    if (!this.isDue && !this.#parts.ending.isClosing && !this.#isFullBatch) {
       this.#linger();
       return false;
     }

@@ -14,7 +14,7 @@
 
 import { Ticket } from './calls.ts';
 import { checkOptions } from './check-options.ts';
-import type { ClientContext } from './context.ts';
+import { type ClientContext, newCounts } from './context.ts';
 import { defer } from './deferred.ts';
 import { Ending } from './ending.ts';
 import { SluiceError } from './errors.ts';
@@ -40,6 +40,16 @@ import { WindowStorage } from './window-storage.ts';
 
 const CLOSE_LIMIT_MS = 30_000;
 
+interface ClientParts extends ClientContext {
+  intake: Intake;
+  sender: Sender;
+  storage: WindowStorage;
+  recovery: Recovery;
+  link: Link;
+  receiver: Receiver;
+  ending: Ending;
+}
+
 /**
  * A producer's connection to one sink. It connects by itself and keeps at it, whatever the network does, until it is
  * closed or the server says that it is of no use (`fenced`, `replaced`, `failed` among the events).
@@ -50,94 +60,39 @@ export class SluiceClient {
   readonly producer: string;
   /** The name of this start, by which a later one recovers what it leaves. */
   readonly instance: string;
-  readonly #context: ClientContext;
-  readonly #buffer: SendBuffer;
-  /** The messages of this client. */
-  readonly #own: SendWindow;
-  readonly #intake: Intake;
-  readonly #sender: Sender;
-  readonly #storage: WindowStorage;
-  readonly #recovery: Recovery;
-  readonly #ending: Ending;
+  readonly #parts: ClientParts;
   #sharedFlush: { ticket: Ticket; promise: Promise<void> } | undefined;
   #sendingDoubts: Promise<BatchReceipt> | undefined;
 
   constructor(options: SluiceClientOptions) {
     const checked = checkOptions(options);
-    const { url, producer, ack, storage, onEvent } = checked;
-    const context: ClientContext = {
-      timers: checked.timers,
-      random: checked.random,
-      counts: {
-        offered: 0,
-        restored: 0,
-        acked: 0,
-        refused: 0,
-        dropped: 0,
-        setAside: 0,
-        sent: 0,
-        resent: 0,
-        frames: 0,
-        putOff: 0,
-        gaps: 0,
-        connections: 0,
-        reconnects: 0,
-      },
+    const { storage, onEvent } = checked;
+    const buffer = new SendBuffer(checked.ringMessages, checked.ringBytes);
+    const own = new SendWindow(randomName(), buffer, storage !== undefined);
+    const parts: Partial<ClientParts> & ClientContext = {
+      options: checked,
+      counts: newCounts(),
+      buffer,
+      own,
       emit(event) {
         // Later, so that a listener may call the client, whatever it is in the middle of.
         if (onEvent !== undefined) queueMicrotask(() => onEvent(event));
       },
     };
-    const instance = randomName();
-    const isRecovered = storage === undefined;
-    const buffer = new SendBuffer(checked.ringMessages, checked.ringBytes);
-    const own = new SendWindow(instance, buffer, !isRecovered);
-    const intake = new Intake(context, buffer, own, { whenFull: checked.whenFull, level: ack, isRecovered });
-    const sender = new Sender(context, own, intake, {
-      ...checked,
-      isClosing: () => ending.isClosing,
-      onAllSent: (connection) => ending.sayBye(connection),
-      onSocketFailure: (connection, reason) => link.giveUp(connection, reason),
-    });
-    const keeper = new WindowStorage(context, own, {
-      storage,
-      isClosed: () => ending.endError !== undefined,
-      onLoaded(found) {
-        recovery.restore(found);
-        if (!ending.endIfDone()) link.connect();
-      },
-      onProgress() {
-        ending.settle();
-        sender.pump();
-      },
-      end: (error) => ending.end(error),
-    });
-    const recovery = new Recovery(context, buffer, intake, keeper);
-    const link = new Link(context, sender, own, {
-      url,
-      ack,
-      openSocket: checked.openSocket,
-      nextWindow: () => recovery.next ?? own,
-      isRecovered: (window) => recovery.next !== window,
-      endIfDone: () => ending.endIfDone(),
-      end: (error) => ending.end(error),
-      receive: (connection, data) => receiver.receive(connection, data),
-    });
-    const parts = { buffer, own, intake, sender, link, recovery, storage: keeper };
-    const ending = new Ending(context, parts);
-    const receiver = new Receiver(context, { ...parts, producer, asked: ack, ending });
-    this.producer = producer;
-    this.instance = instance;
-    this.#context = context;
-    this.#buffer = buffer;
-    this.#own = own;
-    this.#intake = intake;
-    this.#sender = sender;
-    this.#storage = keeper;
-    this.#recovery = recovery;
-    this.#ending = ending;
-    if (storage === undefined) link.connect();
-    else keeper.run();
+    // Each part says which of the others it needs. None calls one before all are there.
+    const all = parts as ClientParts;
+    parts.intake = new Intake(all);
+    parts.sender = new Sender(all);
+    parts.storage = new WindowStorage(all);
+    parts.recovery = new Recovery(all);
+    parts.link = new Link(all);
+    parts.receiver = new Receiver(all);
+    parts.ending = new Ending(all);
+    this.#parts = all;
+    this.producer = checked.producer;
+    this.instance = own.instance;
+    if (storage === undefined) all.link.connect();
+    else all.storage.run();
   }
 
   /**
@@ -145,9 +100,9 @@ export class SluiceClient {
    * the moment. `draining`: `close` was called.
    */
   get state(): ClientState {
-    if (this.#ending.endError !== undefined) return 'closed';
-    if (this.#ending.isClosing) return 'draining';
-    const { connection, isPaused } = this.#sender;
+    if (this.#parts.ending.endError !== undefined) return 'closed';
+    if (this.#parts.ending.isClosing) return 'draining';
+    const { connection, isPaused } = this.#parts.sender;
     if (!connection?.isWelcomed) return 'connecting';
     if (!connection.isOwn) return 'recovering';
     return isPaused || connection.drainUntilMs !== undefined ? 'paused' : 'ready';
@@ -155,15 +110,15 @@ export class SluiceClient {
 
   /** A copy of the counters. */
   get stats(): ClientStats {
-    const { blocked, blockedMessages } = this.#intake.calls;
-    const { messages, bytes } = this.#buffer;
-    const { credit } = this.#sender;
+    const { blocked, blockedMessages } = this.#parts.intake.calls;
+    const { messages, bytes } = this.#parts.buffer;
+    const { credit } = this.#parts.sender;
     return {
-      ...this.#context.counts,
-      unsettled: this.#ending.unsettledCount,
+      ...this.#parts.counts,
+      unsettled: this.#parts.ending.unsettledCount,
       unackedMessages: messages,
       unackedBytes: bytes,
-      waitingMessages: this.#own.waiting.length,
+      waitingMessages: this.#parts.own.waiting.length,
       blockedCalls: blocked.length,
       blockedMessages,
       creditMessages: credit.messages,
@@ -176,7 +131,7 @@ export class SluiceClient {
    * called. There are none without a storage.
    */
   get inDoubt(): readonly InDoubtMessages[] {
-    return this.#recovery.doubts.map(({ window, first, texts }) => ({
+    return this.#parts.recovery.doubts.map(({ window, first, texts }) => ({
       instance: window.instance,
       first,
       texts: [...texts],
@@ -226,8 +181,8 @@ export class SluiceClient {
 
   /** Resolves when the ring has room. Rejects when the client ends before. */
   ready(): Promise<void> {
-    const { endError } = this.#ending;
-    return endError === undefined ? this.#intake.ready() : Promise.reject(endError);
+    const { endError } = this.#parts.ending;
+    return endError === undefined ? this.#parts.intake.ready() : Promise.reject(endError);
   }
 
   /**
@@ -235,18 +190,18 @@ export class SluiceClient {
    * was sent before is acked (at the level; `stored` for `none`) or refused. Rejects when the client ends before.
    */
   flush(): Promise<void> {
-    const { overError } = this.#ending;
+    const { overError } = this.#parts.ending;
     if (overError !== undefined) return Promise.reject(overError);
     // The same question with nothing sent in between has the same answer.
     const shared = this.#sharedFlush;
     if (shared !== undefined && !shared.ticket.isDone) return shared.promise;
     const { promise, resolve, reject } = defer<void>();
     const ticket = new Ticket('flush', 0, () => resolve(), reject);
-    this.#sender.isDue = true;
+    this.#parts.sender.isDue = true;
     this.#enqueue([], ticket);
     this.#sharedFlush = { ticket, promise };
-    this.#intake.settle();
-    this.#sender.pump();
+    this.#parts.intake.settle();
+    this.#parts.sender.pump();
     return promise;
   }
 
@@ -263,16 +218,16 @@ export class SluiceClient {
   }
 
   async #sendDoubts(): Promise<BatchReceipt> {
-    const { doubts } = this.#recovery;
+    const { doubts } = this.#parts.recovery;
     const receipt = await this.sendBatch(doubts.flatMap(({ texts }) => texts));
-    this.#recovery.drop(doubts);
+    this.#parts.recovery.dropDoubts(doubts);
     return receipt;
   }
 
   /** Forgets the messages in doubt, and returns how many there were. Those that the server does not have are lost. */
   dropInDoubt(): number {
-    const { doubts } = this.#recovery;
-    this.#recovery.drop(doubts);
+    const { doubts } = this.#parts.recovery;
+    this.#parts.recovery.dropDoubts(doubts);
     return doubts.reduce((sum, { count }) => sum + count, 0);
   }
 
@@ -281,8 +236,8 @@ export class SluiceClient {
    * sent. For a client without a storage; what is in a storage is recovered by the next client that opens it.
    */
   unsettled(): UnsettledMessages {
-    const left = this.#own.unsettled();
-    left.unsent.push(...this.#ending.leftBlocked);
+    const left = this.#parts.own.unsettled();
+    left.unsent.push(...this.#parts.ending.leftBlocked);
     return left;
   }
 
@@ -294,7 +249,7 @@ export class SluiceClient {
    * @param options `timeLimitMs`: 0 ends it at once. Default: 30,000.
    */
   close({ timeLimitMs = CLOSE_LIMIT_MS }: { timeLimitMs?: number } = {}): Promise<CloseReport> {
-    return this.#ending.close(timeLimitMs);
+    return this.#parts.ending.close(timeLimitMs);
   }
 
   #enqueueValue(message: unknown, ticket: Ticket): void {
@@ -302,24 +257,24 @@ export class SluiceClient {
     if (typeof text === 'string') this.#enqueue([text], ticket);
     else if (this.#isTaking(ticket)) {
       const { message: reason, cause } = text;
-      this.#intake.refuseCall(ticket, new SluiceError('invalid_json', reason, { cause }));
+      this.#parts.intake.refuseCall(ticket, new SluiceError('invalid_json', reason, { cause }));
     }
   }
 
   #enqueue(texts: readonly string[], ticket: Ticket): void {
     if (!this.#isTaking(ticket)) return;
     this.#sharedFlush = undefined;
-    if (!this.#intake.enqueue(texts, ticket)) return;
+    if (!this.#parts.intake.enqueue(texts, ticket)) return;
     // In the storage before anything else.
-    this.#storage.run();
-    this.#sender.schedule();
+    this.#parts.storage.run();
+    this.#parts.sender.schedule();
   }
 
   /** Counts the messages of a call, and refuses them where the client is over. */
   #isTaking(ticket: Ticket): boolean {
-    this.#context.counts.offered += ticket.total;
-    const { overError } = this.#ending;
-    if (overError !== undefined) this.#intake.refuseCall(ticket, overError);
+    this.#parts.counts.offered += ticket.total;
+    const { overError } = this.#parts.ending;
+    if (overError !== undefined) this.#parts.intake.refuseCall(ticket, overError);
     return overError === undefined;
   }
 }

@@ -1,5 +1,6 @@
 import { Alarm } from './alarm.ts';
-import { type ClientContext, pauseMs } from './context.ts';
+import { pauseMs } from './context.ts';
+import type { ClientTimers } from './options.ts';
 import type { ClientStorage, StorageOperationName } from './storage.ts';
 
 /** Pauses before what has failed is tried again. */
@@ -15,6 +16,8 @@ export interface StorageOperation {
 
 export interface StorageQueueOptions {
   storage: ClientStorage;
+  timers: ClientTimers;
+  random: () => number;
   /** What is to be done now; asked again after each. */
   next: () => StorageOperation | undefined;
   /** After one that took a while. */
@@ -25,7 +28,6 @@ export interface StorageQueueOptions {
 
 /** Does what a storage has to do: one thing at a time, in order, each until it has succeeded. */
 export class StorageQueue {
-  readonly #context: ClientContext;
   readonly #options: StorageQueueOptions;
   readonly #retry: Alarm;
   #current: StorageOperation | undefined;
@@ -33,10 +35,9 @@ export class StorageQueue {
   #isStopped = false;
   #failures = 0;
 
-  constructor(context: ClientContext, options: StorageQueueOptions) {
-    this.#context = context;
+  constructor(options: StorageQueueOptions) {
     this.#options = options;
-    this.#retry = new Alarm(context.timers);
+    this.#retry = new Alarm(options.timers);
   }
 
   /** Nothing is under way, and nothing waits to be tried again. */
@@ -99,7 +100,7 @@ export class StorageQueue {
     }
     const ceiling = pauseMs(RETRY_BASE_MS, RETRY_MAX_MS, this.#failures);
     this.#failures += 1;
-    this.#retry.set(ceiling * (0.5 + 0.5 * this.#context.random()), () => {
+    this.#retry.set(ceiling * (0.5 + 0.5 * this.#options.random()), () => {
       this.run();
       onProgress();
     });

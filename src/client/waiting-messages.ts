@@ -37,7 +37,7 @@ export class WaitingMessages {
   }
 
   /** Takes away the first `count`, which are `bytes` in all, and joins them with newlines. */
-  take(count: number, bytes: number): string {
+  takeJoined(count: number, bytes: number): string {
     const text = this.join(0, count);
     this.#forget(count);
     this.bytes -= bytes;
@@ -45,7 +45,7 @@ export class WaitingMessages {
   }
 
   /** Takes away the first and returns its bytes. */
-  drop(): number {
+  dropFirst(): number {
     const bytes = this.sizeAt(0);
     this.#forget(1);
     this.bytes -= bytes;

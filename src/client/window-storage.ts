@@ -8,22 +8,19 @@ import { type StorageOperation, StorageQueue } from './storage-queue.ts';
 const MAX_APPEND_MESSAGES = 10_000;
 const MAX_APPEND_BYTES = 1024 * 1024;
 
-export interface WindowStorageOptions {
-  /** Undefined: nothing is kept. */
-  storage: ClientStorage | undefined;
-  isClosed: () => boolean;
-  /** What older instances have left is known. */
-  onLoaded: (found: readonly StoredInstance[]) => void;
-  /** After something that took a while. */
-  onProgress: () => void;
-  end: (error: SluiceError) => void;
+export interface WindowStorageParts extends ClientContext {
+  readonly recovery: { restore(found: readonly StoredInstance[]): void };
+  readonly ending: {
+    readonly endError: SluiceError | undefined;
+    settle(): void;
+    end(error: SluiceError): void;
+  };
+  readonly sender: { pump(): void };
 }
 
-/** Keeps the windows of a client in its storage. */
+/** Keeps the windows of a client in its storage. Without one it does nothing. */
 export class WindowStorage {
-  readonly #context: ClientContext;
-  readonly #own: SendWindow;
-  readonly #options: WindowStorageOptions;
+  readonly #parts: WindowStorageParts;
   readonly #queue: StorageQueue | undefined;
   /** Windows for which the storage may have something to do. */
   #kept: SendWindow[];
@@ -32,17 +29,26 @@ export class WindowStorage {
   /** The storage is closed, or not this client's. */
   #isShut = false;
 
-  constructor(context: ClientContext, own: SendWindow, options: WindowStorageOptions) {
-    this.#context = context;
-    this.#own = own;
-    this.#options = options;
-    this.#kept = [own];
-    const { storage, onProgress } = options;
-    if (storage !== undefined) {
-      const next = () => this.#next();
-      const onFailure = (name: StorageOperationName, error: unknown) => this.#failed(storage, name, error);
-      this.#queue = new StorageQueue(context, { storage, next, onProgress, onFailure });
-    }
+  constructor(parts: WindowStorageParts) {
+    this.#parts = parts;
+    this.#kept = [parts.own];
+    const { storage, timers, random } = parts.options;
+    if (storage === undefined) return;
+    this.#queue = new StorageQueue({
+      storage,
+      timers,
+      random,
+      next: () => this.#next(),
+      onProgress() {
+        parts.ending.settle();
+        parts.sender.pump();
+      },
+      onFailure: (name, error) => this.#failed(storage, name, error),
+    });
+  }
+
+  get #isClosed(): boolean {
+    return this.#parts.ending.endError !== undefined;
   }
 
   /** Nothing is under way. */
@@ -67,37 +73,27 @@ export class WindowStorage {
 
   #next(): StorageOperation | undefined {
     if (this.#isShut) return undefined;
-    const isClosed = this.#options.isClosed();
-    const shut: StorageOperation | undefined = isClosed
-      ? {
-          name: 'close',
-          with: [],
-          done: () => {
-            this.#isShut = true;
-          },
-        }
-      : undefined;
+    const { own, recovery } = this.#parts;
+    let shut: StorageOperation | undefined;
+    if (this.#isClosed) {
+      const done = () => {
+        this.#isShut = true;
+      };
+      shut = { name: 'close', with: [], done };
+    }
     if (!this.#isLoaded) {
-      return (
-        shut ?? {
-          name: 'load',
-          with: [],
-          done: (found) => {
-            this.#isLoaded = true;
-            if (!this.#options.isClosed()) this.#options.onLoaded(found as readonly StoredInstance[]);
-          },
-        }
-      );
+      const done = (found: unknown) => {
+        this.#isLoaded = true;
+        if (!this.#isClosed) recovery.restore(found as readonly StoredInstance[]);
+      };
+      return shut ?? { name: 'load', with: [], done };
     }
     if (!this.#isBegun) {
-      if (shut !== undefined && this.#own.taken === 0) return shut;
-      return {
-        name: 'begin',
-        with: [this.#own.instance],
-        done: () => {
-          this.#isBegun = true;
-        },
+      if (shut !== undefined && own.taken === 0) return shut;
+      const done = () => {
+        this.#isBegun = true;
       };
+      return { name: 'begin', with: [own.instance], done };
     }
     for (const window of this.#kept) {
       const operation = this.#nextFor(window);
@@ -146,15 +142,15 @@ export class WindowStorage {
 
   /** Says that a storage has failed; true where it is tried again. */
   #failed(storage: ClientStorage, operation: StorageOperationName, error: unknown): boolean {
-    const isClosed = this.#options.isClosed();
+    const isClosed = this.#isClosed;
     if ((error as { code?: unknown } | undefined)?.code === 'storage_in_use') {
       this.#isShut = true;
       const reason = error instanceof Error ? error.message : String(error);
       const message = `The storage is in use by another client: ${reason}`;
-      if (!isClosed) this.#options.end(new SluiceError('storage_in_use', message, { cause: error }));
+      if (!isClosed) this.#parts.ending.end(new SluiceError('storage_in_use', message, { cause: error }));
       return false;
     }
-    this.#context.emit({ type: 'storage-failed', operation, error });
+    this.#parts.emit({ type: 'storage-failed', operation, error });
     if (!isClosed) return true;
     // Nobody waits any longer; the next client finds what there is.
     if (operation !== 'close') void closeFailed(storage);

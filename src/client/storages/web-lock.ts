@@ -9,41 +9,43 @@ export interface WebLocks {
   ): Promise<unknown>;
 }
 
-/** The platform's locks, where it has some: pages over TLS and workers do. */
-export function platformLocks(): WebLocks | undefined {
-  return (globalThis as { navigator?: { locks?: WebLocks } }).navigator?.locks;
+/**
+ * A lock that is not held yet.
+ *
+ * @param options `locks`: missing means those of the platform, where it has some (pages over TLS and workers do);
+ *   undefined means that nothing is locked
+ * @param place what each producer should have for itself, as in `a key`
+ */
+export function webLock(options: { locks?: WebLocks | undefined }, name: string, place: string) {
+  const platform = globalThis as { navigator?: { locks?: WebLocks } };
+  const locks = 'locks' in options ? options.locks : platform.navigator?.locks;
+  let release: (() => void) | undefined;
+  return {
+    /** @throws an error with the code `storage_in_use` where another holds it */
+    async acquire(): Promise<void> {
+      if (locks === undefined || release !== undefined) return;
+      await new Promise<void>((resolve, reject) => {
+        locks
+          .request(name, { ifAvailable: true }, (lock) => {
+            if (lock === null) {
+              const use = `give each a producer and ${place} that no other uses`;
+              throw storageInUse(`Another page or worker uses it: ${use}`);
+            }
+            return new Promise<void>((done) => {
+              release = done;
+              resolve();
+            });
+          })
+          .catch(reject);
+      });
+    },
+    release(): void {
+      release?.();
+      release = undefined;
+    },
+  };
 }
 
-/**
- * Takes the lock of a name, and returns what releases it.
- *
- * @param locks undefined: there are none, and nothing is locked
- * @param place what each producer should have for itself, as in `a key`
- * @throws an error with the code `storage_in_use` where it is taken
- */
-export async function takeWebLock(
-  locks: WebLocks | undefined,
-  name: string,
-  place: string,
-): Promise<() => void> {
-  if (locks === undefined) return () => undefined;
-  let release: () => void = () => undefined;
-  const held = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  const isTaken = await new Promise<boolean>((resolve, reject) => {
-    locks
-      .request(name, { ifAvailable: true }, (lock) => {
-        resolve(lock !== null);
-        return lock === null ? undefined : held;
-      })
-      .catch(reject);
-  });
-  if (isTaken) return release;
-  throw Object.assign(
-    new Error(`Another page or worker uses it: give each a producer and ${place} that no other uses`),
-    {
-      code: 'storage_in_use',
-    },
-  );
+export function storageInUse(message: string): Error {
+  return Object.assign(new Error(message), { code: 'storage_in_use' });
 }

@@ -1,0 +1,271 @@
+/** `sluice/client` as it is published: how large it is, where it runs, and that it does what its sources do. */
+
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { buildClientBundle, CLIENT_TARGETS } from '../../../local/build/client-bundle.ts';
+import { INTERNAL_NAMES } from '../../../local/build/client-names.ts';
+import { REPOSITORY } from '../../../local/repository.ts';
+import * as source from '../../../src/client/index.ts';
+
+/** Bytes of the whole file, gzip level 9. */
+const MAX_BYTES = 15_500;
+
+const run = promisify(execFile);
+const require = createRequire(import.meta.url);
+
+let folder = '';
+let code = '';
+let declarations = '';
+let bundle: typeof source;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-bundle-'));
+  await buildClientBundle({ outdir: folder });
+  code = await readFile(join(folder, 'client/index.js'), 'utf8');
+  declarations = await readFile(join(folder, 'client/index.d.ts'), 'utf8');
+  bundle = await import(pathToFileURL(join(folder, 'client/index.js')).href);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('the file', () => {
+  test('is small', () => {
+    const bytes = gzipSync(code, { level: 9 }).length;
+    expect(bytes, `sluice/client has ${bytes} bytes (gzip -9), and ${MAX_BYTES} at most`).toBeLessThanOrEqual(
+      MAX_BYTES,
+    );
+  });
+
+  test('imports nothing', () => {
+    const importing = /\b(?:import|require)\s*[({"'*]|\bfrom\s*["']/;
+    expect(code).not.toMatch(importing);
+    for (const control of [
+      'import{a}from"b"',
+      'import"b"',
+      'await import("b")',
+      'require("b")',
+      'export*from"b"',
+    ])
+      expect(control).toMatch(importing);
+  });
+
+  test('exports what its source exports', () => {
+    expect(Object.keys(bundle).sort()).toEqual(Object.keys(source).sort());
+  });
+
+  test('has a source map that leads to the sources', async () => {
+    expect(code).toMatch(/\n\/\/# sourceMappingURL=index\.js\.map\n$/);
+    const map = JSON.parse(await readFile(join(folder, 'client/index.js.map'), 'utf8')) as {
+      sources: string[];
+      sourcesContent: string[];
+      mappings: string;
+    };
+    const index = map.sources.findIndex((path) => path.endsWith('src/client/sluice-client.ts'));
+    expect(map.sourcesContent[index]).toBe(
+      await readFile(join(REPOSITORY, 'src/client/sluice-client.ts'), 'utf8'),
+    );
+    expect(map.mappings.length).toBeGreaterThan(1_000);
+  });
+
+  test('has no syntax that its oldest platforms do not know', async () => {
+    const wrangler = createRequire(require.resolve('wrangler/package.json'));
+    const { transform } = wrangler('esbuild') as typeof import('esbuild');
+    const target = [...CLIENT_TARGETS];
+    const supported = { 'top-level-await': false };
+    // What esbuild would have to change comes out as other text.
+    const kept = (await transform(code, { target, supported })).code;
+    expect(kept).toBe((await transform(code, { target: 'esnext' })).code);
+    const control = 'export async function f(g) { using h = g(); return h }';
+    expect((await transform(control, { target })).code).not.toBe(
+      (await transform(control, { target: 'esnext' })).code,
+    );
+  });
+
+  /** Members that are newer than Safari 16 or Node 20 (MDN's tables). */
+  const NEWER =
+    /\.(?:withResolvers|fromAsync|groupBy|isWellFormed|toWellFormed|toSorted|toReversed|toSpliced|with|union|intersection|difference|symmetricDifference|isSubsetOf|isSupersetOf|isDisjointFrom|asyncDispose|dispose|transfer|transferToFixedLength|escape|sumPrecise|f16round|toBase64|toHex|fromBase64|fromHex|getOrInsert|getOrInsertComputed|isError|pause|waitAsync|try|any|canParse|drop|take)\(|\b(?:Iterator|Temporal|DisposableStack|Float16Array|WeakRef|FinalizationRegistry|URLPattern)\b|\(\?<[=!]/;
+
+  test('uses nothing of the library that they do not have', () => {
+    expect(code.match(NEWER)?.[0]).toBeUndefined();
+    for (const control of [
+      'Promise.withResolvers()',
+      'Array.fromAsync([])',
+      'new Set().union(a)',
+      'Iterator.from(a)',
+      '[].toSorted()',
+      'RegExp.escape("a")',
+      '/(?<=a)b/',
+    ])
+      expect(control).toMatch(NEWER);
+  });
+});
+
+describe('short names', () => {
+  /** Names as a program has them, without those in comments. */
+  const namesOf = (text: string) =>
+    new Set(text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '').match(/[A-Za-z_$][\w$]*/g) ?? []);
+  const taken = (names: readonly string[], text: string) => names.filter((name) => namesOf(text).has(name));
+
+  test('stand for none that a user, the server or a storage reads', async () => {
+    expect(taken(INTERNAL_NAMES, declarations)).toEqual([]);
+    const frames = await readFile(join(REPOSITORY, 'src/client/frames.ts'), 'utf8');
+    const platforms = await Promise.all(
+      ['record-storage', 'web-storage', 'indexed-db-storage', 'web-lock', 'memory-storage'].map((name) =>
+        readFile(join(REPOSITORY, `src/client/storages/${name}.ts`), 'utf8'),
+      ),
+    );
+    for (const text of [frames, ...platforms]) expect(taken(INTERNAL_NAMES, text)).toEqual([]);
+    expect(taken(['sendBatch', 'acked', 'pump'], declarations)).toEqual(['sendBatch', 'acked']);
+  });
+
+  test('are all of members that there are', async () => {
+    const files = (await readdir(join(REPOSITORY, 'src/client'))).filter((name) => name.endsWith('.ts'));
+    const texts = await Promise.all(
+      files.map((name) => readFile(join(REPOSITORY, 'src/client', name), 'utf8')),
+    );
+    const there = namesOf(texts.join('\n'));
+    expect(INTERNAL_NAMES.filter((name) => !there.has(name))).toEqual([]);
+    expect(new Set(INTERNAL_NAMES).size).toBe(INTERNAL_NAMES.length);
+  });
+});
+
+describe('declarations', () => {
+  const check = async (program: string): Promise<string> => {
+    const project = await mkdtemp(join(folder, 'project-'));
+    await mkdir(join(project, 'node_modules'), { recursive: true });
+    await writeFile(
+      join(project, 'tsconfig.json'),
+      JSON.stringify({
+        compilerOptions: {
+          target: 'es2022',
+          lib: ['es2022', 'dom'],
+          module: 'esnext',
+          moduleResolution: 'bundler',
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          skipLibCheck: false,
+          noEmit: true,
+          types: [],
+        },
+        files: ['program.ts'],
+      }),
+    );
+    await writeFile(join(project, 'program.ts'), program);
+    const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin/tsc');
+    return run(process.execPath, [tsc, '-p', project]).then(
+      () => '',
+      ({ stdout }: { stdout: string }) => stdout,
+    );
+  };
+
+  const PROGRAM = `
+    import { indexedDbStorage, memoryStorage, SluiceClient, SluiceError, webStorage } from '../client/index.js';
+    import type { BatchReceipt, ClientEvent, ClientStorage, CloseReport, SluiceClientOptions } from '../client/index.js';
+    const storages: ClientStorage[] = [
+      memoryStorage(),
+      webStorage(localStorage, 'key'),
+      webStorage(sessionStorage, 'key', { locks: undefined }),
+      indexedDbStorage('name', { indexedDB, locks: navigator.locks }),
+    ];
+    const options: SluiceClientOptions = {
+      url: new URL('wss://example.com/ws/messages'),
+      openSocket: (url, protocol) => new WebSocket(url, protocol),
+      storage: storages[0]!,
+      onEvent: (event: ClientEvent) => {
+        if (event.type === 'recovered' && event.inDoubt !== undefined) console.log(event.inDoubt.messages);
+      },
+    };
+    export async function main(): Promise<CloseReport> {
+      const client = new SluiceClient(options);
+      client.post({ a: 1 });
+      const receipt: BatchReceipt = await client.sendBatch(['1']);
+      await client.send(receipt).catch((error: unknown) => {
+        if (error instanceof SluiceError && error.code === 'dead_letter') console.log(error.details);
+      });
+      return client.close();
+    }
+  `;
+
+  test('compile strictly with nothing but the library of browsers', async () => {
+    expect(await check(PROGRAM)).toBe('');
+  });
+
+  test('refuse what is wrong (the control)', async () => {
+    expect(await check(PROGRAM.replace("['1']", '[1]'))).toMatch(/program\.ts.*not assignable/);
+    expect(await check(PROGRAM.replace("'dead_letter'", "'deadletter'"))).toMatch(/program\.ts.*no overlap/);
+  });
+});
+
+/** A server that stores at once. */
+async function startServer() {
+  const taken: string[] = [];
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => 'sluice.v1' });
+  server.on('connection', (socket) => {
+    const credit = { messages: 1_000, bytes: 100_000 };
+    const say = (frame: object) => socket.send(JSON.stringify(frame));
+    socket.on('message', (data) => {
+      const [header, ...lines] = String(data).split('\n');
+      const { t, epoch = 7 } = JSON.parse(String(header)) as { t: string; epoch?: number };
+      if (t === 'hello') {
+        const limits = { frameBytes: 1_048_576, messageBytes: 65_536, frameMessages: 10_000 };
+        say({ t: 'welcome', epoch, session: '1.a', known: true, stored: 0, committed: 0, credit, limits });
+      } else if (t === 'batch') {
+        taken.push(...lines);
+        say({ t: 'ack', stored: taken.length, committed: taken.length, credit });
+      } else if (t === 'bye') say({ t: 'bye' });
+    });
+  });
+  await new Promise((resolve) => server.once('listening', resolve));
+  return { server, taken, url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws/messages` };
+}
+
+/** The newest Node 20 of this machine, of which there may be none. */
+async function findNode20(): Promise<string | undefined> {
+  const folders = (process.env.PATH ?? '').split(':');
+  const paths = [process.env.NODE20 ?? 'node', ...folders.map((path) => join(path, 'node')), '/usr/bin/node'];
+  for (const path of paths) {
+    const version = await run(path, ['--version']).catch(() => undefined);
+    if (version?.stdout.startsWith('v20.')) return path;
+  }
+  return undefined;
+}
+
+describe('in Node 20', async () => {
+  const node20 = await findNode20();
+  const reason = node20 === undefined ? ' (skipped: this machine has no Node 20; NODE20 may name one)' : '';
+
+  test.skipIf(node20 === undefined)(`sends with the WebSocket of ws${reason}`, async () => {
+    const { server, taken, url } = await startServer();
+    const program = `
+      import WS from ${JSON.stringify(pathToFileURL(require.resolve('ws')).href)};
+      import { memoryStorage, SluiceClient } from ${JSON.stringify(pathToFileURL(join(folder, 'client/index.js')).href)};
+      const client = new SluiceClient({
+        url: ${JSON.stringify(url)},
+        producer: 'p',
+        storage: memoryStorage(),
+        openSocket: (url, protocol) => new WS(url, protocol),
+      });
+      client.post({ i: 1 });
+      await client.send({ i: 2 });
+      const { refused } = await client.sendBatch(['{"i":3}', 'Zoë €𝄞\\n', '{"i":"€𝄞"}']);
+      await client.flush();
+      const report = await client.close();
+      console.log(JSON.stringify({ version: process.versions.node, refused, report }));
+    `;
+    const { stdout } = await run(node20 as string, ['--input-type=module', '--eval', program]);
+    const { version, refused, report } = JSON.parse(stdout);
+    expect(version).toMatch(/^20\./);
+    expect(refused).toMatchObject([{ index: 1, code: 'invalid_json' }]);
+    expect(report).toMatchObject({ acked: 4, refused: 1, unacked: 0, timedOut: false });
+    expect(taken).toEqual(['{"i":1}', '{"i":2}', '{"i":3}', '{"i":"€𝄞"}']);
+    await new Promise((resolve) => server.close(resolve));
+  });
+});
