@@ -26,8 +26,9 @@ const MAX_REPETITIONS_NEEDED = 100;
 /**
  * Compares each pair by the test of Mann and Whitney, and corrects for all pairs of the call after Holm.
  *
- * `faster` and `slower` stand where the corrected p is below `alpha`; `too few runs` where it could not have been
- * below, whatever the figures: not even if no two samples of the table had overlapped. `same` is the rest, and means
+ * `faster` and `slower` stand where the corrected p is below `alpha`; `too few runs` where it is not, and could hardly have
+ * been: not even if no two samples of the table had overlapped. (Where values of a sample are equal, the exact p can be smaller
+ * than that.) `same` is the rest, and means
  * that no difference was shown. The interval of `change` has a confidence of 1 - `alpha` for each pair by itself; it may
  * leave out 0 where the corrected p does not.
  *
@@ -78,8 +79,8 @@ function verdictOf(
   { u }: MannWhitney,
   chances: { correctedP: number; smallestP: number; alpha: number },
 ): Verdict {
-  if (chances.smallestP >= chances.alpha) return 'too few runs';
-  if (chances.correctedP >= chances.alpha) return 'same';
+  if (chances.correctedP >= chances.alpha)
+    return chances.smallestP >= chances.alpha ? 'too few runs' : 'same';
   const isMore = u > (baseValues.length * headValues.length) / 2;
   return isMore === isBiggerBetter ? 'faster' : 'slower';
 }

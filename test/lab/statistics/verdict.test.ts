@@ -71,6 +71,13 @@ describe('a comparison', () => {
     expect(compareFigures([pair([1, 2, 3], [4, 5, 6])], { alpha: 0.2 })[0]?.verdict).toBe('faster');
   });
 
+  test('counts what ties make clearer than so few values could be without them', () => {
+    const [tied] = compareFigures([pair([8, 8, 8, 1, 8], [9, 9])]);
+    expect(tied?.correctedP).toBeCloseTo(1 / 21);
+    expect(tied?.verdict).toBe('faster');
+    expect(verdicts(pair([8, 7, 6, 1, 5], [9, 10])), 'the control').toEqual(['too few runs']);
+  });
+
   test('of nothing is refused, no comparisons are none', () => {
     expect(() => compareFigures([pair([], [1])])).toThrow(RangeError);
     expect(() => compareFigures([pair([0], [1])])).toThrow(RangeError);
