@@ -5,7 +5,7 @@ import {
   PostgresHandlerDatabase,
   runHandler,
   type Stored,
-} from 'sluice';
+} from 'sluice/events';
 
 type CourseDefined = { type: 'CourseDefined'; data: { title: string } };
 

@@ -1,4 +1,4 @@
-import { decide, EventStore, projection, SqliteEventEngine } from 'sluice';
+import { decide, EventStore, projection, SqliteEventEngine } from 'sluice/events';
 import { NodeSqlite } from 'sluice/node';
 
 type CourseDefined = { type: 'CourseDefined'; data: { capacity: number } };

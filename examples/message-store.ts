@@ -1,4 +1,4 @@
-import { MessageStore, SqliteMessageEngine } from 'sluice';
+import { MessageStore, SqliteMessageEngine } from 'sluice/messages';
 import { NodeSqlite } from 'sluice/node';
 
 type Account = { type: 'Deposited' | 'Withdrawn'; data: { amount: number } };

@@ -2,13 +2,14 @@ import {
   ConnectionPool,
   MessageStore,
   openConnection,
-  PostgresNamespaces,
+  PostgresMessageEngine,
   resolveTarget,
+  schemaOfNamespace,
   systemTimers,
-} from 'sluice';
+} from 'sluice/messages';
 
 export function openStore(databaseUrl: string, namespace: string): MessageStore {
   const target = resolveTarget({ databaseUrl });
   const connections = new ConnectionPool({ open: () => openConnection(target), timers: systemTimers });
-  return new MessageStore(new PostgresNamespaces({ connections }).engine(namespace));
+  return new MessageStore(new PostgresMessageEngine({ connections, schema: schemaOfNamespace(namespace) }));
 }

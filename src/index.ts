@@ -28,96 +28,9 @@ export {
   describeTarget,
   resolveTarget,
 } from './database/target.ts';
-// The event store.
-export { type EventCodec, jsonCodec, textCodec } from './events/codec.ts';
-export type { EventEngine, EventQuery, EventRecord, QueryItem } from './events/engine.ts';
-export {
-  type HandlerTransaction,
-  PostgresHandlerDatabase,
-  type PostgresHandlerDatabaseOptions,
-} from './events/engines/postgres-handler-database.ts';
-export { SqliteEventEngine, type SqliteEventEngineOptions } from './events/engines/sqlite-engine.ts';
-export {
-  type SqliteEffect,
-  SqliteHandlerDatabase,
-  type SqliteHandlerDatabaseOptions,
-} from './events/engines/sqlite-handler-database.ts';
-export type {
-  AppendConditionInput,
-  Appended,
-  NewEvent as NewTaggedEvent,
-  QueryInput,
-  QueryItemInput,
-  ReadOptions,
-  StoredEvent,
-} from './events/event.ts';
-export {
-  EventStore,
-  type EventStoreInfo,
-  type EventStoreOptions,
-  type SubscribeOptions,
-} from './events/event-store.ts';
-export {
-  type BookmarkMove,
-  type HandlerDatabase,
-  type HandlerEnd,
-  type HandlerFailure,
-  type HandlerOptions,
-  runHandler,
-} from './events/handler.ts';
-export {
-  compose,
-  type Decided,
-  type DecideOptions,
-  type Decision,
-  type DecisionStore,
-  decide,
-  type EventShape,
-  type Projected,
-  type Projection,
-  type ProjectionDefinition,
-  type ProjectionStore,
-  type Projections,
-  type ProjectOptions,
-  project,
-  projection,
-  type StateOf,
-  type StatesOf,
-  type Stored,
-} from './events/projection.ts';
-export { anyOf, matches, toQuery } from './events/query.ts';
-export type { IterateOptions } from './events/read-options.ts';
 // The way of a message.
 export type { Intake, IntakeStats } from './ingest/intake.ts';
 export { Pipeline, type PipelineOptions } from './ingest/pipeline.ts';
-// The message store.
-export type {
-  CategorySummary,
-  MessageEngine,
-  MessageRecord,
-  StreamSummary,
-} from './messages/engine.ts';
-export { PostgresMessageEngine } from './messages/engines/postgres-engine.ts';
-export { schemaOfNamespace } from './messages/engines/postgres-schema.ts';
-export { SqliteMessageEngine, type SqliteMessageEngineOptions } from './messages/engines/sqlite-engine.ts';
-export type {
-  ExpectedVersion,
-  ImportedMessage,
-  JsonObject,
-  JsonValue,
-  Message as StoredMessage,
-  NewMessage,
-  Written,
-} from './messages/message.ts';
-export {
-  MessageStore,
-  type MessageStoreOptions,
-  type StoreInfo,
-  type StreamWrite,
-} from './messages/message-store.ts';
-export { cardinalId, category, consumerGroupMember, hash64, id, isCategory } from './messages/names.ts';
-export type { CategoryReadOptions, ListOptions, StreamReadOptions } from './messages/read-options.ts';
-export type { EventMessage, NewEvent, StreamEvent, TypedStream } from './messages/typed-stream.ts';
 export { type Producer, startProducer } from './outbox/producer.ts';
 // The wire.
 export { checkJson } from './protocol/check-json.ts';
@@ -148,10 +61,5 @@ export { defineStreamSink, type StreamSinkDefinition } from './sinks/stream-sink
 export { defineSink, type TableSinkDefinition } from './sinks/table-sink.ts';
 // Writers.
 export { WRITER_MODES, type WriterMode } from './sinks/writer-mode.ts';
-export {
-  createNamespaceSchema,
-  dropNamespaceSchema,
-  PostgresNamespaces,
-} from './store/postgres-namespaces.ts';
 export type { PrepareWrite, Write, WritePlan, Writer } from './writers/writer.ts';
 export { WRITERS } from './writers/writers.ts';

@@ -24,7 +24,7 @@ const LARGE_EVENTS_AT_A_TIME = 12;
 export interface NamespaceEventsOptions {
   /** How often to look for what others wrote, while somebody is subscribed; undefined: nobody else can. */
   pollMs: number | undefined;
-  /** Called once before the first use, and again where it failed. */
+  /** Opens the store: called once before the first use, and again where it failed. */
   prepare(): Promise<void>;
 }
 

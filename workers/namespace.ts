@@ -11,14 +11,13 @@ import { systemTimers } from '../src/core/timers.ts';
 import type { Connection } from '../src/database/connection.ts';
 import { type ConnectionLender, ConnectionPool } from '../src/database/connection-pool.ts';
 import { PostgresEventEngine } from '../src/events/engines/postgres-engine.ts';
-import { ensureEventTables } from '../src/events/engines/postgres-schema.ts';
 import { SqliteEventEngine } from '../src/events/engines/sqlite-engine.ts';
+import { eventSchema } from '../src/events/sql/schema.ts';
 import { PostgresMessageEngine } from '../src/messages/engines/postgres-engine.ts';
-import { schemaOfNamespace } from '../src/messages/engines/postgres-schema.ts';
 import { SqliteMessageEngine } from '../src/messages/engines/sqlite-engine.ts';
 import { unauthorized } from '../src/messages/http/rpc-errors.ts';
-import { hashToken, isSameHash, unknownNamespace } from '../src/store/namespaces.ts';
-import { storeError } from '../src/store/postgres-errors.ts';
+import { messageSchema } from '../src/messages/sql/schema.ts';
+import { hashToken, isSameHash, schemaOfNamespace } from '../src/store/namespaces.ts';
 import { createNamespaceSchema, dropNamespaceSchema } from '../src/store/postgres-namespaces.ts';
 import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
@@ -40,6 +39,9 @@ import { POLL_MS, storeErrorResponse } from './store-answers.ts';
  * An object may have six that are being opened.
  */
 const CONNECTIONS = 4;
+
+/** What a namespace in Postgres has. */
+const STORES = [messageSchema, eventSchema];
 
 export class Namespace extends DurableObject<Env> implements NamespaceCalls {
   #config: NamespaceConfig | undefined;
@@ -127,7 +129,7 @@ export class Namespace extends DurableObject<Env> implements NamespaceCalls {
     try {
       await pool.use(async (connection) => {
         try {
-          await createNamespaceSchema(connection, namespace);
+          await createNamespaceSchema(connection, namespace, STORES);
         } catch (error) {
           if (!isRepeated || !isSluiceError(error) || error.code !== 'namespace_exists') throw error;
           // Most likely made by the earlier attempt. What is somebody else's must not get another owner.
@@ -200,11 +202,8 @@ export class Namespace extends DurableObject<Env> implements NamespaceCalls {
     }
     const connections = this.#openPool();
     const schema = schemaOfNamespace(namespace);
-    return new NamespaceEvents(new PostgresEventEngine({ connections, schema }), {
-      pollMs: POLL_MS,
-      // A namespace that was made by an older version has no tables for events.
-      prepare: () => prepareEvents(connections, namespace),
-    });
+    const events = new PostgresEventEngine({ connections, schema });
+    return new NamespaceEvents(events, { pollMs: POLL_MS, prepare: () => events.open() });
   }
 
   /** @throws SluiceError `unknown_namespace` */
@@ -233,7 +232,8 @@ export class Namespace extends DurableObject<Env> implements NamespaceCalls {
   async #dropSchema(namespace: string): Promise<bigint> {
     const pool = this.#newPool(1);
     try {
-      return await pool.use((connection) => dropNamespaceSchema(connection, namespace));
+      const counts = await pool.use((connection) => dropNamespaceSchema(connection, namespace, STORES));
+      return counts.get('messages') ?? 0n;
     } catch (error) {
       // An earlier attempt got so far.
       if (isSluiceError(error) && error.code === 'unknown_namespace') return 0n;
@@ -255,22 +255,9 @@ function assertUtf8Address(search: string): void {
   }
 }
 
-/** @throws SluiceError `unknown_namespace`; where the database fails, what the store throws then */
-async function prepareEvents(connections: ConnectionLender, namespace: string): Promise<void> {
-  let isThere: boolean;
-  try {
-    const schema = schemaOfNamespace(namespace);
-    isThere = await connections.use((connection) => ensureEventTables(connection, schema));
-  } catch (error) {
-    throw storeError(error, 'namespaces');
-  }
-  if (!isThere) throw unknownNamespace(namespace);
-}
-
 async function isEmptySchema(connection: Connection, schema: string): Promise<boolean> {
   const options = { connections: lenderOf(connection), schema };
   if ((await new PostgresMessageEngine(options).info()).messages > 0n) return false;
-  await ensureEventTables(connection, schema);
   return (await new PostgresEventEngine(options).head()) === 0n;
 }
 

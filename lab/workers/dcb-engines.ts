@@ -1,7 +1,6 @@
 /** Event stores in Postgres that a Durable Object holds, and which the clients of the suite `dcb` reach through it. */
 
-import { schemaOfNamespace } from '../../src/messages/engines/postgres-schema.ts';
-import { createToken, hashToken } from '../../src/store/namespaces.ts';
+import { createToken, hashToken, schemaOfNamespace } from '../../src/store/namespaces.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import { ACCESS_HEADER } from '../../workers/objects.ts';
 import { unwrap } from '../../workers/outcome.ts';

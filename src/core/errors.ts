@@ -81,6 +81,7 @@ const ERROR_TABLE = {
   invalid_event: { status: 400, closeCode: 1008 },
   invalid_query: { status: 400, closeCode: 1008 },
   too_many_subscribers: { status: 429, closeCode: 1013 },
+  schema_version: { status: 503, closeCode: 1013 },
   store_closed: { status: 503, closeCode: 1001 },
 
   // Outcomes of a bench run (the CLI turns them into its exit codes).

@@ -139,6 +139,8 @@ const SLUICE_FAULTS: Partial<Record<ErrorCode, FaultClass>> = {
   invalid_options: 'pause',
   // Somebody has to create it.
   unknown_namespace: 'pause',
+  // Another version of Sluice, or a role that may upgrade it, has to come.
+  schema_version: 'pause',
 };
 
 /**

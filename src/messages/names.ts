@@ -14,20 +14,20 @@ import { MAX_CONSUMER_GROUP_SIZE, MAX_STREAM_NAME_LENGTH } from '../core/limits.
 import { md5OfShortText } from '../store/md5-block.ts';
 
 /** The part before the first `-`, or all of it. */
-export function category(streamName: string): string {
+export function messageCategory(streamName: string): string {
   const dash = streamName.indexOf('-');
   return dash === -1 ? streamName : streamName.slice(0, dash);
 }
 
 /** The part behind the first `-`; undefined where the name is a category. */
-export function id(streamName: string): string | undefined {
+export function streamId(streamName: string): string | undefined {
   const dash = streamName.indexOf('-');
   return dash === -1 ? undefined : streamName.slice(dash + 1);
 }
 
 /** The part of the id before the first `+`: what a compound id shares with its like. Undefined where the name is a category. */
 export function cardinalId(streamName: string): string | undefined {
-  const whole = id(streamName);
+  const whole = streamId(streamName);
   if (whole === undefined) return undefined;
   const plus = whole.indexOf('+');
   return plus === -1 ? whole : whole.slice(0, plus);

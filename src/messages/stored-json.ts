@@ -13,7 +13,7 @@ import {
 } from '../protocol/check-json.ts';
 import { compactJson, JsonText } from '../store/exact-numbers.ts';
 import type { JsonValue } from './message.ts';
-import { category, nameFault } from './names.ts';
+import { messageCategory, nameFault } from './names.ts';
 
 /** JSON text that Postgres takes as jsonb, or an error that names what is wrong with the value. */
 export function jsonText(what: 'data' | 'metadata', value: JsonValue): string {
@@ -83,7 +83,7 @@ export function correlationOf(metadata: JsonValue | undefined): string | null {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) return null;
   const name = metadata.correlationStreamName;
   if (typeof name !== 'string') return null;
-  const found = category(name);
+  const found = messageCategory(name);
   // What cannot be asked for is not indexed.
   return nameFault(found) === undefined ? found : null;
 }

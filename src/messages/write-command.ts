@@ -7,7 +7,7 @@ import { isUuid } from '../core/uuid.ts';
 import { invalidOptions, isList, isPosition } from '../store/options.ts';
 import type { ImportRow, MessageRow, StreamAppend } from './engine.ts';
 import type { ExpectedVersion, ImportedMessage, NewMessage } from './message.ts';
-import { cardinalHash, category, checkStreamName, nameFault } from './names.ts';
+import { cardinalHash, checkStreamName, messageCategory, nameFault } from './names.ts';
 import { invalidMessage, jsonText, storedCorrelation } from './stored-json.ts';
 
 /** What a write may come to, as `MessageStoreOptions` says, and where ids come from. */
@@ -54,7 +54,7 @@ export function streamAppend(
   }
   return {
     stream,
-    category: category(stream),
+    category: messageCategory(stream),
     cardinalHash: cardinalHash(stream),
     expectedVersion: expected,
     messages: rows,
@@ -113,7 +113,7 @@ export function importRow(message: ImportedMessage, sum: Sum): ImportRow {
   return {
     ...row,
     stream: streamName,
-    category: category(streamName),
+    category: messageCategory(streamName),
     cardinalHash: cardinalHash(streamName),
     position,
     globalPosition,

@@ -96,6 +96,19 @@ export function checkNamespace(name: unknown): asserts name is string {
   );
 }
 
+/** Seven bytes: with it, the longest name of a namespace fits into the 63 bytes of an identifier. */
+const SCHEMA_PREFIX = 'sluice_';
+
+/**
+ * The schema of a namespace. Names that differ have schemas that differ.
+ *
+ * @throws SluiceError `invalid_namespace`
+ */
+export function schemaOfNamespace(namespace: string): string {
+  checkNamespace(namespace);
+  return `${SCHEMA_PREFIX}${namespace}`;
+}
+
 /** The error for a name that is taken. */
 export function namespaceExists(namespace: string, cause?: unknown): SluiceError {
   return new SluiceError(

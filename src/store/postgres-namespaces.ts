@@ -1,6 +1,6 @@
 /**
- * The namespaces of the stores in Postgres: a schema each, with a message store and an event store, and a table that
- * lists them.
+ * The namespaces of the stores in Postgres: a schema each, with the stores that are handed in (`messageSchema`,
+ * `eventSchema`), and a table that lists them.
  *
  * A deployment that keeps its list elsewhere, as the Worker does, takes only `createNamespaceSchema` and
  * `dropNamespaceSchema`.
@@ -11,10 +11,6 @@ import { isSluiceError, SluiceError } from '../core/errors.ts';
 import { quoteName } from '../core/sql-text.ts';
 import { type Connection, type Database, sqlState } from '../database/connection.ts';
 import type { ConnectionLender } from '../database/connection-pool.ts';
-import { PostgresEventEngine } from '../events/engines/postgres-engine.ts';
-import { createEventStatements } from '../events/engines/postgres-schema.ts';
-import { PostgresMessageEngine } from '../messages/engines/postgres-engine.ts';
-import { createSchemaStatements, schemaOfNamespace } from '../messages/engines/postgres-schema.ts';
 import {
   checkListLimit,
   checkNamespace,
@@ -25,9 +21,11 @@ import {
   type Namespaces,
   type NewNamespace,
   namespaceExists,
+  schemaOfNamespace,
   unknownNamespace,
 } from './namespaces.ts';
 import { isMissing, storeError } from './postgres-errors.ts';
+import { createStatements, type StoreSchema, VERSIONS_TABLE } from './store-schema.ts';
 
 /** No namespace has this schema: theirs begin with an underscore behind it. */
 const REGISTRY_SCHEMA = 'sluice';
@@ -44,41 +42,59 @@ type Runner = Pick<Database, 'execute'>;
 /**
  * Creates the schema of a namespace, with all that belongs to it or nothing.
  *
+ * @param stores what it has: `messageSchema`, `eventSchema` or both. One that is left out is created at its first use
  * @throws SluiceError `invalid_namespace`; `namespace_exists` where the schema is there already. Otherwise the driver's
  *   error
  */
-export async function createNamespaceSchema(connection: Connection, namespace: string): Promise<void> {
+export async function createNamespaceSchema(
+  connection: Connection,
+  namespace: string,
+  stores: readonly StoreSchema[],
+): Promise<void> {
   const schema = schemaOfNamespace(namespace);
   await asNamespaceExists(namespace, () =>
-    connection.db.transaction((transaction) => createSchema(transaction, schema)),
+    connection.db.transaction((transaction) => createSchema(transaction, schema, stores)),
   );
 }
+
+/** How many messages or events a store had, by its name. What is not there is not in it. */
+export type StoreCounts = ReadonlyMap<string, bigint>;
 
 /**
  * Drops the schema of a namespace with all messages and events. Waits for appends that are under way.
  *
- * @returns how many messages there were
+ * @param stores all that a namespace may have
  * @throws SluiceError `invalid_namespace`; `unknown_namespace`. Otherwise the driver's error
  */
-export async function dropNamespaceSchema(connection: Connection, namespace: string): Promise<bigint> {
+export async function dropNamespaceSchema(
+  connection: Connection,
+  namespace: string,
+  stores: readonly StoreSchema[],
+): Promise<StoreCounts> {
   const schema = schemaOfNamespace(namespace);
-  const { messages } = await asUnknownNamespace(namespace, () =>
-    connection.db.transaction((transaction) => dropSchema(transaction, schema), READ_COMMITTED),
+  return asUnknownNamespace(namespace, () =>
+    connection.db.transaction(
+      (transaction) => dropSchema(transaction, namespace, schema, stores),
+      READ_COMMITTED,
+    ),
   );
-  return messages;
 }
 
 export interface PostgresNamespacesOptions {
   connections: ConnectionLender;
+  /** What its namespaces have: `messageSchema`, `eventSchema` or both. */
+  stores: readonly StoreSchema[];
 }
 
 /** The list of namespaces is the table `sluice.namespaces`, made at the first use. */
 export class PostgresNamespaces implements Namespaces {
   readonly #connections: ConnectionLender;
+  readonly #stores: readonly StoreSchema[];
   #isRegistryThere = false;
 
-  constructor({ connections }: PostgresNamespacesOptions) {
+  constructor({ connections, stores }: PostgresNamespacesOptions) {
     this.#connections = connections;
+    this.#stores = stores;
   }
 
   /**
@@ -101,7 +117,7 @@ export class PostgresNamespaces implements Namespaces {
             sql`insert into ${sql.raw(REGISTRY)} (name, description, token_hash) values (${namespace}, ${description}, ${tokenHash}) on conflict do nothing returning name, description, ${CREATED_AT_US}`,
           );
           if (row === undefined) throw namespaceExists(namespace);
-          await createSchema(transaction, schema);
+          await createSchema(transaction, schema, this.#stores);
           return toRecord(row);
         }),
       ),
@@ -119,12 +135,12 @@ export class PostgresNamespaces implements Namespaces {
             sql`delete from ${sql.raw(REGISTRY)} where name = ${namespace} returning ${microseconds('now()')} as deleted_at_us`,
           );
           if (row === undefined) throw unknownNamespace(namespace);
-          const { messages, events } = await dropSchema(transaction, schema);
+          const counts = await dropSchema(transaction, namespace, schema, this.#stores);
           return {
             namespace,
             deletedAtUs: Number(row.deleted_at_us),
-            messagesDeleted: messages,
-            eventsDeleted: events,
+            messagesDeleted: counts.get('messages') ?? 0n,
+            eventsDeleted: counts.get('events') ?? 0n,
           };
         }, READ_COMMITTED),
       ),
@@ -145,7 +161,7 @@ export class PostgresNamespaces implements Namespaces {
       );
       const infos: NamespaceInfo[] = [];
       for (const row of rows) {
-        const counts = await countsOf(connection, row.name);
+        const counts = await countsOf(connection, row.name, this.#stores);
         // Deleted since the list was read.
         if (counts !== undefined) infos.push({ ...toRecord(row), ...counts });
       }
@@ -161,7 +177,7 @@ export class PostgresNamespaces implements Namespaces {
         connection.db,
         sql`select name, description, ${CREATED_AT_US} from ${sql.raw(REGISTRY)} where name = ${namespace} and clock_timestamp() is not null`,
       );
-      const counts = row === undefined ? undefined : await countsOf(connection, namespace);
+      const counts = row === undefined ? undefined : await countsOf(connection, namespace, this.#stores);
       if (row === undefined || counts === undefined) throw unknownNamespace(namespace);
       return { ...toRecord(row), ...counts };
     });
@@ -177,31 +193,6 @@ export class PostgresNamespaces implements Namespaces {
       );
       if (row === undefined) throw unknownNamespace(namespace);
       return row.token_hash;
-    });
-  }
-
-  /**
-   * The engine of a namespace. Does not ask whether it exists: its first use is refused with `unknown_namespace` where
-   * it does not.
-   *
-   * @throws SluiceError `invalid_namespace`
-   */
-  engine(namespace: string): PostgresMessageEngine {
-    return new PostgresMessageEngine({
-      connections: this.#connections,
-      schema: schemaOfNamespace(namespace),
-    });
-  }
-
-  /**
-   * The engine of a namespace's event store; otherwise as `engine`.
-   *
-   * @throws SluiceError `invalid_namespace`
-   */
-  eventEngine(namespace: string): PostgresEventEngine {
-    return new PostgresEventEngine({
-      connections: this.#connections,
-      schema: schemaOfNamespace(namespace),
     });
   }
 
@@ -270,56 +261,71 @@ async function createRegistry({ db }: Connection): Promise<void> {
   }
 }
 
-async function createSchema(transaction: Runner, schema: string): Promise<void> {
+async function createSchema(
+  transaction: Runner,
+  schema: string,
+  stores: readonly StoreSchema[],
+): Promise<void> {
   // One message, one round trip: without parameters, several statements are possible.
-  const statements = [...createSchemaStatements(schema), ...createEventStatements(schema)];
-  await transaction.execute(sql.raw(statements.join(';\n')));
+  await transaction.execute(sql.raw(createStatements(schema, stores).join(';\n')));
 }
 
-interface Counts {
-  messages: bigint;
-  events: bigint;
-}
-
-async function dropSchema(transaction: Runner, schema: string): Promise<Counts> {
+async function dropSchema(
+  transaction: Runner,
+  namespace: string,
+  schema: string,
+  stores: readonly StoreSchema[],
+): Promise<StoreCounts> {
   const own = quoteName(schema);
   // Appends that wait for the lock fail when it falls; with another order, one could have got in between.
-  // Behind one who waits for this lock, all appends wait; so it is not waited for longer than they would wait.
+  // After one who waits for this lock, all appends wait; so it is not waited for longer than they would wait.
   await transaction.execute(sql.raw(`set local lock_timeout = '${DROP_LOCK_TIME_LIMIT_MS}ms'`));
-  await transaction.execute(sql.raw(`lock table ${own}.append_lock in access exclusive mode`));
-  const [known] = await rowsOf<{ there: boolean }>(
-    transaction,
-    sql`select to_regclass(${`${own}.events_lock`}) is not null as there, clock_timestamp()`,
-  );
-  // An older version made the namespace where it has no event store.
-  const hasEvents = known?.there === true;
-  if (hasEvents) await transaction.execute(sql.raw(`lock table ${own}.events_lock in access exclusive mode`));
-  const counts = {
-    messages: await countRows(transaction, schema, 'messages'),
-    events: hasEvents ? await countRows(transaction, schema, 'events') : 0n,
-  };
+  const counts = new Map<string, bigint>();
+  let isNamespace = await hasTable(transaction, schema, VERSIONS_TABLE);
+  for (const { name, lock, table } of stores) {
+    if (!(await hasTable(transaction, schema, lock))) continue;
+    isNamespace = true;
+    await transaction.execute(sql.raw(`lock table ${own}.${lock} in access exclusive mode`));
+    counts.set(name, await countRows(transaction, schema, table));
+  }
+  if (!isNamespace) throw unknownNamespace(namespace);
   await transaction.execute(sql.raw(`drop schema ${own} cascade`));
   return counts;
 }
 
 /** Undefined where the namespace is not there. */
-async function countsOf({ db }: Connection, namespace: string): Promise<Counts | undefined> {
+async function countsOf(
+  { db }: Connection,
+  namespace: string,
+  stores: readonly StoreSchema[],
+): Promise<{ messages: bigint; events: bigint } | undefined> {
   const schema = schemaOfNamespace(namespace);
-  const unlessMissing = <Missing>(count: Promise<bigint>, missing: Missing): Promise<bigint | Missing> =>
-    count.catch((error: unknown) => {
-      if (isMissing(error)) return missing;
-      throw error;
-    });
-  const messages = await unlessMissing(countRows(db, schema, 'messages'), undefined);
-  if (messages === undefined) return undefined;
-  return { messages, events: await unlessMissing(countRows(db, schema, 'events'), 0n) };
+  const counts = new Map<string, bigint>();
+  for (const { name, table } of stores) {
+    try {
+      counts.set(name, await countRows(db, schema, table));
+    } catch (error) {
+      // A store that is not there yet, or no namespace.
+      if (!isMissing(error)) throw error;
+    }
+  }
+  if (counts.size === 0 && !(await hasTable(db, schema, VERSIONS_TABLE))) return undefined;
+  return { messages: counts.get('messages') ?? 0n, events: counts.get('events') ?? 0n };
 }
 
-async function countRows(runner: Runner, schema: string, table: 'messages' | 'events'): Promise<bigint> {
+async function hasTable(runner: Runner, schema: string, table: string): Promise<boolean> {
+  const [row] = await rowsOf<{ there: boolean }>(
+    runner,
+    sql`select to_regclass(${`${quoteName(schema)}.${table}`}) is not null as there, clock_timestamp()`,
+  );
+  return row?.there === true;
+}
+
+async function countRows(runner: Runner, schema: string, table: string): Promise<bigint> {
   const [row] = await rowsOf<{ count: string }>(
     runner,
     sql.raw(
-      `select count(*) as count from ${quoteName(schema)}.${table} where clock_timestamp() is not null`,
+      `select count(*) as count from ${quoteName(schema)}.${quoteName(table)} where clock_timestamp() is not null`,
     ),
   );
   return BigInt(row?.count ?? 0);

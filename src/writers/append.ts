@@ -8,13 +8,14 @@ import { isUuid } from '../core/uuid.ts';
 import { readAddressedMessage } from '../messages/addressed-message.ts';
 import { DerivedIds } from '../messages/derived-id.ts';
 import type { MessageRow, StreamAppend } from '../messages/engine.ts';
-import { appendOn } from '../messages/engines/postgres-engine.ts';
-import { schemaOfNamespace } from '../messages/engines/postgres-schema.ts';
+import { appendOn, openMessages } from '../messages/engines/postgres-engine.ts';
 import type { JsonValue } from '../messages/message.ts';
-import { cardinalHash, category, checkStreamName, nameFault } from '../messages/names.ts';
+import { cardinalHash, checkStreamName, messageCategory, nameFault } from '../messages/names.ts';
 import { correlationOf } from '../messages/stored-json.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { StreamSink } from '../sinks/sink.ts';
+import { schemaOfNamespace } from '../store/namespaces.ts';
+import { isMissing } from '../store/postgres-errors.ts';
 import type { PrepareWrite } from './writer.ts';
 
 /**
@@ -24,11 +25,18 @@ import type { PrepareWrite } from './writer.ts';
  */
 export function prepareAppends({ name, namespace }: StreamSink): PrepareWrite {
   const schema = schemaOfNamespace(namespace);
+  let isOpen = false;
   return function prepareAppend(batch) {
     const appends = appendsOf(name, batch);
     // One statement: a transaction of its own, or a part of the caller's.
-    return async function append(connection) {
-      const [verdict] = await appendOn(connection, schema, [{ appends }]);
+    return async function append(connection, transaction) {
+      if (!isOpen) await openMessages(connection, schema, transaction);
+      isOpen = true;
+      const [verdict] = await appendOn(connection, schema, [{ appends }]).catch((error: unknown) => {
+        // Gone since, or the transaction that upgraded it was rolled back.
+        if (isMissing(error)) isOpen = false;
+        throw error;
+      });
       if (verdict?.kind === 'written') return;
       throw verdict?.kind === 'duplicate_id' ? duplicateId(verdict.id) : unexpected(verdict?.kind);
     };
@@ -80,7 +88,7 @@ function placeOf(stream: string): Omit<StreamAppend, 'messages'> {
   checkStreamName(stream);
   return {
     stream,
-    category: category(stream),
+    category: messageCategory(stream),
     cardinalHash: cardinalHash(stream),
     expectedVersion: null,
   };

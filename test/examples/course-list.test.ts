@@ -2,12 +2,14 @@ import { afterAll, expect, test, vi } from 'vitest';
 import { courses, listCourses } from '../../examples/course-list.ts';
 import {
   ConnectionPool,
+  createNamespaceSchema,
   EventStore,
+  eventSchema,
   openConnection,
-  PostgresNamespaces,
+  PostgresEventEngine,
+  schemaOfNamespace,
   systemTimers,
-} from '../../src/index.ts';
-import { createNamespaceSchema } from '../../src/store/postgres-namespaces.ts';
+} from '../../src/events/index.ts';
 import { freshName, rowsOf } from '../support/connect.ts';
 import { ownDatabase } from '../support/own-database.ts';
 
@@ -19,11 +21,13 @@ afterAll(() => {
 
 test('the handler of the page lists each course once, also after it began anew', async () => {
   const namespace = freshName('example');
-  await createNamespaceSchema(own.connection, namespace);
+  await createNamespaceSchema(own.connection, namespace, [eventSchema]);
   await rowsOf(own.connection, 'create table courses (title text not null)');
   const connections = new ConnectionPool({ open: () => openConnection(own.target), timers: systemTimers });
   pools.push(connections);
-  const store = new EventStore(new PostgresNamespaces({ connections }).eventEngine(namespace));
+  const store = new EventStore(
+    new PostgresEventEngine({ connections, schema: schemaOfNamespace(namespace) }),
+  );
   for (const title of ['Latin', 'Greek']) {
     await store.append({ type: 'CourseDefined', data: { title } });
     const stop = new AbortController();

@@ -7,7 +7,7 @@ import { openStore } from '../../examples/postgres-store.ts';
 import { REPOSITORY } from '../../local/repository.ts';
 import { startWorker } from '../../local/worker.ts';
 import { SluiceClient } from '../../src/client/index.ts';
-import { createNamespaceSchema } from '../../src/store/postgres-namespaces.ts';
+import { createNamespaceSchema, messageSchema } from '../../src/messages/index.ts';
 import { freshName, testDatabase } from '../support/connect.ts';
 
 const database = testDatabase('tcp');
@@ -27,7 +27,7 @@ test('the program of the page prints what it says', async () => {
 
 test('the same store is opened in Postgres as the page shows it', async () => {
   const namespace = freshName('example');
-  await createNamespaceSchema(await database.open(), namespace);
+  await createNamespaceSchema(await database.open(), namespace, [messageSchema]);
   const store = openStore(inject('databaseUrl'), namespace);
   expect(await store.write('account-123', { type: 'Deposited', data: { amount: 100 } })).toEqual({
     position: 0n,

@@ -8,7 +8,7 @@ import type { SluiceError } from '../../src/core/errors.ts';
 import type { AppendCommand, MessageEngine, MessageRow, StreamAppend } from '../../src/messages/engine.ts';
 import type { ImportedMessage, JsonValue, Message, NewMessage } from '../../src/messages/message.ts';
 import { MessageStore, type MessageStoreOptions } from '../../src/messages/message-store.ts';
-import { cardinalHash, category, consumerGroupMember } from '../../src/messages/names.ts';
+import { cardinalHash, consumerGroupMember, messageCategory } from '../../src/messages/names.ts';
 import { JsonText } from '../../src/store/exact-numbers.ts';
 
 /** A store without messages, for one test. */
@@ -70,7 +70,7 @@ function command(
     appends: [
       {
         stream,
-        category: category(stream),
+        category: messageCategory(stream),
         cardinalHash: cardinalHash(stream),
         expectedVersion,
         messages: ids.map(row),
@@ -278,7 +278,7 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         expect(await store.write(name, event())).toMatchObject({ position: 0n });
         expect((await store.last(name))?.streamName).toBe(name);
         expect(await store.version(name)).toBe(0n);
-        expect(streamsOf(await store.readCategory(category(name)))).toEqual([name]);
+        expect(streamsOf(await store.readCategory(messageCategory(name)))).toEqual([name]);
       });
 
       test('names that differ in case or in accents are different streams', async () => {
@@ -1322,7 +1322,7 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
 
       test('categories, with how many streams and messages they have', async () => {
         const store = await named();
-        const categories = [...new Set(NAMES.map(category))];
+        const categories = [...new Set(NAMES.map(messageCategory))];
         const listed = await store.listCategories();
         expect(listed.map((each) => each.category)).toEqual(inByteOrder(categories));
         expect(listed.find((each) => each.category === 'a')).toEqual({

@@ -6,8 +6,8 @@ import { sql } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
 import { MAX_SUBSCRIBERS } from '../../src/core/limits.ts';
 import { PostgresEventEngine } from '../../src/events/engines/postgres-engine.ts';
-import { createSchemaStatements, schemaOfNamespace } from '../../src/messages/engines/postgres-schema.ts';
-import { STORE_ENGINES } from '../../src/store/namespaces.ts';
+import { messageSchema } from '../../src/messages/sql/schema.ts';
+import { STORE_ENGINES, schemaOfNamespace } from '../../src/store/namespaces.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import { admin, createNamespace, type TestNamespace, TestSubscription } from './store-support.ts';
 import { askWith, until, useDatabase } from './support.ts';
@@ -464,7 +464,8 @@ describe('a namespace in postgres', () => {
     const schema = schemaOfNamespace(own.namespace);
     await query(sql.raw(`drop schema "${schema}" cascade`));
     // What the version before the event store made.
-    await query(sql.raw(createSchemaStatements(schema).join(';\n')));
+    const made = [`create schema "${schema}"`, ...(messageSchema.steps[0]?.(schema) ?? [])];
+    await query(sql.raw(made.join(';\n')));
     await own.client.write('stream-1', { type: 'T', data: {} });
     // It is asked by several at once.
     const positions = await Promise.all(upTo(10).map((n) => append(own, event(`n:${n}`))));

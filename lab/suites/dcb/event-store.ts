@@ -1,10 +1,11 @@
 /** The event store as the suite `dcb` measures it. */
 
 import { PostgresEventEngine } from '../../../src/events/engines/postgres-engine.ts';
-import { createEventStatements } from '../../../src/events/engines/postgres-schema.ts';
 import { SqliteEventEngine } from '../../../src/events/engines/sqlite-engine.ts';
 import { EventStore } from '../../../src/events/event-store.ts';
-import { createSchemaStatements } from '../../../src/messages/engines/postgres-schema.ts';
+import { eventSchema } from '../../../src/events/sql/schema.ts';
+import { messageSchema } from '../../../src/messages/sql/schema.ts';
+import { createStatements } from '../../../src/store/store-schema.ts';
 import type { BenchedStore } from '../../jobs/store-under-test.ts';
 import { directStore } from './bench-store.ts';
 import type { BenchedEvents } from './fixture.ts';
@@ -23,7 +24,7 @@ export const EVENT_STORE: BenchedStore<DcbJob, BenchedEvents, EventRow> = {
     both(new EventStore(new PostgresEventEngine({ ...place, preparesStatements: true }))),
   // As many as a namespace of the Worker has: appends go in groups on one of them, reads run beside.
   connections: 4,
-  schemaStatements: (schema) => [...createSchemaStatements(schema), ...createEventStatements(schema)],
+  schemaStatements: (schema) => createStatements(schema, [messageSchema, eventSchema]),
   settledTables: ['events', 'event_postings'],
   floor: EVENT_FLOOR,
   plan: (engine) => new DcbPlan(engine),

@@ -1,9 +1,8 @@
-/** The event store's engine on Postgres: one namespace, tables of its schema (postgres-schema.ts). */
+/** The event store's engine on Postgres: one namespace, tables of its schema (../sql/schema.ts). */
 
 import { SluiceError } from '../../core/errors.ts';
 import type { Connection } from '../../database/connection.ts';
-import type { ConnectionLender } from '../../database/connection-pool.ts';
-import { isMissing, namespaceError, type StoreUse } from '../../store/postgres-errors.ts';
+import { openStore } from '../../store/open-store.ts';
 import {
   arrayText,
   call,
@@ -13,10 +12,10 @@ import {
   type Run,
   runStatement,
   type Statement,
-  StatementNames,
   scalarCall,
   textArrayText,
 } from '../../store/postgres-statements.ts';
+import { type PostgresEngineOptions, PostgresStore } from '../../store/postgres-store.ts';
 import type {
   AppendCommand,
   AppendVerdict,
@@ -25,93 +24,77 @@ import type {
   EventRow,
   ReadEvents,
 } from '../engine.ts';
+import { eventSchema } from '../sql/schema.ts';
 import { arrayTexts, parseTextArray, shortArrayText } from './array-text.ts';
 import { ANY_TAG, ConditionColumns, partParameters, partsOfQuery } from './postgres-conditions.ts';
-import { ensureEventTables } from './postgres-schema.ts';
-
-export interface PostgresEventEngineOptions {
-  /** Lends connections; a `ConnectionPool`. Reads run beside appends, so it must bear several uses at once. */
-  connections: ConnectionLender;
-  /**
-   * The namespace's schema, `schemaOfNamespace(name)`, made by `createNamespaceSchema`. Where an older version made it,
-   * without an event store, the first use adds that.
-   */
-  schema: string;
-  /** As the message store's engine has it: names for statements, on connections of one's own. Default: false. */
-  preparesStatements?: boolean;
-  /** Told once where a transaction pooler turns out not to know names, so that statements go without from then on. */
-  onNamesLost?: () => void;
-}
 
 export class PostgresEventEngine implements EventEngine {
-  readonly #connections: ConnectionLender;
-  readonly #schema: string;
-  readonly #names: StatementNames;
+  readonly #store: PostgresStore;
 
-  constructor({ connections, schema, preparesStatements = false, onNamesLost }: PostgresEventEngineOptions) {
-    this.#connections = connections;
-    this.#schema = schema;
-    this.#names = new StatementNames(preparesStatements, onNamesLost);
+  constructor(options: PostgresEngineOptions) {
+    this.#store = new PostgresStore(eventSchema, options);
+  }
+
+  /**
+   * Opens the namespace, and upgrades it where an older version of Sluice made it. The first use does so by itself.
+   *
+   * @throws SluiceError `unknown_namespace`, `schema_version`, `database_unreachable`, `database_refused`
+   */
+  open(): Promise<void> {
+    return this.#store.open();
   }
 
   append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]> {
     const calls = callsOf(commands);
-    return this.#use('append', async (run, connection) => {
-      if (calls.length < 2) return append(run, this.#schema, calls);
+    return this.#store.use('append', async (run, connection) => {
+      if (calls.length < 2) return append(run, this.#store.schema, calls);
       // All of the group or nothing, as with one call.
       return connection.db.transaction(
-        (db) => append((statement) => runStatement({ db }, statement), this.#schema, calls),
+        (db) => append((statement) => runStatement({ db }, statement), this.#store.schema, calls),
         { isolationLevel: 'read committed' },
       );
     });
   }
 
   async read(read: ReadEvents): Promise<EventRecord[]> {
-    return (await this.#rows<RecordRow>(readCall(this.#schema, read))).map(toRecord);
+    return (await this.#store.rows<RecordRow>(readCall(this.#store.schema, read))).map(toRecord);
   }
 
   async head(): Promise<bigint> {
-    const [row] = await this.#rows<{ answer: string }>(scalarCall(this.#schema, 'events_head', []));
+    const [row] = await this.#store.rows<{ answer: string }>(
+      scalarCall(this.#store.schema, 'events_head_v2', []),
+    );
     return BigInt(row?.answer ?? 0);
   }
 
   async clear(): Promise<bigint> {
-    const [row] = await this.#rows<{ answer: string }>(scalarCall(this.#schema, 'clear_events', []), 'clear');
+    const [row] = await this.#store.rows<{ answer: string }>(
+      scalarCall(this.#store.schema, 'clear_events_v2', []),
+      'clear',
+    );
     return BigInt(row?.answer ?? 0);
   }
+}
 
-  #rows<Row>(statement: Statement, doing: StoreUse = 'read'): Promise<Row[]> {
-    return this.#use(doing, (run) => run<Row>(statement));
-  }
-
-  async #use<Result>(
-    doing: StoreUse,
-    work: (run: Run, connection: Connection) => Promise<Result>,
-  ): Promise<Result> {
-    const use = () =>
-      this.#connections.use((connection) =>
-        work((statement) => this.#names.run(connection, statement), connection),
-      );
-    try {
-      return await use().catch(async (error: unknown) => {
-        // The namespace of an older version: nothing has run.
-        if (!isMissing(error)) throw error;
-        const isThere = await this.#connections.use((connection) =>
-          ensureEventTables(connection, this.#schema),
-        );
-        if (!isThere) throw error;
-        return use();
-      });
-    } catch (error) {
-      throw namespaceError(error, this.#schema, doing);
-    }
-  }
+/**
+ * Opens a namespace's event store for `appendEventsOn`: upgrades it where an older version of Sluice made it, and creates
+ * it where that knew none.
+ *
+ * @param transaction `callers`: as a part of the transaction that is open on the connection, at READ COMMITTED
+ * @throws SluiceError `unknown_namespace`, `schema_version`. Otherwise the driver's error
+ */
+export function openEvents(
+  connection: Pick<Connection, 'db'>,
+  schema: string,
+  transaction: 'own' | 'callers' = 'own',
+): Promise<void> {
+  return openStore(connection, schema, eventSchema, transaction);
 }
 
 /**
  * Runs commands on a connection: in the transaction that is open there, or else in transactions of their own. In the
  * caller's transaction the event store is locked for all other appends until that ends; it has to be at READ COMMITTED.
- * The namespace must have an event store already, `ensureEventTables`.
+ * The namespace must have been opened by this version of Sluice: by an engine, or by `openEvents`.
  *
  * @param schema the namespace's schema
  * @returns a verdict for each command, in their order. A refused command leaves the transaction usable
@@ -184,7 +167,7 @@ function appendOneCall(schema: string, commands: readonly AppendCommand[]): Stat
   const parts = condition === null ? 'all' : partsOfQuery(condition.query);
   if (parts !== 'all' && parts.items.length > 0) return undefined;
   const { id, type, tags, data, metadata } = events[0] as EventRow;
-  return procedureCall(schema, 'append_event', [
+  return procedureCall(schema, 'append_event_v2', [
     id,
     type,
     shortArrayText(tags),
@@ -208,7 +191,7 @@ function appendGroupCall(schema: string, commands: readonly AppendCommand[]): St
     postings.push(...own);
     first += command.events.length;
   }
-  return procedureCall(schema, 'append_events', [
+  return procedureCall(schema, 'append_events_v2', [
     arrayText(commands.map(({ events: { length } }) => length)),
     conditions.isEmpty ? null : arrayText(numbers),
     ...contentOf(events),
@@ -335,8 +318,8 @@ function readCall(
     maxBytes === undefined ? null : String(maxBytes),
   ];
   return parts === 'all'
-    ? call(schema, 'read_all_events', bounds)
-    : call(schema, 'read_events', [...partParameters(parts), ...bounds]);
+    ? call(schema, 'read_all_events_v2', bounds)
+    : call(schema, 'read_events_v2', [...partParameters(parts), ...bounds]);
 }
 
 interface RecordRow {

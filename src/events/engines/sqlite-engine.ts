@@ -12,6 +12,7 @@
 
 import { MAX_POSITION } from '../../core/limits.ts';
 import type { Sqlite, SqliteValue } from '../../database/sqlite.ts';
+import { openSqliteStore, type SqliteStoreSchema } from '../../store/sqlite-store.ts';
 import type {
   AppendCommand,
   AppendCondition,
@@ -66,6 +67,16 @@ const TABLES = [
   ) strict, without rowid`,
 ];
 
+const SCHEMA: SqliteStoreSchema = {
+  name: 'events',
+  table: 'events',
+  steps: [
+    TABLES,
+    // Versions are kept. Code of version 1 created at each opening what was missing.
+    TABLES,
+  ],
+};
+
 const SELECT_HEAD = 'select max(position) from events';
 
 const SELECT_ID = 'select id, position from events where id = ?';
@@ -89,13 +100,15 @@ export class SqliteEventEngine implements EventEngine {
   readonly #sqlite: Sqlite;
   readonly #now: () => number;
 
-  /** Creates the tables where there are none. */
+  /**
+   * Creates the tables where there are none, and upgrades those of an older version.
+   *
+   * @throws SluiceError `schema_version` where a newer version of Sluice has upgraded them too far
+   */
   constructor(sqlite: Sqlite, { now = () => Date.now() }: SqliteEventEngineOptions = {}) {
     this.#sqlite = sqlite;
     this.#now = now;
-    sqlite.transaction(() => {
-      for (const statement of TABLES) sqlite.run(statement);
-    });
+    openSqliteStore(sqlite, SCHEMA);
   }
 
   async append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]> {

@@ -1,9 +1,8 @@
-/** The message store's engine on Postgres: one namespace, a schema of its own (postgres-schema.ts). */
+/** The message store's engine on Postgres: one namespace, a schema of its own (../sql/schema.ts). */
 
 import { SluiceError } from '../../core/errors.ts';
 import type { Connection } from '../../database/connection.ts';
-import type { ConnectionLender } from '../../database/connection-pool.ts';
-import { namespaceError, type StoreUse } from '../../store/postgres-errors.ts';
+import { openStore } from '../../store/open-store.ts';
 import {
   arrayText,
   call,
@@ -13,10 +12,10 @@ import {
   type Run,
   runStatement,
   type Statement,
-  StatementNames,
   scalarCall,
   textArrayText,
 } from '../../store/postgres-statements.ts';
+import { type PostgresEngineOptions, PostgresStore } from '../../store/postgres-store.ts';
 import type {
   AppendCommand,
   AppendVerdict,
@@ -32,54 +31,51 @@ import type {
   StreamAppend,
   StreamSummary,
 } from '../engine.ts';
-
-export interface PostgresEngineOptions {
-  /** Lends connections; a `ConnectionPool`. Reads run beside appends, so it must bear several uses at once. */
-  connections: ConnectionLender;
-  /** The namespace's schema, `schemaOfNamespace(name)`, made by `createNamespaceSchema`. */
-  schema: string;
-  /**
-   * Whether statements get names, so that the server parses each once per connection: about 25 µs less for each call.
-   * For connections of one's own. A transaction pooler that does not know names would be left with them; where one is
-   * in between all the same, the engine notices and goes on without. Default: false.
-   */
-  preparesStatements?: boolean;
-  /** Told once where a transaction pooler turns out not to know names, so that statements go without from then on. */
-  onNamesLost?: () => void;
-}
+import { messageSchema } from '../sql/schema.ts';
 
 export class PostgresMessageEngine implements MessageEngine {
-  readonly #connections: ConnectionLender;
-  readonly #schema: string;
-  readonly #names: StatementNames;
+  readonly #store: PostgresStore;
 
-  constructor({ connections, schema, preparesStatements = false, onNamesLost }: PostgresEngineOptions) {
-    this.#connections = connections;
-    this.#schema = schema;
-    this.#names = new StatementNames(preparesStatements, onNamesLost);
+  constructor(options: PostgresEngineOptions) {
+    this.#store = new PostgresStore(messageSchema, options);
   }
 
-  append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]> {
-    return this.#use('append', (run) => append(run, this.#schema, commands));
+  /**
+   * Opens the namespace, and upgrades it where an older version of Sluice made it. The first use does so by itself.
+   *
+   * @throws SluiceError `unknown_namespace`, `schema_version`, `database_unreachable`, `database_refused`
+   */
+  open(): Promise<void> {
+    return this.#store.open();
   }
 
-  import(rows: readonly ImportRow[]): Promise<ImportVerdict> {
-    return this.#use('import', (run) => importRows(run, this.#schema, rows));
+  async append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]> {
+    if (commands.length === 0) return [];
+    return this.#store.use('append', (run) => append(run, this.#store.schema, commands));
+  }
+
+  async import(rows: readonly ImportRow[]): Promise<ImportVerdict> {
+    if (rows.length === 0) return { kind: 'imported' };
+    return this.#store.use('import', (run) => importRows(run, this.#store.schema, rows));
   }
 
   async readStream({ stream, position, globalPosition, limit }: ReadStream): Promise<MessageRecord[]> {
-    const rows = await this.#rows<RecordRow>(
+    const rows = await this.#store.rows<RecordRow>(
       globalPosition === null
-        ? call(this.#schema, 'read_stream', [stream, String(position ?? 0n), limitText(limit)])
-        : call(this.#schema, 'read_stream_from_global', [stream, String(globalPosition), limitText(limit)]),
+        ? call(this.#store.schema, 'read_stream_v2', [stream, String(position ?? 0n), limitText(limit)])
+        : call(this.#store.schema, 'read_stream_from_global_v2', [
+            stream,
+            String(globalPosition),
+            limitText(limit),
+          ]),
     );
     return rows.map(toRecord);
   }
 
   async readCategory(read: ReadCategory): Promise<MessageRecord[]> {
     const { category, globalPosition, limit, correlation, consumer } = read;
-    const rows = await this.#rows<RecordRow>(
-      call(this.#schema, 'read_category', [
+    const rows = await this.#store.rows<RecordRow>(
+      call(this.#store.schema, 'read_category_v2', [
         category,
         String(globalPosition),
         limitText(limit),
@@ -92,21 +88,25 @@ export class PostgresMessageEngine implements MessageEngine {
   }
 
   async last(stream: string, type: string | null): Promise<MessageRecord | undefined> {
-    const [row] = await this.#rows<RecordRow>(call(this.#schema, 'last_message', [stream, type]));
+    const [row] = await this.#store.rows<RecordRow>(
+      call(this.#store.schema, 'last_message_v2', [stream, type]),
+    );
     return row === undefined ? undefined : toRecord(row);
   }
 
   async version(stream: string): Promise<bigint | undefined> {
-    const [row] = await this.#rows<{ answer: string | null }>(
-      scalarCall(this.#schema, 'stream_version', [stream]),
+    const [row] = await this.#store.rows<{ answer: string | null }>(
+      scalarCall(this.#store.schema, 'stream_version_v2', [stream]),
     );
     return row === undefined || row.answer === null ? undefined : BigInt(row.answer);
   }
 
   async listStreams({ prefix, after, limit }: ListNames): Promise<StreamSummary[]> {
-    const rows = await this.#rows<{ stream_name: string; version: string; last_global_position: string }>(
-      call(this.#schema, 'list_streams', [prefix, after, limit]),
-    );
+    const rows = await this.#store.rows<{
+      stream_name: string;
+      version: string;
+      last_global_position: string;
+    }>(call(this.#store.schema, 'list_streams_v2', [prefix, after, limit]));
     return rows.map((row) => ({
       stream: row.stream_name,
       version: BigInt(row.version),
@@ -115,8 +115,8 @@ export class PostgresMessageEngine implements MessageEngine {
   }
 
   async listCategories({ prefix, after, limit }: ListNames): Promise<CategorySummary[]> {
-    const rows = await this.#rows<{ category: string; streams: string; messages: string }>(
-      call(this.#schema, 'list_categories', [prefix, after, limit]),
+    const rows = await this.#store.rows<{ category: string; streams: string; messages: string }>(
+      call(this.#store.schema, 'list_categories_v2', [prefix, after, limit]),
     );
     return rows.map(({ category, streams, messages }) => ({
       category,
@@ -126,33 +126,39 @@ export class PostgresMessageEngine implements MessageEngine {
   }
 
   async info(): Promise<{ messages: bigint; head: bigint }> {
-    const [row] = await this.#rows<{ messages: string; head: string }>(call(this.#schema, 'info', []));
+    const [row] = await this.#store.rows<{ messages: string; head: string }>(
+      call(this.#store.schema, 'info_v2', []),
+    );
     return { messages: BigInt(row?.messages ?? 0), head: BigInt(row?.head ?? 0) };
   }
 
   async clear(): Promise<bigint> {
-    const [row] = await this.#rows<{ answer: string }>(scalarCall(this.#schema, 'clear', []), 'clear');
+    const [row] = await this.#store.rows<{ answer: string }>(
+      scalarCall(this.#store.schema, 'clear_v2', []),
+      'clear',
+    );
     return BigInt(row?.answer ?? 0);
-  }
-
-  #rows<Row>(query: Statement, doing: StoreUse = 'read'): Promise<Row[]> {
-    return this.#use(doing, (run) => run<Row>(query));
-  }
-
-  async #use<Result>(doing: StoreUse, work: (run: Run) => Promise<Result>): Promise<Result> {
-    try {
-      return await this.#connections.use((connection) =>
-        work((statement) => this.#names.run(connection, statement)),
-      );
-    } catch (error) {
-      throw namespaceError(error, this.#schema, doing);
-    }
   }
 }
 
 /**
+ * Opens a namespace's message store for `appendOn`: upgrades it where an older version of Sluice made it.
+ *
+ * @param transaction `callers`: as a part of the transaction that is open on the connection, at READ COMMITTED
+ * @throws SluiceError `unknown_namespace`, `schema_version`. Otherwise the driver's error
+ */
+export function openMessages(
+  connection: Pick<Connection, 'db'>,
+  schema: string,
+  transaction: 'own' | 'callers' = 'own',
+): Promise<void> {
+  return openStore(connection, schema, messageSchema, transaction);
+}
+
+/**
  * Runs commands on a connection: in the transaction that is open there, or else in one of their own. In the caller's
- * transaction the namespace is locked for all others until that ends; it has to be at READ COMMITTED.
+ * transaction the namespace is locked for all others until that ends; it has to be at READ COMMITTED. The namespace must
+ * have been opened by this version of Sluice: by an engine, or by `openMessages`.
  *
  * @param schema the namespace's schema
  * @returns a verdict for each command, in their order. A refused command leaves the transaction usable
@@ -189,7 +195,7 @@ function onlyAppendOf(commands: readonly AppendCommand[]): StreamAppend | undefi
 function appendOneCall(schema: string, append: StreamAppend): Statement {
   const { stream, category, cardinalHash, expectedVersion, messages } = append;
   const { id, type, data, metadata, correlation } = messages[0] as MessageRow;
-  return procedureCall(schema, 'append_one', [
+  return procedureCall(schema, 'append_one_v2', [
     stream,
     category,
     cardinalHash?.toString() ?? null,
@@ -223,7 +229,7 @@ function appendCall(
   const messageAppends = appends.flatMap(({ messages: { length } }, index) =>
     new Array<number>(length).fill(index + 1),
   );
-  return procedureCall(schema, 'append', [
+  return procedureCall(schema, 'append_v2', [
     ...streams.parameters(),
     arrayText(commands.map(({ appends: { length } }) => length)),
     arrayText(appendStreams),
@@ -279,7 +285,7 @@ async function importRows(run: Run, schema: string, rows: readonly ImportRow[]):
   const streams = new StreamColumns();
   const streamOf = rows.map((row) => streams.numberOf(row));
   const [found] = await run<{ number: number; what: 'position' | 'global_position' | 'id' }>(
-    call(schema, 'import', [
+    call(schema, 'import_v2', [
       ...streams.parameters(),
       arrayText(streamOf),
       arrayText(rows.map(({ position }) => position)),

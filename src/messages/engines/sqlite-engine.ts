@@ -7,6 +7,7 @@
 
 import { MAX_POSITION } from '../../core/limits.ts';
 import type { Sqlite, SqliteValue } from '../../database/sqlite.ts';
+import { openSqliteStore, type SqliteStoreSchema } from '../../store/sqlite-store.ts';
 import type {
   AppendCommand,
   AppendVerdict,
@@ -66,6 +67,16 @@ const TABLES = [
   'create table if not exists message_gaps (only integer primary key check (only = 1), positions integer not null) strict',
 ];
 
+const SCHEMA: SqliteStoreSchema = {
+  name: 'messages',
+  table: 'messages',
+  steps: [
+    TABLES,
+    // Versions are kept. Code of version 1 created at each opening what was missing.
+    TABLES,
+  ],
+};
+
 // One statement, because another process may import between two.
 const SELECT_INFO =
   'select (select max(global_position) from messages) as head, (select positions from message_gaps) as gaps';
@@ -92,13 +103,15 @@ export class SqliteMessageEngine implements MessageEngine {
   readonly #sqlite: Sqlite;
   readonly #now: () => number;
 
-  /** Creates the tables where there are none. */
+  /**
+   * Creates the tables where there are none, and upgrades those of an older version.
+   *
+   * @throws SluiceError `schema_version` where a newer version of Sluice has upgraded them too far
+   */
   constructor(sqlite: Sqlite, { now = () => Date.now() }: SqliteMessageEngineOptions = {}) {
     this.#sqlite = sqlite;
     this.#now = now;
-    sqlite.transaction(() => {
-      for (const statement of TABLES) sqlite.run(statement);
-    });
+    openSqliteStore(sqlite, SCHEMA);
   }
 
   async append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]> {

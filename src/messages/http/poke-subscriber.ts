@@ -6,7 +6,7 @@ import type { Timers } from '../../core/timers.ts';
 import { PageSize } from '../../store/page-size.ts';
 import type { MessageRecord } from '../engine.ts';
 import type { MessageStore } from '../message-store.ts';
-import { category, consumerGroupMember } from '../names.ts';
+import { consumerGroupMember, messageCategory } from '../names.ts';
 
 export interface Poke {
   stream: string;
@@ -258,7 +258,7 @@ export class Subscriber implements Subscribed {
 
   #isOf(stream: string): boolean {
     if (this.#stream !== undefined) return stream === this.#stream;
-    if (this.#category !== undefined && category(stream) !== this.#category) return false;
+    if (this.#category !== undefined && messageCategory(stream) !== this.#category) return false;
     const { consumer } = this.#options.subscription;
     return consumer === undefined || consumerGroupMember(stream, consumer.size) === consumer.member;
   }

@@ -77,6 +77,7 @@ const TABLE: Record<ErrorCode, [status: number, closeCode: number]> = {
   position_exists: [409, 1008],
   duplicate_message_id: [409, 1008],
   too_many_subscribers: [429, 1013],
+  schema_version: [503, 1013],
   store_closed: [503, 1001],
   audit_failed: [500, 1011],
   aborted: [500, 1001],

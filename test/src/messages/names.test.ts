@@ -4,15 +4,15 @@ import { describe, expect, test } from 'vitest';
 import {
   cardinalHash,
   cardinalId,
-  category,
   checkCategory,
   checkConsumerGroup,
   checkStreamName,
   checkStreamWithId,
   consumerGroupMember,
   hash64,
-  id,
   isCategory,
+  messageCategory,
+  streamId,
 } from '../../../src/messages/names.ts';
 
 describe('the parts of a name', () => {
@@ -29,8 +29,8 @@ describe('the parts of a name', () => {
     ['some+Category-a', 'some+Category', 'a', 'a'],
     ['a+b', 'a+b', undefined, undefined],
   ])('%s', (name, itsCategory, itsId, itsCardinalId) => {
-    expect(category(name)).toBe(itsCategory);
-    expect(id(name)).toBe(itsId);
+    expect(messageCategory(name)).toBe(itsCategory);
+    expect(streamId(name)).toBe(itsId);
     expect(cardinalId(name)).toBe(itsCardinalId);
     expect(isCategory(name)).toBe(itsId === undefined);
   });

@@ -4,17 +4,18 @@ import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
 import { type Connection, openConnection } from '../../../src/database/connection.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { DerivedIds } from '../../../src/messages/derived-id.ts';
-import { schemaOfNamespace } from '../../../src/messages/engines/postgres-schema.ts';
 import { cardinalHash } from '../../../src/messages/names.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
 import { type Producer, startProducer } from '../../../src/outbox/producer.ts';
 import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
 import { defineStreamSink } from '../../../src/sinks/stream-sink.ts';
+import { schemaOfNamespace } from '../../../src/store/namespaces.ts';
 import { createNamespaceSchema } from '../../../src/store/postgres-namespaces.ts';
 import { POSTGRES_COMMIT, startFaultProxy } from '../../faults/fault-proxy.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
+import { STORES } from '../store/postgres-support.ts';
 
 const database = testDatabase('tcp');
 let onlooker: Connection;
@@ -24,7 +25,7 @@ beforeAll(async () => {
 
 async function freshNamespace(): Promise<string> {
   const namespace = freshName('sink');
-  await createNamespaceSchema(onlooker, namespace);
+  await createNamespaceSchema(onlooker, namespace, STORES);
   return namespace;
 }
 
@@ -442,7 +443,7 @@ test('messages of a namespace that does not exist wait until somebody creates it
   await shard.settle();
   expect(shard.pipeline.state).toBe('paused');
   expect(shard.pipeline.stats()).toMatchObject({ buffered: 2, dead: 0 });
-  await createNamespaceSchema(onlooker, namespace);
+  await createNamespaceSchema(onlooker, namespace, STORES);
   shard.pipeline.flush();
   await shard.pipeline.drained();
   expect((await messagesOf(namespace)).map(({ data }) => data)).toEqual(['1', '2']);

@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { systemTimers } from '../../../src/core/timers.ts';
 import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionPool } from '../../../src/database/connection-pool.ts';
-import { appendEventsOn } from '../../../src/events/engines/postgres-engine.ts';
-import { appendOn } from '../../../src/messages/engines/postgres-engine.ts';
-import { createSchemaStatements, schemaOfNamespace } from '../../../src/messages/engines/postgres-schema.ts';
+import { appendEventsOn, PostgresEventEngine } from '../../../src/events/engines/postgres-engine.ts';
+import { appendOn, PostgresMessageEngine } from '../../../src/messages/engines/postgres-engine.ts';
+import { messageSchema } from '../../../src/messages/sql/schema.ts';
 import type { NewNamespace } from '../../../src/store/namespaces.ts';
+import { schemaOfNamespace } from '../../../src/store/namespaces.ts';
 import {
   createNamespaceSchema,
   dropNamespaceSchema,
@@ -14,18 +15,25 @@ import {
 import { rowsOf } from '../../support/connect.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 import { event, command as eventCommand } from '../events/event-commands.ts';
-import { command, row } from './postgres-support.ts';
+import { command, row, STORES } from './postgres-support.ts';
 
 const database = ownDatabase();
 
-function namespaces(): PostgresNamespaces {
-  return new PostgresNamespaces({
-    connections: new ConnectionPool({
-      open: () => openConnection(database.target),
-      timers: systemTimers,
-    }),
-  });
+function newPool(): ConnectionPool {
+  return new ConnectionPool({ open: () => openConnection(database.target), timers: systemTimers });
 }
+
+function namespaces(): PostgresNamespaces {
+  return new PostgresNamespaces({ connections: newPool(), stores: STORES });
+}
+
+const pool = newPool();
+
+const messagesOf = (namespace: string) =>
+  new PostgresMessageEngine({ connections: pool, schema: schemaOfNamespace(namespace) });
+
+const eventsOf = (namespace: string) =>
+  new PostgresEventEngine({ connections: pool, schema: schemaOfNamespace(namespace) });
 
 const fresh = (namespace: string): NewNamespace => ({
   namespace,
@@ -60,8 +68,8 @@ describe('namespaces in Postgres', () => {
       details: { namespace: 'tenant-1' },
     });
     await list.create(fresh('tenant-2'));
-    await list.engine('tenant-1').append([command('account-1', [row(), row(), row()])]);
-    await list.eventEngine('tenant-1').append([eventCommand([event(), event()])]);
+    await messagesOf('tenant-1').append([command('account-1', [row(), row(), row()])]);
+    await eventsOf('tenant-1').append([eventCommand([event(), event()])]);
     expect(
       (await list.list({ after: '', limit: 100 })).map(({ namespace, messages, events }) => [
         namespace,
@@ -84,12 +92,12 @@ describe('namespaces in Postgres', () => {
       eventsDeleted: 2n,
     });
     expect(await schemas()).toEqual(['sluice_tenant-2']);
-    await expect(list.engine('tenant-1').version('account-1')).rejects.toMatchObject({
+    await expect(messagesOf('tenant-1').version('account-1')).rejects.toMatchObject({
       code: 'unknown_namespace',
     });
     await list.create(fresh('tenant-1'));
-    expect(await list.engine('tenant-1').info()).toEqual({ messages: 0n, head: 0n });
-    expect(await list.eventEngine('tenant-1').head()).toBe(0n);
+    expect(await messagesOf('tenant-1').info()).toEqual({ messages: 0n, head: 0n });
+    expect(await eventsOf('tenant-1').head()).toBe(0n);
     expect((await list.delete('tenant-1')).messagesDeleted).toBe(0n);
     await list.delete('tenant-2');
   });
@@ -100,7 +108,7 @@ describe('namespaces in Postgres', () => {
     await expect(list.delete('nobody')).rejects.toMatchObject(unknown);
     await expect(list.info('nobody')).rejects.toMatchObject(unknown);
     await expect(list.tokenHash('nobody')).rejects.toMatchObject(unknown);
-    await expect(dropNamespaceSchema(database.connection, 'nobody')).rejects.toMatchObject(unknown);
+    await expect(dropNamespaceSchema(database.connection, 'nobody', STORES)).rejects.toMatchObject(unknown);
   });
 
   test.each(['', '-a', '.a', 'a b', 'a"b', "a'b", 'a;b', 'é', 'a/b', 'a\0b', 'a'.repeat(57)])(
@@ -112,8 +120,8 @@ describe('namespaces in Postgres', () => {
       await expect(list.create(fresh(name))).rejects.toMatchObject(invalid);
       await expect(list.delete(name)).rejects.toMatchObject(invalid);
       await expect(list.info(name)).rejects.toMatchObject(invalid);
-      await expect(createNamespaceSchema(database.connection, name)).rejects.toMatchObject(invalid);
-      expect(() => list.engine(name)).toThrow(expect.objectContaining(invalid));
+      await expect(createNamespaceSchema(database.connection, name, STORES)).rejects.toMatchObject(invalid);
+      expect(() => messagesOf(name)).toThrow(expect.objectContaining(invalid));
       expect(await schemas()).toEqual(before);
     },
   );
@@ -121,6 +129,7 @@ describe('namespaces in Postgres', () => {
   test('names that are not there, or there already, cost no connection', async () => {
     let opened = 0;
     const list = new PostgresNamespaces({
+      stores: STORES,
       connections: new ConnectionPool({
         open: () => {
           opened += 1;
@@ -161,12 +170,12 @@ describe('namespaces in Postgres', () => {
     const names = ['Case', 'a.b-c_1', 'case', 'public', 'x'.repeat(56)];
     for (const name of names) {
       await list.create(fresh(name));
-      await list.engine(name).append([command(`account-${name}`)]);
+      await messagesOf(name).append([command(`account-${name}`)]);
     }
     expect((await list.list({ after: '', limit: 100 })).map(({ namespace }) => namespace)).toEqual(names);
     expect(await schemas()).toEqual(names.map(schemaOfNamespace));
     for (const name of names) {
-      expect(await list.engine(name).listStreams({ prefix: '', after: '', limit: 10 })).toEqual([
+      expect(await messagesOf(name).listStreams({ prefix: '', after: '', limit: 10 })).toEqual([
         { stream: `account-${name}`, version: 0n, lastGlobalPosition: 1n },
       ]);
       expect((await list.delete(name)).messagesDeleted).toBe(1n);
@@ -197,7 +206,9 @@ describe('namespaces in Postgres', () => {
     for (let round = 0; round < 30; round += 1) {
       await rowsOf(database.connection, 'drop schema if exists sluice cascade');
       const lists = await Promise.all(
-        pools.map((connections) => new PostgresNamespaces({ connections }).list({ after: '', limit: 10 })),
+        pools.map((connections) =>
+          new PostgresNamespaces({ connections, stores: STORES }).list({ after: '', limit: 10 }),
+        ),
       );
       expect(lists).toEqual(pools.map(() => []));
     }
@@ -212,7 +223,7 @@ describe('namespaces in Postgres', () => {
     );
     await expect(list.create(fresh('theirs'))).rejects.toMatchObject({ code: 'namespace_exists' });
     await expect(list.info('theirs')).rejects.toMatchObject({ code: 'unknown_namespace' });
-    await expect(dropNamespaceSchema(database.connection, 'theirs')).rejects.toMatchObject({
+    await expect(dropNamespaceSchema(database.connection, 'theirs', STORES)).rejects.toMatchObject({
       code: 'unknown_namespace',
     });
     expect(await rowsOf(database.connection, 'select * from "sluice_theirs".kept')).toEqual([]);
@@ -261,18 +272,19 @@ describe('namespaces in Postgres', () => {
       await list.create(fresh(name));
       const own = `"${schemaOfNamespace(name)}"`;
       await rowsOf(database.connection, `drop schema ${own} cascade; create schema ${own}`);
-      for (const statement of createSchemaStatements(schemaOfNamespace(name)).slice(1))
+      for (const statement of messageSchema.steps[0]?.(schemaOfNamespace(name)) ?? [])
         await rowsOf(database.connection, statement);
     }
     expect(await list.info('older')).toMatchObject({ messages: 0n, events: 0n });
     expect(await list.delete('older')).toMatchObject({ messagesDeleted: 0n, eventsDeleted: 0n });
-    await list.eventEngine('older-used').append([eventCommand(event())]);
+    await eventsOf('older-used').append([eventCommand(event())]);
     expect(await list.info('older-used')).toMatchObject({ messages: 0n, events: 1n });
     expect(await list.delete('older-used')).toMatchObject({ eventsDeleted: 1n });
   });
 
   test('a database that cannot be reached, and a list that was dropped', async () => {
     const nowhere = new PostgresNamespaces({
+      stores: STORES,
       connections: {
         use: async () => {
           throw Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });

@@ -5,12 +5,17 @@ import { systemTimers } from '../../../src/core/timers.ts';
 import type { Connection } from '../../../src/database/connection.ts';
 import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionPool } from '../../../src/database/connection-pool.ts';
+import { eventSchema } from '../../../src/events/sql/schema.ts';
 import type { AppendCommand, MessageRow } from '../../../src/messages/engine.ts';
 import { PostgresMessageEngine } from '../../../src/messages/engines/postgres-engine.ts';
-import { schemaOfNamespace } from '../../../src/messages/engines/postgres-schema.ts';
-import { cardinalHash, category } from '../../../src/messages/names.ts';
+import { cardinalHash, messageCategory } from '../../../src/messages/names.ts';
+import { messageSchema } from '../../../src/messages/sql/schema.ts';
+import { schemaOfNamespace } from '../../../src/store/namespaces.ts';
 import { createNamespaceSchema, dropNamespaceSchema } from '../../../src/store/postgres-namespaces.ts';
 import { freshName, type TestDatabase, testDatabase } from '../../support/connect.ts';
+
+/** What a namespace has. */
+export const STORES = [messageSchema, eventSchema];
 
 export interface StoreDatabase {
   readonly database: TestDatabase;
@@ -36,7 +41,7 @@ export function storeDatabase(): StoreDatabase {
   afterAll(async () => {
     for (const pool of pools) pool.close();
     const last = await openConnection(database.target);
-    for (const name of names) await dropNamespaceSchema(last, name).catch(() => {});
+    for (const name of names) await dropNamespaceSchema(last, name, STORES).catch(() => {});
     last.close();
   });
   return {
@@ -47,7 +52,7 @@ export function storeDatabase(): StoreDatabase {
     },
     async namespace() {
       const name = freshName('store');
-      await createNamespaceSchema(this.connection, name);
+      await createNamespaceSchema(this.connection, name, STORES);
       names.push(name);
       return schemaOfNamespace(name);
     },
@@ -89,7 +94,13 @@ export function command(
 ): AppendCommand {
   return {
     appends: [
-      { stream, category: category(stream), cardinalHash: cardinalHash(stream), expectedVersion, messages },
+      {
+        stream,
+        category: messageCategory(stream),
+        cardinalHash: cardinalHash(stream),
+        expectedVersion,
+        messages,
+      },
     ],
   };
 }

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../../../src/database/connection.ts';
 import type { AppendCommand, EventQuery } from '../../../../src/events/engine.ts';
 import { appendEventsOn, PostgresEventEngine } from '../../../../src/events/engines/postgres-engine.ts';
-import { positionStatements } from '../../../../src/events/engines/postgres-schema.ts';
+import { positionStatements } from '../../../../src/events/sql/positions.ts';
 import { rowsOf } from '../../../support/connect.ts';
 import { storeDatabase } from '../../store/postgres-support.ts';
 import { command, event, item, positionsOf, reading, upTo } from '../event-commands.ts';

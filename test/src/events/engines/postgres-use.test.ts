@@ -4,9 +4,14 @@ import { sql } from 'drizzle-orm';
 import { describe, expect, test, vi } from 'vitest';
 import { type Connection, openConnection } from '../../../../src/database/connection.ts';
 import type { ConnectionLender } from '../../../../src/database/connection-pool.ts';
-import { appendEventsOn, PostgresEventEngine } from '../../../../src/events/engines/postgres-engine.ts';
-import { createEventStatements, ensureEventTables } from '../../../../src/events/engines/postgres-schema.ts';
-import { createSchemaStatements } from '../../../../src/messages/engines/postgres-schema.ts';
+import {
+  appendEventsOn,
+  openEvents,
+  PostgresEventEngine,
+} from '../../../../src/events/engines/postgres-engine.ts';
+import { eventSchema } from '../../../../src/events/sql/schema.ts';
+import { messageSchema } from '../../../../src/messages/sql/schema.ts';
+import { createStatements } from '../../../../src/store/store-schema.ts';
 import { freshName, rowsOf, testDatabase } from '../../../support/connect.ts';
 import { storeDatabase } from '../../store/postgres-support.ts';
 import { command, event, idOf, item, positionsOf, reading, upTo } from '../event-commands.ts';
@@ -19,13 +24,8 @@ const claim = (name: string) =>
 /** A namespace as it was before there was an event store. */
 async function olderNamespace(): Promise<string> {
   const schema = await postgres.namespace();
-  const own = `"${schema}"`;
-  const functions = await rowsOf<{ name: string; kind: string }>(
-    postgres.connection,
-    sql`select p.oid::regprocedure::text as name, case prokind when 'p' then 'procedure' else 'function' end as kind from pg_proc p join pg_namespace n on n.oid = p.pronamespace where nspname = ${schema} and proname ~ 'event|scarcest_tag|first_conflict'`,
-  );
-  for (const { name, kind } of functions) await rowsOf(postgres.connection, `drop ${kind} ${name} cascade`);
-  await rowsOf(postgres.connection, `drop table ${own}.events, ${own}.event_postings, ${own}.events_lock`);
+  const statements = [`drop schema "${schema}" cascade`, `create schema "${schema}"`];
+  await rowsOf(postgres.connection, [...statements, ...(messageSchema.steps[0]?.(schema) ?? [])].join(';\n'));
   return schema;
 }
 
@@ -256,7 +256,7 @@ describe('namespaces', () => {
     const verdicts = (await Promise.all(engines.map((engine) => engine.append([claim('1')])))).flat();
     expect(verdicts.filter(({ kind }) => kind === 'appended')).toHaveLength(1);
     expect(verdicts.filter(({ kind }) => kind === 'conflict')).toHaveLength(7);
-    expect(await ensureEventTables(postgres.connection, schema)).toBe(true);
+    await openEvents(postgres.connection, schema);
     expect(await engines[0]?.head()).toBe(1n);
   });
 
@@ -265,10 +265,10 @@ describe('namespaces', () => {
     await Promise.all(pools.map((one) => one.use((connection) => connection.db.execute('select 1'))));
     for (let round = 0; round < 10; round += 1) {
       const schema = await olderNamespace();
-      const made = await Promise.all(
-        pools.map((one) => one.use((connection) => ensureEventTables(connection, schema))),
-      );
-      expect(made).toEqual(pools.map(() => true));
+      await Promise.all(pools.map((one) => one.use((connection) => openEvents(connection, schema))));
+      expect(await appendEventsOn(postgres.connection, schema, [command(event())])).toMatchObject([
+        { position: 1n },
+      ]);
     }
   });
 
@@ -288,7 +288,9 @@ describe('namespaces', () => {
           code: 'unknown_namespace',
           message: `The namespace of the schema ${schema} does not exist`,
         });
-      expect(await ensureEventTables(postgres.connection, schema)).toBe(false);
+      await expect(openEvents(postgres.connection, schema)).rejects.toMatchObject({
+        code: 'unknown_namespace',
+      });
     }
     // Without `cascade`: it is still empty.
     await rowsOf(postgres.connection, `drop schema "${theirs}"`);
@@ -303,16 +305,14 @@ describe('namespaces', () => {
   test('a schema of any name is quoted', async () => {
     const schema = freshName(`we"ird'; drop schema public; -- `);
     const connection = await openConnection(postgres.database.target);
-    await connection.db.execute(
-      [...createSchemaStatements(schema), ...createEventStatements(schema)].join(';\n'),
-    );
+    await connection.db.execute(createStatements(schema, [messageSchema, eventSchema]).join(';\n'));
     const engine = new PostgresEventEngine({ connections: postgres.pool(), schema });
     const query = [item(['A'], ['x']), item([], ['x', 'y'])];
     await engine.append([command(event('A', ['x']))]);
     await engine.append([command(event('A', ['x', 'y'])), command(event('A', ['x']), query)]);
     expect(positionsOf(await engine.read(reading(query)))).toEqual([1, 2]);
     expect(await engine.read(reading('all', { backwards: true, limit: 1 }))).toHaveLength(1);
-    expect(await ensureEventTables(connection, schema)).toBe(true);
+    await openEvents(connection, schema);
     expect(await engine.clear()).toBe(2n);
     await connection.db.execute(`drop schema "${schema.replaceAll('"', '""')}" cascade`);
     connection.close();

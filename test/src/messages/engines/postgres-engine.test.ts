@@ -7,9 +7,11 @@ import { type Connection, openConnection } from '../../../../src/database/connec
 import type { ConnectionLender } from '../../../../src/database/connection-pool.ts';
 import type { AppendCommand, AppendVerdict, StreamAppend } from '../../../../src/messages/engine.ts';
 import { appendOn, PostgresMessageEngine } from '../../../../src/messages/engines/postgres-engine.ts';
-import { createSchemaStatements, readStatements } from '../../../../src/messages/engines/postgres-schema.ts';
 import { MessageStore } from '../../../../src/messages/message-store.ts';
-import { category } from '../../../../src/messages/names.ts';
+import { messageCategory } from '../../../../src/messages/names.ts';
+import { readStatements } from '../../../../src/messages/sql/reads.ts';
+import { messageSchema } from '../../../../src/messages/sql/schema.ts';
+import { createStatements } from '../../../../src/store/store-schema.ts';
 import { freshName, rowsOf, testDatabase } from '../../../support/connect.ts';
 import { command, row, storeDatabase } from '../../store/postgres-support.ts';
 
@@ -88,7 +90,7 @@ async function explain(schema: string, read: Read, settings: 'functions' | 'serv
     // As the function has them, so that the test does not go by a copy.
     const [found] = await rowsOf<{ settings: string[] }>(
       connection,
-      sql`select proconfig as settings from pg_proc p join pg_namespace n on n.oid = p.pronamespace where nspname = ${schema} and proname = 'read_category'`,
+      sql`select proconfig as settings from pg_proc p join pg_namespace n on n.oid = p.pronamespace where nspname = ${schema} and proname = 'read_category_v2'`,
     );
     for (const setting of found?.settings ?? []) await connection.db.execute(`set ${setting}`);
   }
@@ -451,7 +453,7 @@ describe('statements', () => {
   test('a schema of any name is quoted', async () => {
     const schema = freshName(`we"ird'; drop schema public; -- `);
     const connection = await openConnection(postgres.database.target);
-    await connection.db.execute(createSchemaStatements(schema).join(';\n'));
+    await connection.db.execute(createStatements(schema, [messageSchema]).join(';\n'));
     const engine = new PostgresMessageEngine({ connections: postgres.pool(), schema });
     await engine.append([command('account-1'), command('account-1', [row(), row()])]);
     expect(
@@ -467,7 +469,9 @@ describe('statements', () => {
     expect(await engine.clear()).toBe(3n);
     await connection.db.execute(`drop schema "${schema.replaceAll('"', '""')}" cascade`);
     connection.close();
-    expect(() => createSchemaStatements('')).toThrow(expect.objectContaining({ code: 'invalid_namespace' }));
+    expect(() => createStatements('', [messageSchema])).toThrow(
+      expect.objectContaining({ code: 'invalid_namespace' }),
+    );
   });
 
   test('names, types and JSON of any characters, in groups as alone', async () => {
@@ -511,7 +515,7 @@ describe('statements', () => {
             (appends): AppendCommand => ({
               appends: appends.map(({ stream, expectedVersion, ids }) => ({
                 stream,
-                category: category(stream),
+                category: messageCategory(stream),
                 cardinalHash: null,
                 expectedVersion: expectedVersion === null ? null : BigInt(expectedVersion),
                 messages: ids.map((id) =>

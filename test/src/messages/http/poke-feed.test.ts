@@ -11,7 +11,7 @@ import type {
   Subscription,
 } from '../../../../src/messages/http/poke-subscriber.ts';
 import { MessageStore } from '../../../../src/messages/message-store.ts';
-import { category, consumerGroupMember } from '../../../../src/messages/names.ts';
+import { consumerGroupMember, messageCategory } from '../../../../src/messages/names.ts';
 import { FakeTimers, settled } from '../../../support/fake-timers.ts';
 import { NodeSqlite } from '../../../support/node-sqlite.ts';
 
@@ -577,7 +577,7 @@ describe('whatever happens', () => {
             if (of !== 'all' && 'stream' in of)
               return message.streamName === of.stream && message.position >= position;
             if (message.globalPosition < position) return false;
-            if (of !== 'all' && category(message.streamName) !== of.category) return false;
+            if (of !== 'all' && messageCategory(message.streamName) !== of.category) return false;
             return (
               consumer === undefined ||
               consumerGroupMember(message.streamName, consumer.size) === consumer.member

@@ -1,0 +1,17 @@
+import { INDEX_ORDER_ONLY } from '../../store/postgres-functions.ts';
+import type { SqlNames } from '../../store/store-schema.ts';
+import { RECORD_TYPE, readStatements } from './reads.ts';
+
+/** Messages of a stream from a global position on. */
+export function readStreamFromGlobal({ schema, own, v }: SqlNames): string {
+  const reads = readStatements(schema);
+  return `create or replace function ${own}.read_stream_from_global${v}(p_stream text, p_global_position bigint, p_limit bigint)
+returns table (${RECORD_TYPE}) language plpgsql stable
+${INDEX_ORDER_ONLY}
+as $read$
+#variable_conflict use_column
+begin
+  return query ${reads.streamFromGlobal};
+end
+$read$`;
+}
