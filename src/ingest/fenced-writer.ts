@@ -58,7 +58,7 @@ export class FencedWriter {
     };
     return async () => {
       // Postgres must never have what the outbox could still lose: positions would be given a second time. Asked here
-      // and not earlier: with the input gate shut, only what was begun behind it is answered.
+      // and not earlier: with the input gate shut, only what was begun after that is answered.
       await sqlite.sync();
       const { incarnation, fence } = outbox;
       const order = { key: { ...key, incarnation }, fence, from: batch.position, end };

@@ -94,7 +94,7 @@ export class InputGateHold {
       this.#cancelIdle?.();
       this.#cancelIdle = undefined;
       cancelLimit();
-      // Whoever comes now waits for the frames, which have waited long enough.
+      // A write that comes now waits for the frames, which have waited long enough.
       this.#state = 'opening';
     }).then(flow, flow);
   }

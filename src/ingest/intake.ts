@@ -1,6 +1,6 @@
 /**
  * What a shard does with the frames it receives. The shard itself only adapts the platform's events to this
- * interface; what is behind it runs anywhere.
+ * interface; what implements it runs anywhere.
  */
 
 import type { HistogramSnapshot } from '../core/latency-histogram.ts';

@@ -10,7 +10,7 @@
  * is.
  *
  * The gate holds back the answers of Postgres too. Therefore a pause only follows a whole round, in which every
- * socket had its turn and everything that queued up behind the last pause was delivered.
+ * socket had its turn and everything that queued up during the last pause was delivered.
  */
 
 export interface ReadThrottleOptions {
@@ -60,7 +60,7 @@ export class ReadThrottle {
    * The pause that is due now, in ms, or undefined for none. Call it when a round is over.
    *
    * @param fill share of the buffer in use, 0 to 1
-   * @param isWriting whether a flush is under way, which waits for its turn behind the frames
+   * @param isWriting whether a flush is under way, which waits for its turn after the frames
    */
   pauseMs(nowMs: number, fill: number, isWriting: boolean): number | undefined {
     const { startFill, maxPauseMs, reliefMs, floodFrames } = this.#options;

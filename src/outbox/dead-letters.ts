@@ -116,7 +116,7 @@ export class DeadLetters {
     this.#maxRows = maxRows;
     this.#maxBytes = maxBytes;
     // The length of the payload stands before it: a row that is longer than a page is then counted by its first page.
-    // With autoincrement no id comes back after its letter is gone, so that nobody drops a letter he has not seen.
+    // With autoincrement no id comes back after its letter is gone, so that nobody drops a letter that they have not seen.
     sqlite.run(`create table if not exists dead_letters (
       id integer primary key autoincrement,
       producer text not null,
@@ -222,7 +222,7 @@ export class DeadLetters {
   }
 
   /**
-   * Removes letters and hands them out, oldest first, to be written again. Whoever calls puts them where they are as
+   * Removes letters and hands them out, oldest first, to be written again. The caller puts them where they are as
    * safe as here within the same transaction.
    *
    * @param ids at most `MAX_TAKEN_DEAD_LETTERS` of them, or `all`

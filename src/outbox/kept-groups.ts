@@ -7,7 +7,7 @@ import { TRIM_BYTES, TRIM_INTERVAL_MS } from '../core/limits.ts';
 
 /** Groups that were settled at about the same time. One entry for many, so that a busy lane has few. */
 interface Entry {
-  /** Position behind the last message. */
+  /** Position after the last message. */
   end: bigint;
   bytes: number;
   firstAtMs: number;

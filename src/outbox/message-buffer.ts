@@ -15,7 +15,7 @@ export interface Arrival {
   producer: string;
   /** The sequence of the first payload; each further one is one higher. */
   firstSequence: number;
-  /** The producer's run that the sequences belong to; 0 for raw sockets. */
+  /** The producer's epoch that the sequences belong to; 0 for raw sockets. */
   epoch: number;
   payloads: readonly string[];
   plain: readonly boolean[];

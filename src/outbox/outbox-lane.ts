@@ -322,7 +322,7 @@ export class OutboxLane implements Lane {
     const { head } = this.#ledger;
     const passedOver = this.#dead.ahead;
     this.#moveTo(position);
-    // From here on the lane is at the position, so that whoever hears of a commit finds it sound.
+    // From here on the lane is at the position, so that a session that hears of a commit finds it sound.
     for (const { start, runs } of this.#storage.headers(0n)) {
       if (start >= position) break;
       for (const { run, end } of runsFrom(start, runs)) {

@@ -6,7 +6,7 @@ import { createLaneFaults } from './lane-faults.ts';
 
 /**
  * A group's key in SQLite joins lane and position, so that the table needs no second index, which would be billed as a
- * row of its own. 2^48 messages are three thousand years at 3,000 messages a millisecond.
+ * second row. 2^48 messages are three thousand years at 3,000 messages a millisecond.
  */
 export const LANE_SPAN = 2 ** 48;
 

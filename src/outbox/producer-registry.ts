@@ -1,6 +1,6 @@
 /**
  * The producers of `sluice.v1`: their epochs, how far each is committed, and sequences that were used up without a
- * message. How far each is stored needs no row of its own, because the groups of the outbox carry the sequences with the
+ * message. How far each is stored needs no separate row, because the groups of the outbox carry the sequences with the
  * messages; so the two can never differ.
  */
 
@@ -179,7 +179,7 @@ export class ProducerRegistry {
 
   /**
    * A client goes on in its epoch with the sequence `next`: it was acked everything before that. What it was promised and the
-   * shard does not have is said, and gone on behind.
+   * shard does not have is said, and it goes on after that.
    */
   resume(producer: Producer, next: number, nowMs: number): Resumption {
     const { isFloor, nextSequence } = producer;

@@ -82,7 +82,7 @@ export interface Run {
 }
 
 /**
- * How far a producer is settled, for acks: what was refused behind its last message has nothing to be committed. To be
+ * How far a producer is settled, for acks: what was refused after its last message has nothing to be committed. To be
  * asked while nothing of it is gathered and not stored.
  */
 export function settledUpTo({ pendingRuns, nextSequence, committed }: Producer): number {

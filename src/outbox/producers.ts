@@ -24,7 +24,7 @@ export class Producers {
     const known = this.#byName.get(name);
     const producer = known ?? fresh;
     if (known !== undefined) known.nextSequence = Math.max(known.nextSequence, fresh.nextSequence);
-    // Set anew, it is the youngest in the map's order.
+    // Set again, it is the youngest in the map's order.
     this.#byName.delete(name);
     this.#byName.set(name, producer);
     if (this.#byName.size > this.#maxProducers)

@@ -10,7 +10,7 @@ export interface RunMark {
   readonly producer: Producer;
   readonly epoch: number;
   readonly lastSequence: number;
-  /** Position behind its last message. */
+  /** Position after its last message. */
   readonly end: bigint;
   /** Text of its group in the outbox where it is the group's last run, else 0. */
   groupBytes: number;

@@ -143,7 +143,7 @@ export function checkJson(text: string, start = 0, end = text.length): number {
   }
 }
 
-/** Scans a string from its opening quote to behind its closing one. */
+/** Scans a string from its opening quote to after its closing one. */
 function scanString(text: string, end: number): number {
   let index = position + 1;
   // How the high surrogate before this place was written: 1 as itself, 6 as an escape; 0: there is none.

@@ -208,7 +208,7 @@ export interface BatchBody {
   plain: boolean[];
   /** All of them one below the other, as in the frame; undefined where the frame has something else in between. */
   text: string | undefined;
-  /** The refused ones, those of skipped lines included: how far behind the first line, and why. */
+  /** The refused ones, those of skipped lines included: how far after the first line, and why. */
   refused: readonly { offset: number; code: LineRefusal }[];
 }
 

@@ -15,7 +15,7 @@ export interface MessageColumns {
   readonly producers: string[];
   /** Orders the messages of a producer. Below 2^53, so a number holds it. */
   readonly sequences: number[];
-  /** Numbers the producer's runs, each of which begins its sequences anew. Below 2^53; 0 for raw sockets. */
+  /** The producer's epochs, each of which begins its sequences again. Below 2^53; 0 for raw sockets. */
   readonly epochs: number[];
   /** The message's own text: JSON that Postgres takes (checkJson). */
   readonly payloads: string[];

@@ -8,7 +8,7 @@ export const copy: Writer = {
   mode: 'copy',
   description: 'COPY FROM STDIN',
   isExactlyOnce: true,
-  // A COPY has no size of its own: it takes all that is waiting, up to `batchBytes`, and so catches up with a backlog.
+  // A COPY has no size: it takes all that is waiting, up to `batchBytes`, and so catches up with a backlog.
   plan: (options) => ({ ...batchPlan(options), maxRows: MAX_COPY_ROWS }),
   create(sink) {
     const statement = copyStatement(sink);

@@ -47,7 +47,7 @@ const ROLLBACK_TIME_LIMIT_MS = 5_000;
  * The connection is either clean afterwards, outside of any transaction, or closed.
  *
  * @param write must leave the transaction alone; it is called with `callers`
- * @throws SluiceError `internal` for an order that makes no sense, or when `write` has ended the transaction.
+ * @throws SluiceError `internal` for an order that contradicts itself, or when `write` has ended the transaction.
  *   Otherwise what failed: an error of the server (55P03: a lock was not to be had within 10 s) or of the connection
  */
 export async function writeOnce(

@@ -9,7 +9,7 @@ import type { WriterMode } from '../sinks/writer-mode.ts';
 /**
  * Whose transaction the statements of a write are part of. `own` (default): the write commits by itself, all of the
  * batch or nothing, and resolves once Postgres has committed. `callers`: the caller has begun one on the connection and
- * ends it; the write neither begins nor ends any, since a COMMIT of its own would end the caller's too early.
+ * ends it; the write neither begins nor ends any, since a COMMIT here would end the caller's too early.
  */
 export type WriteTransaction = 'own' | 'callers';
 
