@@ -15,8 +15,8 @@ import {
 } from '../../src/core/limits.ts';
 import { assertKnownNames, optionTable, resolveOptions } from '../../src/core/option-table.ts';
 import { withTimeLimit } from '../../src/core/time-limit.ts';
+import { readEditedPayload } from '../../src/ingest/edited-payload.ts';
 import type { DeadLetterIds } from '../../src/outbox/dead-letters.ts';
-import { readEditedPayload } from '../../src/outbox/edited-payload.ts';
 import { MISSING_CHOICES, type MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { ShardAdmin } from '../../src/outbox/shard-admin.ts';
 import type { Sink } from '../../src/sinks/sink.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isSluiceError } from '../../../src/core/errors.ts';
-import { readEditedPayload } from '../../../src/outbox/edited-payload.ts';
+import { readEditedPayload } from '../../../src/ingest/edited-payload.ts';
 import { decodeFrame } from '../../../src/protocol/frame.ts';
 
 /** The message, or the code of the refusal. */
