@@ -15,19 +15,46 @@ declare module 'vitest' {
   }
 }
 
+interface TestPostgres {
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** Projects of one run share it. Each of them loads this file for itself: what they share is kept in the process. */
+const shared = globalThis as { sluiceTestPostgres?: { postgres: Promise<TestPostgres>; users: number } };
+
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
-  const postgres = await startEmbeddedPostgres({ dataDirectory: join(folder, 'data'), port: 0 });
-  await migrateDatabase(postgres.url);
-  // In a bench its host makes it; here, shards of many test files share it.
-  const connection = await openConnection({ url: postgres.url, driver: 'tcp' });
-  await connection.db.execute(createBenchCheckpoints());
-  connection.close();
+  shared.sluiceTestPostgres ??= { postgres: start(), users: 0 };
+  const { sluiceTestPostgres: of } = shared;
+  of.users += 1;
+  const postgres = await of.postgres;
   project.provide('databaseUrl', postgres.url);
   return async () => {
+    of.users -= 1;
+    if (of.users > 0) return;
+    delete shared.sluiceTestPostgres;
     await postgres.stop();
-    // As root, the data lies elsewhere.
-    await rm(postgres.dataDirectory, { recursive: true, force: true });
-    await rm(folder, { recursive: true, force: true });
+  };
+}
+
+async function start(): Promise<TestPostgres> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
+  const postgres = await startEmbeddedPostgres({ dataDirectory: join(folder, 'data'), port: 0 });
+  const connection = await openConnection({ url: postgres.url, driver: 'tcp' });
+  // No test cuts this server's power; those about what a crash leaves start one of their own.
+  await connection.db.execute('alter system set fsync = off');
+  await connection.db.execute('select pg_reload_conf()');
+  await migrateDatabase(postgres.url);
+  // In a bench its host makes it; here, shards of many test files share it.
+  await connection.db.execute(createBenchCheckpoints());
+  connection.close();
+  return {
+    url: postgres.url,
+    async stop() {
+      await postgres.stop();
+      // As root, the data lies elsewhere.
+      await rm(postgres.dataDirectory, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
