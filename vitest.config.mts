@@ -32,7 +32,11 @@ export default defineConfig({
           name: 'node',
           include: ['test/**/*.test.ts'],
           exclude: [...IN_WORKERD, ...fast],
-          globalSetup: ['test/support/postgres.ts', 'test/support/lab-page.ts'],
+          globalSetup: [
+            'test/support/postgres.ts',
+            'test/support/lab-page.ts',
+            'test/support/kept-bundles.ts',
+          ],
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },

@@ -4,7 +4,9 @@
  */
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -43,6 +45,12 @@ export interface LocalWorkerOptions {
 /** The variable of a workerd that says which process started it. */
 const OWNER_MARK = 'SLUICE_WORKER_OF';
 
+/**
+ * The variable that names a folder where bundles are kept for later starts, also of other processes. The one who sets it
+ * empties the folder when the sources change; the tests have one for each run.
+ */
+const KEPT_BUNDLES = 'SLUICE_KEPT_BUNDLES';
+
 /** Bundles the Worker and starts it on loopback. Its Durable Objects keep nothing after `stop`. */
 export async function startWorker(options: LocalWorkerOptions): Promise<LocalWorker> {
   const { bindings, port = 0, flags = [], inspectorPort, onLog, onRestart = () => {} } = options;
@@ -51,7 +59,7 @@ export async function startWorker(options: LocalWorkerOptions): Promise<LocalWor
   await endProcesses(() => orphansMarked(OWNER_MARK));
   const folder = await mkdtemp(join(tmpdir(), 'sluice-worker-'));
   try {
-    const script = await bundle(folder, main);
+    const script = await keptOrBundled(folder, main);
     const { convertV4MiniflareOptions, Log, LogLevel, Miniflare } = await loadMiniflare();
     const signalsBefore = SIGNALS.map((signal) => process.listeners(signal));
     const othersBefore = await childrenNamed('workerd');
@@ -117,6 +125,22 @@ function giveSignalsBack(before: NodeJS.SignalsListener[][]): void {
   }
 }
 
+/** Bundles the Worker, or copies what an earlier start has kept. @returns the name of the script in the folder */
+async function keptOrBundled(folder: string, main: string): Promise<string> {
+  const keep = process.env[KEPT_BUNDLES];
+  if (keep === undefined || keep === '') return await bundle(folder, main);
+  const kept = join(keep, encodeURIComponent(main));
+  if (existsSync(kept)) await cp(kept, folder, { recursive: true });
+  const known = await scriptIn(folder);
+  if (known !== undefined) return known;
+  const script = await bundle(folder, main);
+  const copy = `${kept}.${randomUUID()}`;
+  await cp(folder, copy, { recursive: true });
+  // Another start may have been faster, with the same.
+  await rename(copy, kept).catch(() => rm(copy, { recursive: true, force: true }));
+  return script;
+}
+
 /** @returns the name of the script in the folder */
 async function bundle(folder: string, main: string): Promise<string> {
   // A configuration here, and not the one beside the code: wrangler makes a folder where it finds one.
@@ -151,12 +175,16 @@ async function bundle(folder: string, main: string): Promise<string> {
     child.on('error', reject);
     child.on('close', resolve);
   });
-  // Named after the entry script.
-  const script = (await readdir(folder)).find((file) => file.endsWith('.js'));
+  const script = await scriptIn(folder);
   if (exitCode !== 0 || script === undefined) {
     throw new SluiceError('internal', `Could not bundle the Worker: ${reasonOf(output)}`);
   }
   return script;
+}
+
+// Named after the entry script.
+async function scriptIn(folder: string): Promise<string | undefined> {
+  return (await readdir(folder)).find((file) => file.endsWith('.js'));
 }
 
 /** The last error that wrangler told, on one line; it ends its output with where its log is, which says nothing. */
