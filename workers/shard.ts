@@ -79,8 +79,15 @@ export interface ShardRole {
   sink: (() => Sink | undefined) | undefined;
 }
 
+/** An object that is no shard of any sink. It counts frames, of which it gets none, and sleeps. */
+function noRole(name: string): ShardRole {
+  return { shard: 0, label: name, sinkName: name, place: undefined, driver: undefined, sink: undefined };
+}
+
 /** The role of a shard of a sink. */
 export function sinkRole(name: string, findSink: (sink: string) => Sink | undefined): ShardRole {
+  // Until version 0.3 shards of a measurement were objects of this class. One that was left over wakes up by its alarm.
+  if (!/\/\d+$/.test(name)) return noRole(name);
   const place = decodeShardName(name);
   return {
     shard: place.shard,
@@ -91,16 +98,6 @@ export function sinkRole(name: string, findSink: (sink: string) => Sink | undefi
     sink: () => findSink(place.sink),
   };
 }
-
-/** The object that keeps the directory holds no messages. */
-const DIRECTORY_ROLE: ShardRole = {
-  shard: 0,
-  label: DIRECTORY_NAME,
-  sinkName: DIRECTORY_NAME,
-  place: undefined,
-  driver: undefined,
-  sink: undefined,
-};
 
 export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   readonly #role: ShardRole;
@@ -141,7 +138,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const name = ctx.id.name ?? '';
-    const role = name === DIRECTORY_NAME ? DIRECTORY_ROLE : this.role(name);
+    const role = name === DIRECTORY_NAME ? noRole(name) : this.role(name);
     this.#role = role;
     this.#failpoints = this.failpoints();
     this.#alarm = new AlarmClock(ctx.storage);

@@ -1,6 +1,6 @@
 /** A Worker made by `createSluice`, with the bindings of this repository's own. */
 
-import { runInDurableObject } from 'cloudflare:test';
+import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { pgTable, text } from 'drizzle-orm/pg-core';
 import { Hono } from 'hono';
@@ -131,5 +131,15 @@ describe('the directory of shards', () => {
   it('is no shard: a socket to it is refused', async () => {
     const response = await exports.default.fetch(upgradeRequest('/ws/directory?producer=nobody'));
     expect((await new Client(response).closed).code).toBe(1008);
+  });
+});
+
+describe('an object of this class that is no shard', () => {
+  it('does nothing, not even where an alarm of an older version wakes it', async () => {
+    const left = env.SHARD.getByName('{"bench":"old","spec":null,"driver":null,"shard":3}');
+    await runInDurableObject(left, (_, { storage }) => storage.setAlarm(Date.now() + 60_000));
+    expect(await runDurableObjectAlarm(left)).toBe(true);
+    expect(await runInDurableObject(left, (_, { storage }) => storage.getAlarm())).toBeNull();
+    expect(await left.stats()).toMatchObject({ buffered: 0, deadLetters: 0 });
   });
 });
