@@ -1,6 +1,6 @@
 /** The data that steps work on, and who makes it. */
 
-import type { FloorTable } from './floor.ts';
+import type { FloorTable } from './floor-table.ts';
 import type { Job } from './job.ts';
 import type { Step } from './step.ts';
 

@@ -6,20 +6,9 @@
 import type { SqliteValue } from '../../src/database/sqlite.ts';
 import type { Audit } from '../result.ts';
 import type { Fixture, Namespace } from './fixture.ts';
+import type { FloorTable } from './floor-table.ts';
 import { auditReads, type ReadVerdict } from './read-judge.ts';
 import { type Step, unitsOnly } from './step.ts';
-
-/** Synchronous engines answer at once; waiting for a promise would be time that a bare statement does not take. */
-export interface FloorTable<Row> {
-  /** Inserts one row by one statement, or several in one transaction (Postgres: by one COPY). */
-  insert(rows: readonly Row[]): Promise<unknown> | undefined;
-  /** The rows of one of the selects of the table's spec. */
-  select(name: string, ...values: (string | number)[]): Promise<readonly unknown[]> | readonly unknown[];
-  /** How many rows there are, and how many different keys they have. */
-  count(): Promise<{ rows: number; keys: number }>;
-  /** To be called once what is read is there: its statistics are made. */
-  settle(): Promise<void>;
-}
 
 /** What a table for bare statements looks like, on both kinds of database. */
 export interface FloorSpec<Row> {

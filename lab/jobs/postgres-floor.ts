@@ -4,7 +4,8 @@ import type { QueryArrayResult } from 'pg';
 import { quoteName } from '../../src/core/sql-text.ts';
 import type { Connection } from '../../src/database/connection.ts';
 import { isNameFault } from '../../src/store/postgres-statements.ts';
-import type { FloorSpec, FloorTable } from './floor.ts';
+import type { FloorSpec } from './floor.ts';
+import type { FloorTable } from './floor-table.ts';
 
 /** What the drivers have in common below Drizzle, which would add its own time to a bare statement. */
 export interface BareClient {

@@ -1,7 +1,8 @@
 /** Bare statements on SQLite, Node's or a Durable Object's. */
 
 import type { SqliteValue } from '../../src/database/sqlite.ts';
-import type { FloorSpec, FloorTable } from './floor.ts';
+import type { FloorSpec } from './floor.ts';
+import type { FloorTable } from './floor-table.ts';
 
 /** A prepared statement, as bare as the platform has it. */
 export interface BareStatement {

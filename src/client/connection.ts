@@ -1,4 +1,5 @@
-import type { AckLevel, WebSocketLike } from './options.ts';
+import type { AckLevel } from './ack-level.ts';
+import type { WebSocketLike } from './options.ts';
 import type { SendWindow } from './send-window.ts';
 
 /** A socket, and what there is to know of it. Times are those of the client's clock. */

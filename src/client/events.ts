@@ -1,7 +1,7 @@
 /** What a client tells: events, counters, receipts and reports. */
 
+import type { AckLevel } from './ack-level.ts';
 import type { ClientErrorCode } from './errors.ts';
-import type { AckLevel } from './options.ts';
 import type { StorageOperationName } from './storage.ts';
 
 export type ClientState = 'connecting' | 'recovering' | 'ready' | 'paused' | 'draining' | 'closed';

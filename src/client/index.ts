@@ -1,5 +1,6 @@
 /** `sluice/client`: what a program needs to send to Sluice, from a browser, a Worker or Node. */
 
+export type { AckLevel } from './ack-level.ts';
 export { type ClientErrorCode, SluiceError } from './errors.ts';
 export type {
   BatchReceipt,
@@ -11,7 +12,7 @@ export type {
   RefusedMessage,
   UnsettledMessages,
 } from './events.ts';
-export type { AckLevel, ClientTimers, SluiceClientOptions, WebSocketLike, WhenFull } from './options.ts';
+export type { ClientTimers, SluiceClientOptions, WebSocketLike, WhenFull } from './options.ts';
 export { SluiceClient } from './sluice-client.ts';
 export type {
   ClientStorage,

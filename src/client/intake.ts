@@ -1,9 +1,9 @@
+import type { AckLevel } from './ack-level.ts';
 import { Calls, type Ticket } from './calls.ts';
 import type { ClientContext } from './context.ts';
 import { type Deferred, defer } from './deferred.ts';
 import { type ClientErrorCode, SluiceError } from './errors.ts';
 import { escapeReplacement, HAS_REPLACEMENT, lineBytes, lineRefusal } from './message-text.ts';
-import type { AckLevel } from './options.ts';
 import type { SendWindow } from './send-window.ts';
 
 const MAX_BLOCKED_CALLS = 1_000;

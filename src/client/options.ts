@@ -1,10 +1,8 @@
 /** What a client is told, and what it needs of its surroundings. */
 
+import type { AckLevel } from './ack-level.ts';
 import type { ClientEvent } from './events.ts';
 import type { ClientStorage } from './storage.ts';
-
-/** What the promise of a message waits for (PROTOCOL.md, "Acknowledgement levels"). */
-export type AckLevel = 'none' | 'stored' | 'committed';
 
 /** What happens to a message for which the ring has no room. */
 export type WhenFull = 'block' | 'reject' | 'drop-oldest' | 'drop-newest';

@@ -1,3 +1,4 @@
+import type { AckLevel } from './ack-level.ts';
 import type { Connection } from './connection.ts';
 import type { ClientContext } from './context.ts';
 import type { Ending } from './ending.ts';
@@ -6,7 +7,6 @@ import type { ClientEvent } from './events.ts';
 import { creditOf, type Limits, membersOf, runOf, type ServerFrame, storedOf, wholeFrom } from './frames.ts';
 import type { Intake } from './intake.ts';
 import type { Link } from './link.ts';
-import type { AckLevel } from './options.ts';
 import type { Recovery } from './recovery.ts';
 import type { SendWindow } from './send-window.ts';
 import { HEADER_BYTES, type Sender } from './sender.ts';

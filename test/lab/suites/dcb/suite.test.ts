@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../../../lab/jobs/fixture.ts';
-import type { FloorTable } from '../../../../lab/jobs/floor.ts';
+import type { FloorTable } from '../../../../lab/jobs/floor-table.ts';
 import type { JobBench } from '../../../../lab/jobs/job.ts';
 import { type Gauges, JobRunner } from '../../../../lab/jobs/job-runner.ts';
 import { BENCH_SCHEMA_PREFIX } from '../../../../lab/jobs/postgres-engine.ts';
