@@ -4,7 +4,7 @@
  */
 
 import type { IntakeStats } from '../src/ingest/intake.ts';
-import type { HandedOver } from '../src/outbox/producer-registry.ts';
+import type { HandedOver } from '../src/outbox/producer-rows.ts';
 import type { ShardAdmin } from '../src/outbox/shard-admin.ts';
 import type {
   DeletedNamespace,

@@ -2,10 +2,11 @@
 
 import type { Producer } from '../outbox/producer.ts';
 import type { ProducerRegistry, Resumption } from '../outbox/producer-registry.ts';
+import { sessionName } from '../outbox/session-name.ts';
 import type { Hello } from '../protocol/sluice-v1.ts';
 import type { FlowControl } from './flow-control.ts';
 import type { GroupCommit } from './group-commit.ts';
-import { decideHello, type HelloDecision, sessionName } from './hello.ts';
+import { decideHello, type HelloDecision } from './hello.ts';
 import type { SessionMemory } from './intake.ts';
 import type { ShardSession, Welcomed } from './session-port.ts';
 import type { Sessions } from './sessions.ts';

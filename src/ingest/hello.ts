@@ -5,6 +5,7 @@
 
 import { MAX_EPOCH_AHEAD_MS } from '../core/limits.ts';
 import type { Producer } from '../outbox/producer.ts';
+import { ordinalOf } from '../outbox/session-name.ts';
 import type { HelloIntent } from '../protocol/sluice-v1.ts';
 
 /** An epoch above which there is none. */
@@ -162,16 +163,6 @@ function sureOf({ endedSessions, nextSequence }: Producer, session: string): num
 function hasCome({ session, nextSequence }: Producer): boolean {
   if (session === undefined) return nextSequence > 1;
   return session.hasCome || nextSequence > session.from;
-}
-
-/** The name of a session: its number in its epoch, so that a newer one is known as such, and a text that nobody else has. */
-export function sessionName(ordinal: number, random: string): string {
-  return `${ordinal}.${random}`;
-}
-
-function ordinalOf(session: string | undefined): number {
-  const [ordinal = ''] = session?.split('.', 1) ?? [];
-  return /^\d{1,9}$/.test(ordinal) ? Number(ordinal) : 0;
 }
 
 function refuse(code: 'fenced' | 'invalid_hello', reason: string): HelloDecision {

@@ -3,8 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { MAX_EPOCH_AHEAD_MS } from '../../../src/core/limits.ts';
-import { decideHello, type HelloDecision, sessionName } from '../../../src/ingest/hello.ts';
+import { decideHello, type HelloDecision } from '../../../src/ingest/hello.ts';
 import { createProducer, type Producer } from '../../../src/outbox/producer.ts';
+import { sessionName } from '../../../src/outbox/session-name.ts';
 import type { HelloIntent } from '../../../src/protocol/sluice-v1.ts';
 
 const protocol = readFileSync(new URL('../../../PROTOCOL.md', import.meta.url), 'utf8');

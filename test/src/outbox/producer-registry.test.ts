@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { MAX_ACTIVE_PRODUCERS, MAX_ENDED_SESSIONS } from '../../../src/core/limits.ts';
 import type { Producer } from '../../../src/outbox/producer.ts';
-import { type HandedOver, ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
+import { ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
+import type { HandedOver } from '../../../src/outbox/producer-rows.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 
 interface Row {

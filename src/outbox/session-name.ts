@@ -1,0 +1,11 @@
+/** The names of sessions: a session's number in its epoch, so that a newer one is known as such, and a text that nobody else has. */
+
+export function sessionName(ordinal: number, random: string): string {
+  return `${ordinal}.${random}`;
+}
+
+/** The number of a session in its epoch; 0 where there is none, or where its name has none. */
+export function ordinalOf(session: string | undefined): number {
+  const [ordinal = ''] = session?.split('.', 1) ?? [];
+  return /^\d{1,9}$/.test(ordinal) ? Number(ordinal) : 0;
+}
