@@ -52,14 +52,23 @@ function answerOf(outcome: PhaseOutcome | undefined): PhaseAnswer {
   return outcome.answer;
 }
 
-async function iterate(format: PayloadFormat, epochs: number, ports = portsOf()) {
+async function iterate(format: PayloadFormat, epochs: number) {
   const order = orderOf(format, epochs);
-  const write = answerOf((await ports.run([order]))[0]);
-  const outcomes = await ports.run([
-    { ...order, phase: 'read', ids: write.ids },
-    { ...order, phase: 'audit', ids: write.ids },
-  ]);
+  const { write, outcomes } = await writeAnd(order, ['read', 'audit']);
   return { write, read: answerOf(outcomes[0]), audit: answerOf(outcomes[1]) };
+}
+
+/** What the gauge says of a record that is written and read; it is audited where records are small. */
+async function writeAndRead(format: PayloadFormat, epochs: number) {
+  const { write, outcomes } = await writeAnd(orderOf(format, epochs), ['read']);
+  return { write, read: answerOf(outcomes[0]) };
+}
+
+async function writeAnd(order: PhaseOrder, phases: readonly PhaseOrder['phase'][]) {
+  const ports = portsOf();
+  const write = answerOf((await ports.run([order]))[0]);
+  const outcomes = await ports.run(phases.map((phase) => ({ ...order, phase, ids: write.ids })));
+  return { write, outcomes };
 }
 
 function peakMib({ peakAllocBytes }: PhaseAnswer): number {
@@ -86,26 +95,31 @@ test.each(['bson', 'jsonb', 'ndjson_zstd'] as const)(
 describe('memory', () => {
   /** What a process may differ by from another that does the same: garbage that V8 has not collected yet. */
   const SLACK_MIB = 40;
+  /**
+   * The same of what was ever resident: V8 collects later when other programs have the processors. Still half of what the
+   * larger record would take, and of what the control takes (142 MiB).
+   */
+  const RSS_SLACK_MIB = 75;
 
   // 100,000 epochs are 41 MiB of NDJSON, and 12.5 compressed; three times as many are 84 and 25 more.
   test('of ndjson_zstd stays where it is while the record grows, on the way there and back', async () => {
-    const small = await iterate('ndjson_zstd', 100_000);
-    const large = await iterate('ndjson_zstd', 300_000);
+    const small = await writeAndRead('ndjson_zstd', 100_000);
+    const large = await writeAndRead('ndjson_zstd', 300_000);
     expect(large.write.payloadBytes / small.write.payloadBytes).toBeCloseTo(3, 1);
     expect(peakMib(large.write) - peakMib(small.write)).toBeLessThan(SLACK_MIB);
     expect(peakMib(large.read) - peakMib(small.read)).toBeLessThan(SLACK_MIB);
-    expect((large.write.rssDeltaBytes as number) / MIB).toBeLessThan(SLACK_MIB);
-    expect((large.read.rssDeltaBytes as number) / MIB).toBeLessThan(SLACK_MIB);
+    expect((large.write.rssDeltaBytes as number) / MIB).toBeLessThan(RSS_SLACK_MIB);
+    expect((large.read.rssDeltaBytes as number) / MIB).toBeLessThan(RSS_SLACK_MIB);
   });
 
   // The control: the gauge sees a record that is there as a whole.
   test('of jsonb grows with the record', async () => {
-    const small = await iterate('jsonb', 20_000);
-    const large = await iterate('jsonb', 200_000);
+    const small = await writeAndRead('jsonb', 20_000);
+    const large = await writeAndRead('jsonb', 200_000);
     expect(peakMib(large.write) - peakMib(small.write)).toBeGreaterThan(2 * SLACK_MIB);
     expect(peakMib(large.read) - peakMib(small.read)).toBeGreaterThan(2 * SLACK_MIB);
-    expect((large.write.rssDeltaBytes as number) / MIB).toBeGreaterThan(2 * SLACK_MIB);
-    expect((large.read.rssDeltaBytes as number) / MIB).toBeGreaterThan(SLACK_MIB);
+    expect((large.write.rssDeltaBytes as number) / MIB).toBeGreaterThan(RSS_SLACK_MIB);
+    expect((large.read.rssDeltaBytes as number) / MIB).toBeGreaterThan(RSS_SLACK_MIB);
   });
 });
 
