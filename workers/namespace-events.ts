@@ -11,8 +11,9 @@ import { EventStore } from '../src/events/event-store.ts';
 import { answerAppend, answerRead, checkResume, eventMessage } from '../src/events/http/answers.ts';
 import { readRequest, subscribeRequest } from '../src/events/http/requests.ts';
 import { Semaphore } from '../src/events/semaphore.ts';
-import { EVENT_STREAM_HEADERS, EventStream, streamOf } from './event-stream.ts';
+import { EVENT_STREAM_HEADERS, type EventStream, streamFrom } from './event-stream.ts';
 import { GONE_READER_MS, jsonResponse, logFailure, MAX_WAITING_BYTES } from './store-answers.ts';
+import { streamOf } from './streamed-body.ts';
 
 /** What a subscriber holds in memory while its reader takes nothing: a page. A hundred of them share 128 MB with all else. */
 const SUBSCRIPTION_PAGE_EVENTS = 200;
@@ -100,7 +101,7 @@ export class NamespaceEvents {
       pageEvents: SUBSCRIPTION_PAGE_EVENTS,
       largePages: this.#largePages,
     });
-    const stream = new EventStream(eventMessages(records), {
+    const stream = streamFrom(eventMessages(records), {
       timers: systemTimers,
       onFailure: (error) => this.#failed(error),
       onEnd: () => {

@@ -15,8 +15,10 @@ import { storeFigures } from '../src/messages/http/rpc-namespaces.ts';
 import { MessageStore } from '../src/messages/message-store.ts';
 import { checkCategory } from '../src/messages/names.ts';
 import { parseTimeUs } from '../src/store/wire-time.ts';
-import { EVENT_STREAM_HEADERS, eagerEvents, pokeStream, streamOf } from './event-stream.ts';
+import { EVENT_STREAM_HEADERS, eagerEvents } from './event-stream.ts';
+import { pokeStream } from './poke-stream.ts';
 import { GONE_READER_MS, jsonResponse, logFailure, MAX_WAITING_BYTES, randomBytes } from './store-answers.ts';
+import { streamOf } from './streamed-body.ts';
 
 export interface MessageFigures {
   messages: bigint;

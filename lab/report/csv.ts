@@ -1,6 +1,7 @@
 /** The report for spreadsheets: a line for each repetition (RFC 4180). */
 
 import type { BenchResult, HistogramRecord, RepRecord, VariantResult } from '../result.ts';
+import { type Cell, csvText } from './csv-text.ts';
 
 const AUDIT = ['sent', 'refused', 'found', 'lost', 'duplicated', 'outOfOrder'] as const;
 const SERVER = [
@@ -17,8 +18,6 @@ const LATENCY = [
   'p999Us',
   'maxUs',
 ] as const satisfies readonly (keyof HistogramRecord)[];
-
-type Cell = string | number | boolean | null | undefined;
 
 /** One line for each repetition, in the order in which they ran; the columns are the same in each. */
 export function csvReport({ suite, startedAt, state, variants }: BenchResult): string {
@@ -49,21 +48,9 @@ export function csvReport({ suite, startedAt, state, variants }: BenchResult): s
     ...(hasServer ? SERVER.map((figure) => rep.server?.[figure]) : []),
     rep.broken,
   ];
-  return [header, ...all.map(line)].map((cells) => `${cells.map(csvCell).join(',')}\r\n`).join('');
+  return csvText([header, ...all.map(line)]);
 }
 
 function names(records: readonly (Readonly<Record<string, unknown>> | undefined)[]): string[] {
   return [...new Set(records.flatMap((record) => Object.keys(record ?? {})))];
-}
-
-/**
- * A cell, quoted where it has to be. Empty: there is no such figure.
- *
- * Words that a spreadsheet would take for a formula begin with an apostrophe (OWASP, "CSV Injection"): the reason why a
- * step broke may be the text of a foreign server.
- */
-export function csvCell(value: Cell): string {
-  if (value === null || value === undefined) return '';
-  const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

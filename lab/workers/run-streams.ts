@@ -1,5 +1,8 @@
 /** How a run is told while it goes on: as Server-Sent Events, and as text for a terminal. */
 
+import { sseText } from '../../src/core/sse-text.ts';
+import { systemTimers } from '../../src/core/timers.ts';
+import { EventStream } from '../../workers/event-stream.ts';
 import { textReport } from '../report/text.ts';
 import type { RunControl, RunFollower } from '../run/run-control.ts';
 import type { RunEvent } from '../run/run-store.ts';
@@ -7,8 +10,6 @@ import type { BenchProgress } from '../run/runner.ts';
 
 const encoder = new TextEncoder();
 
-/** How often a reader hears something although nothing happens, so that nobody in between hangs up. */
-const KEEP_ALIVE_MS = 15_000;
 const PROGRESS_LINE_EVERY_MS = 1_000;
 
 /**
@@ -17,40 +18,25 @@ const PROGRESS_LINE_EVERY_MS = 1_000;
  */
 export function runEvents(control: RunControl, id: string, after: number): ReadableStream<Uint8Array> {
   let stop = (): void => {};
-  let timer: ReturnType<typeof setInterval> | undefined;
-  const end = (): void => {
-    stop();
-    clearInterval(timer);
-  };
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      let hasEnded = false;
-      const send = (text: string): void => {
-        if (!hasEnded) controller.enqueue(encoder.encode(text));
-      };
-      // What is there before any event lets the answer's head go out.
-      send(': ready\n\n');
-      stop = control.follow(id, after, {
-        event: ({ id: number, kind, data }) => send(sse(kind, data, number)),
-        progress(progress) {
-          // A reader that is behind needs the events, and no progress that is old already.
-          if ((controller.desiredSize ?? 0) > 0) send(sse('progress', progressOf(progress)));
-        },
-        close() {
-          if (hasEnded) return;
-          hasEnded = true;
-          clearInterval(timer);
-          controller.close();
-        },
-      });
-      if (!hasEnded) timer = setInterval(() => send(': keep-alive\n\n'), KEEP_ALIVE_MS);
+  const stream = new EventStream({ timers: systemTimers, onEnd: () => stop() });
+  stream.ready();
+  const follower: RunFollower = {
+    event: ({ id: number, kind, data }) =>
+      stream.send(sseText({ event: kind, data: JSON.stringify(data), id: number })),
+    progress(progress) {
+      // A reader that has not taken everything needs the events, and no progress that is old already.
+      if (stream.hasRoom)
+        stream.send(sseText({ event: 'progress', data: JSON.stringify(progressOf(progress)) }));
     },
-    cancel: end,
-  });
-}
-
-function sse(kind: string, data: unknown, id?: number): string {
-  return `event: ${kind}\n${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
+    close: () => stream.end(),
+  };
+  try {
+    stop = control.follow(id, after, follower);
+  } catch (error) {
+    stream.end();
+    throw error;
+  }
+  return stream.body;
 }
 
 function progressOf({ variant, rep, reps, done, total, steps }: BenchProgress) {

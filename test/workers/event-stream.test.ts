@@ -1,7 +1,8 @@
 /** Bodies of Server-Sent Events that do not end by themselves, with time in the test's hands. */
 
 import { describe, expect, it } from 'vitest';
-import { EventStream, streamOf } from '../../workers/event-stream.ts';
+import { type EventStream, streamFrom } from '../../workers/event-stream.ts';
+import { streamOf } from '../../workers/streamed-body.ts';
 import { FakeTimers, settled } from '../support/fake-timers.ts';
 
 const KIB = 1024;
@@ -44,7 +45,7 @@ function source(): Source {
     waiting.push(what);
     wake();
   };
-  const stream = new EventStream(events(), {
+  const stream = streamFrom(events(), {
     timers,
     onFailure: (error) => failures.push(error),
     onEnd: () => {

@@ -20,11 +20,11 @@ import { unauthorized } from '../../src/messages/http/rpc-errors.ts';
 import { checkNamespace, type Namespaces, namespaceOfToken } from '../../src/store/namespaces.ts';
 import { assertAdminAccess } from '../access.ts';
 import type { Env } from '../env.ts';
-import { streamOf } from '../event-stream.ts';
 import { ACCESS_HEADER } from '../objects.ts';
 import { standardEngine } from '../registry.ts';
 import { registryOf } from '../registry-calls.ts';
 import { jsonResponse, logFailure, randomBytes, storeErrorResponse } from '../store-answers.ts';
+import { streamOf } from '../streamed-body.ts';
 import { ownAddress } from './own-path.ts';
 
 type StoreContext = Context<{ Bindings: Env }>;

@@ -1,8 +1,9 @@
 /** The CSV files of the Postgres stress test: its headers, its order, six decimals for times and rates, whole bytes. */
 
+import { type Cell, csvText, type Decimal } from '../../report/csv-text.ts';
 import { epochsPerSecond, type Iteration, totalSeconds } from './iteration.ts';
 
-type Column = readonly [header: string, text: (iteration: Iteration) => string];
+type Column = readonly [header: string, cell: (iteration: Iteration) => Cell];
 
 const SYNC_COLUMNS: readonly Column[] = [
   ['iteration', ({ iteration }) => whole(iteration)],
@@ -55,25 +56,20 @@ export function readsPerSecond({ successReads, readSeconds }: Iteration): number
   return readSeconds > 0 ? successReads / readSeconds : 0;
 }
 
-/** The iterations as CSV (RFC 4180), as Python's csv module writes them: lines end with CR LF. */
+/** The iterations as CSV, as Python's csv module writes them, but for words that a spreadsheet would take for a formula. */
 export function iterationsCsv(iterations: readonly Iteration[], isAsync: boolean): string {
   const columns = isAsync ? ASYNC_COLUMNS : SYNC_COLUMNS;
-  const lines = [
+  return csvText([
     columns.map(([header]) => header),
-    ...iterations.map((iteration) => columns.map(([, text]) => field(text(iteration)))),
-  ];
-  return lines.map((fields) => `${fields.join(',')}\r\n`).join('');
+    ...iterations.map((iteration) => columns.map(([, cell]) => cell(iteration))),
+  ]);
 }
 
-function decimal(value: number): string {
-  return value.toFixed(6);
+function decimal(value: number): Decimal {
+  return { value, digits: 6 };
 }
 
 // What the platform does not tell is empty: a zero would be a figure.
-function whole(value: number | null): string {
-  return value === null ? '' : String(Math.round(value));
-}
-
-function field(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+function whole(value: number | null): number | null {
+  return value === null ? null : Math.round(value);
 }

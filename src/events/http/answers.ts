@@ -2,6 +2,7 @@
 
 import { httpStatus, isSluiceError, SluiceError } from '../../core/errors.ts';
 import { MAX_READ_ANSWER_PAGE_BYTES } from '../../core/limits.ts';
+import { sseText } from '../../core/sse-text.ts';
 import { checkJson, JSON_PLAIN } from '../../protocol/check-json.ts';
 import { failureText } from '../../store/failure-text.ts';
 import { PageSize } from '../../store/page-size.ts';
@@ -112,7 +113,7 @@ export function sequencedEvent({ position, id, type, tags, data, metadata, timeU
 
 /** A sequenced event as one of Server-Sent Events. By its `id`, an `EventSource` that connects again says where it was. */
 export function eventMessage(record: EventRecord): string {
-  return `event: event\ndata: ${sequencedEvent(record)}\nid: ${record.position}\n\n`;
+  return sseText({ event: 'event', data: sequencedEvent(record), id: record.position });
 }
 
 // What others wrote into a column of text is not of our making; spliced in unseen, it could break the answer in two.

@@ -39,6 +39,16 @@ describe('the CSV', () => {
     expect(iterationsCsv([iteration(1, { error: 'plain' })], false).split('\r\n')[1]).toMatch(/,plain$/);
   });
 
+  test('holds no formula, and numbers below zero stay numbers', () => {
+    const hostile = iteration(1, { error: '=HYPERLINK("http://x")', readRssBytes: -4_096 });
+    expect(iterationsCsv([hostile], false).split('\r\n')[1]).toMatch(
+      /,-4096,"'=HYPERLINK\(""http:\/\/x""\)"$/,
+    );
+    for (const error of ['+1+1', '-1+1', '@SUM(A1)', '\t=1', '\r=1']) {
+      expect(iterationsCsv([iteration(1, { error })], false)).toContain(`'${error}`);
+    }
+  });
+
   test('divides by no time of zero', () => {
     const none = iteration(1, { writeSeconds: 0, readSeconds: 0, status: 'FAIL' });
     expect(iterationsCsv([none], false)).toContain(',FAIL,0.000000,0.000000,0.000000,0.000000,');
