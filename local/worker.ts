@@ -32,6 +32,8 @@ export interface LocalWorkerOptions {
   port?: number;
   /** The Worker's entry script, relative to Sluice's code. Default: the one with the bench. */
   main?: string;
+  /** Bindings of Durable Objects: those whose classes the script exports. Default: all that Sluice has. */
+  objects?: readonly ObjectBinding[];
   /** Compatibility flags besides the usual ones. */
   flags?: string[];
   /** Where V8's inspector listens, to look at the heap of a running Worker. Default: it does not; it costs speed. */
@@ -54,7 +56,7 @@ const KEPT_BUNDLES = 'SLUICE_KEPT_BUNDLES';
 /** Bundles the Worker and starts it on loopback. Its Durable Objects keep nothing after `stop`. */
 export async function startWorker(options: LocalWorkerOptions): Promise<LocalWorker> {
   const { bindings, port = 0, flags = [], inspectorPort, onLog, onRestart = () => {} } = options;
-  const { main = `workers/index${SOURCE_ENDING}` } = options;
+  const { main = `workers/index${SOURCE_ENDING}`, objects = OBJECT_BINDINGS } = options;
   // A workerd outlives a process that was killed, with its connections and the locks that they hold.
   await endProcesses(() => orphansMarked(OWNER_MARK));
   const folder = await mkdtemp(join(tmpdir(), 'sluice-worker-'));
@@ -70,14 +72,7 @@ export async function startWorker(options: LocalWorkerOptions): Promise<LocalWor
         modules: [{ type: 'ESModule', path: join(folder, script) }],
         compatibilityDate: COMPATIBILITY_DATE,
         compatibilityFlags: ['nodejs_compat', ...flags],
-        durableObjects: {
-          SHARD: { className: 'Shard', useSQLite: true },
-          BENCH_SHARD: { className: 'BenchShard', useSQLite: true },
-          BENCH_OBJECT: { className: 'BenchObject', useSQLite: true },
-          LOAD_OBJECT: { className: 'LoadObject', useSQLite: true },
-          NAMESPACE: { className: 'Namespace', useSQLite: true },
-          REGISTRY: { className: 'Registry', useSQLite: true },
-        },
+        durableObjects: durableObjects(objects),
         bindings,
         ...(inspectorPort === undefined ? {} : { inspectorPort }),
         // Without it, Miniflare asks the internet where it is, and says so when there is none.
@@ -111,6 +106,24 @@ export async function startWorker(options: LocalWorkerOptions): Promise<LocalWor
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** The classes of Durable Objects, by their bindings. */
+const OBJECT_CLASSES = {
+  SHARD: 'Shard',
+  BENCH_SHARD: 'BenchShard',
+  BENCH_OBJECT: 'BenchObject',
+  LOAD_OBJECT: 'LoadObject',
+  NAMESPACE: 'Namespace',
+  REGISTRY: 'Registry',
+} as const;
+export type ObjectBinding = keyof typeof OBJECT_CLASSES;
+const OBJECT_BINDINGS = Object.keys(OBJECT_CLASSES) as ObjectBinding[];
+
+function durableObjects(bindings: readonly ObjectBinding[]) {
+  return Object.fromEntries(
+    bindings.map((name) => [name, { className: OBJECT_CLASSES[name], useSQLite: true }]),
+  );
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

@@ -6,6 +6,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { textReport } from '../lab/report/text.ts';
+import type { BenchResult } from '../lab/result.ts';
+import { ingestSuite } from '../lab/suites/ingest/ingest-suite.ts';
 import { REPOSITORY } from '../local/repository.ts';
 import { SCENARIOS } from './faults/scenarios/all.ts';
 import {
@@ -24,10 +27,14 @@ const shown = (block: Block): string => `${block.page}: ${block.text.split('\n')
 
 /** Blocks that are no code: a drawing, a form, what a command prints. The value is why, or which test compares them. */
 const PLAIN: Record<string, string> = {
+  'README.md: 3 readings are in Postgres': 'printed by the client of test/package/pack.test.ts',
+  'README.md: WebSocket messages into Postgres (ingest): 10 clients × 10,000 messages, 1 per':
+    'compared below',
   'docs/clients.md: {"t":"welcome","producer":"kitchen", …': 'compared by test/examples/websocat.test.ts',
   'docs/contributing.md: src/         runs anywhere and imports no platform': 'the folders, looked for below',
   'docs/database-addresses.md: postgres://user:password@host:port/database?sslmode=require':
     'a form; test/src/database/address.test.ts reads the tables below it',
+  'docs/first-sink.md: ok     Node 24.21.0': 'versions change; test/package/pack.test.ts runs the command',
 };
 
 /** Languages of programs and configurations: a block of them is a copy of an example. */
@@ -35,18 +42,22 @@ const PROGRAMS = ['ts', 'tsx', 'js', 'json', 'jsonc', 'toml', 'html'];
 
 /** Commands that no test runs, by how they begin, with the reason. */
 const NOT_RUN: readonly (readonly [RegExp, string])[] = [
-  [/^npx wrangler (secret put|deploy)\b/, 'needs an account at Cloudflare'],
+  [/\bnpx wrangler (secret put|deploy)\b/, 'needs an account at Cloudflare'],
+  [/^npm publish$/, 'would publish'],
   [/^docker compose /, 'needs Docker'],
-  [/^npm ci( && npm (run dev|run bench|test))?$/, 'is what CI itself does'],
-  [/^npm (test|run check)$/, 'is what CI itself does'],
+  [/^npm ci( && npm (run bench|test))?$/, 'is what CI itself does (.ci/run)'],
+  [/^npm (test|run check|run test:fast)$/, 'is what CI itself does, or a part of it'],
   [/^npx vitest run /, 'would start the tests within the tests; its files are looked for below'],
   [/^npm run faults\b/, 'takes minutes; its faults are looked for below, and CI runs the short form'],
+  [/^npx drizzle-kit generate$/, "is drizzle-kit's own"],
 ];
 
 /** Commands that are run as they are shown, by how they begin, and the test that takes them from the pages. */
 const RUN: readonly (readonly [RegExp, string])[] = [
   [/^(curl|create extension) /, 'test/examples/commands.test.ts'],
   [/websocat /, 'test/examples/websocat.test.ts'],
+  [/^(npm ci && )?npm pack\b/, 'test/package/pack.test.ts'],
+  [/^(mkdir|npm install|node client\/send\.ts$|npx sluice (init|dev|doctor)$)/, 'test/package/pack.test.ts'],
 ];
 
 /** Commands of Sluice. The command line reads them in test/examples/commands.test.ts. */
@@ -97,6 +108,8 @@ describe('an example', () => {
   const quoted = [...new Set(blocks.flatMap(({ quotes }) => quotes?.split('#')[0] ?? []))];
 
   test.each(quoted)('%s is named by a test that runs it', (path) => {
+    // What `init` writes is run by the test of the package.
+    if (path.startsWith('local/cli/init/template/')) return;
     const name = path.startsWith('examples/wrangler/') ? 'examples/wrangler' : path.replace(/\.ts$/, '');
     expect([name, tests.includes(name)]).toEqual([name, true]);
   });
@@ -187,6 +200,14 @@ describe('a page', () => {
       found += 1;
     }
     expect(found).toBeGreaterThan(10);
+  });
+
+  test('shows the bench as it prints the reference run on 80 columns', () => {
+    const [block] = blocks.filter((candidate) =>
+      shown(candidate).startsWith('README.md: WebSocket messages'),
+    );
+    const result = JSON.parse(readPage('results/reference/ingest.json')) as BenchResult;
+    expect(textReport(result, ingestSuite, { width: 80 })).toContain(block?.text);
   });
 
   test('the README is short, and no line of its blocks is wider than a terminal', () => {

@@ -11,7 +11,6 @@ import { type LocalWorker, startWorker } from '../../local/worker.ts';
 import { type Connection, openConnection } from '../../src/database/connection.ts';
 import { rowsOf } from '../support/connect.ts';
 
-const readme = await readFile(join(REPOSITORY, 'README.md'), 'utf8');
 const clients = await readFile(join(REPOSITORY, 'docs/clients.md'), 'utf8');
 
 const OWN_PRODUCER = 'kitchen-of-websocat';
@@ -81,9 +80,8 @@ describe('websocat, as the pages show it', () => {
   });
 
   test('takes a message per line in raw mode', async () => {
-    expect(readme).toContain(
-      'websocat ws://localhost:8787/ws/messages       # then type JSON, one message per line',
-    );
+    const firstSink = await readFile(join(REPOSITORY, 'docs/first-sink.md'), 'utf8');
+    expect(firstSink).toContain('\nwebsocat ws://localhost:8787/ws/readings\n');
     await run(
       `{ printf '%s\\n' '{"a":1}' '{"a":2}'; sleep 1; } | websocat 'ws://localhost:8787/ws/messages?producer=lines'`,
     );

@@ -17,7 +17,7 @@ export interface Block {
   /** The word behind the opening fence; empty where there is none. */
   language: string;
   text: string;
-  /** What the comment above names: a file of `examples/`, or `#` and a part of it behind. */
+  /** What the comment above names: a file of `examples/` or of what `init` writes, with `#` a part of it. */
   quotes: string | undefined;
 }
 
@@ -30,9 +30,10 @@ export function allBlocks(): Block[] {
   return PAGES.flatMap((page) => blocksOf(page, readPage(page)));
 }
 
-/** The fenced blocks of a page. `<!-- examples/file -->` in the line above says what a block is a copy of. */
+/** The fenced blocks of a page. `<!-- examples/file -->` (or what `init` writes) in the line above says what a block is a copy of. */
 export function blocksOf(page: string, markdown: string): Block[] {
-  const pattern = /(?:^<!-- (examples\/\S+) -->\n)?^```(\w*)\n([\s\S]*?)^```$/gm;
+  const pattern =
+    /(?:^<!-- ((?:examples|local\/cli\/init\/template)\/\S+) -->\n)?^```(\w*)\n([\s\S]*?)^```$/gm;
   return [...markdown.matchAll(pattern)].map(([, quotes, language = '', text = '']) => ({
     page,
     language,

@@ -1,0 +1,64 @@
+/** The Workers of `examples/workers`, bundled and run in workerd, with a client and a table. */
+
+import { afterEach, expect, test } from 'vitest';
+import { migrateDatabase } from '../../local/migrate.ts';
+import { type LocalWorker, type ObjectBinding, startWorker } from '../../local/worker.ts';
+import { SluiceClient } from '../../src/client/index.ts';
+import { rowsOf } from '../support/connect.ts';
+import { ownDatabase } from '../support/own-database.ts';
+
+const own = ownDatabase();
+let worker: LocalWorker | undefined;
+afterEach(async () => worker?.stop());
+
+async function start(main: string, objects?: ObjectBinding[]): Promise<string> {
+  await migrateDatabase(own.url);
+  worker = await startWorker({
+    main,
+    ...(objects === undefined ? {} : { objects }),
+    bindings: { DATABASE_URL: own.url, BENCH: 'on', OPEN_NAMESPACE: 'default' },
+  });
+  return worker.url.origin;
+}
+
+async function send(url: string, messages: object[]): Promise<void> {
+  const client = new SluiceClient({ url, producer: 'kitchen', ack: 'committed' });
+  await Promise.all(messages.map((message) => client.send(message)));
+  expect(await client.close()).toMatchObject({ unacked: 0 });
+}
+
+test('examples/workers/columns.ts writes each member into its column', async () => {
+  const origin = await start('examples/workers/columns.ts', ['SHARD']);
+  await rowsOf(
+    own.connection,
+    "create table readings (id bigint generated always as identity primary key, device text not null, celsius double precision, room text not null default 'unknown', received_at timestamptz not null)",
+  );
+  await send(`${origin}/ws/readings`, [{ celsius: 21.5, room: 'hall' }, { celsius: 'warm' }]);
+  expect(
+    await rowsOf(own.connection, 'select id::int, device, celsius, room from readings order by id'),
+  ).toEqual([
+    { id: 1, device: 'kitchen', celsius: 21.5, room: 'hall' },
+    { id: 2, device: 'kitchen', celsius: null, room: 'unknown' },
+  ]);
+});
+
+test('examples/workers/hono-app.ts has a socket below its path', async () => {
+  const origin = await start('examples/workers/hono-app.ts', ['SHARD']);
+  await rowsOf(own.connection, 'create table notes (text text not null)');
+  expect(await (await fetch(origin)).text()).toBe('The application');
+  await send(`${origin}/sluice/ws/notes`, [{ text: 'milk' }]);
+  expect(await rowsOf(own.connection, 'select text from notes')).toEqual([{ text: 'milk' }]);
+  // The parts that it does not ask for are not there.
+  expect((await fetch(`${origin}/sluice/bench/suites`)).status).toBe(404);
+});
+
+test('examples/workers/all-parts.ts has the stores and the bench', async () => {
+  const origin = await start('examples/workers/all-parts.ts');
+  expect((await fetch(`${origin}/bench/suites`)).status).toBe(200);
+  const answer = await fetch(`${origin}/rpc`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '["sys.version"]',
+  });
+  expect(answer.status).toBe(200);
+});
