@@ -1,6 +1,6 @@
 /** An aggregate and its repository, on an event store without streams (dcb.events, "Event-sourced aggregate"). */
 
-import type { EventStore } from '../../src/events/event-store.ts';
+import type { EventStore } from 'sluice/events';
 
 type CourseEvent =
   | { type: 'CourseDefined'; data: { courseId: string; title: string; capacity: number } }

@@ -1,6 +1,6 @@
 /** Courses with a capacity that students subscribe to, at most five each (dcb.events, "Course subscriptions"). */
 
-import { type DecisionStore, decide, projection } from '../../src/events/projection.ts';
+import { type DecisionStore, decide, projection } from 'sluice/events';
 
 type CourseDefined = { type: 'CourseDefined'; data: { courseId: string; capacity: number } };
 type CourseCapacityChanged = {

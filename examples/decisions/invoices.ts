@@ -1,7 +1,6 @@
 /** Numbers without gaps (dcb.events, "Invoice number"). */
 
-import type { EventStore } from '../../src/events/event-store.ts';
-import { type DecisionStore, decide, projection } from '../../src/events/projection.ts';
+import { type DecisionStore, decide, type EventStore, projection } from 'sluice/events';
 
 type InvoiceCreated = { type: 'InvoiceCreated'; data: { invoiceNumber: number; invoiceData: unknown } };
 

@@ -1,6 +1,6 @@
 /** Orders that a token of the client's keeps from being placed twice (dcb.events, "Prevent record duplication"). */
 
-import { type DecisionStore, decide, projection } from '../../src/events/projection.ts';
+import { type DecisionStore, decide, projection } from 'sluice/events';
 
 export function orderPlaced(orderId: string, idempotencyToken: string) {
   return {

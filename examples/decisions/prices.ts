@@ -3,7 +3,7 @@
  * prices that change, the one before being good for ten minutes more; several products in one order.
  */
 
-import { type DecisionStore, decide, projection } from '../../src/events/projection.ts';
+import { type DecisionStore, decide, projection } from 'sluice/events';
 
 type ProductDefined = { type: 'ProductDefined'; data: { productId: string; price: number; at: number } };
 type ProductPriceChanged = {

@@ -1,6 +1,6 @@
 /** Sign-ups that are confirmed by a code, once and within an hour (dcb.events, "Opt-in token"). */
 
-import { type DecisionStore, decide, projection, type Stored } from '../../src/events/projection.ts';
+import { type DecisionStore, decide, projection, type Stored } from 'sluice/events';
 
 type SignUpEvent = {
   type: 'SignUpInitiated' | 'SignUpConfirmed';

@@ -1,7 +1,6 @@
 /** Names that one account has at a time, and that are kept for some days after it has given them up (dcb.events, "Unique username"). */
 
-import type { NewEvent } from '../../src/events/event.ts';
-import { type DecisionStore, decide, projection, type Stored } from '../../src/events/projection.ts';
+import { type DecisionStore, decide, type NewEvent, projection, type Stored } from 'sluice/events';
 
 type AccountEvent =
   | { type: 'AccountRegistered' | 'AccountClosed'; data: { username: string } }
