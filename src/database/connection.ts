@@ -1,17 +1,13 @@
 /** One connection to Postgres, the same for both drivers: Drizzle on top, COPY beside it. */
 
-import { Client as NeonClient } from '@neondatabase/serverless';
-import { drizzle as drizzleNeon } from 'drizzle-orm/neon-serverless';
-import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres';
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { SluiceError } from '../core/errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../core/limits.ts';
 import { withTimeLimit } from '../core/time-limit.ts';
-import { type DatabaseAddress, parseAddress } from './address.ts';
-import { clientConfig, PgClient, shutOutEnvironment } from './client.ts';
 import { CopyIn } from './copy-in.ts';
+import { createClient, loadDrizzle } from './drivers.ts';
 import { Handshake } from './handshake.ts';
 import { type DatabaseTarget, describeTarget } from './target.ts';
 
@@ -52,22 +48,16 @@ export async function openConnection(
   target: DatabaseTarget,
   { timeLimitMs = CONNECT_TIME_LIMIT_MS, socket }: OpenOptions = {},
 ): Promise<Connection> {
-  const address = parseAddress(target.url);
+  const drizzle = await loadDrizzle();
   let isOpen = true;
-  let client: NeonClient | PgClient | undefined;
+  let client: pg.Client | undefined;
   const close = (): void => {
     isOpen = false;
     void client?.end().catch(() => {});
   };
   const handshake = new Handshake(target.driver === 'neon' && target.neonProxy === undefined);
   try {
-    client =
-      target.driver === 'neon'
-        ? neonClient(target, address)
-        : new PgClient(
-            target.url,
-            socket === undefined ? {} : { stream: socket as NonNullable<pg.ClientConfig['stream']> },
-          );
+    client = await createClient(target, socket);
     handshake.watch(client);
     // Without a listener, the loss of an idle connection would be an uncaught error and end the process.
     client.on('error', () => {
@@ -88,7 +78,7 @@ export async function openConnection(
       },
     );
   }
-  const db = client instanceof NeonClient ? drizzleNeon(client) : drizzlePg(client);
+  const db = drizzle(client);
   return {
     db: db as unknown as Database,
     get isOpen() {
@@ -96,13 +86,11 @@ export async function openConnection(
     },
     async copy(statement, data) {
       const query = new CopyIn(statement, data);
-      (client as pg.Client).query(query);
+      client.query(query);
       await query.finished;
     },
     async copyStream(statement, chunks) {
-      const stream = (client as pg.Client).query(
-        copyFrom(statement, { highWaterMark: COPY_HIGH_WATER_BYTES }),
-      );
+      const stream = client.query(copyFrom(statement, { highWaterMark: COPY_HIGH_WATER_BYTES }));
       const finished = new Promise<void>((resolve, reject) => {
         stream.on('finish', resolve);
         stream.on('error', reject);
@@ -118,20 +106,6 @@ export async function openConnection(
     },
     close,
   };
-}
-
-function neonClient({ neonProxy }: DatabaseTarget, address: DatabaseAddress): NeonClient {
-  const client = new NeonClient(clientConfig(address));
-  shutOutEnvironment(client, address);
-  if (neonProxy !== undefined) {
-    // A plain Postgres behind a tunnel: no TLS on the WebSocket, and its password exchange (SCRAM) cannot be pipelined.
-    // The proxy knows its one database; as a function, because a string would get an `?address=` appended.
-    client.neonConfig.wsProxy = () => neonProxy;
-    client.neonConfig.useSecureWebSocket = false;
-    client.neonConfig.pipelineTLS = false;
-    client.neonConfig.pipelineConnect = false;
-  }
-  return client;
 }
 
 // Every SQLSTATE of Postgres has a digit; the codes of sockets that are as long (EPIPE) have none.

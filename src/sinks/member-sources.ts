@@ -23,13 +23,12 @@ interface MemberColumn {
 /**
  * A source for each column that takes the member of its name, by the keys of the Drizzle table.
  *
- * @param sink the sink's name, for errors
- * @param isNamed true for columns that have a source already
+ * @param options `isNamed`: true for columns that need no source; `refusal`: the sentence for a message that is no object,
+ *   undefined where such a message has no members and is taken
  */
 export function memberSources(
-  sink: string,
   tableColumns: Record<string, PgColumn>,
-  isNamed: (key: string) => boolean,
+  { isNamed, refusal }: { isNamed: (key: string) => boolean; refusal: string | undefined },
 ): Map<string, ColumnSource> {
   const members: MemberColumn[] = [];
   const places = new Map<string, number>();
@@ -42,7 +41,7 @@ export function memberSources(
     keys.push(key);
     members.push({ reading: readingOf(column), missing: missingOf(column) });
   }
-  const rows = new ReadRows(sink, places, members);
+  const rows = new ReadRows(refusal, places, members);
   return new Map(
     keys.map((key, index) => [
       key,
@@ -61,7 +60,7 @@ interface ReadRow {
 
 /** Reads each message once, as long as it is asked for again soon. */
 class ReadRows {
-  readonly #sink: string;
+  readonly #refusal: string | undefined;
   readonly #places: ReadonlyMap<string, number>;
   readonly #members: readonly MemberColumn[];
   #columns: MessageColumns | undefined;
@@ -70,8 +69,12 @@ class ReadRows {
   #last: ReadRow | undefined;
   #lastRow = -1;
 
-  constructor(sink: string, places: ReadonlyMap<string, number>, members: readonly MemberColumn[]) {
-    this.#sink = sink;
+  constructor(
+    refusal: string | undefined,
+    places: ReadonlyMap<string, number>,
+    members: readonly MemberColumn[],
+  ) {
+    this.#refusal = refusal;
     this.#places = places;
     this.#members = members;
   }
@@ -101,14 +104,10 @@ class ReadRows {
 
   #valuesOf(columns: MessageColumns, row: number, payload: string): (string | null)[] {
     const members = membersOf(payload);
-    if (members === undefined) {
-      throw new SluiceError(
-        'invalid_message',
-        `The message is no JSON object: the sink ${this.#sink} takes the members of one`,
-      );
-    }
+    if (members === undefined && this.#refusal !== undefined)
+      throw new SluiceError('invalid_message', this.#refusal);
     const values = new Array<string | null | undefined>(this.#members.length);
-    for (const [name, json] of members) {
+    for (const [name, json] of members ?? []) {
       const place = this.#places.get(name);
       // Of several with one name the last counts, as JSON.parse has it.
       if (place !== undefined) values[place] = textOf(json, (this.#members[place] as MemberColumn).reading);

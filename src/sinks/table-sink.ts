@@ -15,9 +15,10 @@ export interface TableSinkDefinition<Table extends PgTable = PgTable> {
   /**
    * Sources of single columns, by their keys in the Drizzle table. Every other column gets the message's member of the same
    * name: that of the key, or that of the column in Postgres. A column that Postgres fills by itself (identity, serial,
-   * generated, or with a default in SQL other than `now()`) is left to it unless it is named here.
+   * generated, or with a default in SQL other than `now()`) is left to it unless it is named here; `'default'` leaves any
+   * other to it.
    */
-  columns?: { [Key in keyof Table['_']['columns']]?: ColumnSource };
+  columns?: { [Key in keyof Table['_']['columns']]?: ColumnSource | 'default' };
   options?: Partial<SinkOptions>;
   /** The table that counts its batches, in the form of `checkpoints`. Default: `sluice_checkpoints`. */
   checkpointTable?: string;
@@ -35,16 +36,26 @@ export function defineSink<Table extends PgTable>(
 ): TableSink {
   const { table } = definition;
   const tableColumns = getTableColumns(table) as Record<string, PgColumn>;
-  const named = Object.entries((definition.columns ?? {}) as Record<string, ColumnSource | undefined>);
-  const sources = new Map(named.filter((entry): entry is [string, ColumnSource] => entry[1] !== undefined));
-  for (const key of sources.keys()) {
+  const named = new Map(
+    Object.entries((definition.columns ?? {}) as Record<string, ColumnSource | 'default' | undefined>),
+  );
+  for (const [key, source] of named) {
+    if (source === undefined) named.delete(key);
     if (Object.hasOwn(tableColumns, key)) continue;
     throw new SluiceError(
       'invalid_options',
       `Sink ${name}: the table has no column ${JSON.stringify(key)}, only ${Object.keys(tableColumns).join(', ')}`,
     );
   }
-  const byMember = memberSources(name, tableColumns, (key) => sources.has(key));
+  const sources = [...named].filter((entry): entry is [string, ColumnSource] => entry[1] !== 'default');
+  const byMember = memberSources(tableColumns, {
+    isNamed: (key) => named.has(key),
+    // With other sources, such as the payload, there may be messages without members.
+    refusal:
+      sources.length === 0
+        ? `The message is no JSON object: the sink ${name} takes the members of one`
+        : undefined,
+  });
   const columns: SinkColumn[] = [...sources, ...byMember].map(([key, source]) => {
     const column = tableColumns[key] as PgColumn;
     return { ...source, key, name: column.name, sqlType: castableType(column.getSQLType()) };

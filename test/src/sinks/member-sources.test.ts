@@ -115,6 +115,17 @@ describe('members of a message', () => {
   );
 });
 
+test('a message that is no object has no members where the sink takes more than members', () => {
+  const { columns } = defineSink('readings', { table: readings, columns: { deviceId: fromProducer } });
+  const messages = columnsOf('[1]');
+  expect(columns.map(({ key, text }) => [key, text(messages, 0)])).toEqual([
+    ['deviceId', 'sensor-1'],
+    ['celsius', null],
+    ['tags', null],
+    ['raw', null],
+  ]);
+});
+
 describe('a column that the message lacks', () => {
   const defaults = pgTable('defaults', {
     id: serial().primaryKey(),

@@ -345,7 +345,7 @@ export function writerContract(driver: Driver): void {
       );
       const sink = defineSink('left out', {
         table,
-        columns: { producer: fromProducer, payload: fromPayload },
+        columns: { producer: fromProducer, payload: fromPayload, note: 'default' },
       });
       await write(mode, sink, batchOf([{ producer: 'me', payload: '1' }]), connection);
       expect(await rowsOf(connection, sql`select * from ${table}`)).toEqual([
