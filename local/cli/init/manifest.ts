@@ -38,6 +38,7 @@ function parts({ sluice, peers, tools }: Versions): Record<string, Table> {
     dependencies: {
       'drizzle-orm': peers['drizzle-orm'],
       hono: peers.hono,
+      pg: peers.pg,
       sluice: `^${sluice}`,
     },
     devDependencies: Object.fromEntries(TOOLS.map((name) => [name, tools[name]])),
