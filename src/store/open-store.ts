@@ -40,6 +40,7 @@ const EXISTS_STATES = new Set(['23505', '42710', '42723', '42P07']);
  *
  * @param transaction `own`: in one of its own, where it has to upgrade; `callers`: in the one that is open on the
  *   connection, which has to be at READ COMMITTED
+ * @returns whether it was upgraded, which is undone where the caller's transaction is rolled back
  * @throws SluiceError `unknown_namespace`; `schema_version` where the store is further ahead (details: `found`), or has to
  *   be upgraded and the role may not do it (details: `reason` is `not_allowed`). Otherwise the driver's error
  */
@@ -48,16 +49,17 @@ export async function openStore(
   schema: string,
   store: StoreSchema,
   transaction: 'own' | 'callers' = 'own',
-): Promise<void> {
+): Promise<boolean> {
   const { db } = connection;
   const found = await readVersion(db, schema, store, transaction);
   if (found !== undefined && found >= versionOf(store)) {
     checkVersion(found, schema, store);
-    return;
+    return false;
   }
   try {
     if (transaction === 'callers') await upgrade(db, schema, store);
     else await upgradeAlone(db, schema, store);
+    return true;
   } catch (error) {
     if (isMissing(error)) throw unknownSchema(schema, error);
     if (sqlState(error) === '42501') throw notAllowed(found, schema, store, error);

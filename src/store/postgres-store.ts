@@ -30,7 +30,7 @@ export class PostgresStore {
   readonly #store: StoreSchema;
   readonly #connections: ConnectionLender;
   readonly #names: StatementNames;
-  #opening: Promise<void> | undefined;
+  #opening: Promise<unknown> | undefined;
 
   constructor(
     store: StoreSchema,
@@ -86,7 +86,7 @@ export class PostgresStore {
   }
 
   /** Once, however many ask for it; again where it has failed. */
-  #open(): Promise<void> {
+  #open(): Promise<unknown> {
     this.#opening ??= this.#connections
       .use((connection) => openStore(connection, this.schema, this.#store))
       .catch((error: unknown) => {

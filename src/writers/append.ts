@@ -30,10 +30,10 @@ export function prepareAppends({ name, namespace }: StreamSink): PrepareWrite {
     const appends = appendsOf(name, batch);
     // One statement: a transaction of its own, or a part of the caller's.
     return async function append(connection, transaction) {
-      if (!isOpen) await openMessages(connection, schema, transaction);
-      isOpen = true;
+      // An upgrade in the caller's transaction is only there once that is committed.
+      if (!isOpen) isOpen = !(await openMessages(connection, schema, transaction));
       const [verdict] = await appendOn(connection, schema, [{ appends }]).catch((error: unknown) => {
-        // Gone since, or the transaction that upgraded it was rolled back.
+        // Gone since: the next attempt says so, or finds another one.
         if (isMissing(error)) isOpen = false;
         throw error;
       });

@@ -176,4 +176,19 @@ export const SQLITE_ENGINE_CASES: { name: string; run: (sqlite: Sqlite) => Promi
       ]);
     },
   },
+  {
+    name: 'a database of version 1 is upgraded; one that is two versions ahead is refused',
+    async run(sqlite) {
+      await new MessageStore(new SqliteMessageEngine(sqlite)).write('a-1', { type: 'A' });
+      // As the code of version 1 left it, which had the same tables.
+      sqlite.run('drop table store_versions');
+      const store = new MessageStore(new SqliteMessageEngine(sqlite));
+      expect(sqlite.run('select store, version from store_versions')).toEqual([
+        { store: 'messages', version: 2 },
+      ]);
+      expect(await store.write('a-1', { type: 'A' })).toEqual({ position: 1n, globalPosition: 2n });
+      sqlite.run('update store_versions set version = 4');
+      expect(() => new SqliteMessageEngine(sqlite)).toThrow('deploy a newer one');
+    },
+  },
 ];

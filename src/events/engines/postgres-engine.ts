@@ -81,13 +81,14 @@ export class PostgresEventEngine implements EventEngine {
  * it where that knew none.
  *
  * @param transaction `callers`: as a part of the transaction that is open on the connection, at READ COMMITTED
+ * @returns whether it was upgraded, which is undone where the caller's transaction is rolled back
  * @throws SluiceError `unknown_namespace`, `schema_version`. Otherwise the driver's error
  */
 export function openEvents(
   connection: Pick<Connection, 'db'>,
   schema: string,
   transaction: 'own' | 'callers' = 'own',
-): Promise<void> {
+): Promise<boolean> {
   return openStore(connection, schema, eventSchema, transaction);
 }
 

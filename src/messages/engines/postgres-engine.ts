@@ -145,13 +145,14 @@ export class PostgresMessageEngine implements MessageEngine {
  * Opens a namespace's message store for `appendOn`: upgrades it where an older version of Sluice made it.
  *
  * @param transaction `callers`: as a part of the transaction that is open on the connection, at READ COMMITTED
+ * @returns whether it was upgraded, which is undone where the caller's transaction is rolled back
  * @throws SluiceError `unknown_namespace`, `schema_version`. Otherwise the driver's error
  */
 export function openMessages(
   connection: Pick<Connection, 'db'>,
   schema: string,
   transaction: 'own' | 'callers' = 'own',
-): Promise<void> {
+): Promise<boolean> {
   return openStore(connection, schema, messageSchema, transaction);
 }
 
