@@ -24,6 +24,9 @@ export const IMPORT_BATCH_CHARACTERS = 4 * 1024 * 1024;
 /** Bytes of one line. A message has up to 1 MiB, and JSON may write a character as six. */
 export const MAX_LINE_BYTES = 8 * 1024 * 1024;
 
+/** How long an import that has failed goes on reading what it drops, so that its client reads why. */
+export const IMPORT_DRAIN_MS = 10_000;
+
 /** Messages of an export that are read at a time; fewer where they are large. */
 const EXPORT_PAGE_MESSAGES = 500;
 
@@ -92,7 +95,8 @@ export interface ImportOptions {
 
 /**
  * Stores lines with their positions, a batch in a transaction. It reads on only when a batch is stored, so that memory
- * is bounded by one batch and one line. It never throws: what goes wrong is the last event.
+ * is bounded by one batch and one line. It never throws: what goes wrong is the last event. After that the text is read on
+ * and dropped, to its end or for `IMPORT_DRAIN_MS`: a client that is sending when its connection ends does not get to read the answer.
  */
 export async function* importLines(
   store: MessageStore,
@@ -100,6 +104,7 @@ export async function* importLines(
   { now, onFailure }: ImportOptions,
 ): AsyncGenerator<ImportEvent, void, undefined> {
   const startMs = now();
+  const pieces = chunks[Symbol.asyncIterator]();
   let imported = 0;
   let repeated = 0;
   let gpos = 0;
@@ -109,7 +114,7 @@ export async function* importLines(
   let characters = 0;
   let number = 0;
   try {
-    for await (const bytes of linesOf(chunks)) {
+    for await (const bytes of linesOf(keptOpen(pieces))) {
       number += 1;
       const line = decodeUtf8(bytes, 'The line');
       if (line.trim() === '') continue;
@@ -132,6 +137,9 @@ export async function* importLines(
   } catch (error) {
     const line = error instanceof LineError ? number + 1 : (numbers[indexOf(error, batch)] ?? number);
     yield { ...importError(error, onFailure), line, imported, gpos };
+    await drain(pieces, { now, untilMs: now() + IMPORT_DRAIN_MS });
+  } finally {
+    await pieces.return?.();
   }
 
   async function storeBatch(messages: ImportedMessage[]): Promise<ImportEvent> {
@@ -141,6 +149,21 @@ export async function* importLines(
     gpos = Number(messages.at(-1)?.globalPosition ?? 0n);
     return { imported, gpos };
   }
+}
+
+/** The same, but a loop that is left does not end it. */
+function keptOpen(pieces: AsyncIterator<Uint8Array>): AsyncIterable<Uint8Array> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => pieces.next() }) };
+}
+
+/** Reads and drops. A text that cannot be read further has ended, too. */
+async function drain(
+  pieces: AsyncIterator<Uint8Array>,
+  { now, untilMs }: { now(): number; untilMs: number },
+): Promise<void> {
+  try {
+    while (now() < untilMs && (await pieces.next()).done !== true);
+  } catch {}
 }
 
 /** Which message of a batch the store refused; -1 where it was none of them. */

@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { SluiceError } from '../../../../src/core/errors.ts';
 import type { ImportRow, ImportVerdict } from '../../../../src/messages/engine.ts';
 import { SqliteMessageEngine } from '../../../../src/messages/engines/sqlite-engine.ts';
-import { exportLines, type ImportEvent, importLines } from '../../../../src/messages/http/exchange.ts';
+import {
+  exportLines,
+  IMPORT_DRAIN_MS,
+  type ImportEvent,
+  importLines,
+} from '../../../../src/messages/http/exchange.ts';
 import { MessageStore } from '../../../../src/messages/message-store.ts';
 import { NodeSqlite } from '../../../support/node-sqlite.ts';
 
@@ -86,6 +91,45 @@ describe('an import', () => {
     const lines = Array.from({ length: 1_100 }, (_, index) => line(index + 1));
     lines[1_049] = line(1_050, { id: 'x' });
     expect((await importOf(store, lines.join('\n'))).at(-1)).toMatchObject({ line: 1_050 });
+  });
+
+  describe('that has failed', () => {
+    /** A text whose first line is wrong, in as many pieces; and what was read of it. */
+    function wrongText(pieces: number): { chunks: AsyncIterable<Uint8Array>; read: () => number } {
+      let read = 0;
+      async function* chunks(): AsyncGenerator<Uint8Array> {
+        for (let piece = 0; piece < pieces; piece += 1) {
+          read += 1;
+          yield new TextEncoder().encode('{"id":\n');
+        }
+      }
+      return { chunks: chunks(), read: () => read };
+    }
+
+    it('says so at once, and reads on to the end, so that a client that is sending gets to know', async () => {
+      const { chunks, read } = wrongText(20);
+      const events = importLines(newStore(), chunks, { now: () => 0, onFailure() {} });
+      expect((await events.next()).value).toMatchObject({ error: 'INVALID_JSON', line: 1, imported: 0 });
+      expect(read()).toBe(1);
+      expect((await events.next()).done).toBe(true);
+      expect(read()).toBe(20);
+    });
+
+    it('reads on for a while only', async () => {
+      const { chunks, read } = wrongText(Number.POSITIVE_INFINITY);
+      const now = (): number => read() * 1_000;
+      expect(await listOf(importLines(newStore(), chunks, { now, onFailure() {} }))).toHaveLength(1);
+      expect(read()).toBe(1 + IMPORT_DRAIN_MS / 1_000);
+    });
+
+    it('reads nothing more for somebody who has gone', async () => {
+      const { chunks, read } = wrongText(20);
+      const events = importLines(newStore(), chunks, { now: () => 0, onFailure() {} });
+      await events.next();
+      await events.return();
+      expect(read()).toBe(1);
+      expect(await chunks[Symbol.asyncIterator]().next()).toEqual({ done: true, value: undefined });
+    });
   });
 
   it('that has ended early says what is stored, and goes on when it is sent again', async () => {
