@@ -4,15 +4,17 @@
  * test/local/build/client-bundle.test.ts.
  */
 export const INTERNAL_NAMES: readonly string[] = `
-  admitBlocked aside askedForAck askedMs awaitProgress batchFrom blocked byeMs calls connect counts cursor cut cutBatch
-  disconnect doubtUpTo doubts drainUntilMs dropAbove dropFirst dropOldest dropOversized emit endError endIfDone ending enqueue
-  erroredMs finishRefused fits flushUpTo forgetTrouble giveUp goOn hasFlushes hasRoom heardMs hurry intake isAllSent
-  isClosing isDone isDue isEmpty isFlushDue isForgotten isIdle isKept isKnown isLate isOpen isOwn isPaused isRecovered
-  isSet isWelcomed leftBlocked markSent maxBytes maxMessages onFailure onProgress openedMs outBytes outMessages
-  outSinceMs overError own progressMs protocolError pump reach receiver recovery refuse refuseCall refuseSequence
-  refuseTooLarge refusedCount rejectAll restart resumeSending rewind rewoundTo rollback saved saving sayBye schedule
-  sender sentHere setAsideRun settle sizeAt skip socket takeJoined textAt ticket ticketOf transmit trimDroppedEnd trimmed truncate
-  unsavedSession unsettledCount waiting
+  admitBlocked aside askedForAck askedMs awaitProgress batchFrom blocked byeMs calls connect connection
+  counts cursor cut cutBatch defer disconnect doubts doubtUpTo drain drainUntilMs dropAbove dropOldest
+  dropOversized emit end endError endIfDone ending enqueue erroredMs finish finishRefused fits flushUpTo
+  forgetTrouble giveUp goOn hasFlushes hasRoom heardMs hurry insert intake isAllSent isClosing isDone isDue
+  isEmpty isFlushDue isForgotten isIdle isKept isKnown isLate isOpen isOwn isPaused isRecovered isSet
+  isWelcomed keep leftBlocked level markSent maxBytes maxMessages onFailure onProgress openedMs outBytes
+  outMessages outSinceMs overError own progressMs promise protocolError pump reach receive receiver recovery
+  refuse refuseCall refusedCount refuseSequence refuseTooLarge rejectAll restart restore resumeSending
+  rewind rewoundTo rollback run saved saving sayBye schedule sender sentHere setAsideRun settings settle
+  sizeAt skip socket stop takeJoined textAt ticket ticketOf total transmit trimDroppedEnd trimmed truncate
+  unsavedSession unsettledCount waiting window
 `
   .trim()
   .split(/\s+/);

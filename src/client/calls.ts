@@ -74,7 +74,7 @@ export class Ticket {
       };
       if (hasSequence) receipt.firstSequence = this.first;
       this.#resolve(receipt);
-    } else if (only === undefined) this.#resolve(undefined);
+    } else if (!only) this.#resolve(undefined);
     else {
       const details = hasSequence ? { sequence: this.first } : {};
       this.#reject(new SluiceError(only.code, only.message, { details }));
@@ -113,7 +113,7 @@ export class Calls {
   }
 
   get blockedMessages(): number {
-    return this.blocked.all().reduce((sum, { texts, next }) => sum + texts.length - next, 0);
+    return this.blocked.slice().reduce((sum, { texts, next }) => sum + texts.length - next, 0);
   }
 
   /** A call whose messages begin after the sequence `taken`. */
@@ -128,13 +128,13 @@ export class Calls {
 
   /** Removes the call that was added last. */
   rollback(): void {
-    this.#tickets.pop();
+    this.#tickets.truncate(this.#tickets.length - 1);
   }
 
   /** The call that a message came with. */
   ticketOf(sequence: number): Ticket | undefined {
     const ticket = this.#tickets.at(this.#tickets.search(({ last }) => last < sequence));
-    return ticket !== undefined && sequence >= ticket.first ? ticket : undefined;
+    return ticket && sequence >= ticket.first ? ticket : undefined;
   }
 
   /** Settles the calls whose messages are all at or below `reached`, and the flushes at or below `flushed`. */
@@ -145,15 +145,15 @@ export class Calls {
 
   /** Rejects all that is left; the error may depend on the call. */
   rejectAll(errorOf: (ticket: Ticket) => SluiceError): void {
-    const blocked = this.blocked.all().map(({ ticket }) => ticket);
-    for (const ticket of [...this.#tickets.all(), ...this.#flushes.all(), ...blocked])
+    const blocked = this.blocked.slice().map(({ ticket }) => ticket);
+    for (const ticket of [...this.#tickets.slice(), ...this.#flushes.slice(), ...blocked])
       ticket.reject(errorOf(ticket));
-    for (const calls of [this.#tickets, this.#flushes, this.blocked]) calls.clear();
+    for (const calls of [this.#tickets, this.#flushes, this.blocked]) calls.truncate(0);
   }
 }
 
 function finishUpTo(tickets: Deque<Ticket>, sequence: number): void {
-  for (let ticket = tickets.at(0); ticket !== undefined; ticket = tickets.at(0)) {
+  for (let ticket = tickets.at(0); ticket; ticket = tickets.at(0)) {
     if (ticket.isOpen || ticket.last > sequence) break;
     ticket.finish();
     tickets.shift();

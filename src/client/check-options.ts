@@ -15,7 +15,7 @@ export type CheckedOptions = Required<Omit<SluiceClientOptions, 'url' | 'storage
 export function checkOptions(options: SluiceClientOptions): CheckedOptions {
   refuseUnknownOptions(options);
   const { openSocket, timers, random, ack, whenFull } = options;
-  if (openSocket === undefined && typeof WebSocket === 'undefined')
+  if (!openSocket && typeof WebSocket === 'undefined')
     throw new SluiceError('invalid_options', 'There is no WebSocket here: give openSocket');
   return {
     ...options,
@@ -33,7 +33,7 @@ export function checkOptions(options: SluiceClientOptions): CheckedOptions {
   };
 }
 
-const OPTIONS: readonly (keyof SluiceClientOptions)[] = [
+const OPTIONS: readonly string[] = [
   'url',
   'producer',
   'ack',
@@ -48,40 +48,38 @@ const OPTIONS: readonly (keyof SluiceClientOptions)[] = [
   'timers',
   'random',
   'onEvent',
-];
+] satisfies (keyof SluiceClientOptions)[];
 
 /** An option that is misspelt would be passed over without a word. */
 function refuseUnknownOptions(options: SluiceClientOptions): void {
   if (typeof options !== 'object' || options === null)
     throw invalidOption('url', 'The options are missing: name a url');
   for (const name of Object.keys(options)) {
-    if ((OPTIONS as readonly string[]).includes(name)) continue;
-    const [nearest] = OPTIONS.map((option) => ({ option, distance: editDistance(name, option) })).sort(
-      (one, other) => one.distance - other.distance,
-    );
-    const isNear = nearest !== undefined && nearest.distance <= Math.max(2, name.length / 2);
-    const hint = isNear ? `did you mean ${nearest.option}?` : `there are ${OPTIONS.join(', ')}`;
-    throw invalidOption(
-      name.slice(0, 40),
-      `There is no option ${JSON.stringify(name.slice(0, 40))}: ${hint}`,
-    );
+    if (OPTIONS.includes(name)) continue;
+    const shown = name.slice(0, 40);
+    const distances = OPTIONS.map((option) => editDistance(shown, option));
+    const least = Math.min(...distances);
+    const hint =
+      least <= Math.max(2, name.length / 2)
+        ? `did you mean ${OPTIONS[distances.indexOf(least)]}?`
+        : `there are ${OPTIONS.join(', ')}`;
+    throw invalidOption(shown, `There is no option ${JSON.stringify(shown)}: ${hint}`);
   }
 }
 
 /** How many letters have to be put in, taken away or replaced to make one word of the other, whatever their case. */
 function editDistance(one: string, other: string): number {
-  const from = one.slice(0, 40).toLowerCase();
-  const to = other.toLowerCase();
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let at = 1; at <= from.length; at += 1) {
-    const next = [at];
-    for (let index = 1; index <= to.length; index += 1) {
-      const replaced = (row[index - 1] as number) + (from[at - 1] === to[index - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[index] as number) + 1, (next[index - 1] as number) + 1));
+  const to = [...other.toLowerCase()];
+  let row = [0, ...to.map((_, index) => index + 1)];
+  for (const letter of one.toLowerCase()) {
+    const next = [(row[0] as number) + 1];
+    for (const [index, wanted] of to.entries()) {
+      const replaced = (row[index] as number) + Number(letter !== wanted);
+      next.push(Math.min(replaced, (row[index + 1] as number) + 1, (next[index] as number) + 1));
     }
     row = next;
   }
-  return row[to.length] as number;
+  return row.at(-1) as number;
 }
 
 /** The address of a socket, with the producer in it, and the producer. */
@@ -89,15 +87,12 @@ function addressOf({ url: given, producer: option, storage }: SluiceClientOption
   url: string;
   producer: string;
 } {
-  let url: URL | undefined;
+  let url: URL;
   try {
     url = new URL(given);
+    url.protocol = url.protocol.replace(/^http/, 'ws');
+    if (!/^wss?:$/.test(url.protocol)) throw url;
   } catch {
-    // Said below.
-  }
-  if (url?.protocol === 'http:') url.protocol = 'ws:';
-  if (url?.protocol === 'https:') url.protocol = 'wss:';
-  if (url?.protocol !== 'ws:' && url?.protocol !== 'wss:') {
     throw invalidOption('url', 'url: ws://, wss://, http:// or https:// and the path of a sink');
   }
   url.hash = '';
@@ -110,7 +105,7 @@ function addressOf({ url: given, producer: option, storage }: SluiceClientOption
       'The producer is given twice, in the url and beside it or twice in the url: give it once',
     );
   }
-  if (first === undefined && storage !== undefined) {
+  if (first === undefined && storage) {
     throw invalidOption('producer', 'A storage belongs to one producer: name it');
   }
   const producer = first ?? randomUuid();

@@ -5,7 +5,8 @@ import type { SendWindow } from './send-window.ts';
 
 /** What all parts of one client share. */
 export interface ClientContext {
-  readonly options: CheckedOptions;
+  /** The options with all that has a default. */
+  readonly settings: CheckedOptions;
   readonly counts: ClientCounts;
   readonly buffer: SendBuffer;
   /** The messages of this client, as opposed to those of older instances. */

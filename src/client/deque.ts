@@ -1,4 +1,4 @@
-/** Things in a row with an index from the first, which is taken away without moving the rest. */
+/** Things in a row with an index from the first, which are taken away in front without moving the rest. */
 export class Deque<T> {
   #items: T[] = [];
   #head = 0;
@@ -15,35 +15,36 @@ export class Deque<T> {
     return this.length > 0 ? this.#items.at(-1) : undefined;
   }
 
-  /** A copy of all that is there, from the first on. */
-  all(): T[] {
-    return this.#items.slice(this.#head);
+  /** A copy of `count` of them from an index on. Default: of all. */
+  slice(index = 0, count = this.length): T[] {
+    return this.#items.slice(this.#head + index, this.#head + index + count);
   }
 
   push(item: T): void {
     this.#items.push(item);
   }
 
-  pop(): void {
-    this.#items.pop();
-  }
-
   insert(index: number, item: T): void {
     this.#items.splice(this.#head + index, 0, item);
   }
 
-  shift(): void {
-    this.#head += 1;
-    // What lies before the head goes in pieces, so that taking away the first costs nothing.
-    if (this.#head >= 64 && this.#head * 2 >= this.#items.length) {
-      this.#items = this.all();
-      this.#head = 0;
-    }
+  replace(index: number, item: T): void {
+    this.#items[this.#head + index] = item;
   }
 
-  clear(): void {
-    this.#items = [];
-    this.#head = 0;
+  /** Keeps the first `length`. */
+  truncate(length: number): void {
+    this.#items.length = this.#head + length;
+  }
+
+  /** Takes away the first `count`. */
+  shift(count = 1): void {
+    this.#head += count;
+    // What lies before the head goes in pieces, so that taking away the first costs nothing.
+    if (this.length === 0 || (this.#head >= 64 && this.#head * 2 >= this.#items.length)) {
+      this.#items = this.slice();
+      this.#head = 0;
+    }
   }
 
   /** Index of the first that is not before what is looked for, by halving: the items have to be in order. */

@@ -29,7 +29,7 @@ export class Ending {
 
   constructor(parts: EndingParts) {
     this.#parts = parts;
-    this.#limit = new Alarm(parts.options.timers);
+    this.#limit = new Alarm(parts.settings.timers);
   }
 
   get isClosing(): boolean {
@@ -62,19 +62,19 @@ export class Ending {
 
   /** Sends what waits, says goodbye and resolves when everything is acked, or after the time limit. */
   close(timeLimitMs: number): Promise<CloseReport> {
-    if (this.#closing !== undefined) return this.#closing.promise;
+    if (this.#closing) return this.#closing.promise;
     const { sender } = this.#parts;
     this.#closing = defer<CloseReport>();
     const { promise, resolve } = this.#closing;
-    if (this.#closed === undefined && !(timeLimitMs > 0)) this.end(undefined, true);
+    if (!this.#closed && !(timeLimitMs > 0)) this.end(undefined, true);
     else {
       this.#limit.set(timeLimitMs, () => {
         // What waits for a storage that does not answer waits no longer.
-        if (this.#closed !== undefined) resolve(this.#closed.report);
+        if (this.#closed) resolve(this.#closed.report);
         else this.end(undefined, true);
       });
       sender.isDue = true;
-      if (this.#closed !== undefined) this.settle();
+      if (this.#closed) this.settle();
       else if (sender.connection?.isWelcomed || !this.endIfDone()) sender.pump();
     }
     return promise;
@@ -82,7 +82,7 @@ export class Ending {
 
   /** Ends a client that was closed and has nothing left to do; true where it has ended. */
   endIfDone(): boolean {
-    if (this.#closed === undefined && this.isClosing && this.#isEmpty) this.end();
+    if (!this.#closed && this.isClosing && this.#isEmpty) this.end();
     return this.#closed !== undefined;
   }
 
@@ -100,19 +100,19 @@ export class Ending {
       if (isOwn) this.endIfDone();
     } else if (window.outMessages === 0) {
       // What is on its way may still be deferred, and after the goodbye nothing can be sent again.
-      connection.byeMs = this.#parts.options.timers.now();
+      connection.byeMs = this.#parts.settings.timers.now();
       sender.transmit(connection, '{"t":"bye"}');
     }
   }
 
   /** Ends the client: with an error by itself, without one because it was closed. */
   end(error?: SluiceError, timedOut = false): void {
-    if (this.#closed !== undefined) return;
+    if (this.#closed) return;
     const { counts, own, intake, sender, link, storage, emit } = this.#parts;
     const unacked = this.unsettledCount;
     const { acked, refused, dropped } = counts;
     const report: CloseReport = { unacked, acked, refused, dropped, timedOut };
-    if (error !== undefined) report.code = error.code;
+    if (error) report.code = error.code;
     const reason = error ?? closedError(unacked);
     this.#closed = { report, error: reason, isLate: timedOut };
 
@@ -128,7 +128,7 @@ export class Ending {
     if (own.isEmpty) own.isForgotten = true;
 
     if (isTakenOver) emit({ type: code, code, message });
-    else if (error !== undefined) emit({ type: 'failed', code, message });
+    else if (error) emit({ type: 'failed', code, message });
     emit({ type: 'closed', report });
     storage.hurry();
     this.settle();
@@ -136,7 +136,7 @@ export class Ending {
 
   /** Resolves `close` once the storage has done the last it has to do. */
   settle(): void {
-    if (this.#closed === undefined || this.#closing === undefined) return;
+    if (!this.#closed || !this.#closing) return;
     const { report, isLate } = this.#closed;
     if (!this.#parts.storage.isIdle && !isLate) return;
     this.#limit.stop();

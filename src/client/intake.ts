@@ -24,8 +24,8 @@ export class Intake {
 
   constructor(context: ClientContext) {
     this.#context = context;
-    this.level = context.options.ack;
-    this.isRecovered = context.options.storage === undefined;
+    this.level = context.settings.ack;
+    this.isRecovered = context.settings.storage === undefined;
   }
 
   get #hasRoom(): boolean {
@@ -47,7 +47,7 @@ export class Intake {
     this.calls.add(ticket, this.#context.own.taken);
     const next = this.#take(texts, 0, ticket);
     if (next < texts.length) {
-      if (this.#context.options.whenFull === 'reject') {
+      if (this.#context.settings.whenFull === 'reject') {
         this.#context.own.rollback(length, bytes);
         counts.refused = refused;
         this.calls.rollback();
@@ -66,7 +66,7 @@ export class Intake {
   admitBlocked(): void {
     const { blocked } = this.calls;
     const { dropped } = this.#context.counts;
-    for (let call = blocked.at(0); call !== undefined; call = blocked.at(0)) {
+    for (let call = blocked.at(0); call; call = blocked.at(0)) {
       const { ticket, texts } = call;
       if (!ticket.isOpen) {
         ticket.isOpen = true;
@@ -79,7 +79,7 @@ export class Intake {
       blocked.shift();
     }
     this.#tellDropped(dropped);
-    if (this.#room !== undefined && this.#hasRoom) {
+    if (this.#room && this.#hasRoom) {
       this.#room.resolve();
       this.#room = undefined;
     }
@@ -119,7 +119,7 @@ export class Intake {
 
   /** Rejects all that waits for something; the error may depend on the call. Returns the texts that still waited for room. */
   end(reason: SluiceError, errorOf: (ticket: Ticket) => SluiceError): string[] {
-    const left = this.calls.blocked.all().flatMap(({ texts, next }) => texts.slice(next));
+    const left = this.calls.blocked.slice().flatMap(({ texts, next }) => texts.slice(next));
     this.calls.rejectAll(errorOf);
     this.#room?.reject(reason);
     this.#room = undefined;
@@ -142,9 +142,9 @@ export class Intake {
       } else if (bytes > maxBytes) this.#skipTooLarge(ticket, index, bytes - 1);
       else {
         if (!this.#context.buffer.fits(bytes)) {
-          if (this.#context.options.whenFull === 'block' || this.#context.options.whenFull === 'reject')
+          if (this.#context.settings.whenFull === 'block' || this.#context.settings.whenFull === 'reject')
             return index;
-          if (this.#context.options.whenFull === 'drop-oldest') this.#dropOldest(bytes);
+          if (this.#context.settings.whenFull === 'drop-oldest') this.#dropOldest(bytes);
           if (!this.#context.buffer.fits(bytes)) {
             ticket.skip(index, 'message_dropped', DROPPED_MESSAGE);
             this.#context.counts.dropped += 1;
@@ -192,7 +192,7 @@ export class Intake {
 
   #refuseInCall(sequence: number, code: ClientErrorCode, message: string): void {
     const ticket = this.calls.ticketOf(sequence);
-    if (ticket === undefined || ticket.isDone) return;
+    if (!ticket || ticket.isDone) return;
     ticket.refuse(ticket.indexOf(sequence), code, message);
     ticket.finishRefused();
   }

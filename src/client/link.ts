@@ -74,13 +74,13 @@ export class Link {
 
   constructor(parts: LinkParts) {
     this.#parts = parts;
-    this.#watch = new Alarm(parts.options.timers);
-    this.#reconnect = new Alarm(parts.options.timers);
+    this.#watch = new Alarm(parts.settings.timers);
+    this.#reconnect = new Alarm(parts.settings.timers);
   }
 
   connect(): void {
-    const { options, own, recovery, receiver } = this.#parts;
-    const { openSocket, url, timers } = options;
+    const { settings, own, recovery, receiver } = this.#parts;
+    const { openSocket, url, timers } = settings;
     const window = recovery.next ?? own;
     let socket: WebSocketLike;
     try {
@@ -117,7 +117,7 @@ export class Link {
 
   /** One side could not read a frame: another connection may do better, but not for ever. */
   protocolError(connection: Connection, code: ClientErrorCode, message: string): void {
-    const nowMs = this.#parts.options.timers.now();
+    const nowMs = this.#parts.settings.timers.now();
     if (nowMs - this.#protocolErrorMs > PROTOCOL_ERRORS_FORGIVEN_MS) this.#protocolErrors = 0;
     this.#protocolErrorMs = nowMs;
     this.#protocolErrors += 1;
@@ -128,8 +128,8 @@ export class Link {
 
   /** The server is about to go, and asks to come back after a while. */
   drain(connection: Connection, retryMs = 1_000): void {
-    const { options, emit } = this.#parts;
-    const { timers, random } = options;
+    const { settings, emit } = this.#parts;
+    const { timers, random } = settings;
     const atMostMs = Math.min(retryMs, DRAIN_RETRY_MAX_MS);
     emit({ type: 'drain', retryMs: atMostMs });
     if (connection.drainUntilMs !== undefined) return;
@@ -171,15 +171,15 @@ export class Link {
     }
     const { instance, session, epoch } = window;
     const next = window.acked + 1;
-    const hello = { t: 'hello', ack: isOwn ? this.#parts.options.ack : 'stored', instance };
+    const hello = { t: 'hello', ack: isOwn ? this.#parts.settings.ack : 'stored', instance };
     if (!isOwn) Object.assign(hello, { recover: true, session, next });
-    else if (epoch !== undefined) Object.assign(hello, { resume: true, epoch, session, next });
+    else if (epoch) Object.assign(hello, { resume: true, epoch, session, next });
     this.#parts.sender.transmit(connection, JSON.stringify(hello));
   }
 
   #closedByPeer(connection: Connection, closeCode: number, reason: string): void {
     const terminal = TERMINAL_CODES[closeCode];
-    if (terminal === undefined) {
+    if (!terminal) {
       this.#lost(connection, closeCode, reason);
       return;
     }
@@ -202,8 +202,8 @@ export class Link {
     }
     this.#leave();
     if (this.#parts.ending.endIfDone()) return;
-    const { options, counts, emit } = this.#parts;
-    const { timers, random } = options;
+    const { settings, counts, emit } = this.#parts;
+    const { timers, random } = settings;
     counts.reconnects += 1;
     const nowMs = timers.now();
     let retryMs: number;
@@ -225,7 +225,7 @@ export class Link {
 
   #tellNeverConnected(code: number, reason: string): void {
     // Parameters may hold a token, and the part before the host a password.
-    const { protocol, host, pathname } = new URL(this.#parts.options.url);
+    const { protocol, host, pathname } = new URL(this.#parts.settings.url);
     const url = `${protocol}//${host}${pathname}`;
     const last = `close code ${code}${reason && `: ${reason}`}`;
     const failures = NEVER_CONNECTED_FAILURES;
@@ -238,7 +238,7 @@ export class Link {
   #watchLater(): void {
     this.#watch.set(WATCH_INTERVAL_MS, () => {
       const { connection } = this.#parts.sender;
-      if (connection === undefined) return;
+      if (!connection) return;
       this.#look(connection);
       // Another one is watched by itself.
       if (this.#parts.sender.connection === connection) this.#watchLater();
@@ -248,7 +248,7 @@ export class Link {
   /** Is it open, alive, and does it get anywhere? */
   #look(connection: Connection): void {
     const { window } = connection;
-    const nowMs = this.#parts.options.timers.now();
+    const nowMs = this.#parts.settings.timers.now();
     const isOver = (sinceMs: number | undefined, limitMs: number) =>
       sinceMs !== undefined && nowMs - sinceMs >= limitMs;
     const giveUp = (reason: string) => this.giveUp(connection, reason);

@@ -22,8 +22,5 @@ export function randomName(): string {
 
 /** A random UUID: `crypto.randomUUID` is missing in pages that came without TLS. */
 export function randomUuid(): string {
-  return randomName().replace(
-    /(.{8})(.{4}).(.{3})(.)(.{3})/,
-    (_, a, b, c, d, e) => `${a}-${b}-4${c}-${'89ab'[Number.parseInt(d, 16) & 3]}${e}-`,
-  );
+  return randomName().replace(/(.{8})(.{4}).(.{3}).(.{3})/, '$1-$2-4$3-a$4-');
 }

@@ -52,7 +52,7 @@ export class Receiver {
 
   receive(connection: Connection, data: unknown): void {
     const { sender, link } = this.#parts;
-    connection.heardMs = this.#parts.options.timers.now();
+    connection.heardMs = this.#parts.settings.timers.now();
     connection.askedMs = undefined;
     if (typeof data !== 'string' || data === 'pong') return;
     let frame: ServerFrame;
@@ -78,8 +78,8 @@ export class Receiver {
   }
 
   #welcome(connection: Connection, frame: ServerFrame): void {
-    const { options, counts, emit, intake, sender, link, recovery, storage } = this.#parts;
-    const { producer, ack: asked } = options;
+    const { settings, counts, emit, intake, sender, link, recovery, storage } = this.#parts;
+    const { producer, ack: asked } = settings;
     const { window, isOwn } = connection;
     const isResumed = window.epoch !== undefined;
     const epoch = wholeFrom(frame.epoch, 1);
@@ -88,11 +88,11 @@ export class Receiver {
     const limits = limitsOf(frame);
     if (
       stored === undefined ||
-      epoch === undefined ||
+      !epoch ||
       (isOwn && isResumed && epoch !== window.epoch) ||
       (typeof frame.producer === 'string' && frame.producer !== producer) ||
-      credit === undefined ||
-      limits === undefined
+      !credit ||
+      !limits
     ) {
       link.protocolError(connection, 'invalid_frame', 'The server sent a welcome that cannot be right');
       return;
@@ -116,7 +116,7 @@ export class Receiver {
       }
       emit({ type: 'connected', epoch, resumed: isResumed, delivery: String(frame.delivery) });
       if (isResumed && frame.known === false) emit({ type: 'unknown', epoch, next: window.acked + 1 });
-      if (missing !== undefined) emit({ type: 'missing', ...missing });
+      if (missing) emit({ type: 'missing', ...missing });
       if (stored > window.sent) {
         this.#endForeign(window, stored);
         return;
@@ -139,7 +139,7 @@ export class Receiver {
     window.restart();
     // Only now may anything be sent.
     connection.isWelcomed = true;
-    connection.awaitProgress(options.timers.now());
+    connection.awaitProgress(settings.timers.now());
     intake.settle();
     storage.run();
     if (isOwn || !this.#finishRecovery(connection)) sender.pump();
@@ -169,13 +169,13 @@ export class Receiver {
 
   /** Takes over how far the server is. */
   #ack(connection: Connection, reported = 0, reportedCommitted = 0): void {
-    const { options, counts, intake, sender, link, storage } = this.#parts;
+    const { settings, counts, intake, sender, link, storage } = this.#parts;
     const { window } = connection;
     // An ack covers nothing that was not sent on this connection.
     const { sentHere } = window;
     const committed = Math.min(reportedCommitted, sentHere);
     const stored = Math.max(Math.min(reported, sentHere), committed);
-    const nowMs = options.timers.now();
+    const nowMs = settings.timers.now();
     const isProgress = stored > window.stored;
     if (isProgress) {
       connection.outSinceMs = nowMs;
@@ -204,12 +204,12 @@ export class Receiver {
     const message = String(frame.message ?? '');
     const temporary = frame.temporary === true;
     const event: ClientEvent = { type: 'nack', code, temporary, message };
-    if (from !== undefined) event.from = from;
-    if (to !== undefined) event.to = to;
-    if (!temporary && from !== undefined && to !== undefined) {
+    if (from) event.from = from;
+    if (to) event.to = to;
+    if (!temporary && from && to) {
       const refusal = REFUSAL_CODES.find((known) => known === code) ?? 'message_refused';
       const text = refusalText(code, message);
-      const last = Math.min(to, window.sentHere);
+      const last = Math.min(to, window.maxSentHere);
       let isNews = false;
       for (let sequence = Math.max(from, window.acked + 1); sequence <= last; sequence += 1)
         isNews = intake.refuseSequence(window, sequence, refusal, text) || isNews;
@@ -231,7 +231,7 @@ export class Receiver {
     const { counts, emit, sender, link } = this.#parts;
     const { window } = connection;
     const expected = wholeFrom(frame.expected, 1);
-    if (expected === undefined) return;
+    if (!expected) return;
     counts.gaps += 1;
     emit({ type: 'gap', expected, got: wholeFrom(frame.got, 0) ?? 0 });
     // Every batch after the gap is answered with one: the first of them says it all.
@@ -278,7 +278,7 @@ function limitsOf({ limits }: ServerFrame): (Limits & { messageBytes: number }) 
   const frameMessages = wholeFrom(members.frameMessages, 1);
   const frameBytes = wholeFrom(members.frameBytes, HEADER_BYTES + 2);
   const messageBytes = wholeFrom(members.messageBytes, 1);
-  if (frameMessages === undefined || frameBytes === undefined || messageBytes === undefined) return undefined;
+  if (!frameMessages || !frameBytes || !messageBytes) return undefined;
   return { frameMessages, frameBytes, messageBytes: Math.min(messageBytes, frameBytes - HEADER_BYTES - 1) };
 }
 

@@ -82,8 +82,8 @@ export class Recovery {
       refused: refusedCount,
       known: isKnown,
     };
-    if (setAsideRun !== undefined) event.inDoubt = setAsideRun;
-    if (missing !== undefined) event.missing = missing;
+    if (setAsideRun) event.inDoubt = setAsideRun;
+    if (missing) event.missing = missing;
     this.#parts.emit(event);
     this.#forgetSettled(window);
     this.#noteProgress();

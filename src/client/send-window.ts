@@ -39,6 +39,8 @@ export class SendWindow {
   #storedIndex = 0;
   /** What was acked as stored on this connection. */
   stored = 0;
+  /** Highest sequence that was ever sent on this connection, though the client may have gone back since. */
+  maxSentHere = 0;
   /** Messages that are sent on this connection and not acked on it as stored, and their bytes. */
   outMessages = 0;
   outBytes = 0;
@@ -86,7 +88,7 @@ export class SendWindow {
     return this.cursor === this.batches.length && this.waiting.length === 0;
   }
 
-  /** Highest sequence that was sent on this connection. */
+  /** Highest sequence that is sent on this connection, and not to be sent again. */
   get sentHere(): number {
     return (this.batches.at(this.cursor)?.first ?? this.cut + 1) - 1;
   }
@@ -105,7 +107,9 @@ export class SendWindow {
 
   /** Drops the first that waits, whose place stays; returns its sequence. */
   dropOldest(): number {
-    this.#buffer.add(-1, -this.waiting.dropFirst());
+    const bytes = this.waiting.sizeAt(0);
+    this.waiting.takeJoined(1, bytes);
+    this.#buffer.add(-1, -bytes);
     this.#skipSequences(1);
     return this.cut;
   }
@@ -113,7 +117,7 @@ export class SendWindow {
   /** Puts dropped messages into the next places. */
   #skipSequences(count: number): void {
     const { last } = this.batches;
-    if (last !== undefined && last.text === undefined && this.cursor < this.batches.length) {
+    if (last && last.text === undefined && this.cursor < this.batches.length) {
       last.count += count;
       last.bytes += count * DROPPED_BYTES;
     } else this.batches.push({ first: this.cut + 1, count, bytes: count * DROPPED_BYTES, text: undefined });
@@ -238,12 +242,8 @@ export class SendWindow {
 
   /** Forgets dropped messages at the end: nothing comes after them that needs their places. Of older instances only. */
   trimDroppedEnd(): void {
-    for (
-      let { last } = this.batches;
-      last !== undefined && last.text === undefined;
-      { last } = this.batches
-    ) {
-      this.batches.pop();
+    for (let { last } = this.batches; last && last.text === undefined; { last } = this.batches) {
+      this.batches.truncate(this.batches.length - 1);
       this.cut = last.first - 1;
     }
     this.cursor = Math.min(this.cursor, this.batches.length);
@@ -252,7 +252,7 @@ export class SendWindow {
   /** A connection begins: everything that is not acked goes out on it. */
   restart(): void {
     this.stored = this.acked;
-    this.cursor = this.#storedIndex = this.outMessages = this.outBytes = 0;
+    this.cursor = this.#storedIndex = this.outMessages = this.outBytes = this.maxSentHere = 0;
   }
 
   /** The batch at the cursor is sent. Returns how many of its messages were never sent before. */
@@ -263,6 +263,7 @@ export class SendWindow {
     this.outBytes += bytes;
     const isNew = Math.max(0, last - Math.max(this.sent, first - 1));
     this.sent = Math.max(this.sent, last);
+    this.maxSentHere = Math.max(this.maxSentHere, last);
     return isNew;
   }
 
@@ -335,7 +336,7 @@ export class SendWindow {
   batchFrom(sequence: number): number {
     const index = this.#indexOf(sequence);
     const batch = this.batches.at(index);
-    if (batch === undefined || batch.first >= sequence) return index;
+    if (!batch || batch.first >= sequence) return index;
     this.split(index, sequence - batch.first);
     return index + 1;
   }
@@ -357,7 +358,7 @@ export class SendWindow {
       if (text === DROPPED || this.refused.has(sequence)) return;
       (sequence <= this.sent ? left.inDoubt : left.unsent).push(text);
     };
-    for (const { first, text } of this.batches.all())
+    for (const { first, text } of this.batches.slice())
       for (const [offset, line] of text?.split('\n').entries() ?? []) note(first + offset, line);
     for (let index = 0; index < this.waiting.length; index += 1)
       note(this.cut + 1 + index, this.waiting.textAt(index));

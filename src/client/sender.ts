@@ -50,7 +50,7 @@ export class Sender {
 
   constructor(parts: SenderParts) {
     this.#parts = parts;
-    const { timers } = parts.options;
+    const { timers } = parts.settings;
     this.#lingering = new Alarm(timers);
     this.#hold = new Alarm(timers);
     this.#bufferedCheck = new Alarm(timers);
@@ -102,7 +102,7 @@ export class Sender {
     else if (this.#hold.isSet) return;
     const ceiling = pauseMs(DEFER_BASE_MS, DEFER_MAX_MS, this.#deferredInARow);
     this.#deferredInARow += 1;
-    this.#hold.set(ceiling * (0.5 + 0.5 * this.#parts.options.random()), () => this.pump());
+    this.#hold.set(ceiling * (0.5 + 0.5 * this.#parts.settings.random()), () => this.pump());
   }
 
   /** There is room: what was deferred need not wait. */
@@ -137,7 +137,7 @@ export class Sender {
   get #isFullBatch(): boolean {
     const { waiting } = this.#parts.own;
     return (
-      waiting.length >= this.#parts.options.batchMessages || waiting.bytes >= this.#parts.options.batchBytes
+      waiting.length >= this.#parts.settings.batchMessages || waiting.bytes >= this.#parts.settings.batchBytes
     );
   }
 
@@ -150,7 +150,7 @@ export class Sender {
       this.isDue = true;
       this.pump();
     };
-    const { lingerMs } = this.#parts.options;
+    const { lingerMs } = this.#parts.settings;
     if (lingerMs > 0) this.#lingering.set(lingerMs, over);
     else queueMicrotask(over);
   }
@@ -168,7 +168,7 @@ export class Sender {
           return;
         }
         const batch = window.batches.at(window.cursor);
-        if (batch !== undefined ? !this.#sendBatch(connection, batch) : !this.#cutBatch(window)) break;
+        if (batch ? !this.#sendBatch(connection, batch) : !this.#cutBatch(window)) break;
       }
       if (this.connection !== connection || window.cursor < window.batches.length) return;
       const { calls } = this.#parts.intake;
@@ -206,8 +206,8 @@ export class Sender {
       window.dropOversized(sending);
       this.#parts.intake.refuseTooLarge(window, first, bytes - 1);
     }
-    const { counts, options } = this.#parts;
-    const nowMs = options.timers.now();
+    const { counts, settings } = this.#parts;
+    const nowMs = settings.timers.now();
     if (window.cursor === 0) connection.awaitProgress(nowMs);
     if (!isWaiting) connection.outSinceMs = nowMs;
     const isNew = window.markSent(sending);
@@ -223,7 +223,7 @@ export class Sender {
   /** Makes the next batch of what waits, as large as limits and credit allow; false when it is not time for one. */
   #cutBatch(window: SendWindow): boolean {
     const { waiting } = window;
-    const { batchMessages, batchBytes } = this.#parts.options;
+    const { batchMessages, batchBytes } = this.#parts.settings;
     if (waiting.length === 0) {
       this.isDue = false;
       return false;

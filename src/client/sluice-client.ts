@@ -70,13 +70,13 @@ export class SluiceClient {
     const buffer = new SendBuffer(checked.ringMessages, checked.ringBytes);
     const own = new SendWindow(randomName(), buffer, storage !== undefined);
     const parts: Partial<ClientParts> & ClientContext = {
-      options: checked,
+      settings: checked,
       counts: newCounts(),
       buffer,
       own,
       emit(event) {
         // Later, so that a listener may call the client, whatever it is in the middle of.
-        if (onEvent !== undefined) queueMicrotask(() => onEvent(event));
+        if (onEvent) queueMicrotask(() => onEvent(event));
       },
     };
     // Each part says which of the others it needs. None calls one before all are there.
@@ -91,7 +91,7 @@ export class SluiceClient {
     this.#parts = all;
     this.producer = checked.producer;
     this.instance = own.instance;
-    if (storage === undefined) all.link.connect();
+    if (!storage) all.link.connect();
     else all.storage.run();
   }
 
@@ -100,7 +100,7 @@ export class SluiceClient {
    * the moment. `draining`: `close` was called.
    */
   get state(): ClientState {
-    if (this.#parts.ending.endError !== undefined) return 'closed';
+    if (this.#parts.ending.endError) return 'closed';
     if (this.#parts.ending.isClosing) return 'draining';
     const { connection, isPaused } = this.#parts.sender;
     if (!connection?.isWelcomed) return 'connecting';
@@ -182,7 +182,7 @@ export class SluiceClient {
   /** Resolves when the ring has room. Rejects when the client ends before. */
   ready(): Promise<void> {
     const { endError } = this.#parts.ending;
-    return endError === undefined ? this.#parts.intake.ready() : Promise.reject(endError);
+    return endError ? Promise.reject(endError) : this.#parts.intake.ready();
   }
 
   /**
@@ -191,10 +191,10 @@ export class SluiceClient {
    */
   flush(): Promise<void> {
     const { overError } = this.#parts.ending;
-    if (overError !== undefined) return Promise.reject(overError);
+    if (overError) return Promise.reject(overError);
     // The same question with nothing sent in between has the same answer.
     const shared = this.#sharedFlush;
-    if (shared !== undefined && !shared.ticket.isDone) return shared.promise;
+    if (shared && !shared.ticket.isDone) return shared.promise;
     const { promise, resolve, reject } = defer<void>();
     const ticket = new Ticket('flush', 0, () => resolve(), reject);
     this.#parts.sender.isDue = true;
@@ -274,7 +274,7 @@ export class SluiceClient {
   #isTaking(ticket: Ticket): boolean {
     this.#parts.counts.offered += ticket.total;
     const { overError } = this.#parts.ending;
-    if (overError !== undefined) this.#parts.intake.refuseCall(ticket, overError);
+    if (overError) this.#parts.intake.refuseCall(ticket, overError);
     return overError === undefined;
   }
 }

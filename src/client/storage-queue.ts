@@ -50,7 +50,7 @@ export class StorageQueue {
     while (!this.#isBusy && !this.#isStopped && !this.#retry.isSet) {
       this.#current ??= next();
       const operation = this.#current;
-      if (operation === undefined) return;
+      if (!operation) return;
       this.#isBusy = true;
       let result: unknown;
       try {

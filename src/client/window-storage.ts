@@ -32,8 +32,8 @@ export class WindowStorage {
   constructor(parts: WindowStorageParts) {
     this.#parts = parts;
     this.#kept = [parts.own];
-    const { storage, timers, random } = parts.options;
-    if (storage === undefined) return;
+    const { storage, timers, random } = parts.settings;
+    if (!storage) return;
     this.#queue = new StorageQueue({
       storage,
       timers,
@@ -89,7 +89,7 @@ export class WindowStorage {
       return shut ?? { name: 'load', with: [], done };
     }
     if (!this.#isBegun) {
-      if (shut !== undefined && own.taken === 0) return shut;
+      if (shut && own.taken === 0) return shut;
       const done = () => {
         this.#isBegun = true;
       };
@@ -97,7 +97,7 @@ export class WindowStorage {
     }
     for (const window of this.#kept) {
       const operation = this.#nextFor(window);
-      if (operation !== undefined) return operation;
+      if (operation) return operation;
     }
     return shut;
   }
@@ -115,7 +115,7 @@ export class WindowStorage {
       });
     }
     const aside = window.aside.at(0);
-    if (aside !== undefined) return operation('setAside', [aside], () => window.aside.shift());
+    if (aside) return operation('setAside', [aside], () => window.aside.shift());
     if (unsavedSession !== undefined) {
       return operation('saveSession', [unsavedSession], () => {
         if (window.unsavedSession === unsavedSession) window.unsavedSession = undefined;
@@ -130,7 +130,7 @@ export class WindowStorage {
       });
     }
     const discard = window.discards.at(0);
-    if (discard !== undefined) {
+    if (discard) {
       window.discards.shift();
       return operation('discard', [discard]);
     }

@@ -80,8 +80,7 @@ export function indexedDbStorage(name: string, options: IndexedDbStorageOptions 
           const transaction = opened.transaction(STORES, 'readwrite', { durability: 'strict' });
           transaction.oncomplete = () => resolve();
           transaction.onabort = () => reject(transaction.error ?? new Error('The transaction was aborted'));
-          if (put !== undefined)
-            transaction.objectStore(put.kind).put({ instance: put.instance, ...put.value });
+          if (put) transaction.objectStore(put.kind).put({ instance: put.instance, ...put.value });
           for (const { kind, instance, first } of removed)
             transaction.objectStore(kind).delete(kind === 'instances' ? instance : [instance, first]);
         } catch (error) {

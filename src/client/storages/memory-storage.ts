@@ -14,7 +14,7 @@ export function memoryStorage(): ClientStorage {
       return [...records.values()];
     },
     write(put, removed) {
-      if (put !== undefined) records.set(nameOf(put), put);
+      if (put) records.set(nameOf(put), put);
       for (const key of removed) records.delete(nameOf(key));
     },
     close() {

@@ -48,7 +48,7 @@ export function recordStorage(place: RecordPlace): ClientStorage {
     done: () => void,
   ): Promise<void> | void => {
     const writing = place.write(put, removed);
-    return writing === undefined ? done() : writing.then(done);
+    return writing ? writing.then(done) : done();
   };
   /** Changes a head, and removes the batches of some kinds that are gone. */
   const change = (
@@ -58,7 +58,7 @@ export function recordStorage(place: RecordPlace): ClientStorage {
     isGone: (first: number, last: number) => boolean = () => true,
   ): Promise<void> | void => {
     const one = known.get(instance);
-    if (one === undefined) return;
+    if (!one) return;
     const changed = changeOf(one.head);
     const head = { ...one.head, ...changed };
     const gone = kinds.flatMap((kind) =>
@@ -90,7 +90,7 @@ export function recordStorage(place: RecordPlace): ClientStorage {
       known.clear();
       const loaded: (StoredInstance & Head)[] = [];
       for (const [instance, { head, ...lists }] of found) {
-        if (head === undefined) continue;
+        if (!head) continue;
         const indexOf = (list: StoredBatch[]) =>
           new Map(
             list.sort((one, other) => one.first - other.first).map((batch) => [batch.first, lastOf(batch)]),
@@ -130,7 +130,7 @@ export function recordStorage(place: RecordPlace): ClientStorage {
       ),
     forget(instance) {
       const one = known.get(instance);
-      if (one === undefined) return;
+      if (!one) return;
       const keysOf = (kind: 'batches' | 'inDoubt') =>
         [...one[kind].keys()].map((first) => ({ kind, instance, first }));
       // The head last: batches without one are not read.
@@ -150,6 +150,6 @@ function lastOf({ first, count }: StoredBatch): number {
 /** Adds a run; one that follows the last makes it longer, so that a long outage makes no long list. */
 export function withRun(runs: readonly SequenceRun[], run: SequenceRun): SequenceRun[] {
   const before = runs.at(-1);
-  if (before === undefined || run.first < before.first || run.first > before.last + 1) return [...runs, run];
+  if (!before || run.first < before.first || run.first > before.last + 1) return [...runs, run];
   return [...runs.slice(0, -1), { first: before.first, last: Math.max(before.last, run.last) }];
 }

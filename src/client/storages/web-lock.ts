@@ -23,7 +23,7 @@ export function webLock(options: { locks?: WebLocks | undefined }, name: string,
   return {
     /** @throws an error with the code `storage_in_use` where another holds it */
     async acquire(): Promise<void> {
-      if (locks === undefined || release !== undefined) return;
+      if (!locks || release) return;
       await new Promise<void>((resolve, reject) => {
         locks
           .request(name, { ifAvailable: true }, (lock) => {

@@ -55,7 +55,7 @@ export function webStorage(area: StorageArea, key: string, options: WebStorageOp
       return records;
     },
     write(put, removed) {
-      if (put !== undefined) {
+      if (put) {
         const { kind, value } = put;
         area.setItem(
           nameOf(put),

@@ -470,7 +470,34 @@ function reject(run: Run, fates: Fate[], code: string): void {
   }
 }
 
+/** A batch with a refused message is deferred and sent again: its nack comes while the client has gone back before it. */
+const REFUSED_WHILE_DEFERRED: Plan = {
+  ack: 'stored',
+  outbox: true,
+  options: {
+    batchMessages: 2,
+    batchBytes: 6,
+    lingerMs: 1,
+    ringMessages: 3,
+    ringBytes: 50,
+    whenFull: 'block',
+  },
+  seed: 1,
+  steps: [
+    { do: 'send', count: 1, bad: 0, thenMs: 0 },
+    { do: 'pass', ms: 2 },
+    { do: 'send', count: 1, bad: 0, thenMs: 5 },
+    { do: 'putOff', batches: 2 },
+    { do: 'sendBatch', count: 3, bad: 2, thenMs: 0 },
+    { do: 'pass', ms: 7 },
+  ],
+};
+
 describe('any faults', () => {
+  test('a nack of a message that is about to be sent again is heard', async () => {
+    expect(await faultsOf(REFUSED_WHILE_DEFERRED)).toEqual([]);
+  });
+
   test('nothing that was acked is lost, doubled or refused, and everything is settled', async () => {
     await fc.assert(
       fc.asyncProperty(plan, async (one) => {
