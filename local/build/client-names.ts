@@ -5,14 +5,14 @@
  */
 export const INTERNAL_NAMES: readonly string[] = `
   admitBlocked aside askedForAck askedMs awaitProgress batchFrom blocked byeMs calls connect connection
-  counts cursor cut cutBatch defer disconnect doubts doubtUpTo drain drainUntilMs dropAbove dropOldest
+  counts cursor cut cutBatch defer disconnect doubts doubtUpTo drainUntilMs dropAbove dropOldest
   dropOversized emit end endError endIfDone ending enqueue erroredMs finish finishRefused fits flushUpTo
   forgetTrouble giveUp goOn hasFlushes hasRoom heardMs hurry insert intake isAllSent isClosing isDone isDue
   isEmpty isFlushDue isForgotten isIdle isKept isKnown isLate isOpen isOwn isPaused isRecovered isSet
-  isWelcomed keep leftBlocked level markSent maxBytes maxMessages onFailure onProgress openedMs outBytes
+  isWelcomed keep leftBlocked markSent maxBytes maxMessages onFailure onProgress openedMs outBytes
   outMessages outSinceMs overError own progressMs promise protocolError pump reach receive receiver recovery
   refuse refuseCall refusedCount refuseSequence refuseTooLarge rejectAll restart restore resumeSending
-  rewind rewoundTo rollback run saved saving sayBye schedule sender sentHere setAsideRun settings settle
+  rewind rewoundTo rollback saved saving sayBye schedule sender sentHere setAsideRun settings settle
   sizeAt skip socket stop takeJoined textAt ticket ticketOf total transmit trimDroppedEnd trimmed truncate
   unsavedSession unsettledCount waiting window
 `

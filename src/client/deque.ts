@@ -15,9 +15,9 @@ export class Deque<T> {
     return this.length > 0 ? this.#items.at(-1) : undefined;
   }
 
-  /** A copy of `count` of them from an index on. Default: of all. */
-  slice(index = 0, count = this.length): T[] {
-    return this.#items.slice(this.#head + index, this.#head + index + count);
+  /** A copy of all, from the first on. */
+  slice(): T[] {
+    return this.#items.slice(this.#head);
   }
 
   push(item: T): void {
@@ -28,20 +28,16 @@ export class Deque<T> {
     this.#items.splice(this.#head + index, 0, item);
   }
 
-  replace(index: number, item: T): void {
-    this.#items[this.#head + index] = item;
-  }
-
   /** Keeps the first `length`. */
   truncate(length: number): void {
     this.#items.length = this.#head + length;
   }
 
-  /** Takes away the first `count`. */
-  shift(count = 1): void {
-    this.#head += count;
+  /** Takes away the first. */
+  shift(): void {
+    this.#head += 1;
     // What lies before the head goes in pieces, so that taking away the first costs nothing.
-    if (this.length === 0 || (this.#head >= 64 && this.#head * 2 >= this.#items.length)) {
+    if (this.#head >= 64 && this.#head * 2 >= this.#items.length) {
       this.#items = this.slice();
       this.#head = 0;
     }

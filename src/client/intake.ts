@@ -128,7 +128,9 @@ export class Intake {
 
   /** Takes messages from `from` on, and returns the index of the first for which there is no room. */
   #take(texts: readonly string[], from: number, ticket: Ticket): number {
-    const maxBytes = Math.min(this.messageBytes + 1, this.#context.buffer.maxBytes);
+    const { settings, counts, buffer, own } = this.#context;
+    const { whenFull } = settings;
+    const maxBytes = Math.min(this.messageBytes + 1, buffer.maxBytes);
     for (let index = from; index < texts.length; index += 1) {
       let text = texts[index] as string;
       let bytes = lineBytes(text);
@@ -141,17 +143,16 @@ export class Intake {
         this.#skip(ticket, index, code, message);
       } else if (bytes > maxBytes) this.#skipTooLarge(ticket, index, bytes - 1);
       else {
-        if (!this.#context.buffer.fits(bytes)) {
-          if (this.#context.settings.whenFull === 'block' || this.#context.settings.whenFull === 'reject')
-            return index;
-          if (this.#context.settings.whenFull === 'drop-oldest') this.#dropOldest(bytes);
-          if (!this.#context.buffer.fits(bytes)) {
+        if (!buffer.fits(bytes)) {
+          if (whenFull === 'block' || whenFull === 'reject') return index;
+          if (whenFull === 'drop-oldest') this.#dropOldest(bytes);
+          if (!buffer.fits(bytes)) {
             ticket.skip(index, 'message_dropped', DROPPED_MESSAGE);
-            this.#context.counts.dropped += 1;
+            counts.dropped += 1;
             continue;
           }
         }
-        this.#context.own.push(text, bytes);
+        own.push(text, bytes);
         ticket.last += 1;
       }
     }

@@ -9,18 +9,27 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { buildClientBundle, CLIENT_TARGETS } from '../../../local/build/client-bundle.ts';
 import { INTERNAL_NAMES } from '../../../local/build/client-names.ts';
 import { REPOSITORY } from '../../../local/repository.ts';
 import * as source from '../../../src/client/index.ts';
+import { FakeSluiceServer } from '../../support/fake-sluice-server.ts';
+import { FakeTimers, settled } from '../../support/fake-timers.ts';
 
-/** Bytes of the whole file, gzip level 9. */
-const MAX_BYTES = 15_500;
+/** Bytes of the whole file, and of what a program has that imports only `SluiceClient`; gzip level 9. */
+const MAX_BYTES = 15_300;
+const MAX_CLIENT_BYTES = 13_800;
 
 const run = promisify(execFile);
 const require = createRequire(import.meta.url);
+
+/** The one that wrangler brings. */
+function bundler(): typeof import('esbuild') {
+  return createRequire(require.resolve('wrangler/package.json'))('esbuild');
+}
 
 let folder = '';
 let code = '';
@@ -42,6 +51,23 @@ describe('the file', () => {
     expect(bytes, `sluice/client has ${bytes} bytes (gzip -9), and ${MAX_BYTES} at most`).toBeLessThanOrEqual(
       MAX_BYTES,
     );
+  });
+
+  test('is smaller in a program without a storage', async () => {
+    const { build } = bundler();
+    const contents = "export { SluiceClient } from './client/index.js';";
+    const { outputFiles } = await build({
+      stdin: { contents, resolveDir: folder },
+      bundle: true,
+      minify: true,
+      write: false,
+      format: 'esm',
+    });
+    const text = outputFiles[0]?.text ?? '';
+    const bytes = gzipSync(text, { level: 9 }).length;
+    const said = `SluiceClient alone has ${bytes} bytes (gzip -9), and ${MAX_CLIENT_BYTES} at most`;
+    expect(bytes, said).toBeLessThanOrEqual(MAX_CLIENT_BYTES);
+    expect([text.includes('durability'), code.includes('durability')]).toEqual([false, true]);
   });
 
   test('imports nothing', () => {
@@ -76,8 +102,7 @@ describe('the file', () => {
   });
 
   test('has no syntax that its oldest platforms do not know', async () => {
-    const wrangler = createRequire(require.resolve('wrangler/package.json'));
-    const { transform } = wrangler('esbuild') as typeof import('esbuild');
+    const { transform } = bundler();
     const target = [...CLIENT_TARGETS];
     const supported = { 'top-level-await': false };
     // What esbuild would have to change comes out as other text.
@@ -201,6 +226,152 @@ describe('declarations', () => {
   test('refuse what is wrong (the control)', async () => {
     expect(await check(PROGRAM.replace("['1']", '[1]'))).toMatch(/program\.ts.*not assignable/);
     expect(await check(PROGRAM.replace("'dead_letter'", "'deadletter'"))).toMatch(/program\.ts.*no overlap/);
+  });
+});
+
+type Step =
+  | ['send' | 'post' | 'batch' | 'credit' | 'smaller' | 'defer' | 'pass', number]
+  | ['cut' | 'restart' | 'begin'];
+
+const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.tuple(
+        fc.constantFrom<'send' | 'post' | 'batch' | 'pass'>('send', 'post', 'batch', 'pass'),
+        fc.integer({ min: 1, max: 30 }),
+      ),
+    },
+    fc.tuple(
+      fc.constantFrom<'credit' | 'smaller' | 'defer'>('credit', 'smaller', 'defer'),
+      fc.integer({ min: 1, max: 20 }),
+    ),
+    fc.tuple(fc.constantFrom<'cut' | 'restart' | 'begin'>('cut', 'restart', 'begin')),
+  ),
+  { minLength: 1, maxLength: 30 },
+);
+
+/** What a server hears of a client, and what the client tells. Names of instances are random, so they are numbered. */
+async function storyOf(
+  { SluiceClient, memoryStorage }: Pick<typeof source, 'SluiceClient' | 'memoryStorage'>,
+  plan: readonly Step[],
+  hasStorage: boolean,
+): Promise<string> {
+  const timers = new FakeTimers();
+  const server = new FakeSluiceServer(timers, { storeMs: 3, commitMs: 7 });
+  server.refusal = (text) => (text.includes('bad') ? 'number_out_of_range' : undefined);
+  const told: unknown[] = [];
+  const storage = memoryStorage();
+  const begin = () =>
+    new SluiceClient({
+      url: 'ws://sluice.test/ws/messages',
+      producer: 'p',
+      ringMessages: 50,
+      batchMessages: 7,
+      openSocket: server.open,
+      timers,
+      random: () => 0.5,
+      onEvent: (event) => told.push(event),
+      ...(hasStorage ? { storage } : {}),
+    });
+  const pass = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 5) {
+      await settled();
+      timers.advance(5);
+    }
+    await settled();
+  };
+  let client = begin();
+  let number = 0;
+  const text = () => {
+    number += 1;
+    return `{"n":${number},"is":"${number % 7 === 0 ? 'bad' : number % 11 === 0 ? '\ud800' : 'Zoë €𝄞'}"}`;
+  };
+  const note = (what: Promise<unknown>) =>
+    what.then(
+      (value) => told.push(['resolved', value]),
+      ({ code, message, details }) => told.push(['rejected', code, message, details]),
+    );
+  for (const [what, amount = 0] of plan) {
+    if (what === 'send') void note(client.sendText(text()));
+    else if (what === 'post') client.post(amount % 5 === 0 ? undefined : { amount });
+    else if (what === 'batch') void note(client.sendBatch(Array.from({ length: amount }, text)));
+    else if (what === 'credit') server.flow({ messages: amount, bytes: amount * 40 }, 'memory_full');
+    else if (what === 'smaller') server.limits = { ...server.limits, messageBytes: amount + 20 };
+    else if (what === 'defer') server.puttingOff = amount % 3;
+    else if (what === 'pass') await pass(amount);
+    else if (what === 'restart') server.restart();
+    else if (what === 'cut') server.cut();
+    else {
+      told.push(await client.close({ timeLimitMs: 0 }), client.unsettled());
+      await settled();
+      client = begin();
+    }
+  }
+  server.flow({ messages: 1_000, bytes: 100_000 }, 'room');
+  await pass(2_000);
+  told.push(client.state, client.stats, client.inDoubt);
+  const closing = client.close({ timeLimitMs: 1_000 });
+  await pass(1_500);
+  told.push(await closing, hasStorage ? await storage.load() : []);
+  const instances: string[] = [];
+  return JSON.stringify([server.received, told]).replaceAll(/[0-9a-f]{32}/g, (name) => {
+    if (!instances.includes(name)) instances.push(name);
+    return `instance ${instances.indexOf(name)}`;
+  });
+}
+
+describe('the bundle', () => {
+  test('says and tells what its sources do', async () => {
+    let length = 0;
+    await fc.assert(
+      fc.asyncProperty(steps, fc.boolean(), async (plan, hasStorage) => {
+        const story = await storyOf(source, plan, hasStorage);
+        expect(await storyOf(bundle, plan, hasStorage)).toBe(story);
+        length += story.length;
+      }),
+      { numRuns: 100 },
+    );
+    expect(length).toBeGreaterThan(100_000);
+    // The control: another plan is another story.
+    expect(await storyOf(bundle, [['batch', 3]], true)).not.toBe(await storyOf(bundle, [['batch', 4]], true));
+  });
+
+  test('keeps in a browser what its sources keep, under the same names', async () => {
+    const kept = await Promise.all(
+      [source, bundle].map(async ({ webStorage }) => {
+        const items = new Map<string, string>();
+        const area = {
+          get length() {
+            return items.size;
+          },
+          key: (index: number) => [...items.keys()][index] ?? null,
+          getItem: (name: string) => items.get(name) ?? null,
+          setItem: (name: string, value: string) => void items.set(name, value),
+          removeItem: (name: string) => void items.delete(name),
+        };
+        const storage = webStorage(area, 'a/b', { locks: undefined });
+        await storage.load();
+        await storage.begin('i');
+        await storage.saveSession('i', '1.a');
+        await storage.append('i', { first: 1, count: 2, text: '1\n2' });
+        await storage.append('i', { first: 3, count: 2, text: '3\n4' });
+        await storage.setAside('i', { first: 3, count: 1, text: '3' });
+        await storage.trim('i', 2);
+        await storage.discard('i', { first: 4, last: 4 });
+        return [...items];
+      }),
+    );
+    const head = { order: 1, acked: 2, discarded: [{ first: 4, last: 4 }], session: '1.a' };
+    const expected = new Map<string, unknown>([
+      ['a%2Fb/i', head],
+      ['a%2Fb/i/3', '2\n3\n4'],
+      ['a%2Fb/i/?3', '1\n3'],
+    ]);
+    for (const items of kept) {
+      const read = items.map(([name, value]) => [name, name.endsWith('/i') ? JSON.parse(value) : value]);
+      expect(new Map(read as [string, unknown][])).toEqual(expected);
+    }
   });
 });
 
