@@ -99,7 +99,14 @@ export class GroupCommit {
     this.#toAck.delete(session);
   }
 
-  /** Starts what is due after a frame's messages were gathered, or a session is to be acked. */
+  /** A batch of a session was answered: it is acked with this group, and what is due is started. */
+  endBatch(session: ShardSession, nowMs: number): void {
+    this.#toAck.add(session);
+    if (this.#sinceMs === undefined) this.#open(nowMs);
+    this.#storeIfDue(nowMs);
+  }
+
+  /** Starts what is due after a frame's messages were gathered. */
   endFrame(nowMs: number): void {
     if (this.#hasOutbox && this.#sinceMs === undefined) this.#open(nowMs);
     this.#storeIfDue(nowMs);
@@ -119,7 +126,12 @@ export class GroupCommit {
   #storeIfDue(nowMs: number): void {
     if (this.#sinceMs === undefined) return;
     const isOld = this.#groupTime.ms > 0 && nowMs - this.#sinceMs >= this.#groupTime.ms;
-    if (isOld || this.#lanes.all.some(isLarge)) this.store();
+    if (isOld || this.#isLarge()) this.store();
+  }
+
+  #isLarge(): boolean {
+    for (const { lane } of this.#lanes.all) if (isLarge(lane)) return true;
+    return false;
   }
 
   // The timer is not moved for each group: one that is early looks at the clock and waits for the rest.
@@ -174,6 +186,6 @@ export class GroupCommit {
 }
 
 /** True where what a lane has gathered is as much as one row of the outbox should hold. */
-export function isLarge({ lane: { gatheredCharacters, gatheredRows } }: { lane: Lane }): boolean {
-  return gatheredCharacters >= GROUP_CHARACTERS || gatheredRows >= GROUP_ROWS;
+export function isLarge(lane: Lane): boolean {
+  return lane.gatheredCharacters >= GROUP_CHARACTERS || lane.gatheredRows >= GROUP_ROWS;
 }

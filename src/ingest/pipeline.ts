@@ -196,7 +196,7 @@ export class Pipeline implements Intake {
         admission.takeBatch(producer, source, frame, header, limits, nowMs),
       sendFlow: (session) => this.#flow.sendFlow(session),
       ackSoon: (session) => group.ackSoon(session),
-      endFrame: (nowMs) => group.endFrame(nowMs),
+      endBatch: (session, nowMs) => group.endBatch(session, nowMs),
       storeGroup: () => void group.store(),
       flushSoon: () => this.flushSoon(),
     };
@@ -323,7 +323,7 @@ export class Pipeline implements Intake {
         this.#group.endFrame(nowMs);
       } else {
         durable.lane.gather(carrier, sequence, chunk, receivedAtMs);
-        if (isLarge(durable)) durable.storeOrFail();
+        if (isLarge(durable.lane)) durable.storeOrFail();
       }
     }
     durable?.storeOrFail();

@@ -77,7 +77,7 @@ export interface SessionPort {
   wake(session: ShardSession, name: string, memory: SessionMemory): Producer | undefined;
   /** The session has ended. */
   leave(session: ShardSession, producer: Producer): void;
-  /** Takes what can be taken of a batch. Call `endFrame` after the answers to it. */
+  /** Takes what can be taken of a batch. Call `endBatch` after the answers to it. */
   takeBatch(
     producer: Producer,
     source: BatchSource,
@@ -90,8 +90,8 @@ export interface SessionPort {
   sendFlow(session: ShardSession): void;
   /** Acks the session with the group that is being gathered. Stores nothing by itself. */
   ackSoon(session: ShardSession): void;
-  /** Starts what is due after a frame. */
-  endFrame(nowMs: number): void;
+  /** A batch was answered: the session is acked with the group that is being gathered, and what is due is started. */
+  endBatch(session: ShardSession, nowMs: number): void;
   /** Stores and acks now what was gathered. */
   storeGroup(): void;
   /** Stores now what was gathered, and writes all that is stored. */

@@ -220,8 +220,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
     // The nacks before the ack that covers them. The shard knows already all that it has to know, since the nacks may be the
     // end of a client that does not read.
     if (verdict.refused.length > 0) this.#nackRefused(seq, verdict.refused);
-    if (!this.#isClosed) this.#port.ackSoon(this);
-    this.#port.endFrame(nowMs);
+    this.#port.endBatch(this, nowMs);
   }
 
   #refuseBatch(
