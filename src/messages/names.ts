@@ -11,7 +11,7 @@
 import { md5 } from '@noble/hashes/legacy.js';
 import { SluiceError } from '../core/errors.ts';
 import { MAX_CONSUMER_GROUP_SIZE, MAX_STREAM_NAME_LENGTH } from '../core/limits.ts';
-import { md5OfShortText } from '../store/md5-block.ts';
+import { md5OfShortText } from './md5-block.ts';
 
 /** The part before the first `-`, or all of it. */
 export function messageCategory(streamName: string): string {
