@@ -8,8 +8,8 @@
 import type { Failpoints } from '../core/failpoints.ts';
 import { LatencyHistogram } from '../core/latency-histogram.ts';
 import type { Sqlite } from '../database/sqlite.ts';
-import { MemoryLane } from '../outbox/lane.ts';
 import type { LaneState } from '../outbox/lane-faults.ts';
+import { MemoryLane } from '../outbox/memory-lane.ts';
 import type { MissingChoice, MissingMessages } from '../outbox/missing-messages.ts';
 import { OutboxLane } from '../outbox/outbox-lane.ts';
 import { createOutboxTables, forgetSettledLanes, lanesInOutbox } from '../outbox/outbox-tables.ts';

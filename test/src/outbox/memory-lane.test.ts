@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MemoryLane } from '../../../src/outbox/lane.ts';
+import { MemoryLane } from '../../../src/outbox/memory-lane.ts';
 import { createProducer, type Producer, RAW_EPOCH, untrackedProducer } from '../../../src/outbox/producer.ts';
 import { RUN_MARK_BYTES } from '../../../src/outbox/run-ledger.ts';
 import { MESSAGE_OVERHEAD_BYTES, type MessageBatch } from '../../../src/sinks/message-batch.ts';
