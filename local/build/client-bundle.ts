@@ -72,11 +72,17 @@ async function declare(): Promise<string> {
   try {
     const typescript = createRequire(import.meta.url).resolve('typescript/package.json');
     const tsc = join(dirname(typescript), 'bin/tsc');
-    await promisify(execFile)(process.execPath, [tsc, '-p', CLIENT, '--outDir', folder]).catch(
-      ({ stdout, message }: { stdout?: string; message: string }) => {
-        throw new Error(`The client does not compile:\n${stdout || message}`);
-      },
-    );
+    await promisify(execFile)(process.execPath, [
+      tsc,
+      '-p',
+      CLIENT,
+      '--noEmit',
+      'false',
+      '--outDir',
+      folder,
+    ]).catch(({ stdout, message }: { stdout?: string; message: string }) => {
+      throw new Error(`The client does not compile:\n${stdout || message}`);
+    });
     const index = await readFile(join(folder, 'index.d.ts'), 'utf8');
     const exported: string[] = [];
     const parts: string[] = [];
