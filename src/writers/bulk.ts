@@ -27,7 +27,7 @@ export const bulk: Writer = {
       return async function insertValues({ db }, transaction = 'own') {
         const insertAll = async (database: Database): Promise<void> => {
           for (const { rows, parameters } of statements) {
-            await database.execute(new Statement(insertText(rows), parameters));
+            await database.execute(knownStatement(insertText(rows), parameters));
           }
         };
         // A batch that needs several statements is one transaction all the same: it is in, or it is not.
@@ -70,18 +70,12 @@ function insertTexts({ quotedTable, columns }: TableSink): (rows: number) => str
   };
 }
 
-/** A statement whose text is known already, as something that Drizzle executes. */
-class Statement extends SQL {
-  readonly #text: string;
-  readonly #parameters: (string | null)[];
-
-  constructor(text: string, parameters: (string | null)[]) {
-    super([]);
-    this.#text = text;
-    this.#parameters = parameters;
-  }
-
-  override toQuery(): ReturnType<SQL['toQuery']> {
-    return { sql: this.#text, params: this.#parameters };
-  }
+/**
+ * A statement whose text is known already, as something that Drizzle executes. No class of its kind at the top of the module:
+ * a bundle that loads Drizzle's driver later starts Drizzle's modules at their first use, and there is no `SQL` before.
+ */
+function knownStatement(text: string, parameters: (string | null)[]): SQL {
+  const statement = new SQL([]);
+  statement.toQuery = () => ({ sql: text, params: parameters });
+  return statement;
 }
