@@ -7,6 +7,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { DRAIN_TIME_LIMIT_MS, MAX_ADMIN_BODY_BYTES, MAX_TAKEN_DEAD_LETTERS } from '../../src/core/limits.ts';
 import type { DeadLetterTotals } from '../../src/outbox/dead-letters.ts';
 import type { ShardAdmin, ShardState, ShardSummary } from '../../src/outbox/shard-admin.ts';
+import { DIRECTORY_NAME } from '../../workers/shard-directory.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { DEAD_LETTER_CASES, letter } from '../support/dead-letters-contract.ts';
 import { askWith } from './support.ts';
@@ -51,6 +52,8 @@ class FakeShards {
   }
 
   getByName(shard: string): ShardAdmin {
+    // The list of shards is kept by an object of the same class; there are no shards but those that options make.
+    if (shard === DIRECTORY_NAME) return { listShards: async () => [] } as unknown as ShardAdmin;
     const answers: ShardAdmin = {
       summary: async () => SUMMARY,
       listDeadLetters: async () => ({ letters: [], next: null, totals: TOTALS }),

@@ -93,8 +93,8 @@ it.each([
   ['/admin/messages/0/dead-letters/retry', '{"ids":[1],"payload":"?C"}'],
   ['/admin/messages/0/dead-letters/drop', '{"ids":"?C"}'],
   ['/bench/runs', '{"suite":"?C"}'],
-  ['/bench/store?place=x', '{"operations":"?C"}'],
-  ['/bench/dcb?place=x', '{"operations":"?C"}'],
+  ['/bench/store?target=x', '{"operations":"?C"}'],
+  ['/bench/dcb?target=x', '{"operations":"?C"}'],
 ])('refuses it in the body of %s', async (path, text) => {
   const ask = async (body: Uint8Array) => {
     const request = new Request(`http://sluice${path}`, { method: 'POST', headers: JSON_TYPE, body });
