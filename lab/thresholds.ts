@@ -136,7 +136,7 @@ export function parseThreshold(text: string): Threshold {
   const [, digits, unit = ''] = NUMBER.exec(expression.slice(at + operator.length).trim()) ?? [];
   const number = Number(digits);
   if (digits === undefined || !Number.isFinite(number))
-    throw refuse(`${operator} needs a number behind it, alone or with one of the units us, ms, s and %`);
+    throw refuse(`${operator} needs a number after it, alone or with one of the units us, ms, s and %`);
   const parts = { expression, variant, figure, operator };
   return unit === '%'
     ? { ...parts, kind: 'relative', bound: relativeBound(parts, number, refuse) }

@@ -83,7 +83,7 @@ export function fileStorage(path: string): ClientStorage {
       lock ??= tryLock(`${path}.lock`);
       if (lock === undefined) {
         throw Object.assign(
-          new Error(`Another process or client has ${path} open: give each a producer and a file of its own`),
+          new Error(`Another process or client has ${path} open: give each its own producer and file`),
           {
             code: 'storage_in_use',
           },

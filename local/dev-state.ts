@@ -101,7 +101,7 @@ export async function claimDevState(
   };
 }
 
-const OWN_STATE = 'give this one a state of its own: --persist-to <folder>';
+const OWN_STATE = 'give this one its own state: --persist-to <folder>';
 
 function refusal(folder: string, note: HolderNote | undefined): SluiceError {
   const holder =

@@ -321,7 +321,7 @@ async function handOver(client: MigrationClient, steps: StepSet['steps']): Promi
 function inTheWay({ table, columns }: MissingPart): SluiceError {
   const what = `There is a table ${table} already, and it is not Sluice's: it has no column ${columns.join(', ')}. `;
   const ownSchema =
-    'Give Sluice a schema of its own: create schema sluice, and ?options=-csearch_path%3Dsluice at the end of the address';
+    'Give Sluice its own schema: create schema sluice, and ?options=-csearch_path%3Dsluice at the end of the address';
   return refused(
     `${what}${ownSchema}. Or, if no sink writes to src/schema's ${table}: --sluice-only makes the tables of Sluice itself ` +
       '(sluice_…) and no others',

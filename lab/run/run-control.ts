@@ -209,7 +209,7 @@ export class RunControl {
       const what = run.isWarm ? `the repetition of ${run.next?.variant.name}` : 'the warm-up';
       throw new SluiceError(
         'internal',
-        `The place of the run was started anew ${MAX_ATTEMPTS} times during ${what}: it takes more memory or time than there is`,
+        `The place of the run was started again ${MAX_ATTEMPTS} times during ${what}: it takes more memory or time than there is`,
       );
     }
     const going = this.#goingFor(id);

@@ -52,7 +52,7 @@ export function defineDeadLetters(program: Command): void {
     .option('--sink <name>', 'only this sink (default all)')
     .action(summary);
   withShardFlags(command.command('list').description('those of one shard, oldest first'))
-    .option('--after <id>', 'begin behind this one')
+    .option('--after <id>', 'begin after this one')
     .option('--limit <n>', 'how many at most (1 to 100; default 50)')
     .action(list);
   withShardFlags(command.command('show').description('one, with all of its payload').argument('<id>')).action(

@@ -194,11 +194,11 @@ async function run(
 
   const orphan = await settledOrphan(context);
   if (orphan !== undefined && (port === 0 || port === orphan.port)) {
-    log(`Adopting the Postgres on port ${orphan.port} that an earlier run left behind`);
+    log(`Adopting the Postgres on port ${orphan.port} that an earlier run has left running`);
     return orphan;
   }
   if (orphan !== undefined) {
-    log(`Restarting the Postgres on port ${orphan.port} that an earlier run left behind`);
+    log(`Restarting the Postgres on port ${orphan.port} that an earlier run has left running`);
     await stopServer(context);
   }
 

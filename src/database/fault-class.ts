@@ -58,7 +58,7 @@ export const FAULT_CLASSES: Readonly<Record<string, FaultRule>> = {
   },
   '0A000:RevalidateCachedQuery': {
     class: 'retry',
-    why: 'A cached plan is older than a change of the table; a new connection plans anew',
+    why: 'A cached plan is older than a change of the table; a new connection makes a new plan',
   },
 
   // The server's state.

@@ -397,7 +397,7 @@ function refusal(
   return new SluiceError(
     'append_conflict',
     // Behind `after`, and not behind the event: whoever reads on from that one has not seen it.
-    `The event at position ${position} matches the append's condition: read again what is behind position ${after}, and decide anew`,
+    `The event at position ${position} matches the append's condition: read again what comes after position ${after}, and decide again`,
     { details: { position } },
   );
 }

@@ -74,7 +74,7 @@ export class HeadTracker {
     const goesOn = (): boolean => {
       if (this.#isClosed) throw new SluiceError('store_closed', 'The event store is closed');
       if (staleCount !== undefined && this.#generation !== generation)
-        throw new SluiceError('store_closed', 'All events were deleted, and positions begin anew');
+        throw new SluiceError('store_closed', 'All events were deleted, and positions begin at 1 again');
       return signal?.aborted !== true;
     };
     const headBeyond = async (position: bigint): Promise<bigint | undefined> => {

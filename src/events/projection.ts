@@ -256,7 +256,7 @@ function beginning<State>(
   if (from === undefined) return { state: initial(), position: 0n };
   if (typeof from === 'bigint') return { state: initial(), position: from };
   if (typeof from !== 'object' || from === null || !('state' in from) || typeof from.position !== 'bigint')
-    throw invalidOptions('A run begins behind a position, a bigint, or at { state, position }', 'from');
+    throw invalidOptions('A run begins after a position, a bigint, or at { state, position }', 'from');
   return { state: from.state, position: from.position };
 }
 

@@ -17,7 +17,7 @@ export const SINK_OPTIONS = optionTable({
     min: 1,
     max: MAX_SHARDS,
     default: 1,
-    description: 'Durable Objects the producers are spread over',
+    description: 'Durable Objects that share the producers',
   },
   sockets: {
     kind: 'choice',
@@ -32,21 +32,21 @@ export const SINK_OPTIONS = optionTable({
     max: 50_000,
     default: 5_000,
     description:
-      'Rows that trigger a flush; bulk and unnest write no more in one go, copy takes all that waits',
+      'Rows that start a flush. bulk and unnest write at most so many at once; copy takes everything that waits',
   },
   batchBytes: {
     kind: 'integer',
     min: 1_024,
     max: 64 * 1024 * 1024,
     default: 4 * 1024 * 1024,
-    description: 'Buffered bytes that trigger a flush, and the most that one batch holds',
+    description: 'Buffered bytes that start a flush, and the most that one batch holds',
   },
   lingerMs: {
     kind: 'integer',
     min: 0,
     max: 60_000,
     default: 100,
-    description: 'How long the oldest message waits for company before it is flushed',
+    description: 'How long the oldest message waits for more, before it is flushed',
   },
   alarmMs: {
     kind: 'integer',
@@ -54,7 +54,7 @@ export const SINK_OPTIONS = optionTable({
     max: 600_000,
     default: 2_000,
     description:
-      'How long after the first buffered message the alarm flushes, whatever became of the linger timer',
+      'How long after the first buffered message the alarm flushes, if no timer has done it before',
   },
   workers: {
     kind: 'integer',
@@ -69,14 +69,14 @@ export const SINK_OPTIONS = optionTable({
     max: MAX_CONNECTIONS,
     default: 0,
     description:
-      "Connections of a shard, each with the producers assigned to it, so that a producer's order holds; 0: 4 for naive, 1 for the others",
+      'Connections of a shard. Each producer has one of them, so that its order holds. 0: 4 for naive, 1 for the others',
   },
   durability: {
     kind: 'choice',
     choices: ['outbox', 'memory'],
     default: 'outbox',
     description:
-      "outbox: messages wait in the shard's storage and are written exactly once; memory: they wait in memory only, nothing is billed for storage",
+      "outbox: messages wait in the shard's storage and are written exactly once; memory: they wait in memory only, are written at least once, and nothing is billed for storage",
   },
   groupMs: {
     kind: 'integer',
@@ -91,7 +91,7 @@ export const SINK_OPTIONS = optionTable({
     max: 64 * 1024 * 1024,
     default: 32 * 1024 * 1024,
     description:
-      'Buffered bytes of a shard in memory; beyond them messages wait in the outbox only, or are refused where there is none',
+      'Buffered bytes of a shard in memory. Further messages wait in the outbox only; without an outbox they are refused',
   },
   maxOutboxBytes: {
     kind: 'integer',
@@ -99,7 +99,7 @@ export const SINK_OPTIONS = optionTable({
     max: 8 * 1024 * 1024 * 1024,
     default: 1024 * 1024 * 1024,
     description:
-      'Text in the outbox of a shard at which further messages are refused; the credit shrinks before',
+      'Text in the outbox of a shard at which further messages are refused. The credit of clients shrinks before',
   },
   maxOutboxRows: {
     kind: 'integer',
@@ -114,7 +114,7 @@ export const SINK_OPTIONS = optionTable({
     max: 600_000,
     default: 10_000,
     description:
-      'How long messages stay in the outbox after they were committed, so that they can be written again to a database that has failed over to a copy that lags behind; 0: not at all',
+      'How long messages stay in the outbox after they were committed. If the database fails over to a copy that lags behind, they can be written again. 0: not at all',
   },
   keepSettledBytes: {
     kind: 'integer',
@@ -122,15 +122,14 @@ export const SINK_OPTIONS = optionTable({
     max: 1024 * 1024 * 1024,
     default: 64 * 1024 * 1024,
     description:
-      'Text of such messages that a shard keeps at most, beside maxOutboxBytes; the oldest go first',
+      'The most text of such messages that a shard keeps, besides maxOutboxBytes. The oldest are deleted first',
   },
   maxDeadLetters: {
     kind: 'integer',
     min: 1,
     max: 1_000_000,
     default: 10_000,
-    description:
-      'Dead letters of a shard at which it pauses: nothing is written before some were retried or dropped',
+    description: 'Dead letters of a shard at which it pauses, until some are retried or dropped',
   },
   maxDeadLetterBytes: {
     kind: 'integer',
@@ -151,7 +150,7 @@ export const SINK_OPTIONS = optionTable({
     choices: ['refuse', 'store'],
     default: 'refuse',
     description:
-      'What becomes of a message in a text frame that holds U+FFFD, which stands for bytes that were no UTF-8',
+      'What happens to a message in a text frame that holds U+FFFD. This character stands for bytes that were not UTF-8',
   },
 });
 

@@ -54,7 +54,7 @@ describe('the state of npm run dev', () => {
       code: 'invalid_options',
       message:
         `Another \`npm run dev\` (process ${process.pid}, port 8787) uses ${folder}. Two servers on one state lose messages. ` +
-        `Use that one, end it (kill ${process.pid}), or give this one a state of its own: --persist-to <folder>`,
+        `Use that one, end it (kill ${process.pid}), or give this one its own state: --persist-to <folder>`,
     });
     await first.release();
     await first.release();
@@ -105,7 +105,7 @@ describe('the state of npm run dev', () => {
         const other = await startChild(workerd, {});
         await expect(claim()).rejects.toThrow(
           `A \`wrangler dev\` uses ${folder}: workerd (process ${other.pid}). Two servers on one state lose messages. ` +
-            `End it (kill ${other.pid}), or give this one a state of its own: --persist-to <folder>`,
+            `End it (kill ${other.pid}), or give this one its own state: --persist-to <folder>`,
         );
         expect(other.exitCode ?? other.signalCode).toBeNull();
         const gone = once(other, 'exit');

@@ -224,7 +224,7 @@ describe('a database', () => {
     await expect(failure).rejects.toMatchObject({ code: 'database_refused' });
     await expect(failure).rejects.toThrow(
       "There is a table messages already, and it is not Sluice's: it has no column sequence, payload, received_at. " +
-        'Give Sluice a schema of its own: create schema sluice, and ?options=-csearch_path%3Dsluice at the end of the address',
+        'Give Sluice its own schema: create schema sluice, and ?options=-csearch_path%3Dsluice at the end of the address',
     );
     expect(await query(`select * from information_schema.columns where table_name = 'messages'`)).toEqual(
       before,

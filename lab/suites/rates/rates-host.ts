@@ -76,7 +76,7 @@ export class RatesHost implements SuiteHost {
     if (ports.openPool === undefined && parameters.modes.includes(FIRE_AND_FORGET)) {
       throw new SluiceError(
         'invalid_options',
-        `There is no mode ${FIRE_AND_FORGET} here: it needs a process of its own; use npm run bench -- rates`,
+        `There is no mode ${FIRE_AND_FORGET} here: it needs its own process; use npm run bench -- rates`,
         { details: { option: 'modes', value: FIRE_AND_FORGET } },
       );
     }
@@ -336,7 +336,7 @@ function warningsOf({ name }: Variant, loopDelayP99Ms: number | null): Warning[]
     {
       code: 'client_bound',
       where: name,
-      text: `The event loop of the process that sends was up to ${Math.round(loopDelayP99Ms)} ms late (p99): part of the latency is its own. Use a machine of its own for it, or a lower rate.`,
+      text: `The event loop of the process that sends was up to ${Math.round(loopDelayP99Ms)} ms late (p99): part of the latency comes from it. Give it another machine, or a lower rate.`,
     },
   ];
 }

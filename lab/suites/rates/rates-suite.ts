@@ -34,7 +34,7 @@ export const RATES_PARAMETERS = optionTable({
     min: 1,
     max: 500,
     default: [20],
-    description: 'Connections of the pool, each a ladder of its own (fire-and-forget)',
+    description: 'Connections of the pool, each with its own ladder (fire-and-forget)',
   },
   from: {
     kind: 'integer',

@@ -26,7 +26,7 @@ export const STRESS_PARAMETERS = optionTable({
   table: {
     kind: 'name',
     default: 'stress_records',
-    description: `Table of the records, behind ${BENCH_TABLE_PREFIX} (--table)`,
+    description: `Table of the records, after ${BENCH_TABLE_PREFIX} (--table)`,
   },
   payload: {
     kind: 'choice',
@@ -200,7 +200,7 @@ export const stressSuite: Suite<typeof STRESS_PARAMETERS> = {
         ]),
     'ndjson_zstd is drawn, compressed and sent piece by piece, by COPY as hexadecimal digits; the other formats are there as a whole and go by binary COPY. A statement takes as long as its pieces, and its time limit holds for them too; Postgres looks at the limit once the whole row has come.',
     'Each row is read once more after the time and compared with what was written; in mode async one row is, and the others with it inside the database.',
-    'heap and RSS: what writing or reading took in a process of its own, above where it began; heap is with garbage not yet collected, seen at pieces and every few milliseconds. RSS is the high-water mark of that process. A Worker knows neither: its process.memoryUsage is zero.',
+    'heap and RSS: what writing or reading took in its own process, above where it began; heap is with garbage not yet collected, seen at pieces and every few milliseconds. RSS is the high-water mark of that process. A Worker knows neither: its process.memoryUsage is zero.',
     'An iteration that fails ends the ramp. With several repetitions the files show medians; an iteration that failed in one of them failed.',
     ...(keep ? ['The rows of all iterations and repetitions stay, so table sizes grow with them.'] : []),
   ],
