@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { errorText, SluiceError } from '../src/core/errors.ts';
 import { quoteName } from '../src/core/sql-text.ts';
-import { isMadeAlready, type MigrationClient } from './migrations.ts';
+import { againIfMadeByAnother, isMadeAlready, type MigrationClient } from './migrations.ts';
 
 /** drizzle-kit's names for its configuration, in its order. */
 const CONFIG_NAMES = ['drizzle.config.ts', 'drizzle.config.mts', 'drizzle.config.js', 'drizzle.config.mjs'];
@@ -92,7 +92,7 @@ export async function applyApplicationMigrations(
   const names = await namesIn(folder);
   const migrations = readMigrationFiles({ migrationsFolder: folder });
   const history = `${quoteName(schema)}.${quoteName(table)}`;
-  await makeHistory(client, schema, history);
+  await againIfMadeByAnother(() => makeHistory(client, schema, history));
   const done: AppliedMigrations = { taken: [], found: [] };
   await client.query('begin');
   try {

@@ -47,7 +47,20 @@ const ATTEMPTS = 20;
 const PAUSE_MS = 50;
 
 /** `create table if not exists` looks before it locks: of two at the same time, one fails. */
-const MADE_BY_ANOTHER = new Set(['23505', '42P07', '42P06', '42710', '40P01', 'XX000']);
+const MADE_BY_ANOTHER: ReadonlySet<unknown> = new Set(['23505', '42P07', '42P06', '42710', '40P01', 'XX000']);
+
+/** Makes what is not there yet, once more where another process has made it in the meantime. */
+export async function againIfMadeByAnother(make: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await make();
+    } catch (error) {
+      if (!MADE_BY_ANOTHER.has((error as { code?: unknown }).code) || attempt >= ATTEMPTS) throw error;
+      await delay(PAUSE_MS);
+    }
+  }
+}
+
 /** What a role without the right, or a server that takes no writes, says. */
 const MAY_NOT_WRITE = new Set(['42501', '25006']);
 

@@ -101,8 +101,10 @@ describe('the tarball', () => {
       expect(await findingsOf(tarball)).toEqual([]);
       const broken = join(scratch, 'broken');
       await cp(join(scratch, 'package'), broken, { recursive: true });
-      await rm(join(broken, 'dist/client.js'));
-      expect(await findingsOf(broken, ['publint'])).toEqual([expect.stringContaining('dist/client.js')]);
+      await rm(join(broken, 'dist/client/index.js'));
+      expect(await findingsOf(broken, ['publint'])).toEqual([
+        expect.stringContaining('dist/client/index.js'),
+      ]);
     },
     STEP_LIMIT_MS,
   );
@@ -128,7 +130,8 @@ describe('in an empty folder', () => {
     'sluice dev starts it, and the first row gets to Postgres',
     async () => {
       const port = await freePort();
-      server = project.start('npx', ['sluice', 'dev', '--port', String(port)]);
+      // Not by npx, which a signal would end before what it has started.
+      server = project.start('sluice', ['dev', '--port', String(port)]);
       void server.said(/data in (\S+)/).then(
         ([, folder]) => {
           if (folder !== undefined && !folder.startsWith(project.folder)) dataFolder = dirname(folder);
@@ -167,7 +170,7 @@ await client.close();
     'and so does one in Chromium, from the one file of the client',
     async () => {
       const url = (await server?.said(/Ready on (http:\S+)/))?.[1] as string;
-      const client = await readFile(join(project.folder, 'node_modules/sluice/dist/client.js'), 'utf8');
+      const client = await readFile(join(project.folder, 'node_modules/sluice/dist/client/index.js'), 'utf8');
       const browser = await launchChromium();
       try {
         const page = await browser.newPage();
