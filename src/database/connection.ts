@@ -1,5 +1,6 @@
 /** One connection to Postgres, the same for both drivers: Drizzle on top, COPY beside it. */
 
+import { drizzle } from 'drizzle-orm/node-postgres';
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
@@ -7,7 +8,7 @@ import { SluiceError } from '../core/errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../core/limits.ts';
 import { withTimeLimit } from '../core/time-limit.ts';
 import { CopyIn } from './copy-in.ts';
-import { createClient, loadDrizzle } from './drivers.ts';
+import { createClient } from './drivers.ts';
 import { Handshake } from './handshake.ts';
 import { type DatabaseTarget, describeTarget } from './target.ts';
 
@@ -48,7 +49,6 @@ export async function openConnection(
   target: DatabaseTarget,
   { timeLimitMs = CONNECT_TIME_LIMIT_MS, socket }: OpenOptions = {},
 ): Promise<Connection> {
-  const drizzle = await loadDrizzle();
   let isOpen = true;
   let client: pg.Client | undefined;
   const close = (): void => {

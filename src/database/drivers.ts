@@ -1,27 +1,16 @@
 /**
- * The drivers: node-postgres, and Neon's, which speaks the same protocol over WebSockets behind the same interface. They are
- * optional peers of the package, so each is loaded by the first connection that asks for it.
+ * The drivers: node-postgres, and Neon's, which speaks the same protocol over WebSockets behind the same interface. Neon's is an
+ * optional peer of the package, and is loaded by the first connection that asks for it. node-postgres is not: Drizzle's module for
+ * it would have to be loaded in the same way, and then esbuild initializes parts of Drizzle only after code that extends its
+ * classes ("Class extends value undefined", where a Worker starts).
  */
 
-import type { drizzle } from 'drizzle-orm/node-postgres';
 import type pg from 'pg';
 import { errorText, SluiceError } from '../core/errors.ts';
 import { parseAddress } from './address.ts';
+import { PgClient } from './client.ts';
 import { clientConfig, shutOutEnvironment } from './client-config.ts';
 import type { DatabaseTarget } from './target.ts';
-
-/**
- * Drizzle for a client of either driver.
- *
- * @throws SluiceError `invalid_configuration` where node-postgres is not installed
- */
-export async function loadDrizzle(): Promise<typeof drizzle> {
-  try {
-    return (await import('drizzle-orm/node-postgres')).drizzle;
-  } catch (error) {
-    throw missing('pg', error);
-  }
-}
 
 /**
  * A client that is not connected yet.
@@ -34,7 +23,6 @@ export async function createClient(
   socket?: (config: { ssl?: unknown }) => unknown,
 ): Promise<pg.Client> {
   if (target.driver === 'neon') return createNeonClient(target);
-  const { PgClient } = await import('./client.ts');
   return new PgClient(
     target.url,
     socket === undefined ? {} : { stream: socket as NonNullable<pg.ClientConfig['stream']> },

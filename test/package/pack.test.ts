@@ -244,7 +244,8 @@ await client.close();
     async () => {
       const ended = await server?.stop();
       server = undefined;
-      expect(ended?.exitCode).toBe(0);
+      // As shells count it; wrangler may be quick enough to end well.
+      expect([0, 130]).toContain(ended?.exitCode);
     },
     STEP_LIMIT_MS,
   );
