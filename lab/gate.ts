@@ -8,7 +8,8 @@ import type { BenchResult, VariantResult } from './result.ts';
 import { holm } from './statistics/holm.ts';
 import { smallestP } from './statistics/mann-whitney.ts';
 import { ALPHA, repetitionsNeeded } from './statistics/verdict.ts';
-import { matchesName, type Threshold } from './thresholds.ts';
+import type { Threshold } from './threshold-text.ts';
+import { matchesName } from './thresholds.ts';
 
 /** A run that is judged, before or after it ran. */
 export interface GatedRun {

@@ -1,21 +1,16 @@
 /** Which way of writing to choose for a stated goal, and what speaks for it. */
 
 import { SluiceError } from '../src/core/errors.ts';
+import { figureNames, figuresOf } from './figures.ts';
 import { type BenchResult, type Comparison, passes, type VariantResult, type Verdict } from './result.ts';
 import { median } from './statistics/median.ts';
 import { ALPHA, compareFigures } from './statistics/verdict.ts';
 import type { Suite } from './suite.ts';
+import { OPERATORS, parseThresholds, type Threshold } from './threshold-text.ts';
 
-/** A bound that every repetition of the choice has to keep. */
-export interface GoalBound {
-  /** A metric of the repetitions, such as `ackP99Ms`, or `perSecond`. */
-  metric: string;
-  bound: { atMost: number } | { atLeast: number };
-}
-
-/** The fastest of those that keep all bounds. */
+/** The fastest of the variants that keep all bounds, in every repetition. */
 export interface Goal {
-  bounds: readonly GoalBound[];
+  bounds: readonly Threshold[];
 }
 
 export interface Recommendation {
@@ -29,11 +24,9 @@ export interface Recommendation {
   evidence: readonly string[];
 }
 
-const BOUND = /^([A-Za-z][A-Za-z0-9]*)\s*(<=?|>=?)\s*(\d+(?:\.\d+)?)$/;
-
 /**
- * Reads a goal: `fastest`, or bounds such as `ackP99Ms<20` or `ackP99Ms<20,perSecond>10000`. The fastest is chosen of
- * those that keep all of them.
+ * Reads a goal: `fastest`, or bounds as thresholds have them, such as `ackP99Ms<20` or `ack.p99<20ms,perSecond>10000`. The
+ * fastest is chosen of those that keep all of them.
  *
  * @throws SluiceError `invalid_options`
  */
@@ -43,14 +36,11 @@ export function parseGoal(text: string): Goal {
     .map((part) => part.trim())
     .filter((part) => part !== '' && part !== 'fastest');
   if (parts.length === 0 && text.trim() !== 'fastest') throw wrongGoal(text);
-  return {
-    bounds: parts.map((part) => {
-      const [, metric, sign, value] = BOUND.exec(part) ?? [];
-      if (metric === undefined || sign === undefined) throw wrongGoal(part);
-      const number = Number(value);
-      return { metric, bound: sign.startsWith('<') ? { atMost: number } : { atLeast: number } };
-    }),
-  };
+  const bounds = parseThresholds(parts);
+  // Of one variant, or against another run: neither is a goal.
+  const wrong = bounds.find(({ kind, variant }) => kind === 'relative' || variant !== '*');
+  if (wrong !== undefined) throw wrongGoal(wrong.expression);
+  return { bounds };
 }
 
 function wrongGoal(text: string): SluiceError {
@@ -74,12 +64,12 @@ export function recommend(
     throw new SluiceError('invalid_options', 'This run lost or doubled messages: none of its figures counts');
   }
   const measured = result.variants.filter(({ role }) => role === 'measured');
-  for (const { metric } of goal.bounds) {
-    if (measured.some((variant) => figuresOf(variant, metric).length > 0)) continue;
-    const known = [...new Set(measured.flatMap(({ summary }) => Object.keys(summary.metrics)))];
+  for (const { figure } of goal.bounds) {
+    if (measured.some((variant) => figuresOf(variant, figure).length > 0)) continue;
+    const known = [...new Set(measured.flatMap((variant) => figureNames(variant)))];
     throw new SluiceError(
       'invalid_options',
-      `No variant of this run has a figure ${metric}: there are perSecond, ${known.join(', ')}`,
+      `No variant of this run has a figure ${figure}: there are ${known.join(', ')}`,
     );
   }
   const evidence: string[] = [];
@@ -143,17 +133,10 @@ function whyOut(
   return bound === undefined ? undefined : brokenText(variant, bound);
 }
 
-function figuresOf({ reps }: VariantResult, metric: string): number[] {
-  return reps.flatMap((rep) => (metric === 'perSecond' ? rep.perSecond : (rep.metrics[metric] ?? [])));
-}
-
 // Every repetition, not the median: a bound that is kept half of the time is not kept.
-function keeps(variant: VariantResult, { metric, bound }: GoalBound): boolean {
-  const figures = figuresOf(variant, metric);
-  return (
-    figures.length > 0 &&
-    figures.every((figure) => ('atMost' in bound ? figure <= bound.atMost : figure >= bound.atLeast))
-  );
+function keeps(variant: VariantResult, { figure, operator, bound }: Threshold): boolean {
+  const figures = figuresOf(variant, figure);
+  return figures.length > 0 && figures.every((value) => OPERATORS[operator](value, bound));
 }
 
 function rateText({ reps, summary: { perSecond } }: VariantResult, unit: string): string {
@@ -161,20 +144,19 @@ function rateText({ reps, summary: { perSecond } }: VariantResult, unit: string)
   return `${Math.round(perSecond.median)} ${unit}/s, ${Math.round(perSecond.min)} to ${Math.round(perSecond.max)} in ${count}`;
 }
 
-function boundText({ metric, bound }: GoalBound): string {
-  return 'atMost' in bound ? `${metric} at most ${bound.atMost}` : `${metric} at least ${bound.atLeast}`;
+function keptText(variant: VariantResult, bound: Threshold): string {
+  const figures = figuresOf(variant, bound.figure);
+  return `${bound.expression}: ${digits(median(figures))}, never beyond ${digits(worstOf(figures, bound))}`;
 }
 
-function keptText(variant: VariantResult, bound: GoalBound): string {
-  const figures = figuresOf(variant, bound.metric);
-  return `${boundText(bound)}: ${digits(median(figures))}, never beyond ${digits('atMost' in bound.bound ? Math.max(...figures) : Math.min(...figures))}`;
+function brokenText(variant: VariantResult, bound: Threshold): string {
+  const figures = figuresOf(variant, bound.figure);
+  if (figures.length === 0) return `it has no figure ${bound.figure}`;
+  return `${bound.expression}, and it had ${digits(worstOf(figures, bound))}`;
 }
 
-function brokenText(variant: VariantResult, bound: GoalBound): string {
-  const figures = figuresOf(variant, bound.metric);
-  if (figures.length === 0) return `it has no figure ${bound.metric}`;
-  const worst = 'atMost' in bound.bound ? Math.max(...figures) : Math.min(...figures);
-  return `${boundText(bound)}, and it had ${digits(worst)}`;
+function worstOf(figures: readonly number[], { operator }: Threshold): number {
+  return operator.startsWith('<') ? Math.max(...figures) : Math.min(...figures);
 }
 
 function againstText(other: VariantResult, comparison: Comparison | undefined, unit: string): string {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { assertCanFail } from '../../lab/gate.ts';
 import type { BenchResult } from '../../lab/result.ts';
 import { INGEST_PARAMETERS } from '../../lab/suites/ingest/ingest-suite.ts';
-import { parseThresholds } from '../../lab/thresholds.ts';
+import { parseThresholds } from '../../lab/threshold-text.ts';
 import { resultOf, variantOf } from '../support/bench-result.ts';
 
 const CONFIG = { modes: ['naive', 'copy'], batch: [5_000], messages: 500, clients: 10, reps: 3 };

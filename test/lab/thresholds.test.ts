@@ -2,13 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compareResults } from '../../lab/compare.ts';
 import type { BenchResult, Comparison, RepRecord, VariantResult, Verdict } from '../../lab/result.ts';
-import {
-  figuresToCompare,
-  judgeThresholds,
-  MAX_THRESHOLDS,
-  parseThreshold,
-  parseThresholds,
-} from '../../lab/thresholds.ts';
+import { MAX_THRESHOLDS, parseThreshold, parseThresholds } from '../../lab/threshold-text.ts';
+import { figuresToCompare, judgeThresholds } from '../../lab/thresholds.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 
 describe('an expression', () => {

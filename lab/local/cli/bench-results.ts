@@ -23,7 +23,8 @@ import type { BenchResult } from '../../result.ts';
 import { RESULT_SCHEMA } from '../../result-schema.ts';
 import { BENCH_TABLE_PREFIX } from '../../suites/ingest/bench-sink.ts';
 import { SUITES } from '../../suites.ts';
-import { figuresToCompare, judgeThresholds, parseThresholds, type Threshold } from '../../thresholds.ts';
+import { parseThresholds, type Threshold } from '../../threshold-text.ts';
+import { figuresToCompare, judgeThresholds } from '../../thresholds.ts';
 import { listResults, openResult, removeReports } from '../result-files.ts';
 import { terminalWidth } from './terminal-width.ts';
 
