@@ -6,7 +6,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import type { IntakeStats } from '../../src/ingest/intake.ts';
 import { poll } from '../measure/poll.ts';
-import type { BenchTarget, IngestPorts } from '../suites/ingest/ingest-host.ts';
+import type { BenchTarget, IngestPorts } from '../suites/ingest/load.ts';
 import { benchProducer } from '../suites/ingest/payload.ts';
 import { generateLoad } from './load-generator.ts';
 

@@ -7,7 +7,7 @@ import { type ClientOptions, WebSocket } from 'ws';
 import type { AckLevel, WebSocketLike } from '../../src/client/index.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { runAckedLoad } from '../suites/ingest/acked-load.ts';
-import type { LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';
+import type { LoadJob, LoadReport } from '../suites/ingest/load.ts';
 import { benchFrame, benchHeader, benchProducer } from '../suites/ingest/payload.ts';
 
 /** How long the sockets may take to open. */
@@ -25,7 +25,7 @@ const TURN_FRAMES = 64;
  * everything: a socket's close is answered after its frames.
  */
 export async function generateLoad(
-  order: LoadOrder,
+  order: LoadJob,
   socketUrl: (client: number) => URL,
   onSent: (messages: number) => void = () => {},
 ): Promise<LoadReport> {
@@ -59,7 +59,7 @@ export async function generateLoad(
 
 /** The same with the client library, which keeps what is not acked, respects the credit and waits for the last ack. */
 async function generateAckedLoad(
-  order: LoadOrder,
+  order: LoadJob,
   ack: AckLevel,
   url: (client: number) => URL,
   onSent: (messages: number) => void,
@@ -137,7 +137,7 @@ async function openSocket(url: URL, refusals: { count: number }): Promise<WebSoc
 
 async function sendAll(
   socket: WebSocket,
-  { target, messagesPerClient, messagesPerFrame, ratePerSecond, withHeaders }: LoadOrder,
+  { target, messagesPerClient, messagesPerFrame, ratePerSecond, withHeaders }: LoadJob,
   client: number,
   { startMs, perClientPerMs }: { startMs: number; perClientPerMs: number },
   onSent: (messages: number) => void,

@@ -1,5 +1,5 @@
 /**
- * A process that runs phases of the suite `stress` and ends: its memory is theirs alone. Orders come as one JSON text on
+ * A process that runs phases of the suite `stress` and ends: its memory is theirs alone. Jobs come as one JSON text on
  * stdin, answers go as one line of JSON each to stdout.
  */
 
@@ -8,13 +8,13 @@ import * as zlib from 'node:zlib';
 import { openConnection } from '../../src/database/connection.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
 import { warmUpCodec } from '../suites/stress/payload-format.ts';
-import { type MemoryGauge, type PhaseOrder, runPhase } from '../suites/stress/phase.ts';
+import { type MemoryGauge, type PhaseJob, runPhase } from '../suites/stress/phase.ts';
 import { zstdOf } from '../suites/stress/zstd.ts';
 
 /** What the process is told. The target holds a password: it comes on stdin, where no other process sees it. */
 export interface StressAssignment {
   target: DatabaseTarget;
-  orders: PhaseOrder[];
+  jobs: PhaseJob[];
 }
 
 /** How often the memory is looked at between the looks of the phases themselves. */
@@ -66,13 +66,13 @@ async function readAssignment(): Promise<StressAssignment> {
   return JSON.parse(text) as StressAssignment;
 }
 
-const { target, orders } = await readAssignment();
+const { target, jobs } = await readAssignment();
 const zstd = zstdOf(zlib);
-const [first] = orders;
+const [first] = jobs;
 // Without zstd it fails, and so does the phase, which says so.
 if (first !== undefined) await warmUpCodec(first.format, { zstd, sampleMemory() {} }).catch(() => {});
-for (const order of orders) {
-  const answer = await runPhase(order, {
+for (const job of jobs) {
+  const answer = await runPhase(job, {
     open: () => openConnection(target),
     zstd,
     memory: new ProcessGauge(),

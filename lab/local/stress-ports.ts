@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { SOURCE_ENDING } from '../../local/repository.ts';
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
-import type { PhaseAnswer, PhaseOrder } from '../suites/stress/phase.ts';
+import type { PhaseAnswer, PhaseJob } from '../suites/stress/phase.ts';
 import type { PhaseOutcome, StressPorts } from '../suites/stress/stress-host.ts';
 import type { StressAssignment } from './stress-child.ts';
 
@@ -26,7 +26,7 @@ export function localStressPorts({ target, slot, heapLimitMiB }: LocalStressOpti
   const running = new Set<ChildProcess>();
   return {
     slot,
-    async run(orders) {
+    async run(jobs) {
       const limit = heapLimitMiB === undefined ? [] : [`--max-old-space-size=${heapLimitMiB}`];
       const child = spawn(process.execPath, ['--expose-gc', '--no-warnings', ...limit, CHILD], {
         stdio: ['pipe', 'pipe', 'pipe'],
@@ -35,7 +35,7 @@ export function localStressPorts({ target, slot, heapLimitMiB }: LocalStressOpti
       });
       running.add(child);
       try {
-        return await outcomesOf(child, { target, orders: [...orders] });
+        return await outcomesOf(child, { target, jobs: [...jobs] });
       } finally {
         running.delete(child);
       }
@@ -64,7 +64,7 @@ function outcomesOf(child: ChildProcess, assignment: StressAssignment): Promise<
       const lines = out.split('\n').slice(0, -1);
       const ended = endText(exitCode, signal, complaint);
       resolve(
-        assignment.orders.map((_: PhaseOrder, index) => {
+        assignment.jobs.map((_: PhaseJob, index) => {
           const line = lines[index];
           return line === undefined ? { ended } : { answer: JSON.parse(line) as PhaseAnswer };
         }),

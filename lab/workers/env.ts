@@ -7,7 +7,7 @@ import type { ObjectsOf, ShardCalls } from '../../workers/objects.ts';
 import type { BenchCall } from '../jobs/job.ts';
 import type { DcbJob } from '../suites/dcb/job.ts';
 import type { Answer } from '../suites/dcb/ledger.ts';
-import type { LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';
+import type { LoadJob, LoadReport } from '../suites/ingest/load.ts';
 import type { StoreJob } from '../suites/store/job.ts';
 
 /** What the one object is asked that a store is held in. */
@@ -30,7 +30,7 @@ export interface BenchCalls extends HolderCalls {
 
 export interface LoadCalls {
   /** Sends the messages of `clients` (their numbers) to one shard; resolves once it has received them all. */
-  run(order: LoadOrder, shard: number, clients: number[]): Promise<LoadReport>;
+  run(order: LoadJob, shard: number, clients: number[]): Promise<LoadReport>;
   /** Ends the object, and its load with it. The call fails for that alone. */
   end(): Promise<void>;
 }

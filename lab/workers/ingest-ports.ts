@@ -6,7 +6,7 @@ import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import type { ShardStats } from '../../workers/objects.ts';
 import { poll } from '../measure/poll.ts';
-import type { BenchTarget, IngestPorts, LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';
+import type { BenchTarget, IngestPorts, LoadJob, LoadReport } from '../suites/ingest/load.ts';
 import { benchProducer } from '../suites/ingest/payload.ts';
 import { mergeScheduled } from '../suites/rates/scheduled-load.ts';
 import type { LabEnv } from './env.ts';
@@ -110,7 +110,7 @@ export function shardsOf(env: LabEnv, target: BenchTarget) {
   );
 }
 
-function clientsByShard({ target, clients }: LoadOrder): [shard: number, clients: number[]][] {
+function clientsByShard({ target, clients }: LoadJob): [shard: number, clients: number[]][] {
   const byShard = new Map<number, number[]>();
   for (let client = 0; client < clients; client += 1) {
     const shard = shardOf(benchProducer(target.run, client), target.shards);

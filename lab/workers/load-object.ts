@@ -8,7 +8,7 @@ import type { AckLevel } from '../../src/client/index.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { PRODUCER_HEADER, type ShardStats } from '../../workers/objects.ts';
 import { runAckedLoad } from '../suites/ingest/acked-load.ts';
-import type { LoadOrder, LoadReport } from '../suites/ingest/ingest-host.ts';
+import type { LoadJob, LoadReport } from '../suites/ingest/load.ts';
 import { benchFrame, benchHeader, benchProducer } from '../suites/ingest/payload.ts';
 import type { LabEnv, ShardObject } from './env.ts';
 import { StubSocket } from './stub-socket.ts';
@@ -24,7 +24,7 @@ const STALL_LIMIT_MS = 60_000;
 
 export class LoadObject extends DurableObject<LabEnv> {
   /** RPC: sends the messages of `clients` (their numbers) to one shard; resolves once it has received them all. */
-  async run(order: LoadOrder, shard: number, clients: number[]): Promise<LoadReport> {
+  async run(order: LoadJob, shard: number, clients: number[]): Promise<LoadReport> {
     const stub = this.env.BENCH_SHARD.getByName(benchShardName(order.target, shard));
     if (order.ack !== 'raw') return this.#runAcked(order, order.ack, stub, clients);
     const sockets = await Promise.all(
@@ -68,12 +68,7 @@ export class LoadObject extends DurableObject<LabEnv> {
     this.ctx.abort('The run that this load belonged to was ended');
   }
 
-  async #runAcked(
-    order: LoadOrder,
-    ack: AckLevel,
-    stub: ShardObject,
-    clients: number[],
-  ): Promise<LoadReport> {
+  async #runAcked(order: LoadJob, ack: AckLevel, stub: ShardObject, clients: number[]): Promise<LoadReport> {
     const report = await runAckedLoad(order, ack, clients, {
       // Only the producer in it is read: the socket comes from the stub.
       url: (client) => new URL(`ws://shard/?producer=${benchProducer(order.target.run, client)}`),
@@ -86,13 +81,13 @@ export class LoadObject extends DurableObject<LabEnv> {
 }
 
 /** How many messages of a client the schedule allows by now; all of them where there is no schedule. */
-function messagesDue({ ratePerSecond, clients, messagesPerClient }: LoadOrder, elapsedMs: number): number {
+function messagesDue({ ratePerSecond, clients, messagesPerClient }: LoadJob, elapsedMs: number): number {
   if (ratePerSecond === 0) return messagesPerClient;
   return Math.floor((elapsedMs / 1000) * (ratePerSecond / clients)) + 1;
 }
 
 /** What the shard has taken, in messages; a shard that only counts counts frames. */
-function messagesTaken(stats: ShardStats, { target, messagesPerFrame }: LoadOrder): number {
+function messagesTaken(stats: ShardStats, { target, messagesPerFrame }: LoadJob): number {
   return target.spec === null ? stats.received * messagesPerFrame : stats.received + refusedBy(stats);
 }
 

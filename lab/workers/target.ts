@@ -5,7 +5,7 @@ import { MAX_SHARDS } from '../../src/core/limits.ts';
 import { assertKnownNames, resolveOptions } from '../../src/core/option-table.ts';
 import { resolveSinkOptions } from '../../src/sinks/sink-options.ts';
 import { BENCH_COLUMNS } from '../suites/ingest/bench-sink.ts';
-import type { BenchTarget } from '../suites/ingest/ingest-host.ts';
+import type { BenchTarget } from '../suites/ingest/load.ts';
 import { encodeBenchShardName } from './bench-shard-name.ts';
 
 const NAME = /^[a-z0-9]{1,32}$/;

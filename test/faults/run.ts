@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type BenchSinkSpec, createBenchTable, dropBenchTable } from '../../lab/suites/ingest/bench-sink.ts';
-import type { BenchTarget } from '../../lab/suites/ingest/ingest-host.ts';
+import type { BenchTarget } from '../../lab/suites/ingest/load.ts';
 import { Cleanup } from '../../local/cli/cleanup.ts';
 import { MAX_FRAME_BYTES } from '../../src/core/limits.ts';
 import { resolveSinkOptions, type SinkOptions } from '../../src/sinks/sink-options.ts';

@@ -1,6 +1,6 @@
 /** The shard of a run, from outside: its figures, and what it is told to do wrong. */
 
-import type { BenchTarget } from '../../lab/suites/ingest/ingest-host.ts';
+import type { BenchTarget } from '../../lab/suites/ingest/load.ts';
 import type { DeadLetter, DeadLetterIds, DroppedDeadLetters } from '../../src/outbox/dead-letters.ts';
 import type { MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { RetriedDeadLetters, ShardState } from '../../src/outbox/shard-admin.ts';

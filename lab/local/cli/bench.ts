@@ -1,51 +1,33 @@
 /** `npm run bench`: starts what is needed, runs a suite, reports, and leaves nothing behind. */
 
-import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { assertReachesDatabase } from '../../../local/ask-health.ts';
 import { abortOnSignal, Cleanup } from '../../../local/cli/cleanup.ts';
 import { EXIT } from '../../../local/cli/exit-codes.ts';
 import { openLocalDatabase } from '../../../local/local-database.ts';
-import { projectFolder, wranglerProgram } from '../../../local/project.ts';
-import { type LocalWorker, startWorker } from '../../../local/worker.ts';
+import { wranglerProgram } from '../../../local/project.ts';
+import { startWorker } from '../../../local/worker.ts';
 import { errorText, SluiceError } from '../../../src/core/errors.ts';
-import { type OptionsOf, type OptionTable, resolveOptions } from '../../../src/core/option-table.ts';
+import { resolveOptions } from '../../../src/core/option-table.ts';
 import { systemTimers } from '../../../src/core/timers.ts';
 import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionSlot } from '../../../src/database/connection-slot.ts';
 import { type DatabaseTarget, resolveTarget } from '../../../src/database/target.ts';
 import { compareResults } from '../../compare.ts';
-import { assertCanFail, type GatedRun } from '../../gate.ts';
+import { assertCanFail } from '../../gate.ts';
 import { databaseFacts } from '../../measure/facts.ts';
 import { PostgresWatch } from '../../measure/postgres-watch.ts';
 import { comparisonText } from '../../report/comparison.ts';
 import { REPORT_FORMAT_NAMES } from '../../report/formats.ts';
 import { textReport } from '../../report/text.ts';
-import type { BenchResult } from '../../result.ts';
-import { type RunOptions, runSuite } from '../../run/runner.ts';
-import type { Suite, SuiteHost } from '../../suite.ts';
-import { dcbHost } from '../../suites/dcb/host.ts';
-import { dcbSuite } from '../../suites/dcb/suite.ts';
-import { IngestHost } from '../../suites/ingest/ingest-host.ts';
-import { ingestSuite } from '../../suites/ingest/ingest-suite.ts';
-import { RatesHost } from '../../suites/rates/rates-host.ts';
-import { ratesSuite } from '../../suites/rates/rates-suite.ts';
-import { storeHost } from '../../suites/store/host.ts';
-import { storeSuite } from '../../suites/store/suite.ts';
-import { StressHost } from '../../suites/stress/stress-host.ts';
-import { stressSuite } from '../../suites/stress/stress-suite.ts';
 import { SEED, SUITES } from '../../suites.ts';
 import { figuresToCompare, judgeThresholds } from '../../thresholds.ts';
 import { DatabaseWatch } from '../database-watch.ts';
-import { localIngestPorts } from '../ingest-ports.ts';
-import { localDcbPorts, localStorePorts } from '../job-ports.ts';
 import { machineFacts, toolFacts } from '../machine.ts';
-import { localRatesPorts } from '../rates-ports.ts';
 import { openResult, writeReports } from '../result-files.ts';
-import { localStressPorts } from '../stress-ports.ts';
 import { absoluteThresholds, relativeThresholds, tellThresholds } from './bench-results.ts';
 import { progressPrinter } from './progress.ts';
+import { type BenchHost, RUNNABLES, type Runnable, type RunTarget } from './runnable-suites.ts';
 import { terminalWidth } from './terminal-width.ts';
 
 interface BenchFlags {
@@ -59,128 +41,6 @@ interface BenchFlags {
   failOn?: string[];
   base?: string;
   [parameter: string]: unknown;
-}
-
-/** A suite with its parameters, ready to be run from here. */
-interface Runnable {
-  suite: Suite;
-  driver: string;
-  /** What it needs besides this process. */
-  needs: { database: boolean; worker: boolean };
-  /** What such a run will have, for those who are to judge it. */
-  planned(reps: number): Omit<GatedRun, 'metrics'>;
-  host(place: Place): Promise<BenchHost>;
-  run(options: Omit<RunOptions<OptionTable>, 'suite' | 'parameters'>): Promise<BenchResult>;
-}
-
-/** Where a suite runs; what it does not need is not there. */
-interface Place {
-  database: { target: DatabaseTarget; slot: ConnectionSlot } | undefined;
-  worker: LocalWorker | undefined;
-  /** Draws all that is random. */
-  seed: number;
-  cleanup: Cleanup;
-}
-
-type BenchHost = SuiteHost & { warmUp(): Promise<void>; close(): Promise<void> };
-
-function runnable<Table extends OptionTable>(
-  suite: Suite<Table>,
-  { quick, full, flags }: { quick: boolean; full: boolean; flags: Record<string, unknown> },
-  ways: {
-    driver(parameters: OptionsOf<Table>): string;
-    needs(parameters: OptionsOf<Table>): Runnable['needs'];
-    host(place: Place, parameters: OptionsOf<Table>): Promise<BenchHost>;
-  },
-): Runnable {
-  const preset = quick ? suite.presets.quick : full ? suite.presets.full : {};
-  const parameters = resolveOptions(suite.parameters, { ...preset, ...flags });
-  return {
-    suite: suite as unknown as Suite,
-    driver: ways.driver(parameters),
-    needs: ways.needs(parameters),
-    planned: (reps) => ({
-      config: { ...parameters, reps },
-      variants: suite.variants(parameters).map((variant) => ({ ...variant, reps })),
-    }),
-    host: (place) => ways.host(place, parameters),
-    run: (options) => runSuite({ ...options, suite, parameters }),
-  };
-}
-
-const RUNNABLES = {
-  ingest: (given: Parameters<typeof runnable>[1]) =>
-    runnable(ingestSuite, given, {
-      driver: ({ driver }) => driver,
-      needs: () => ({ database: true, worker: true }),
-      async host({ database, worker }, parameters) {
-        if (database === undefined || worker === undefined)
-          throw new SluiceError('internal', 'Nothing was started');
-        return new IngestHost(localIngestPorts(worker.url, database.slot), parameters);
-      },
-    }),
-  store: (given: Parameters<typeof runnable>[1]) =>
-    runnable(storeSuite, given, {
-      driver: ({ driver }) => driver,
-      needs: ({ engines }) => ({
-        database: engines.includes('postgres'),
-        worker: engines.includes('object'),
-      }),
-      async host({ database, worker, cleanup }, parameters) {
-        const ports = localStorePorts({
-          folder: await benchFolder(cleanup),
-          target: database?.target,
-          workerUrl: worker?.url,
-          run: randomBytes(4).toString('hex'),
-        });
-        return storeHost(ports, parameters);
-      },
-    }),
-  dcb: (given: Parameters<typeof runnable>[1]) =>
-    runnable(dcbSuite, given, {
-      driver: ({ driver }) => driver,
-      needs: ({ engines }) => ({
-        database: engines.includes('postgres') || engines.includes('object'),
-        worker: engines.includes('object') || engines.includes('object-sqlite'),
-      }),
-      async host({ database, worker, seed, cleanup }, parameters) {
-        const ports = localDcbPorts({
-          folder: await benchFolder(cleanup),
-          target: database?.target,
-          workerUrl: worker?.url,
-          run: randomBytes(4).toString('hex'),
-        });
-        return dcbHost(ports, parameters, seed);
-      },
-    }),
-  rates: (given: Parameters<typeof runnable>[1]) =>
-    runnable(ratesSuite, given, {
-      driver: ({ driver }) => driver,
-      needs: () => ({ database: true, worker: true }),
-      async host({ database, worker }, parameters) {
-        if (database === undefined || worker === undefined)
-          throw new SluiceError('internal', 'Nothing was started');
-        return new RatesHost(localRatesPorts(worker, database.slot, database.target), parameters);
-      },
-    }),
-  stress: (given: Parameters<typeof runnable>[1]) =>
-    runnable(stressSuite, given, {
-      driver: ({ driver }) => driver,
-      needs: () => ({ database: true, worker: false }),
-      async host({ database }, parameters) {
-        if (database === undefined) throw new SluiceError('internal', 'Nothing was started');
-        const { target, slot } = database;
-        return new StressHost(localStressPorts({ target, slot }), parameters);
-      },
-    }),
-} satisfies Record<keyof typeof SUITES, (given: Parameters<typeof runnable>[1]) => Runnable>;
-
-/** On the disk of the checkout, where the embedded Postgres is too; a folder for temporary files may be memory. */
-async function benchFolder(cleanup: Cleanup): Promise<string> {
-  await mkdir(join(projectFolder(), '.sluice'), { recursive: true });
-  const folder = await mkdtemp(join(projectFolder(), '.sluice', 'bench-'));
-  cleanup.add('remove the files of the bench', () => rm(folder, { recursive: true, force: true }));
-  return folder;
 }
 
 const FORMATS = {
@@ -304,11 +164,11 @@ export async function bench(suiteName: string, given: BenchFlags): Promise<void>
   }
 }
 
-async function openHost(runs: Runnable, place: Place): Promise<BenchHost> {
+async function openHost(runs: Runnable, target: RunTarget): Promise<BenchHost> {
   // Node has reached the database; the Worker reaches it in its own way, or not at all.
-  if (place.database !== undefined && place.worker !== undefined)
-    await assertReachesDatabase(place.worker.url);
-  return runs.host(place);
+  if (target.database !== undefined && target.worker !== undefined)
+    await assertReachesDatabase(target.worker.url);
+  return runs.host(target);
 }
 
 function startingText({ database, worker }: Runnable['needs']): string {
@@ -316,7 +176,7 @@ function startingText({ database, worker }: Runnable['needs']): string {
   return parts.length === 0 ? 'Starting …' : `Starting ${parts.join(' and ')} …`;
 }
 
-interface OpenDatabase extends NonNullable<Place['database']> {
+interface OpenDatabase extends NonNullable<RunTarget['database']> {
   bindings: Record<string, string>;
   facts: Record<string, string>;
 }

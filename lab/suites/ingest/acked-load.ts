@@ -12,7 +12,7 @@ import {
   type OnSettled,
   runScheduledLoad,
 } from '../rates/scheduled-load.ts';
-import type { LoadOrder, LoadReport } from './ingest-host.ts';
+import type { LoadJob, LoadReport } from './load.ts';
 import { benchPayloads, benchProducer } from './payload.ts';
 
 /** How long the last acks may take: a slow writer needs minutes for what it has taken. */
@@ -44,7 +44,7 @@ export interface AckedLoadPorts {
  * @throws SluiceError `internal` where a connection ends before: made anew, it would hide what the bench should show
  */
 export async function runAckedLoad(
-  order: LoadOrder,
+  order: LoadJob,
   ack: AckLevel,
   numbers: readonly number[],
   ports: AckedLoadPorts,
@@ -91,7 +91,7 @@ export async function runAckedLoad(
 /** The same with a time for each message. The messages are packets. */
 async function runScheduledClients(
   clients: readonly SluiceClient[],
-  order: LoadOrder,
+  order: LoadJob,
   schedule: LoadSchedule,
   numbers: readonly number[],
   ports: AckedLoadPorts,
@@ -121,7 +121,7 @@ async function runScheduledClients(
 function clientTaker(
   client: SluiceClient,
   schedule: LoadSchedule,
-  { target, clients }: LoadOrder,
+  { target, clients }: LoadJob,
   number: number,
   making: Making,
 ): MessageTaker {
@@ -162,7 +162,7 @@ function scheduledRingOf({ pendingLimit }: LoadSchedule, clients: number): numbe
 }
 
 function connect(
-  { messagesPerFrame, target, schedule, clients }: LoadOrder,
+  { messagesPerFrame, target, schedule, clients }: LoadJob,
   ack: AckLevel,
   number: number,
   { url, openSocket }: AckedLoadPorts,
@@ -206,7 +206,7 @@ function endOf(event: Parameters<NonNullable<ConstructorParameters<typeof Sluice
 
 async function sendAll(
   client: SluiceClient,
-  { target, messagesPerClient, messagesPerFrame, ratePerSecond, clients }: LoadOrder,
+  { target, messagesPerClient, messagesPerFrame, ratePerSecond, clients }: LoadJob,
   number: number,
   startMs: number,
   latency: LatencyHistogram,

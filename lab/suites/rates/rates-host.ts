@@ -15,7 +15,7 @@ import {
   createBenchTable,
   dropBenchTable,
 } from '../ingest/bench-sink.ts';
-import type { IngestPorts, LoadReport } from '../ingest/ingest-host.ts';
+import type { IngestPorts, LoadReport } from '../ingest/load.ts';
 import { whyBroken } from './breaking.ts';
 import { fireAndForget, type PoolUsage, type QueryPool } from './fire-and-forget.ts';
 import { Making } from './making.ts';

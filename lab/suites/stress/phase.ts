@@ -22,7 +22,7 @@ export const STRESS_MODES = ['sync', 'async'] as const;
 /** `sync`: one record, encoded and decoded within the time. `async`: the same bytes by many connections at once. */
 export type StressMode = (typeof STRESS_MODES)[number];
 
-export interface PhaseOrder {
+export interface PhaseJob {
   phase: 'write' | 'read' | 'audit';
   mode: StressMode;
   format: PayloadFormat;
@@ -81,7 +81,7 @@ export interface PhasePorts {
 }
 
 /** Runs a phase. What fails in it is part of the answer; nothing is thrown. */
-export function runPhase(order: PhaseOrder, ports: PhasePorts): Promise<PhaseAnswer> {
+export function runPhase(order: PhaseJob, ports: PhasePorts): Promise<PhaseAnswer> {
   switch (order.phase) {
     case 'write':
       return order.mode === 'sync' ? writeOne(order, ports) : writeMany(order, ports);
@@ -146,7 +146,7 @@ function finished({ clocks, ids, failures, isCompared, payloadBytes }: Work, tim
   };
 }
 
-function writeOne(order: PhaseOrder, ports: PhasePorts): Promise<PhaseAnswer> {
+function writeOne(order: PhaseJob, ports: PhasePorts): Promise<PhaseAnswer> {
   return measured(ports, async (work) => {
     await withSession(order, ports, async (connection) => {
       const value = encodeRecord(order.format, order, work.codec, work.clocks);
@@ -159,7 +159,7 @@ function writeOne(order: PhaseOrder, ports: PhasePorts): Promise<PhaseAnswer> {
   });
 }
 
-async function writeMany(order: PhaseOrder, ports: PhasePorts): Promise<PhaseAnswer> {
+async function writeMany(order: PhaseJob, ports: PhasePorts): Promise<PhaseAnswer> {
   const work = workOf(ports);
   let value: ValueToWrite;
   try {
@@ -205,7 +205,7 @@ function countBytes(value: ValueToWrite, onBytes: (bytes: number) => void): Valu
   };
 }
 
-function readAll(order: PhaseOrder, ports: PhasePorts): Promise<PhaseAnswer> {
+function readAll(order: PhaseJob, ports: PhasePorts): Promise<PhaseAnswer> {
   const isDecoded = order.mode === 'sync';
   return measured(ports, async (work) => {
     await Promise.all(
@@ -228,7 +228,7 @@ function readAll(order: PhaseOrder, ports: PhasePorts): Promise<PhaseAnswer> {
 }
 
 /** Compares a row with what was drawn, epoch by epoch, and inside the database all others with that one. */
-function audit(order: PhaseOrder, ports: PhasePorts): Promise<PhaseAnswer> {
+function audit(order: PhaseJob, ports: PhasePorts): Promise<PhaseAnswer> {
   return measured(ports, async (work) => {
     await withSession({ statementTimeoutMs: 0 }, ports, async (connection) => {
       const rest = [...order.ids];
@@ -255,7 +255,7 @@ function audit(order: PhaseOrder, ports: PhasePorts): Promise<PhaseAnswer> {
 /** @returns what is not as it was written; undefined where all of it is */
 async function compareRow(
   connection: Connection,
-  order: PhaseOrder,
+  order: PhaseJob,
   id: string,
   { codec, clocks }: Work,
 ): Promise<string | undefined> {
@@ -285,7 +285,7 @@ async function equalRows(
 
 /** A connection for one operation, as the Postgres stress test has it. */
 async function withSession<Result>(
-  { statementTimeoutMs }: Pick<PhaseOrder, 'statementTimeoutMs'>,
+  { statementTimeoutMs }: Pick<PhaseJob, 'statementTimeoutMs'>,
   { open }: Pick<PhasePorts, 'open'>,
   use: (connection: Connection) => Promise<Result>,
 ): Promise<Result> {

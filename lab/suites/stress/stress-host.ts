@@ -9,7 +9,7 @@ import type { Audit, RepResult } from '../../result.ts';
 import type { RepContext, SuiteHost, Variant } from '../../suite.ts';
 import { brokenText, type IterationFigures, type IterationStatus } from './iteration.ts';
 import { columnOf } from './payload-format.ts';
-import { failureText, type PhaseAnswer, type PhaseOrder } from './phase.ts';
+import { failureText, type PhaseAnswer, type PhaseJob } from './phase.ts';
 import {
   rowsPerIteration,
   type StressParameters,
@@ -25,7 +25,7 @@ export interface StressPorts {
   /** A connection for the table and its sizes. */
   slot: ConnectionSlot;
   /** Runs phases one after the other, in one fresh process where the platform has processes. As many outcomes as orders. */
-  run(orders: readonly PhaseOrder[]): Promise<PhaseOutcome[]>;
+  run(orders: readonly PhaseJob[]): Promise<PhaseOutcome[]>;
   /** Ends what still runs. */
   close(): Promise<void>;
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { generateLoad } from '../../../lab/local/load-generator.ts';
-import type { LoadOrder } from '../../../lab/suites/ingest/ingest-host.ts';
+import type { LoadJob } from '../../../lab/suites/ingest/load.ts';
 import { benchPayload } from '../../../lab/suites/ingest/payload.ts';
 import { type BatchHeader, readClientFrame } from '../../../src/protocol/sluice-v1.ts';
 
@@ -33,7 +33,7 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-function order(more: Partial<LoadOrder> = {}): LoadOrder {
+function order(more: Partial<LoadJob> = {}): LoadJob {
   return {
     target: { run: 'run1', spec: null, driver: 'auto', shards: 1 },
     clients: 3,
@@ -46,7 +46,7 @@ function order(more: Partial<LoadOrder> = {}): LoadOrder {
   };
 }
 
-function send(more: Partial<LoadOrder> = {}, onSent?: (messages: number) => void) {
+function send(more: Partial<LoadJob> = {}, onSent?: (messages: number) => void) {
   const { port } = server.address() as AddressInfo;
   return generateLoad(order(more), (client) => new URL(`ws://127.0.0.1:${port}/${client}`), onSent);
 }

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LocalStressOptions, localStressPorts } from '../../../lab/local/stress-ports.ts';
 import type { PayloadFormat } from '../../../lab/suites/stress/payload-format.ts';
-import type { PhaseAnswer, PhaseOrder } from '../../../lab/suites/stress/phase.ts';
+import type { PhaseAnswer, PhaseJob } from '../../../lab/suites/stress/phase.ts';
 import type { PhaseOutcome } from '../../../lab/suites/stress/stress-host.ts';
 import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionSlot } from '../../../src/database/connection-slot.ts';
@@ -33,7 +33,7 @@ function portsOf(given: Partial<LocalStressOptions> = {}) {
   return localStressPorts({ target: database.target, slot, ...given });
 }
 
-function orderOf(format: PayloadFormat, epochs: number): PhaseOrder {
+function orderOf(format: PayloadFormat, epochs: number): PhaseJob {
   return {
     phase: 'write',
     mode: 'sync',
@@ -64,7 +64,7 @@ async function writeAndRead(format: PayloadFormat, epochs: number) {
   return { write, read: answerOf(outcomes[0]) };
 }
 
-async function writeAnd(order: PhaseOrder, phases: readonly PhaseOrder['phase'][]) {
+async function writeAnd(order: PhaseJob, phases: readonly PhaseJob['phase'][]) {
   const ports = portsOf();
   const write = answerOf((await ports.run([order]))[0]);
   const outcomes = await ports.run(phases.map((phase) => ({ ...order, phase, ids: write.ids })));

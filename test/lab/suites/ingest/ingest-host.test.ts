@@ -3,13 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { passes } from '../../../../lab/result.ts';
 import type { Variant } from '../../../../lab/suite.ts';
 import { benchTableName } from '../../../../lab/suites/ingest/bench-sink.ts';
-import {
-  type BenchTarget,
-  IngestHost,
-  type IngestPorts,
-  type LoadOrder,
-  type LoadReport,
-} from '../../../../lab/suites/ingest/ingest-host.ts';
+import { IngestHost } from '../../../../lab/suites/ingest/ingest-host.ts';
 import {
   COPY_FLOOR,
   INGEST_PARAMETERS,
@@ -18,6 +12,7 @@ import {
   INTAKE_FLOOR,
   ingestSuite,
 } from '../../../../lab/suites/ingest/ingest-suite.ts';
+import type { BenchTarget, IngestPorts, LoadJob, LoadReport } from '../../../../lab/suites/ingest/load.ts';
 import { benchPayload, benchProducer } from '../../../../lab/suites/ingest/payload.ts';
 import { LatencyHistogram } from '../../../../src/core/latency-histogram.ts';
 import { resolveOptions } from '../../../../src/core/option-table.ts';
@@ -54,7 +49,7 @@ interface FakeLoad {
 /** A Worker of a few lines: what is sent becomes rows at once, but for what the test plants. */
 class FakePorts implements IngestPorts {
   readonly slot = slot;
-  readonly orders: LoadOrder[] = [];
+  readonly orders: LoadJob[] = [];
   readonly #load: FakeLoad;
   #frames = 0;
   #nowMs = 0;
@@ -66,7 +61,7 @@ class FakePorts implements IngestPorts {
     this.#load = load;
   }
 
-  async load(order: LoadOrder, onSent: (messages: number) => void): Promise<LoadReport> {
+  async load(order: LoadJob, onSent: (messages: number) => void): Promise<LoadReport> {
     const { drops = () => false, doubles = () => false, refused = 0, failure, ackMs } = this.#load;
     this.orders.push(order);
     for (const rows of this.#load.committed ?? []) this.#tell(rows);

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { BenchResult, RepResult } from '../../../../lab/result.ts';
 import { runSuite } from '../../../../lab/run/runner.ts';
 import type { PayloadFormat } from '../../../../lab/suites/stress/payload-format.ts';
-import { NO_MEMORY_GAUGE, type PhaseOrder } from '../../../../lab/suites/stress/phase.ts';
+import { NO_MEMORY_GAUGE, type PhaseJob } from '../../../../lab/suites/stress/phase.ts';
 import { phasesInPlace } from '../../../../lab/suites/stress/phases-in-place.ts';
 import { StressHost, type StressPorts } from '../../../../lab/suites/stress/stress-host.ts';
 import {
@@ -229,7 +229,7 @@ describe('what breaks', () => {
     return {
       ...ports,
       async run(orders) {
-        const [order] = orders as [PhaseOrder];
+        const [order] = orders as [PhaseJob];
         if (order.phase !== 'write' || order.epochs !== 200) return ports.run(orders);
         await rowsOf(database.connection, 'begin');
         await rowsOf(database.connection, `lock table ${order.table}`);
@@ -343,7 +343,7 @@ describe('the audit', () => {
     return {
       ...ports,
       async run(orders) {
-        const [order] = orders as [PhaseOrder];
+        const [order] = orders as [PhaseJob];
         if (order.phase === 'read' && order.epochs === 200) {
           await rowsOf(database.connection, change.replaceAll('TABLE', order.table));
         }
@@ -395,14 +395,14 @@ describe('the audit', () => {
 });
 
 /** Ports of which one phase fails on its first iteration after the warm-up. */
-function failingAt(phase: PhaseOrder['phase']): StressPorts {
+function failingAt(phase: PhaseJob['phase']): StressPorts {
   const ports = portsOf();
   return {
     ...ports,
     async run(orders) {
       const outcomes = await ports.run(orders);
       return outcomes.map((outcome, index) => {
-        const order = orders[index] as PhaseOrder;
+        const order = orders[index] as PhaseJob;
         if (order.phase !== phase || order.epochs !== 100 || !('answer' in outcome)) return outcome;
         return { answer: { ...outcome.answer, ids: [], failures: [`the ${phase} broke`] } };
       });
