@@ -460,6 +460,8 @@ export class FakeSluiceServer {
         this.#begun.add(instance);
         return { producer: fresh, isKnown: false, begins: true, next };
       }
+      // From now on messages may come under it, and be forgotten.
+      this.#begun.add(instance);
       const index = known.sessions.findIndex(({ id }) => id === session);
       // A storage without a session was left before the first welcome: nothing tells of a copy.
       const isNewest =

@@ -493,7 +493,38 @@ const REFUSED_WHILE_DEFERRED: Plan = {
   ],
 };
 
+/** A server without an outbox forgets an instance whose first welcome was lost and that is being recovered. */
+const FORGOTTEN_IN_RECOVERY: Plan = {
+  ack: 'committed',
+  outbox: false,
+  options: {
+    batchMessages: 1,
+    batchBytes: 1,
+    lingerMs: 0,
+    ringMessages: 1,
+    ringBytes: 50,
+    whenFull: 'block',
+  },
+  seed: 670171340,
+  steps: [
+    { do: 'send', count: 2, bad: 0, thenMs: 2 },
+    { do: 'restartClient' },
+    { do: 'send', count: 1, bad: 0, thenMs: 4 },
+    { do: 'pass', ms: 20 },
+    { do: 'restart' },
+    { do: 'drain', ms: 1 },
+  ],
+};
+
 describe('any faults', () => {
+  test('what may come twice after a server has lost its memory is told', async () => {
+    let known: unknown[] = [];
+    const wrong = await faultsOf(FORGOTTEN_IN_RECOVERY, {}, ({ bed: { events } }) => {
+      known = events.flatMap((event) => (event.type === 'recovered' ? [event.known] : []));
+    });
+    expect([wrong, known]).toEqual([[], [false]]);
+  });
+
   test('a nack of a message that is about to be sent again is heard', async () => {
     expect(await faultsOf(REFUSED_WHILE_DEFERRED)).toEqual([]);
   });
