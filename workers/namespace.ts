@@ -244,7 +244,7 @@ export class Namespace extends DurableObject<Env> implements NamespaceCalls {
   }
 }
 
-/** `URLSearchParams` reads what is no UTF-8 as U+FFFD, and so as the name or the tag of something else. */
+/** `URLSearchParams` reads what is not UTF-8 as U+FFFD, and so as the name or the tag of something else. */
 function assertUtf8Address(search: string): void {
   for (const [escaped] of search.matchAll(/(?:%[0-9a-f]{2})+/gi)) {
     const bytes = escaped.split('%').slice(1);

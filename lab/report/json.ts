@@ -18,7 +18,7 @@ export function readResult(text: string, where: string): BenchResult {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new SluiceError('invalid_options', `${where} is no JSON, so no result of the bench`, {
+    throw new SluiceError('invalid_options', `${where} is not JSON, so no result of the bench`, {
       cause: error,
     });
   }

@@ -57,7 +57,7 @@ export class Histogram {
 
   /**
    * Records a latency, rounded to whole microseconds. What is out of range is clamped to it and counted: a clock that
-   * stands still or goes back must not end a run. What is no number counts as the longest, so that it cannot make a
+   * stands still or goes back must not end a run. What is not a number counts as the longest, so that it cannot make a
    * figure look better.
    *
    * @param count how many such latencies; a whole number from 1

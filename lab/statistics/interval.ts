@@ -15,7 +15,7 @@ export function medianRanks(
   if (!(confidence > 0 && confidence < 1))
     throw new RangeError(`A confidence lies between 0 and 1, this one is ${confidence}`);
   let found: { low: number; high: number; confidence: number } | null = null;
-  // In logarithms, since 2 to the power of -n is no number any more for a thousand values.
+  // In logarithms, since 2 to the power of -n is not a number any more for a thousand values.
   let logChance = -n * Math.LN2;
   let tail = 0;
   for (let rank = 1; rank <= n / 2; rank += 1) {

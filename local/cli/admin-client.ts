@@ -118,7 +118,7 @@ export class AdminClient {
     if (typeof code !== 'string' || typeof detail !== 'string') {
       throw new SluiceError(
         'internal',
-        `What answers at ${url.origin} is no Sluice Worker (status ${response.status}): is --url right?`,
+        `What answers at ${url.origin} is not a Sluice Worker (status ${response.status}): is --url right?`,
       );
     }
     const remedy = REMEDIES[code];

@@ -233,7 +233,7 @@ async function ask(
   if (code === undefined || message === undefined)
     throw new SluiceError(
       'internal',
-      `What answers at ${url.origin} is no Sluice Worker (status ${response.status})`,
+      `What answers at ${url.origin} is not a Sluice Worker (status ${response.status})`,
     );
   throw new SluiceError(
     code === 'INVALID_REQUEST' ? 'invalid_options' : code.startsWith('AUTH_') ? 'unauthorized' : 'internal',

@@ -14,7 +14,7 @@ export function jsonOf(message: unknown): string | { message: string; cause?: un
     return { message: unreadReason(cause), cause };
   }
   const kind = typeof message === 'object' ? 'what its toJSON returns' : `a value of type ${typeof message}`;
-  return { message: `There is no JSON for ${kind}: send an object, a text, a number, a boolean or null` };
+  return { message: `There is not JSON for ${kind}: send an object, a text, a number, a boolean or null` };
 }
 
 function unreadReason(cause: unknown): string {
@@ -41,11 +41,11 @@ export const HAS_REPLACEMENT = -7;
 
 /** Why a text cannot be a message, by what `lineBytes` found: the first is that of -1. */
 const LINE_REFUSALS: readonly [text: string, code?: ClientErrorCode][] = [
-  ['is an empty text, which is no JSON'],
+  ['is an empty text, which is not JSON'],
   ['has more than one line: write JSON without line breaks, and \\n in its texts'],
   ['holds half of a surrogate pair, which is no character', 'lone_surrogate'],
-  ['is no text: sendText and sendBatch take JSON texts, send takes values'],
-  ['is a lone "-", which is no JSON'],
+  ['is not a text: sendText and sendBatch take JSON texts, send takes values'],
+  ['is a lone "-", which is not JSON'],
   ['holds a NUL character, which Postgres cannot store', 'nul_character'],
   ['has a backslash before U+FFFD, which is no escape that JSON has'],
 ];
@@ -58,7 +58,7 @@ export function lineRefusal(found: number): { code: ClientErrorCode; message: st
 
 /**
  * Bytes that a message takes as a line: in UTF-8, with its newline. Negative for what cannot be one, and for a text with
- * U+FFFD: a server takes that for bytes that were no UTF-8.
+ * U+FFFD: a server takes that for bytes that were not UTF-8.
  */
 export function lineBytes(text: string): number {
   if (typeof text !== 'string') return NO_TEXT;

@@ -59,7 +59,7 @@ export class Receiver {
     try {
       frame = membersOf(JSON.parse(data));
     } catch {
-      link.protocolError(connection, 'invalid_frame', 'The server sent a frame that is no JSON');
+      link.protocolError(connection, 'invalid_frame', 'The server sent a frame that is not JSON');
       return;
     }
     const { t } = frame;

@@ -1,5 +1,5 @@
 /**
- * Strict UTF-8. Platforms decode leniently: what is no UTF-8 becomes U+FFFD, and would be stored as that. So bytes are
+ * Strict UTF-8. Platforms decode leniently: what is not UTF-8 becomes U+FFFD, and would be stored as that. So bytes are
  * decoded here, and refused where they are wrong. A U+FFFD that was sent as such is a character like any other.
  */
 

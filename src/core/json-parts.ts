@@ -12,7 +12,7 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACE = 0x7d;
 const CLOSE_BRACKET = 0x5d;
 
-/** The members of a JSON object, each as its name and the text of its value; undefined where the JSON is no object. */
+/** The members of a JSON object, each as its name and the text of its value; undefined where the JSON is not an object. */
 export function membersOf(json: string): [name: string, text: string][] | undefined {
   const members: [name: string, text: string][] = [];
   let at = skipBlanks(json, 0);

@@ -164,7 +164,7 @@ function hostAndPort(text: string, parameters: string): { host: string; port: nu
   if (name !== undefined && !isHostName(name))
     throw notOfTheForm('its host is none: a name of letters, digits, - . and _, or an IP address');
   if (portText !== undefined && portText !== '' && !/^\d{1,5}$/.test(portText))
-    throw notOfTheForm(`its port is no number. In the password ${ENCODED}`);
+    throw notOfTheForm(`its port is not a number. In the password ${ENCODED}`);
   const port = portText === undefined || portText === '' ? DEFAULT_PORT : Number(portText);
   if (port < 1 || port > 65_535) throw notOfTheForm('its port is not from 1 to 65535');
   return { host: (name ?? ipv6 ?? '').toLowerCase(), port };

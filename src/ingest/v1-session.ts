@@ -117,7 +117,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
     }
     const { text, badLines } = decodeBinaryFrame(frame);
     if (badLines?.has(0) === true) {
-      const message = 'The first line of a binary frame is no UTF-8: encode the frame as UTF-8';
+      const message = 'The first line of a binary frame is not UTF-8: encode the frame as UTF-8';
       this.#take({ t: 'bad', code: 'invalid_utf8', message }, lineLimits, nowMs);
       return;
     }

@@ -78,7 +78,7 @@ function textOf(parts: ReadonlyMap<string, string>, name: string): string | unde
 /** The members of a message. */
 function partsOf(json: string): Map<string, string> {
   const members = membersOf(json);
-  if (members === undefined) throw invalid('The message is no JSON object');
+  if (members === undefined) throw invalid('The message is not a JSON object');
   const parts = new Map<string, string>();
   for (const [name, text] of members) {
     if (parts.has(name)) throw invalid(`The message has the member ${name.slice(0, 100)} twice`);

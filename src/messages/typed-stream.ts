@@ -153,7 +153,7 @@ export class TypedStream<Input extends StreamEvent, Output extends StreamEvent =
   // numbers (JSON.rawJSON), and as the schema sees it, which is how it comes back from the database.
   #stored(event: NewEvent<Input>, index: number): { message: NewMessage; seen: NewMessage } {
     if (typeof event !== 'object' || event === null) {
-      throw new SluiceError('invalid_message', `Message ${index} for ${this.name} is no object`, {
+      throw new SluiceError('invalid_message', `Message ${index} for ${this.name} is not an object`, {
         details: { stream: this.name, index },
       });
     }
@@ -180,7 +180,7 @@ export class TypedStream<Input extends StreamEvent, Output extends StreamEvent =
     if (text === undefined) {
       throw new SluiceError(
         'invalid_message',
-        `The ${part} of message ${index} for ${this.name} is no JSON`,
+        `The ${part} of message ${index} for ${this.name} is not JSON`,
         {
           cause,
           details: { stream: this.name, index },
@@ -261,7 +261,8 @@ export class TypedStream<Input extends StreamEvent, Output extends StreamEvent =
 
 // JSON.stringify would write null, and the schema be asked about that.
 function refuseNonFinite(_key: string, value: unknown): unknown {
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`${value} is no JSON number`);
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new TypeError(`${value} is not JSON number`);
   return value;
 }
 

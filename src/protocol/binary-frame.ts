@@ -7,11 +7,11 @@ const NEWLINE = 10;
 
 export interface DecodedBinaryFrame {
   text: string;
-  /** Lines that are no UTF-8, from 0 on; their text is not what was sent. Undefined where all are. */
+  /** Lines that are not UTF-8, from 0 on; their text is not what was sent. Undefined where all are. */
   badLines: ReadonlySet<number> | undefined;
 }
 
-/** Decodes a frame. A line that is no UTF-8 never harms the lines beside it. */
+/** Decodes a frame. A line that is not UTF-8 never harms the lines beside it. */
 export function decodeBinaryFrame(frame: ArrayBuffer): DecodedBinaryFrame {
   try {
     return { text: strict.decode(frame), badLines: undefined };

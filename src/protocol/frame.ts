@@ -68,7 +68,7 @@ export interface FrameLimits {
 }
 
 /**
- * What a platform writes in place of bytes that are no UTF-8. The text frames of a WebSocket come decoded, so a message with it
+ * What a platform writes in place of bytes that are not UTF-8. The text frames of a WebSocket come decoded, so a message with it
  * may be another one than was sent.
  */
 export const REPLACEMENT = '\ufffd';
@@ -95,7 +95,7 @@ const NONE_REFUSED: readonly Refusal[] = [];
 
 const NEWLINE = '\n';
 
-// White space as JSON knows it: a line of other blanks, such as a no-break space, is a message that is no JSON.
+// White space as JSON knows it: a line of other blanks, such as a no-break space, is a message that is not JSON.
 const BLANK = /^[ \t\r]*$/;
 
 /**
@@ -163,7 +163,7 @@ function decodeLine(
 /**
  * Looks at one message of a frame.
  *
- * @returns `JSON_PLAIN` or `JSON_ESCAPED` where it is good, else why it is refused; an empty line is no JSON.
+ * @returns `JSON_PLAIN` or `JSON_ESCAPED` where it is good, else why it is refused; an empty line is not JSON.
  */
 export function judgeMessage(
   frame: string,
@@ -205,7 +205,7 @@ export function refusalText(
     case 'invalid_json':
       return 'The message is not valid JSON: send one JSON value per line';
     case 'invalid_utf8':
-      return 'The message holds U+FFFD, which stands for bytes that were no UTF-8: send UTF-8, and write a true U+FFFD as \\ufffd';
+      return 'The message holds U+FFFD, which stands for bytes that were not UTF-8: send UTF-8, and write a true U+FFFD as \\ufffd';
     case 'message_dropped':
       return 'The client has dropped this message, and its sequence is used up';
     case 'nul_character':

@@ -112,7 +112,7 @@ function readOther(frame: string): ClientFrame | BadFrame {
   } catch {
     return bad(
       'invalid_frame',
-      'The first line is no JSON object: send {"t":"batch","seq":1,"n":1} and the messages below it',
+      'The first line is not a JSON object: send {"t":"batch","seq":1,"n":1} and the messages below it',
     );
   }
   switch (header.t) {
@@ -221,9 +221,9 @@ const DROPPED = '-';
 /** What the lines of a batch are judged by. */
 export interface LineLimits {
   maxMessageBytes: number;
-  /** False where U+FFFD may stand for bytes that were no UTF-8, and is refused. */
+  /** False where U+FFFD may stand for bytes that were not UTF-8, and is refused. */
   takesReplacement: boolean;
-  /** Lines of a binary frame that were no UTF-8, counted from the header, which is 0. */
+  /** Lines of a binary frame that were not UTF-8, counted from the header, which is 0. */
   badLines?: ReadonlySet<number> | undefined;
 }
 

@@ -23,7 +23,7 @@ interface MemberColumn {
 /**
  * A source for each column that takes the member of its name, by the keys of the Drizzle table.
  *
- * @param options `isNamed`: true for columns that need no source; `refusal`: the sentence for a message that is no object,
+ * @param options `isNamed`: true for columns that need no source; `refusal`: the sentence for a message that is not an object,
  *   undefined where such a message has no members and is taken
  */
 export function memberSources(

@@ -53,7 +53,7 @@ export function defineSink<Table extends PgTable>(
     // With other sources, such as the payload, there may be messages without members.
     refusal:
       sources.length === 0
-        ? `The message is no JSON object: the sink ${name} takes the members of one`
+        ? `The message is not a JSON object: the sink ${name} takes the members of one`
         : undefined,
   });
   const columns: SinkColumn[] = [...sources, ...byMember].map(([key, source]) => {

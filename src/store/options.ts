@@ -8,10 +8,10 @@ const MAX_INT64 = 9_223_372_036_854_775_807n;
 /** As engines know no “all”, a limit that no store reaches. */
 export const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
-/** @throws SluiceError `invalid_options` for what is no object */
+/** @throws SluiceError `invalid_options` for what is not an object */
 export function checkObject(option: string, value: unknown): void {
   if (typeof value === 'object' && value !== null) return;
-  throw invalidOptions(`${option}: ${value === null ? 'null' : typeof value} is no object`, option);
+  throw invalidOptions(`${option}: ${value === null ? 'null' : typeof value} is not an object`, option);
 }
 
 /** True for a bigint from 0 to 2^63 - 1. */

@@ -98,7 +98,7 @@ function checkedId(id: string): string {
   if (isUuid(id)) return id.toLowerCase();
   throw new SluiceError(
     'invalid_message',
-    `The message's id is no UUID: ${JSON.stringify(id.slice(0, 100))}`,
+    `The message's id is not a UUID: ${JSON.stringify(id.slice(0, 100))}`,
   );
 }
 

@@ -1,4 +1,4 @@
-/** Clients that other people use against a real Worker and a real Postgres: each message once, and text that is no UTF-8 never. */
+/** Clients that other people use against a real Worker and a real Postgres: each message once, and text that is not UTF-8 never. */
 
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
@@ -51,7 +51,7 @@ function batch(seq: number, lines: readonly (string | Buffer)[]): Buffer {
   return Buffer.concat([header, ...lines.flatMap((line) => [Buffer.from('\n'), Buffer.from(line)])]);
 }
 
-/** Texts that are no UTF-8, in the string of a message. */
+/** Texts that are not UTF-8, in the string of a message. */
 const NO_UTF8: [what: string, bytes: Buffer][] = [
   ['Latin-1 "°C"', Buffer.from('{"unit":"\xb0C"}', 'latin1')],
   ['CESU-8', Buffer.concat([Buffer.from('{"a":"'), Buffer.from('eda0bdedb982', 'hex'), Buffer.from('"}')])],
@@ -149,7 +149,7 @@ describe.each(SPEAKERS)('$name', ({ missing, speak }) => {
     );
   });
 
-  describe('sends what is no UTF-8', () => {
+  describe('sends what is not UTF-8', () => {
     const { lines, badLines, values } = mixed();
 
     async function refuses(talk: Omit<Talk, 'url'>, worker = refusing): Promise<[Answer, unknown[]]> {

@@ -25,7 +25,7 @@ async def speak(url, protocol, frames):
             elif "binary" in frame:
                 await socket.send(bytes.fromhex(frame["binary"]))
             else:
-                # `send` takes a str, and would encode it: these bytes are no UTF-8.
+                # `send` takes a str, and would encode it: these bytes are not UTF-8.
                 await socket.write_frame(True, OP_TEXT, bytes.fromhex(frame["textBytes"]))
             if is_v1 and index == 0:
                 received.append(await socket.recv())

@@ -83,7 +83,7 @@ export class BareProducer extends BareSender {
     return this.sendLines(seq, lines);
   }
 
-  /** Sends a batch in a binary frame. Bytes stand for a message that is no UTF-8, and has to be refused. */
+  /** Sends a batch in a binary frame. Bytes stand for a message that is not UTF-8, and has to be refused. */
   sendBatchAsBytes(lines: readonly (Line | Uint8Array)[]): Promise<void> {
     const seq = this.next;
     for (const [index, line] of lines.entries())

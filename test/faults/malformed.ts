@@ -57,7 +57,7 @@ const NEARLY_JSON = [
   '[}',
 ];
 
-/** Lines that are no JSON, or JSON that Postgres would not take. */
+/** Lines that are not JSON, or JSON that Postgres would not take. */
 export const badLine: fc.Arbitrary<string> = fc
   .oneof(
     { weight: 80, arbitrary: fc.string({ unit: 'binary', maxLength: 60 }) },

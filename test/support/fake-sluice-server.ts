@@ -323,7 +323,7 @@ export class FakeSluiceServer {
 
   /** A frame has arrived. */
   hear(socket: FakeSocket, data: string | Uint8Array): void {
-    // Binary frames hold the same characters; what is no UTF-8 is no client's of ours.
+    // Binary frames hold the same characters; what is not UTF-8 is no client's of ours.
     const frame = typeof data === 'string' ? data : new TextDecoder('utf-8', { fatal: true }).decode(data);
     this.received.push(frame);
     // A hello comes before the limits are said.
@@ -607,7 +607,7 @@ export class FakeSluiceServer {
   #refusalOf(text: string, bytes: number): string | undefined {
     if (text === '-') return 'message_dropped';
     if (bytes - 1 > this.limits.messageBytes) return 'message_too_large';
-    // In a text frame it may stand for bytes that were no UTF-8.
+    // In a text frame it may stand for bytes that were not UTF-8.
     return text.includes('\ufffd') ? 'invalid_utf8' : this.refusal(text);
   }
 

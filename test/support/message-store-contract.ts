@@ -344,7 +344,7 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         ['with a type that has a NUL', { type: 'a\0' }, 'invalid_message'],
         ['with a type that has a lone surrogate', { type: '\udc00' }, 'invalid_message'],
         ['with a type that is too long', { type: 'x'.repeat(256) }, 'invalid_message'],
-        ['with an id that is no UUID', { type: 'A', id: 'x' }, 'invalid_message'],
+        ['with an id that is not a UUID', { type: 'A', id: 'x' }, 'invalid_message'],
         ['with an empty id', { type: 'A', id: '' }, 'invalid_message'],
         ['with an id that is null', { type: 'A', id: null }, 'invalid_message'],
         ['with a NUL in its data', { type: 'A', data: { text: 'a\0b' } }, 'invalid_message'],

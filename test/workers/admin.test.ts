@@ -403,7 +403,7 @@ describe('POST dead-letters/retry', () => {
     [{ ids: 'all', payload: '1' }],
     [{ ids: [1], payload: { a: 1 } }],
     [{ ids: [1], payload: null }],
-  ])('refuses a payload that is no text for one letter: %j', async (body) => {
+  ])('refuses a payload that is not a text for one letter: %j', async (body) => {
     const fake = new FakeShards();
     const response = await fake.post(path, body);
     expect(response.status).toBe(400);

@@ -204,7 +204,7 @@ describe.each(['hibernatable', 'resident'] as const)('%s sockets', (sockets) => 
     client.send('ping');
     await until(() => expect(client.frames).toEqual(['pong']));
     client.send('1\nping');
-    expect((await client.frame(1)).errors, 'the control: as a line it is no JSON').toMatchObject([
+    expect((await client.frame(1)).errors, 'the control: as a line it is not JSON').toMatchObject([
       { line: 2, code: 'invalid_json' },
     ]);
     expect(await shard.stub.drain()).toMatchObject({ received: 2, committed: 1 });
@@ -258,7 +258,7 @@ describe.each(['hibernatable', 'resident'] as const)('sluice.v1 on %s sockets', 
     await expect(shard.connectV1('refused', { resume: true, epoch: 1, next: 1 })).rejects.toThrow('4400');
   });
 
-  it('takes batches in binary frames, and refuses what is no UTF-8 and nothing beside it', async () => {
+  it('takes batches in binary frames, and refuses what is not UTF-8 and nothing beside it', async () => {
     const shard = await new TestShard(query, { ...ONLY_BY_ALARM, sockets }).createTable();
     const client = await shard.connectV1('binary');
     const bytes = new TextEncoder().encode(

@@ -196,7 +196,7 @@ function control(id: string, { kind, choices = [] }: DescribedOption): Control {
       },
     };
   }
-  // Not of type "number": what is no number would then read as nothing, and the run would take the default instead.
+  // Not of type "number": what is not a number would then read as nothing, and the run would take the default instead.
   const input = make('input', {
     type: 'text',
     autocomplete: 'off',

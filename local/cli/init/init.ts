@@ -112,7 +112,7 @@ async function readManifest(file: string): Promise<Record<string, unknown> | und
     const manifest: unknown = JSON.parse(await readFile(file, 'utf8'));
     if (typeof manifest === 'object' && manifest !== null && !Array.isArray(manifest))
       return manifest as Record<string, unknown>;
-    throw new Error('it is no object');
+    throw new Error('it is not an object');
   } catch (error) {
     throw new SluiceError('invalid_options', `Cannot read ${relative('.', file)}: ${errorText(error)}`, {
       cause: error,

@@ -98,7 +98,7 @@ export async function answerRead(
 /**
  * A sequenced event as JSON, on one line.
  *
- * @throws SluiceError `invalid_event` where others wrote metadata that is no JSON
+ * @throws SluiceError `invalid_event` where others wrote metadata that is not JSON
  */
 export function sequencedEvent({ position, id, type, tags, data, metadata, timeUs }: EventRecord): string {
   const event = [
@@ -122,7 +122,7 @@ function onOneLine(metadata: string, position: bigint): string {
   try {
     JSON.parse(metadata);
   } catch (error) {
-    throw new SluiceError('invalid_event', `The metadata of the event at position ${position} is no JSON`, {
+    throw new SluiceError('invalid_event', `The metadata of the event at position ${position} is not JSON`, {
       details: { position: String(position) },
       cause: error,
     });

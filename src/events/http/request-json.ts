@@ -41,7 +41,7 @@ export function bodyOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new SluiceError('invalid_json', `The body is no JSON: ${errorText(error)}`, { cause: error });
+    throw new SluiceError('invalid_json', `The body is not JSON: ${errorText(error)}`, { cause: error });
   }
 }
 
@@ -59,7 +59,7 @@ function jsonFault(text: string): { code: ErrorCode; text: string } | undefined 
     case JSON_TOO_DEEP:
       return { code: 'nesting_too_deep', text: `is nested deeper than ${MAX_NESTING_DEPTH} levels` };
     default:
-      return { code: 'invalid_json', text: 'is no JSON' };
+      return { code: 'invalid_json', text: 'is not JSON' };
   }
 }
 

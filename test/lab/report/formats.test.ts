@@ -57,8 +57,8 @@ describe('JSON', () => {
   });
 
   test.each([
-    ['', 'is no JSON'],
-    ['{"a":', 'is no JSON'],
+    ['', 'is not JSON'],
+    ['{"a":', 'is not JSON'],
     ['[]', 'is no result'],
     ['{"schemaVersion":2,"suite":"ingest","variants":[]}', 'is no result'],
     ['{"schemaVersion":1,"suite":"ingest","variants":[{}]}', 'is no result'],

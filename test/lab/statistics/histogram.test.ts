@@ -61,7 +61,7 @@ describe('a recorder', () => {
     expect(histogram.toRecord()).toMatchObject({ count: 9, minUs: 1, maxUs: MAX_LATENCY_US });
   });
 
-  test('does not let what is no number look fast', () => {
+  test('does not let what is not a number look fast', () => {
     const histogram = histogramOf(Number.NaN);
     expect(histogram).toMatchObject({ count: 1, clamped: 1 });
     expect(histogram.percentile(50)).toBe(MAX_LATENCY_US);

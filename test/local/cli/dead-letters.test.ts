@@ -482,7 +482,7 @@ describe('a Worker that does not help', () => {
     const { exitCode, stdout, stderr } = await run('dead-letters list');
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
     expect(stderr).toBe(
-      `sluice: What answers at ${url} is no Sluice Worker (status ${status}): is --url right?\n`,
+      `sluice: What answers at ${url} is not a Sluice Worker (status ${status}): is --url right?\n`,
     );
   });
 

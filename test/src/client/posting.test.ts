@@ -43,7 +43,7 @@ const UNREAD: [string, unknown, string, RegExp][] = [
 ];
 
 const TEXTS: [string, unknown, string, RegExp][] = [
-  ['no text', 5, 'invalid_json', /no text/],
+  ['no text', 5, 'invalid_json', /not a text/],
   ['an empty text', '', 'invalid_json', /empty/],
   ['two lines', '[1,\n2]', 'invalid_json', /more than one line/],
   ['half a pair', '"\ud800"', 'lone_surrogate', /surrogate/],
@@ -85,7 +85,7 @@ describe('a refusal names its reason', () => {
     ]);
   });
 
-  test('U+FFFD is escaped, so that it is told from bytes that were no UTF-8', async () => {
+  test('U+FFFD is escaped, so that it is told from bytes that were not UTF-8', async () => {
     const { connect, pass, server } = bed();
     const client = connect({ lingerMs: 0 });
     const outcomes = [

@@ -197,11 +197,11 @@ describe.each(DRIVERS)('a real Postgres by the driver %s', (driver) => {
 
   describe('the row is to blame', () => {
     test.each([
-      ['22P02', 'text that is no number', 'n integer', "select 'x'::text::integer"],
+      ['22P02', 'text that is not a number', 'n integer', "select 'x'::text::integer"],
       ['22003', 'a number out of range', 'n smallint', 'select 40000'],
       ['22001', 'a text too long', 'n varchar(2)', "select 'abc'"],
       ['22P05', 'a NUL in jsonb', 'n jsonb', `select '"\\u0000"'::text::jsonb`],
-      ['22021', 'bytes that are no UTF-8', 'n text', "select convert_from('\\xff', 'UTF8')"],
+      ['22021', 'bytes that are not UTF-8', 'n text', "select convert_from('\\xff', 'UTF8')"],
       ['23502', 'a null', 'n integer not null', 'select null::integer'],
       ['23514', 'a check', 'n integer check (n > 0)', 'select 0'],
       ['23505', 'a key twice', 'n integer primary key', 'select 1 from generate_series(1, 2)'],

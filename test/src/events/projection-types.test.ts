@@ -101,7 +101,7 @@ describe('a projection', () => {
     const apply = (state: number, _event: Defined): number => state;
     // @ts-expect-error: no event of these is of that type
     projection({ query: [{ types: ['Subscribed'] }], initial: 0, apply });
-    // @ts-expect-error: the initial state is no number
+    // @ts-expect-error: the initial state is not a number
     projection({ query: [{ types: ['Defined'] }], initial: 'none', apply });
     // @ts-expect-error: the next state is none
     projection({ query: 'all', initial: { count: 0 }, apply: (_state, event: Defined) => event.data });

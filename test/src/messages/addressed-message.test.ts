@@ -42,9 +42,9 @@ describe('a message that names its stream', () => {
   });
 
   test.each([
-    ['5', 'invalid_message', 'no JSON object'],
-    ['[]', 'invalid_message', 'no JSON object'],
-    ['"text"', 'invalid_message', 'no JSON object'],
+    ['5', 'invalid_message', 'not a JSON object'],
+    ['[]', 'invalid_message', 'not a JSON object'],
+    ['"text"', 'invalid_message', 'not a JSON object'],
     ['{}', 'invalid_stream_name', 'names no stream'],
     ['{"stream":null,"type":"T"}', 'invalid_stream_name', 'names no stream'],
     ['{"stream":5,"type":"T"}', 'invalid_message', "The message's stream is no string: 5"],

@@ -308,7 +308,7 @@ describe('what a schema is asked', () => {
     ['a bigint', { n: 1n }],
     ['a function', () => {}],
     ['a cycle', cycle()],
-  ])('is not asked about %s, which is no JSON', async (_, data) => {
+  ])('is not asked about %s, which is not JSON', async (_, data) => {
     const asked: unknown[] = [];
     const stream = openMemoryStore().stream('account-1', recording(asked));
     expect(await errorOf(stream.write({ type: 'T', data }))).toMatchObject({ code: 'invalid_message' });

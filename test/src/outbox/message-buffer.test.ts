@@ -9,7 +9,7 @@ import {
   sliceBatch,
 } from '../../../src/sinks/message-batch.ts';
 
-/** A position as of a shard that has written for long: it is no number that Int32 holds. */
+/** A position as of a shard that has written for long: it is not a number that Int32 holds. */
 const START = 5_000_000_000n;
 const NO_LIMIT = { maxRows: Number.MAX_SAFE_INTEGER, maxBytes: Number.MAX_SAFE_INTEGER };
 

@@ -384,7 +384,7 @@ describe('the reasons beyond JSON.parse', () => {
     'NaN',
     'Infinity',
     '1e5.5',
-  ])('%j is no number', (text) => {
+  ])('%j is not a number', (text) => {
     expect(verdict(text)).toBe('invalid');
   });
 });

@@ -110,7 +110,7 @@ describe('the header of a batch', () => {
     );
   });
 
-  test.each(['01', '007', '00', '0'])('with a number spelled %s is no JSON, or no sequence', (number) => {
+  test.each(['01', '007', '00', '0'])('with a number spelled %s is not JSON, or no sequence', (number) => {
     expect(readClientFrame(`{"t":"batch","seq":${number},"n":1}\n1`)).toMatchObject({
       code: 'invalid_frame',
     });

@@ -108,14 +108,14 @@ describe('members of a message', () => {
   });
 
   test.each(['1', '"text"', '[{"deviceId":"a"}]', 'null'])(
-    'a message that is no object is refused, with its sink: %s',
+    'a message that is not an object is refused, with its sink: %s',
     (payload) => {
-      expect(() => rowOf(readings, payload)).toThrow(/no JSON object: the sink readings/);
+      expect(() => rowOf(readings, payload)).toThrow(/not a JSON object: the sink readings/);
     },
   );
 });
 
-test('a message that is no object has no members where the sink takes more than members', () => {
+test('a message that is not an object has no members where the sink takes more than members', () => {
   const { columns } = defineSink('readings', { table: readings, columns: { deviceId: fromProducer } });
   const messages = columnsOf('[1]');
   expect(columns.map(({ key, text }) => [key, text(messages, 0)])).toEqual([

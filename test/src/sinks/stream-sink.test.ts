@@ -355,13 +355,13 @@ describe('a message that cannot be appended', () => {
     using shard = new TestShard(namespace);
     const bad: [unknown, RegExp][] = [
       [{ type: 'T' }, /names no stream/],
-      ['5', /no JSON object/],
+      ['5', /not a JSON object/],
       [{ stream: '', type: 'T' }, /Cannot use "" as a stream name: it is empty/],
       [{ stream: '-1', type: 'T' }, /Cannot use "-1" as a stream name/],
       [{ stream: `s-${'x'.repeat(300)}`, type: 'T' }, /longer than 255 characters/],
       [{ stream: 's-1' }, /no type/],
       [{ stream: 's-1', type: 'x'.repeat(300) }, /type is longer than 255 characters/],
-      [{ stream: 's-1', type: 'T', id: 'one' }, /id is no UUID: "one"/],
+      [{ stream: 's-1', type: 'T', id: 'one' }, /id is not a UUID: "one"/],
       [{ stream: 's-1', type: 'T', expectedVersion: 0 }, /nobody waits for the answer/],
       [{ stream: 's-1', type: 'T', meta: {} }, /has the member "meta"/],
     ];

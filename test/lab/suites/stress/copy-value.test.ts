@@ -159,7 +159,7 @@ describe('what fails', () => {
     connection.close();
   });
 
-  test('text that is no JSON', async () => {
+  test('text that is not JSON', async () => {
     const connection = await opened();
     const text = new TextEncoder().encode('{nonsense');
     await expect(

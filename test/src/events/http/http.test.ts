@@ -76,7 +76,7 @@ describe('the address of a read', () => {
   it.each([
     ['', 'invalid_query', 'missing'],
     ['query=', 'invalid_query', 'missing'],
-    ['query={', 'invalid_query', 'no JSON'],
+    ['query={', 'invalid_query', 'not JSON'],
     ['query="\\u0000"', 'invalid_query', 'NUL'],
     ['query="\\ud800"', 'invalid_query', 'surrogate'],
     [`query=${'['.repeat(600)}${']'.repeat(600)}`, 'invalid_query', 'nested'],
@@ -84,7 +84,7 @@ describe('the address of a read', () => {
     ['query=all&query=all', 'invalid_options', 'more than once'],
     ['query=all&limit=5', 'invalid_options', 'Unknown name limit'],
     ['query=all&options=[]', 'invalid_options', 'must be an object, and is an array'],
-    ['query=all&options=x', 'invalid_options', 'no JSON'],
+    ['query=all&options=x', 'invalid_options', 'not JSON'],
     ['query=all&options={"from":5}', 'invalid_options', 'Unknown name options.from'],
     ['query=all&options={"__proto__":5}', 'invalid_options', 'Unknown name options.__proto__'],
     ['query=all&options={"after":-1}', 'invalid_options', 'options.after'],
@@ -177,8 +177,8 @@ describe('the body of an append', () => {
   });
 
   it.each([
-    ['', 'invalid_json', 'no JSON'],
-    ['{"events":', 'invalid_json', 'no JSON'],
+    ['', 'invalid_json', 'not JSON'],
+    ['{"events":', 'invalid_json', 'not JSON'],
     ['[]', 'invalid_options', 'must be an object'],
     ['"x"', 'invalid_options', 'must be an object'],
     ['{}', 'invalid_event', 'no events'],

@@ -336,7 +336,7 @@ describe('numbers', () => {
   });
 
   it.each(['1.50', '9007199254740993', '[1.50]', 'null'])(
-    '%s is no object, so it is no data',
+    '%s is not an object, so it is no data',
     async (data) => {
       const client = await namespaceClient();
       const error = await errorOf(client.raw(`["stream.write","a-1",{"type":"T","data":${data}}]`));
