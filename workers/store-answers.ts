@@ -25,7 +25,7 @@ export function jsonResponse(body: string | ReadableStream<Uint8Array>, status: 
   });
 }
 
-/** The addresses of the event store. They answer errors as all of Sluice does; those of messages, as system 1 does. */
+/** The addresses of the event store. They answer errors as all of Sluice does; those of messages, as EventoDB does. */
 const EVENT_PATHS: ReadonlySet<string> = new Set(['/read', '/append', '/events/subscribe']);
 
 /** An error as the answer of an address of the stores. */

@@ -188,7 +188,7 @@ export const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** Largest body of `POST /rpc`. It holds one message, whose characters JSON may write as six. */
 export const MAX_RPC_BODY_BYTES = 8 * 1024 * 1024;
 
-/** Subscribers of one namespace (system 1, docs/API.md: 100 for each token). */
+/** Subscribers of one namespace (EventoDB, docs/API.md: 100 for each token). */
 export const MAX_SUBSCRIBERS = 100;
 
 /** Namespaces of a deployment. */

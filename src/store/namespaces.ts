@@ -133,7 +133,7 @@ export function checkListLimit(limit: number): void {
   throw new SluiceError('invalid_options', `A listing has 1 to ${MAX_LIST_NAMES} namespaces, not ${limit}`);
 }
 
-/** Random bytes of a token, as system 1 has them (`golang/internal/auth/token.go`): nobody guesses 256 bits. */
+/** Random bytes of a token, as EventoDB has them (`golang/internal/auth/token.go`): nobody guesses 256 bits. */
 const TOKEN_RANDOM_BYTES = 32;
 
 /** The longest token there can be: `ns_`, a name in base64url, `_` and 64 digits. */

@@ -1,5 +1,5 @@
 /**
- * Export and import of a namespace as lines of JSON, as system 1 has them: one message a line, with its positions, in
+ * Export and import of a namespace as lines of JSON, as EventoDB has them: one message a line, with its positions, in
  * the order of the global positions. Both go through in bounded memory.
  */
 
@@ -41,7 +41,7 @@ export interface ExportFilter {
 
 /**
  * The messages of a namespace as lines, in pieces of a page each. What is written while it runs is not among them, so
- * that it comes to an end, and its categories are of one moment. They come one after the other, as system 1 has it. Times
+ * that it comes to an end, and its categories are of one moment. They come one after the other, as EventoDB has it. Times
  * are compared with each message: they need not rise with the positions.
  */
 export async function* exportLines(

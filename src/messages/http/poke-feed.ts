@@ -27,7 +27,7 @@ export interface PokeFeedOptions {
   timers: Timers;
   /** How often to look for what others wrote while somebody is subscribed. Undefined: nobody else can write. */
   pollMs?: number | undefined;
-  /** Default: 100, as system 1 allows for a token. */
+  /** Default: 100, as EventoDB allows for a token. */
   maxSubscribers?: number;
   /** Pokes kept for a reader that is slower than the writers; beyond, it reads them from the store. Default: 1,000. */
   maxQueued?: number;

@@ -18,7 +18,7 @@ export interface Subscription {
   of: { stream: string } | { category: string } | 'all';
   /**
    * The first position wanted: of the stream, else global. Undefined: from the first one; of all messages, from the next
-   * one that is written (as system 1).
+   * one that is written (as EventoDB).
    */
   position: bigint | undefined;
   /** Only streams that belong to this member. Not for a single stream. */

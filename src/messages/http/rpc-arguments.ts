@@ -21,7 +21,7 @@ export function objectOf(value: JsonValue | undefined, what: string): JsonObject
   throw invalid(`${what} must be an object`);
 }
 
-// Options that mean nothing here are passed over, as system 1 does: its clients send some.
+// Options that mean nothing here are passed over, as EventoDB does: its clients send some.
 export function optionsOf(value: JsonValue | undefined): JsonObject {
   return isAbsent(value) ? {} : objectOf(value, 'options');
 }

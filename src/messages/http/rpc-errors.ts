@@ -14,7 +14,7 @@ const STATUS = {
   NAMESPACE_EXISTS: 409,
   STREAM_VERSION_CONFLICT: 409,
   POSITION_EXISTS: 409,
-  // System 1 answers BACKEND_ERROR, which a client tries again, for ever.
+  // EventoDB answers BACKEND_ERROR, which a client tries again, for ever.
   MESSAGE_ID_EXISTS: 409,
   TOO_MANY_SUBSCRIBERS: 429,
   IMPORT_FAILED: 500,

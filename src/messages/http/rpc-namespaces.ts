@@ -88,7 +88,7 @@ export async function namespaceInfo(args: Arguments, ports: RpcPorts): Promise<s
     messageCount: Number(info.messages),
     streamCount: Number(info.streams ?? 0n),
     lastActivity: info.lastActivityUs === undefined ? null : formatTimeUs(info.lastActivityUs),
-    // Beyond system 1.
+    // Beyond EventoDB.
     engine: info.engine,
     ...(info.events === undefined ? {} : { eventCount: Number(info.events) }),
   });

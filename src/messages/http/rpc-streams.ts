@@ -112,7 +112,7 @@ export async function streamVersion(args: Arguments, ports: RpcPorts): Promise<s
 
 export async function categoryGet(args: Arguments, ports: RpcPorts): Promise<string | AsyncIterable<string>> {
   const store = await ports.store();
-  // System 1 refuses the empty name here, though its later stores read all categories by it.
+  // EventoDB refuses the empty name here, though its later stores read all categories by it.
   const category = nameOf(args[0], 'categoryName');
   const options = optionsOf(args[1]);
   const from = integerOption(options, 'globalPosition', 0) ?? integerOption(options, 'position', 0) ?? 1;

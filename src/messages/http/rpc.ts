@@ -26,7 +26,7 @@ export interface RpcAnswer {
 }
 
 /**
- * What `sys.version` answers: the version of Message DB whose semantics these are. Clients of system 1 show it, and
+ * What `sys.version` answers: the version of Message DB whose semantics these are. Clients of EventoDB show it, and
  * some compare it.
  */
 export const RPC_VERSION = '1.3.0';
