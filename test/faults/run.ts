@@ -221,7 +221,10 @@ export class Run {
     if (sum > 0) this.fail(`${sum} messages were not acked within ${timeLimitMs / 1_000} s of healing`);
   }
 
-  /** Waits until every promise is kept. Nothing is asked of the shard before, so that it has to do so by itself. */
+  /**
+   * Waits until every promise is kept: as long as the backlog becomes less, since a busy machine takes longer, and
+   * `timeLimitMs` after it last did. Nothing is asked of the shard before, so that it has to do so by itself.
+   */
   async drained(timeLimitMs: number): Promise<void> {
     const startMs = performance.now();
     const expected = this.#expectedRows;
@@ -238,14 +241,21 @@ export class Run {
       await delay(LOOK_EVERY_MS);
     }
     const askedAtMs = Date.now();
+    let fewest = Number.POSITIVE_INFINITY;
+    let lessMs = startMs;
     for (;;) {
       const stats = await this.shard.stats();
       if (stats.buffered > 0 && stats.sinceMs >= askedAtMs)
         this.fail('The backlog slept until somebody asked for the shard');
       if (stats.buffered === 0) return;
-      if (performance.now() - startMs > timeLimitMs) {
+      const nowMs = performance.now();
+      if (stats.buffered < fewest) {
+        fewest = stats.buffered;
+        lessMs = nowMs;
+      }
+      if (nowMs - lessMs > timeLimitMs) {
         this.fail(
-          `${stats.buffered} messages are buffered ${timeLimitMs / 1_000} s after healing: ${stats.lastError}`,
+          `${stats.buffered} messages are buffered, and for ${timeLimitMs / 1_000} s none was written: ${stats.lastError}`,
         );
         return;
       }
