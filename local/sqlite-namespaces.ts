@@ -260,7 +260,7 @@ export class SqliteNamespaces implements Namespaces {
     const identity = identityOf(path);
     let open = this.#open.get(namespace);
     if (open !== undefined && open.identity !== identity) {
-      // Another process has deleted it, and may have created it anew.
+      // Another process has deleted it, and may have created it again.
       this.#closeOne(namespace);
       open = undefined;
     }

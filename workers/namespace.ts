@@ -1,6 +1,6 @@
 /**
  * A namespace: a Durable Object that holds its message store and its event store, so that all their writers meet in one
- * place, and their subscribers, so that they hear of a write from whoever made it. Both are in its own SQLite storage or
+ * place, and their subscribers, so that they hear of a write from the one who made it. Both are in its own SQLite storage or
  * in Postgres.
  */
 

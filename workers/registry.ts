@@ -76,7 +76,7 @@ export class Registry extends DurableObject<Env> implements RegistryCalls {
     const known = this.#find(namespace);
     if (known?.state === 'ready' || this.#busy.has(namespace)) throw namespaceExists(namespace);
     if (known?.state === 'deleting') {
-      // Whoever deleted it has had no answer, and what is left must not become part of the new one.
+      // The one who deleted it has had no answer, and what is left must not become part of the new one.
       await this.#destroy(known);
       if (this.#busy.has(namespace) || this.#find(namespace) !== undefined) throw namespaceExists(namespace);
     }

@@ -83,6 +83,6 @@ export interface EventEngine {
   read(read: ReadEvents): Promise<EventRecord[]>;
   /** The last position; 0 where there is none. */
   head(): Promise<bigint>;
-  /** Deletes all events and returns how many there were. Positions begin anew. */
+  /** Deletes all events and returns how many there were. Positions begin again. */
   clear(): Promise<bigint>;
 }

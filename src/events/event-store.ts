@@ -126,7 +126,7 @@ export class EventStore<Data = unknown> {
 
   /**
    * Appends one event or several: all of them or none. With a condition, only if no event behind `after` matches its query; that is
-   * decided together with the append, whoever else appends at the same time.
+   * decided together with the append, whatever others append at the same time.
    *
    * Events with ids make the append repeatable: where all of the ids are stored already, the answer is the position of the last of
    * them with `isRepeated`, and the condition is not asked.
@@ -227,7 +227,7 @@ export class EventStore<Data = unknown> {
   }
 
   /**
-   * Deletes all events and returns how many; positions begin anew. Subscriptions end with `store_closed`.
+   * Deletes all events and returns how many; positions begin again. Subscriptions end with `store_closed`.
    *
    * @throws SluiceError `store_closed`
    */
@@ -334,7 +334,7 @@ export class EventStore<Data = unknown> {
         if (largePages !== undefined && size.isTooLarge(records)) {
           release = largePages.tryAcquire();
           if (release === undefined) {
-            // Not kept while it waits: whoever reads what is small never waits.
+            // Not kept while it waits: readers of what is small never wait.
             records = [];
             release = await largePages.acquire();
           }
@@ -396,7 +396,7 @@ function refusal(
   const after = condition?.after ?? 0n;
   return new SluiceError(
     'append_conflict',
-    // Behind `after`, and not behind the event: whoever reads on from that one has not seen it.
+    // After `after`, and not after the event: one who reads on from the event has not seen it.
     `The event at position ${position} matches the append's condition: read again what comes after position ${after}, and decide again`,
     { details: { position } },
   );

@@ -112,7 +112,7 @@ export class HeadTracker {
     const known = this.#head;
     const head = await this.#askHead();
     if (generation !== this.#generation) return;
-    // Positions only begin anew where somebody else has deleted all events.
+    // Positions only begin again where somebody else has deleted all events.
     if (head < known) this.cleared();
     this.#saw(head);
   }

@@ -49,7 +49,7 @@ export class SingleFlight {
     try {
       return await running;
     } finally {
-      // Whoever waits for the next one keeps the question open.
+      // A read that waits for the next one keeps the question open.
       if (question.next === undefined) this.#questions.delete(key);
     }
   }

@@ -3,7 +3,7 @@
  *
  *     {"stream":"account-123","type":"Deposited","data":{"amount":10},"metadata":null,"id":"…"}
  *
- * Its parts are cut out of the text and never parsed and written anew: `data` goes into Postgres as it came.
+ * Its parts are cut out of the text and never parsed and written again: `data` goes into Postgres as it came.
  */
 
 import { SluiceError } from '../core/errors.ts';

@@ -1,7 +1,7 @@
 /**
  * Ids of messages that came without one: made from (producer, epoch, sequence), which names a message for ever
  * (PROTOCOL.md). The same message gets the same id whenever it is written, so the store refuses one that the checkpoint
- * cannot know, as after an operator's `resume` or a change of `shards`. Whoever has the triple can compute the id.
+ * cannot know, as after an operator's `resume` or a change of `shards`. With the triple, anybody can compute the id.
  */
 
 import { md5 } from '@noble/hashes/legacy.js';

@@ -126,6 +126,6 @@ export interface MessageEngine {
   listCategories(list: ListNames): Promise<CategorySummary[]>;
   /** How many messages, and the last global position (0: none yet). */
   info(): Promise<{ messages: bigint; head: bigint }>;
-  /** Deletes all messages, and returns how many. Positions begin anew. */
+  /** Deletes all messages, and returns how many. Positions begin again. */
   clear(): Promise<bigint>;
 }

@@ -327,7 +327,7 @@ export class MessageStore {
     return this.#engine.info();
   }
 
-  /** Deletes all messages and returns how many; positions begin anew. @throws SluiceError `store_closed` */
+  /** Deletes all messages and returns how many; positions begin again. @throws SluiceError `store_closed` */
   async clear(): Promise<bigint> {
     this.#writes.checkOpen();
     return this.#writes.track(this.#engine.clear());

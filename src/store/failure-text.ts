@@ -6,7 +6,7 @@ import { isSluiceError } from '../core/errors.ts';
 const TOLD_FAILURES: ReadonlySet<string> = new Set(['buffer_full', 'time_limit', 'store_closed']);
 
 /**
- * What a caller is told of a failure. Whoever has a token is a tenant: addresses of databases and what these say go to
+ * What a caller is told of a failure. The holder of a token is a tenant: addresses of databases and what these say go to
  * the log.
  */
 export function failureText(error: unknown): string {

@@ -65,7 +65,7 @@ export interface ListNamespaces {
   limit: number;
 }
 
-/** The namespaces of a deployment, for whoever may create and delete them. */
+/** The namespaces of a deployment, for those who may create and delete them. */
 export interface Namespaces {
   /** @throws SluiceError `namespace_exists` */
   create(namespace: NewNamespace): Promise<NamespaceRecord>;

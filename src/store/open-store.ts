@@ -12,7 +12,7 @@ import { SluiceError } from '../core/errors.ts';
 import { LOCK_TIME_LIMIT_MS } from '../core/limits.ts';
 import { quoteName } from '../core/sql-text.ts';
 import { type Connection, type Database, sqlState } from '../database/connection.ts';
-import { isMissing } from './postgres-errors.ts';
+import { isMissing, unknownSchema } from './postgres-errors.ts';
 import {
   recordVersion,
   type StoreSchema,
@@ -67,13 +67,6 @@ export async function openStore(
   }
 }
 
-/** The error for a schema that is none of a namespace. */
-export function unknownSchema(schema: string, cause?: unknown): SluiceError {
-  return new SluiceError('unknown_namespace', `The namespace of the schema ${schema} does not exist`, {
-    cause,
-  });
-}
-
 /** Undefined where the table of versions, or the store's row in it, is not there. */
 async function readVersion(
   db: Runner,
@@ -121,7 +114,7 @@ async function upgrade(db: Runner, schema: string, store: StoreSchema): Promise<
   const isThere = await hasTable(db, schema, store.lock);
   if (!isVersioned && !isThere && !(await hasTable(db, schema, FIRST_TABLE))) throw unknownSchema(schema);
   if (isThere) {
-    // Whoever deletes the namespace locks this table first: it waits for the upgrade, or the upgrade for it.
+    // A deletion of the namespace locks this table first: the deletion waits for the upgrade, or the upgrade for it.
     await db.execute(sql.raw(`lock table ${quoteName(schema)}.${store.lock} in access share mode`));
   }
   if (!isVersioned) await runAll(db, versionsTableStatements(schema));

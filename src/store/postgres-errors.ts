@@ -53,7 +53,12 @@ export function storeError(error: unknown, doing: StoreUse): SluiceError {
 /** As `storeError`, of the statements of one namespace: `unknown_namespace` where its schema is not there. */
 export function namespaceError(error: unknown, schema: string, doing: StoreUse): SluiceError {
   if (!isMissing(error)) return storeError(error, doing);
+  return unknownSchema(schema, error);
+}
+
+/** The error for a schema that is none of a namespace. */
+export function unknownSchema(schema: string, cause?: unknown): SluiceError {
   return new SluiceError('unknown_namespace', `The namespace of the schema ${schema} does not exist`, {
-    cause: error,
+    cause,
   });
 }

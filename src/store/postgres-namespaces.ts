@@ -203,7 +203,7 @@ export class PostgresNamespaces implements Namespaces {
           await createRegistry(connection);
           this.#isRegistryThere = true;
         }
-        // Handed out as a value: an error would cost the connection, and whoever tries names would cost one each time.
+        // Handed out as a value: an error would cost the connection, and a caller who tries names would cost one each time.
         return work(connection).catch((error: unknown) => {
           if (isRefusal(error)) return error;
           throw error;
@@ -212,7 +212,7 @@ export class PostgresNamespaces implements Namespaces {
       if (isRefusal(answer)) throw answer;
       return answer;
     } catch (error) {
-      // It may have been dropped since; then the next use makes it anew.
+      // It may have been dropped since; then the next use makes it again.
       this.#isRegistryThere = false;
       throw storeError(error, 'namespaces');
     }

@@ -999,7 +999,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
           details: { position: '2' },
         });
         // Whoever read on behind the event in the way would pass over it.
-        expect(error.message).toMatch(/position 2\b.*read again what is behind position 1\b/);
+        expect(error.message).toMatch(/position 2\b.*read again what comes after position 1\b/);
       });
 
       test('a decision that is made again from the position of the conflict goes through', async () => {

@@ -1,6 +1,6 @@
 /**
  * The conditions of a group of commands, taken apart for the procedure that checks them (postgres-schema.ts): into legs,
- * which are a tag or none with a type or any, and items of several tags; each of them once, whoever asks for it.
+ * which are a tag or none with a type or any, and items of several tags; each of them once, however many ask for it.
  */
 
 import { arrayText, type Parameter, textArrayText } from '../../store/postgres-statements.ts';

@@ -44,7 +44,8 @@ export class PostgresEventEngine implements EventEngine {
     return this.#store.open();
   }
 
-  append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]> {
+  async append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]> {
+    if (commands.length === 0) return [];
     const calls = callsOf(commands);
     return this.#store.use('append', async (run, connection) => {
       if (calls.length < 2) return append(run, this.#store.schema, calls);

@@ -23,7 +23,7 @@ export interface PostgresHandlerDatabaseOptions {
   /** The table of bookmarks, made at the first use where there is none. Default: `sluice_bookmarks`. */
   table?: string;
   /**
-   * How long to wait for a lock: that of the bookmark, while another runner is at work, after which this one begins anew;
+   * How long to wait for a lock: that of the bookmark, while another runner is at work, after which this one begins again;
    * or one that the handler's statements need, which then fail. Default: 10,000.
    */
   lockTimeLimitMs?: number;
@@ -108,7 +108,7 @@ export class PostgresHandlerDatabase implements HandlerDatabase<HandlerTransacti
   async #lock(transaction: HandlerTransaction, handler: string): Promise<bigint> {
     const locked = await this.#read(transaction, handler, sql`for update`);
     if (locked !== undefined) return locked;
-    // Whoever comes second waits here for the first, and finds its row then.
+    // The second one waits here for the first, and finds its row then.
     await transaction.execute(
       sql`insert into ${this.#table} (handler, position) values (${handler}, 0) on conflict do nothing`,
     );

@@ -47,7 +47,7 @@ export class RecentAppends implements EventEngine {
     try {
       return await this.#engine.clear();
     } finally {
-      // Positions begin anew, also where the answer got lost.
+      // Positions begin again, also where the answer got lost.
       this.#forget();
     }
   }

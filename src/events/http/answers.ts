@@ -132,7 +132,7 @@ function onOneLine(metadata: string, position: bigint): string {
 }
 
 /**
- * What a caller is told of an error. Whoever has a token is a tenant: what databases say goes to the log.
+ * What a caller is told of an error. The holder of a token is a tenant: what databases say goes to the log.
  *
  * @param onFailure told of what the caller is not
  */

@@ -138,7 +138,7 @@ function eventOf(value: unknown, sent: string | undefined, path: string): NewEve
   const { type, data } = value;
   if (typeof type !== 'string')
     throw new SluiceError('invalid_event', `${path}.type must be a text, and ${shown(type)}`);
-  // An object would have to be written anew, and what is stored would not be what was sent.
+  // An object would have to be written again, and what is stored would not be what was sent.
   if (typeof data !== 'string')
     throw new SluiceError(
       'invalid_event',

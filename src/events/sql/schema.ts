@@ -2,7 +2,7 @@
  * What the event store of a namespace is in Postgres: tables and functions of the namespace's schema, beside those of
  * the message store. Order, lock and plans are as in the message store's schema (src/messages/sql/schema.ts); the
  * lock is a table of its own, so that the two stores do not wait for each other. What a condition is checked against is
- * therefore all that was ever committed, and nothing that was not: whoever could still commit a match waits behind the
+ * therefore all that was ever committed, and nothing that was not: what could still commit a match waits for the
  * lock, and no transaction of somebody else hides anything.
  *
  * **Postings** are what conditions and reads go by: `event_postings` has a row for each tag and type of each append, not

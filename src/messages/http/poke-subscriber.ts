@@ -91,7 +91,7 @@ export class Subscriber implements Subscribed {
   #start: { resolve(): void; reject(error: unknown): void } | undefined;
   /** What imports have put below the head and was not told yet. */
   #imported: ImportedBelow | undefined;
-  /** Wakes whoever waits for room or for a poke. */
+  /** Wakes those who wait for room or for a poke. */
   #wake: (() => void) | undefined;
 
   constructor(options: SubscriberOptions) {

@@ -1,7 +1,7 @@
 /**
  * `POST /rpc`: the methods of the message store as `["method", …arguments]`, with the wire shapes and the error codes of
  * EventoDB (`docs/API.md` there), so that clients written for it work unchanged. It knows neither HTTP nor who asks:
- * stores and namespaces come in as ports, which refuse whoever may not use them.
+ * stores and namespaces come in as ports, which refuse those who may not use them.
  */
 
 import { errorText } from '../../core/errors.ts';

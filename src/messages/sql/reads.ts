@@ -3,8 +3,8 @@
 import { quoteName } from '../../core/sql-text.ts';
 
 /**
- * Columns of a message as the functions return it. JSON goes out as text: the drivers would parse it, and whoever
- * passes it on would have to write it again.
+ * Columns of a message as the functions return it. JSON goes out as text: the drivers would parse it, and those who
+ * pass it on would have to write it again.
  */
 export const RECORD_TYPE =
   'id uuid, stream_name text, type text, "position" bigint, global_position bigint, data text, metadata text, time_us bigint';

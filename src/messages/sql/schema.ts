@@ -2,7 +2,7 @@
  * What a namespace of the message store is in Postgres: a schema with one table of messages, a lock, and the functions
  * that write and read.
  *
- * **Order.** Whoever appends takes the lock of the namespace first, and holds it until the commit. Only then are the
+ * **Order.** An append takes the lock of the namespace first, and holds it until the commit. Only then are the
  * positions looked up, by a statement with a snapshot of its own, which sees everything that was committed under the
  * lock before. So positions have no gaps, and a message with a higher global position is never visible before one with
  * a lower: a reader that goes on behind the last message it saw skips nothing. A transaction that is open elsewhere,
