@@ -27,14 +27,14 @@ const shown = (block: Block): string => `${block.page}: ${block.text.split('\n')
 
 /** Blocks that are no code: a drawing, a form, what a command prints. The value is why, or which test compares them. */
 const PLAIN: Record<string, string> = {
-  'README.md: 3 readings are in Postgres': 'printed by the client of test/package',
+  'README.md: 3 readings are in Postgres': 'printed by the client; test/package/pack.test.ts runs it',
   'README.md: WebSocket messages into Postgres (ingest): 10 clients × 10,000 messages, 1 per':
     'compared below',
   'docs/clients.md: {"t":"welcome","producer":"kitchen", …': 'compared by test/examples/websocat.test.ts',
   'docs/contributing.md: src/         runs anywhere and imports no platform': 'the folders, looked for below',
   'docs/database-addresses.md: postgres://user:password@host:port/database?sslmode=require':
     'a form; test/src/database/address.test.ts reads the tables below it',
-  'docs/first-sink.md: ok     Node 24.21.0': 'versions change; test/package runs the command',
+  'docs/first-sink.md: ok     Node 24.21.0': 'versions change; test/package/pack.test.ts runs the command',
 };
 
 /** Languages of programs and configurations: a block of them is a copy of an example. */
@@ -56,8 +56,8 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
 const RUN: readonly (readonly [RegExp, string])[] = [
   [/^(curl|create extension) /, 'test/examples/commands.test.ts'],
   [/websocat /, 'test/examples/websocat.test.ts'],
-  [/^(npm ci && )?npm pack\b/, 'test/package'],
-  [/^(mkdir|npm install|node client\/send\.ts$|npx sluice (init|dev|doctor)$)/, 'test/package'],
+  [/^((npm ci && )?npm pack|npm run check:package)\b/, 'test/package/pack.test.ts'],
+  [/^(mkdir|npm install|node client\/send\.ts$|npx sluice (init|dev|doctor)$)/, 'test/package/pack.test.ts'],
 ];
 
 /** Commands of Sluice. The command line reads them in test/examples/commands.test.ts. */
