@@ -67,7 +67,7 @@ export async function doctor({ url }: { url?: string }): Promise<void> {
 }
 
 async function lookAtPackages(project: string, say: Say): Promise<void> {
-  const { sluice, peers, tools } = testedVersions();
+  const { sluice, peers, optional, tools } = testedVersions();
   say({ state: 'good', text: `sluice ${sluice}` });
   const wanted = [
     ...Object.keys(peers),
@@ -78,6 +78,7 @@ async function lookAtPackages(project: string, say: Say): Promise<void> {
   for (const name of wanted) {
     const tested = peers[name] ?? tools[name] ?? '';
     const version = await installedVersion(name, project);
+    if (version === undefined && optional.includes(name)) continue;
     if (version === undefined) {
       const missing = Object.assign(new Error(`Cannot find package '${name}'`), { code: 'MODULE_NOT_FOUND' });
       say({ state: 'wrong', text: missingPackageText(missing) ?? `${name} is not installed` });

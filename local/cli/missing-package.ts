@@ -36,10 +36,17 @@ function remedyFor(name: string): string {
 export function testedVersions(): {
   sluice: string;
   peers: Record<string, string>;
+  /** Those of the peers that a project may do without. */
+  optional: string[];
   tools: Record<string, string>;
 } {
-  const { version, peerDependencies, devDependencies } = JSON.parse(
+  const { version, peerDependencies, peerDependenciesMeta, devDependencies } = JSON.parse(
     readFileSync(join(PACKAGE, 'package.json'), 'utf8'),
   );
-  return { sluice: version, peers: peerDependencies, tools: devDependencies };
+  return {
+    sluice: version,
+    peers: peerDependencies,
+    optional: Object.keys(peerDependenciesMeta ?? {}),
+    tools: devDependencies,
+  };
 }

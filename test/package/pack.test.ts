@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -101,9 +101,10 @@ describe('the tarball', () => {
       expect(await findingsOf(tarball)).toEqual([]);
       const broken = join(scratch, 'broken');
       await cp(join(scratch, 'package'), broken, { recursive: true });
-      await rm(join(broken, 'dist/client/index.js'));
+      const client = await clientFile(broken);
+      await rm(client);
       expect(await findingsOf(broken, ['publint'])).toEqual([
-        expect.stringContaining('dist/client/index.js'),
+        expect.stringContaining(relative(broken, client)),
       ]);
     },
     STEP_LIMIT_MS,
@@ -170,7 +171,7 @@ await client.close();
     'and so does one in Chromium, from the one file of the client',
     async () => {
       const url = (await server?.said(/Ready on (http:\S+)/))?.[1] as string;
-      const client = await readFile(join(project.folder, 'node_modules/sluice/dist/client/index.js'), 'utf8');
+      const client = await readFile(await clientFile(join(project.folder, 'node_modules/sluice')), 'utf8');
       const browser = await launchChromium();
       try {
         const page = await browser.newPage();
@@ -432,6 +433,12 @@ async function bundle(
       .map(([file]) => file),
   );
   return { inputs, gzipBytes: gzipSync(code).byteLength, stdout };
+}
+
+/** The file of `sluice/client` in a package. */
+async function clientFile(folder: string): Promise<string> {
+  const { exports } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
+  return join(folder, exports['./client'].default);
 }
 
 async function freePort(): Promise<number> {

@@ -69,8 +69,10 @@ describe('where all is well', () => {
     expect(stdout.split('\n')).toEqual([
       `ok     Node ${process.versions.node}`,
       expect.stringMatching(/^ok {5}sluice \d+\.\d+\.\d+$/),
+      expect.stringMatching(/^ok {5}@neondatabase\/serverless \S+$/),
       expect.stringMatching(/^ok {5}drizzle-orm \S+$/),
       expect.stringMatching(/^ok {5}hono \S+$/),
+      expect.stringMatching(/^ok {5}pg \S+$/),
       expect.stringMatching(/^ok {5}wrangler \S+$/),
       'ok     wrangler.toml has nodejs_compat, and SHARD bound to Shard',
       expect.stringMatching(/^ok {5}The database \S+ \(tcp\) answers, and has the tables of Sluice$/),
