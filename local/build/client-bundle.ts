@@ -1,6 +1,6 @@
 /**
- * `sluice/client` as it is published: one file without imports, minified, with a source map and one file of declarations. It
- * runs wherever there are ES2022 and a WebSocket.
+ * `sluice/client` and `sluice/client/storages` as they are published: each is one file without imports, minified, with a source
+ * map and one file of declarations. They run wherever there is ES2022; the client needs a WebSocket too.
  */
 
 import { execFile } from 'node:child_process';
@@ -17,32 +17,46 @@ const CLIENT = join(REPOSITORY, 'src/client');
 /** The oldest platforms that it runs on. */
 export const CLIENT_TARGETS: readonly string[] = ['node20', 'safari16'];
 
+/** What is made, from `src/client/<entry>.ts`. */
+const ENTRIES = ['index', 'storages/index'] as const;
+type Entry = (typeof ENTRIES)[number];
+
 /**
- * Writes `client/index.js`, its source map and `client/index.d.ts`.
+ * Writes `client/index.js` and `client/storages/index.js`, their source maps and their declarations.
  *
  * @param options `outdir`: where the folder `client` is made, or its files replaced
  * @throws Error where something does not compile
  */
 export async function buildClientBundle({ outdir }: { outdir: string }): Promise<void> {
   const folder = join(outdir, 'client');
-  await mkdir(folder, { recursive: true });
-  const [{ code, map }, declarations] = await Promise.all([bundle(), declare()]);
-  await Promise.all([
-    writeFile(join(folder, 'index.js'), code),
-    writeFile(join(folder, 'index.js.map'), map),
-    writeFile(join(folder, 'index.d.ts'), declarations),
-  ]);
+  await mkdir(join(folder, 'storages'), { recursive: true });
+  const [declarations, ...bundles] = await Promise.all([declare(), ...ENTRIES.map(bundle)]);
+  await Promise.all(
+    ENTRIES.flatMap((entry, index) => {
+      const { code, map } = bundles[index] as Bundle;
+      return [
+        writeFile(join(folder, `${entry}.js`), code),
+        writeFile(join(folder, `${entry}.js.map`), map),
+        writeFile(join(folder, `${entry}.d.ts`), declarations[entry]),
+      ];
+    }),
+  );
 }
 
-async function bundle(): Promise<{ code: string; map: string }> {
+interface Bundle {
+  code: string;
+  map: string;
+}
+
+async function bundle(entry: Entry): Promise<Bundle> {
   const require = createRequire(import.meta.url);
   // The one that wrangler bundles Workers with.
   const wrangler = createRequire(require.resolve('wrangler/package.json'));
   const { build } = wrangler('esbuild') as typeof import('esbuild');
   const { outputFiles } = await build({
     absWorkingDir: REPOSITORY,
-    entryPoints: [join(CLIENT, 'index.ts')],
-    outfile: 'client/index.js',
+    entryPoints: [join(CLIENT, `${entry}.ts`)],
+    outfile: `client/${entry}.js`,
     bundle: true,
     write: false,
     format: 'esm',
@@ -66,8 +80,8 @@ async function bundle(): Promise<{ code: string; map: string }> {
   return { code: `${minified.code}\n`, map: String(minified.map) };
 }
 
-/** The declarations of all that `index.ts` exports, in one file. */
-async function declare(): Promise<string> {
+/** The declarations of all that each entry exports, in one file. */
+async function declare(): Promise<Record<Entry, string>> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-client-'));
   try {
     const typescript = createRequire(import.meta.url).resolve('typescript/package.json');
@@ -83,29 +97,35 @@ async function declare(): Promise<string> {
     ]).catch(({ stdout, message }: { stdout?: string; message: string }) => {
       throw new Error(`The client does not compile:\n${stdout || message}`);
     });
-    const index = await readFile(join(folder, 'index.d.ts'), 'utf8');
-    const exported: string[] = [];
-    const parts: string[] = [];
-    const seen = new Set<string>();
-    /** The declarations of a file, after those that they need. */
-    const add = async (file: string): Promise<void> => {
-      if (seen.has(file)) return;
-      seen.add(file);
-      const text = await readFile(file, 'utf8');
-      for (const [, path] of text.matchAll(/^import .* from '(\..*)\.ts';$/gm))
-        await add(join(dirname(file), `${path}.d.ts`));
-      parts.push(
-        text.replaceAll(/^import .*\n/gm, '').replaceAll(/^export (?=declare|interface|type)/gm, ''),
-      );
-    };
-    for (const [, names, path] of index.matchAll(/^export (?:type )?\{([^}]*)\} from '(.*)\.ts';$/gm)) {
-      await add(join(folder, `${path}.d.ts`));
-      exported.push(...(names as string).split(',').map((name) => name.replace('type ', '').trim()));
-    }
-    // Types and values alike: what is only a type is no value for being exported like one.
-    parts.push(`export { ${exported.filter((name) => name !== '').join(', ')} };\n`);
-    return parts.join('\n');
+    const [index, storages] = await Promise.all(
+      ENTRIES.map((entry) => joinDeclarations(join(folder, `${entry}.d.ts`))),
+    );
+    return { index: index as string, 'storages/index': storages as string };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** The declarations of all that a compiled entry exports, with those that they need. */
+async function joinDeclarations(entry: string): Promise<string> {
+  const exported: string[] = [];
+  const parts: string[] = [];
+  const seen = new Set<string>();
+  /** The declarations of a file, after those that they need. */
+  const add = async (file: string): Promise<void> => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const text = await readFile(file, 'utf8');
+    for (const [, path] of text.matchAll(/^import .* from '(\..*)\.ts';$/gm))
+      await add(join(dirname(file), `${path}.d.ts`));
+    parts.push(text.replaceAll(/^import .*\n/gm, '').replaceAll(/^export (?=declare|interface|type)/gm, ''));
+  };
+  const text = await readFile(entry, 'utf8');
+  for (const [, names, path] of text.matchAll(/^export (?:type )?\{([^}]*)\} from '(.*)\.ts';$/gm)) {
+    await add(join(dirname(entry), `${path}.d.ts`));
+    exported.push(...(names as string).split(',').map((name) => name.replace('type ', '').trim()));
+  }
+  // Types and values alike: what is only a type is no value for being exported like one.
+  parts.push(`export { ${exported.filter((name) => name !== '').join(', ')} };\n`);
+  return parts.join('\n');
 }

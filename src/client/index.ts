@@ -21,7 +21,3 @@ export type {
   StoredBatch,
   StoredInstance,
 } from './storage.ts';
-export { type IndexedDbStorageOptions, indexedDbStorage } from './storages/indexed-db-storage.ts';
-export { memoryStorage } from './storages/memory-storage.ts';
-export type { WebLocks } from './storages/web-lock.ts';
-export { type StorageArea, type WebStorageOptions, webStorage } from './storages/web-storage.ts';

@@ -33,8 +33,8 @@ export interface StoredInstance {
  *
  * The client calls one method at a time, in order, and repeats one that failed (pauses from 250 ms to 30 s), so each has
  * to stand being called twice with the same arguments. A storage may lose the last of its writes in a crash: what is left
- * has to be a state that it was in. There are ready-made ones: `memoryStorage`, `webStorage` and `indexedDbStorage`,
- * and for Node `fileStorage`.
+ * has to be a state that it was in. There are ready-made ones: `memoryStorage`, `webStorage` and `indexedDbStorage`
+ * in `sluice/client/storages`, and for Node `fileStorage` in `sluice/node`.
  */
 export interface ClientStorage {
   /**

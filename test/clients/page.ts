@@ -4,9 +4,7 @@
  */
 
 import { type ClientStorage, SluiceClient, type StoredInstance } from '../../src/client/index.ts';
-import { indexedDbStorage } from '../../src/client/storages/indexed-db-storage.ts';
-import { memoryStorage } from '../../src/client/storages/memory-storage.ts';
-import { webStorage } from '../../src/client/storages/web-storage.ts';
+import { indexedDbStorage, memoryStorage, webStorage } from '../../src/client/storages/index.ts';
 import type { PageReport } from './page-report.ts';
 
 // What is used of a browser: this file is checked without the types of browsers.

@@ -287,14 +287,15 @@ await client.close();
       ];
       await writeFile(
         join(project.folder, 'elsewhere/page.ts'),
-        `import { indexedDbStorage, SluiceClient } from 'sluice/client';
+        `import { SluiceClient } from 'sluice/client';
+import { indexedDbStorage } from 'sluice/client/storages';
 new SluiceClient({ url: '/ws/readings', producer: 'me', storage: indexedDbStorage('me') });\n`,
       );
       const browser = ['--lib', 'es2022,dom', '--target', 'es2022', '--types', '', '--skipLibCheck', 'false'];
       await project.succeed('npx', ['tsc', ...flags, ...browser, 'elsewhere/page.ts']);
       await writeFile(
         join(project.folder, 'elsewhere/exports.js'),
-        `for (const name of ['', '/client', '/messages', '/events', '/node']) {
+        `for (const name of ['', '/client', '/client/storages', '/messages', '/events', '/node']) {
   const { length } = Object.keys(await import('sluice' + name));
   if (length === 0) throw new Error(name);
 }\n`,

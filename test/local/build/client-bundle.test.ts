@@ -1,4 +1,4 @@
-/** `sluice/client` as it is published: how large it is, where it runs, and that it does what its sources do. */
+/** `sluice/client` and its storages as they are published: how large, where they run, and that they do what their sources do. */
 
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -16,12 +16,13 @@ import { buildClientBundle, CLIENT_TARGETS } from '../../../local/build/client-b
 import { INTERNAL_NAMES } from '../../../local/build/client-names.ts';
 import { REPOSITORY } from '../../../local/repository.ts';
 import * as source from '../../../src/client/index.ts';
+import * as sourceStorages from '../../../src/client/storages/index.ts';
 import { FakeSluiceServer } from '../../support/fake-sluice-server.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 
-/** Bytes of the whole file, and of what a program has that imports only `SluiceClient`; gzip level 9. */
-const MAX_BYTES = 15_300;
-const MAX_CLIENT_BYTES = 13_800;
+/** Bytes of each file; gzip level 9. */
+const MAX_CLIENT_BYTES = 13_650;
+const MAX_STORAGES_BYTES = 2_100;
 
 const run = promisify(execFile);
 const require = createRequire(import.meta.url);
@@ -33,46 +34,42 @@ function bundler(): typeof import('esbuild') {
 
 let folder = '';
 let code = '';
+let storagesCode = '';
 let declarations = '';
 let bundle: typeof source;
+let storages: typeof sourceStorages;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-bundle-'));
   await buildClientBundle({ outdir: folder });
-  code = await readFile(join(folder, 'client/index.js'), 'utf8');
-  declarations = await readFile(join(folder, 'client/index.d.ts'), 'utf8');
+  const read = (name: string) => readFile(join(folder, 'client', name), 'utf8');
+  code = await read('index.js');
+  storagesCode = await read('storages/index.js');
+  declarations = (await read('index.d.ts')) + (await read('storages/index.d.ts'));
   bundle = await import(pathToFileURL(join(folder, 'client/index.js')).href);
+  storages = await import(pathToFileURL(join(folder, 'client/storages/index.js')).href);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe('the file', () => {
+describe('each file', () => {
   test('is small', () => {
-    const bytes = gzipSync(code, { level: 9 }).length;
-    expect(bytes, `sluice/client has ${bytes} bytes (gzip -9), and ${MAX_BYTES} at most`).toBeLessThanOrEqual(
-      MAX_BYTES,
-    );
+    for (const [name, text, most] of [
+      ['sluice/client', code, MAX_CLIENT_BYTES],
+      ['sluice/client/storages', storagesCode, MAX_STORAGES_BYTES],
+    ] as const) {
+      const bytes = gzipSync(text, { level: 9 }).length;
+      expect(bytes, `${name} has ${bytes} bytes (gzip -9), and ${most} at most`).toBeLessThanOrEqual(most);
+    }
   });
 
-  test('is smaller in a program without a storage', async () => {
-    const { build } = bundler();
-    const contents = "export { SluiceClient } from './client/index.js';";
-    const { outputFiles } = await build({
-      stdin: { contents, resolveDir: folder },
-      bundle: true,
-      minify: true,
-      write: false,
-      format: 'esm',
-    });
-    const text = outputFiles[0]?.text ?? '';
-    const bytes = gzipSync(text, { level: 9 }).length;
-    const said = `SluiceClient alone has ${bytes} bytes (gzip -9), and ${MAX_CLIENT_BYTES} at most`;
-    expect(bytes, said).toBeLessThanOrEqual(MAX_CLIENT_BYTES);
-    expect([text.includes('durability'), code.includes('durability')]).toEqual([false, true]);
+  test('holds only what is its own', () => {
+    expect([code.includes('durability'), storagesCode.includes('durability')]).toEqual([false, true]);
+    expect([code.includes('sluice.v1'), storagesCode.includes('sluice.v1')]).toEqual([true, false]);
   });
 
   test('imports nothing', () => {
     const importing = /\b(?:import|require)\s*[({"'*]|\bfrom\s*["']/;
-    expect(code).not.toMatch(importing);
+    for (const text of [code, storagesCode]) expect(text).not.toMatch(importing);
     for (const control of [
       'import{a}from"b"',
       'import"b"',
@@ -85,6 +82,7 @@ describe('the file', () => {
 
   test('exports what its source exports', () => {
     expect(Object.keys(bundle).sort()).toEqual(Object.keys(source).sort());
+    expect(Object.keys(storages).sort()).toEqual(Object.keys(sourceStorages).sort());
   });
 
   test('has a source map that leads to the sources', async () => {
@@ -106,8 +104,10 @@ describe('the file', () => {
     const target = [...CLIENT_TARGETS];
     const supported = { 'top-level-await': false };
     // What esbuild would have to change comes out as other text.
-    const kept = (await transform(code, { target, supported })).code;
-    expect(kept).toBe((await transform(code, { target: 'esnext' })).code);
+    for (const text of [code, storagesCode]) {
+      const kept = (await transform(text, { target, supported })).code;
+      expect(kept).toBe((await transform(text, { target: 'esnext' })).code);
+    }
     const control = 'export async function f(g) { using h = g(); return h }';
     expect((await transform(control, { target })).code).not.toBe(
       (await transform(control, { target: 'esnext' })).code,
@@ -119,7 +119,7 @@ describe('the file', () => {
     /\.(?:withResolvers|fromAsync|groupBy|isWellFormed|toWellFormed|toSorted|toReversed|toSpliced|with|union|intersection|difference|symmetricDifference|isSubsetOf|isSupersetOf|isDisjointFrom|asyncDispose|dispose|transfer|transferToFixedLength|escape|sumPrecise|f16round|toBase64|toHex|fromBase64|fromHex|getOrInsert|getOrInsertComputed|isError|pause|waitAsync|try|any|canParse|drop|take)\(|\b(?:Iterator|Temporal|DisposableStack|Float16Array|WeakRef|FinalizationRegistry|URLPattern)\b|\(\?<[=!]/;
 
   test('uses nothing of the library that they do not have', () => {
-    expect(code.match(NEWER)?.[0]).toBeUndefined();
+    for (const text of [code, storagesCode]) expect(text.match(NEWER)?.[0]).toBeUndefined();
     for (const control of [
       'Promise.withResolvers()',
       'Array.fromAsync([])',
@@ -192,7 +192,8 @@ describe('declarations', () => {
   };
 
   const PROGRAM = `
-    import { indexedDbStorage, memoryStorage, SluiceClient, SluiceError, webStorage } from '../client/index.js';
+    import { SluiceClient, SluiceError } from '../client/index.js';
+    import { indexedDbStorage, memoryStorage, webStorage } from '../client/storages/index.js';
     import type { BatchReceipt, ClientEvent, ClientStorage, CloseReport, SluiceClientOptions } from '../client/index.js';
     const storages: ClientStorage[] = [
       memoryStorage(),
@@ -253,7 +254,8 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
 
 /** What a server hears of a client, and what the client tells. Names of instances are random, so they are numbered. */
 async function storyOf(
-  { SluiceClient, memoryStorage }: Pick<typeof source, 'SluiceClient' | 'memoryStorage'>,
+  { SluiceClient }: Pick<typeof source, 'SluiceClient'>,
+  { memoryStorage }: Pick<typeof sourceStorages, 'memoryStorage'>,
   plan: readonly Step[],
   hasStorage: boolean,
 ): Promise<string> {
@@ -321,25 +323,27 @@ async function storyOf(
   });
 }
 
-describe('the bundle', () => {
+describe('the bundles', () => {
   test('says and tells what its sources do', async () => {
     let length = 0;
     await fc.assert(
       fc.asyncProperty(steps, fc.boolean(), async (plan, hasStorage) => {
-        const story = await storyOf(source, plan, hasStorage);
-        expect(await storyOf(bundle, plan, hasStorage)).toBe(story);
+        const story = await storyOf(source, sourceStorages, plan, hasStorage);
+        expect(await storyOf(bundle, storages, plan, hasStorage)).toBe(story);
         length += story.length;
       }),
       { numRuns: 100 },
     );
     expect(length).toBeGreaterThan(100_000);
     // The control: another plan is another story.
-    expect(await storyOf(bundle, [['batch', 3]], true)).not.toBe(await storyOf(bundle, [['batch', 4]], true));
+    expect(await storyOf(bundle, storages, [['batch', 3]], true)).not.toBe(
+      await storyOf(bundle, storages, [['batch', 4]], true),
+    );
   });
 
   test('keeps in a browser what its sources keep, under the same names', async () => {
     const kept = await Promise.all(
-      [source, bundle].map(async ({ webStorage }) => {
+      [sourceStorages, storages].map(async ({ webStorage }) => {
         const items = new Map<string, string>();
         const area = {
           get length() {
@@ -417,7 +421,8 @@ describe('in Node 20', async () => {
     const { server, taken, url } = await startServer();
     const program = `
       import WS from ${JSON.stringify(pathToFileURL(require.resolve('ws')).href)};
-      import { memoryStorage, SluiceClient } from ${JSON.stringify(pathToFileURL(join(folder, 'client/index.js')).href)};
+      import { SluiceClient } from ${JSON.stringify(pathToFileURL(join(folder, 'client/index.js')).href)};
+      import { memoryStorage } from ${JSON.stringify(pathToFileURL(join(folder, 'client/storages/index.js')).href)};
       const client = new SluiceClient({
         url: ${JSON.stringify(url)},
         producer: 'p',
