@@ -26,7 +26,7 @@ import {
   ratesBenchTable,
   storeBenchTable,
   stressBenchTable,
-} from './support/readme-tables.ts';
+} from './support/page-tables.ts';
 
 const readme = read('README.md');
 const protocol = read('PROTOCOL.md');

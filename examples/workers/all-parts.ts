@@ -7,7 +7,7 @@ const sluice = createSluice({ sinks: { notes: { table: notes } }, stores, lab })
 
 export default sluice;
 export class Shard extends sluice.Shard {}
-// Of the stores: /rpc, /subscribe, /append and their kin. Bound as NAMESPACE and REGISTRY.
+// Of the stores: /rpc, /subscribe, /append and others. Bound as NAMESPACE and REGISTRY.
 export class Namespace extends sluice.Namespace {}
 export class Registry extends sluice.Registry {}
 // Of the lab: /bench. Bound as BENCH_SHARD, BENCH_OBJECT and LOAD_OBJECT.

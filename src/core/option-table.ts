@@ -1,6 +1,6 @@
 /**
  * Options as data: one table describes each option once, and defaults, checking, CLI flags, query parameters,
- * help texts and the README's table are all read from it.
+ * help texts and the tables of the pages are all read from it.
  */
 
 import { SluiceError } from './errors.ts';

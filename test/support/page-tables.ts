@@ -1,4 +1,4 @@
-/** The README's tables, made from the same data that the code runs on. `test/docs.test.ts` holds the README to them. */
+/** Tables of the pages, made from the same data that the code runs on. `test/docs.test.ts` holds the pages to them. */
 
 import { DCB_PARAMETERS } from '../../lab/suites/dcb/parameters.ts';
 import { INGEST_PARAMETERS } from '../../lab/suites/ingest/ingest-suite.ts';
