@@ -11,6 +11,7 @@ import type { BenchResult } from '../lab/result.ts';
 import { ingestSuite } from '../lab/suites/ingest/ingest-suite.ts';
 import { REPOSITORY } from '../local/repository.ts';
 import { SCENARIOS } from './faults/scenarios/all.ts';
+import { SOURCES } from './support/package-sources.ts';
 import {
   allBlocks,
   type Block,
@@ -121,6 +122,20 @@ describe('an example', () => {
     // The decisions of dcb.events are run on every engine by test/support/dcb-scenarios.ts.
     const others = files.filter((file) => !quoted.includes(file) && !file.startsWith('examples/decisions/'));
     expect(others).toEqual([]);
+  });
+});
+
+describe('an import of the package', () => {
+  test.each(['tsconfig.json', 'workers/tsconfig.json'])('leads in %s where package.json says', (file) => {
+    const { compilerOptions } = JSON.parse(readPage(file).replaceAll(/^\s*\/\/.*$/gm, '')) as {
+      compilerOptions: { paths: Record<string, string[]> };
+    };
+    const paths = Object.entries(compilerOptions.paths)
+      .filter(([specifier]) => /^sluice\b/.test(specifier))
+      .map(([specifier, [path = '']]) => [specifier, join(dirname(file), path)]);
+    expect(paths).toEqual(SOURCES);
+    for (const [, source] of SOURCES)
+      expect([source, existsSync(join(REPOSITORY, source))]).toEqual([source, true]);
   });
 });
 
