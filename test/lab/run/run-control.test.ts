@@ -164,7 +164,7 @@ describe('a run', () => {
     const { result } = place.control().result('r1');
     expect(result.state).toBe('aborted');
     const listed = new RunStore(place.sqlite).get('r1');
-    expect(listed).toMatchObject({ status: 'failed', error: expect.stringMatching(/started anew 3 times/) });
+    expect(listed).toMatchObject({ status: 'failed', error: expect.stringMatching(/started again 3 times/) });
   });
 
   test('is warmed up anew where its object began anew, and its repetitions count on', async () => {
