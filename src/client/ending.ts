@@ -145,14 +145,13 @@ export class Ending {
 }
 
 function closedError(unacked: number): SluiceError {
-  const rest = unacked === 0 ? '' : ` with ${unacked} messages unacknowledged`;
-  return new SluiceError('client_closed', `The client was closed${rest}`, { details: { unacked } });
+  const rest = unacked && ` with ${unacked} messages unacked`;
+  return new SluiceError('client_closed', `The client was closed${rest || ''}`, { details: { unacked } });
 }
 
 function fateUnknownError(cause: SluiceError): SluiceError {
-  return new SluiceError(
-    'fate_unknown',
-    `The message was sent and not acknowledged, and may be there or not. ${cause.message}`,
-    { details: { ended: cause.code }, cause },
-  );
+  return new SluiceError('fate_unknown', `The server may have the message or not. ${cause.message}`, {
+    details: { ended: cause.code },
+    cause,
+  });
 }

@@ -182,8 +182,7 @@ export class Intake {
   #skipTooLarge(ticket: Ticket, index: number, bytes: number): void {
     const { maxBytes } = this.#context.buffer;
     if (bytes < maxBytes) this.#skip(ticket, index, 'message_too_large', this.#tooLargeMessage(bytes));
-    else
-      this.#skip(ticket, index, 'ring_full', `The message has ${bytes} bytes, and ringBytes is ${maxBytes}`);
+    else this.#skip(ticket, index, 'ring_full', `The message has ${bytes} bytes, ringBytes is ${maxBytes}`);
   }
 
   #tooLargeMessage(bytes?: number): string {
@@ -199,10 +198,7 @@ export class Intake {
   }
 
   #refuseFull(ticket: Ticket): void {
-    this.refuseCall(
-      ticket,
-      new SluiceError('ring_full', 'The ring is full: the server takes less than is sent'),
-    );
+    this.refuseCall(ticket, new SluiceError('ring_full', 'The ring is full'));
   }
 
   #tellRefused({ kind }: Ticket, code: ClientErrorCode, message: string): void {

@@ -42,12 +42,12 @@ const PROTOCOL_ERRORS_FORGIVEN_MS = 300_000;
 
 /** Close codes after which connecting again changes nothing (PROTOCOL.md, "Close codes"). The reason may name another code. */
 const TERMINAL_CODES: Readonly<Record<number, readonly [ClientErrorCode, string]>> = {
-  4400: ['invalid_frame', 'The server could not read what this client sent'],
-  4401: ['unauthorized', 'The server wants a token, or another one'],
+  4400: ['invalid_frame', 'The server could not read a frame'],
+  4401: ['unauthorized', 'The server wants another token'],
   4403: ['forbidden', 'The token does not allow this sink or producer'],
-  4404: ['unknown_sink', 'The server has no sink of this name: look at the path of the url'],
+  4404: ['unknown_sink', 'The server has no such sink: look at the path of the url'],
   4409: ['replaced', 'Another client has taken over this producer'],
-  4410: ['fenced', 'A newer epoch or session of this producer has begun'],
+  4410: ['fenced', 'A newer client has taken over this producer'],
 };
 
 export interface LinkParts extends ClientContext {
@@ -86,7 +86,7 @@ export class Link {
     try {
       socket = openSocket(url, PROTOCOL);
     } catch (error) {
-      this.#lost(undefined, 1006, `The socket cannot be opened: ${String(error)}`);
+      this.#lost(undefined, 1006, `No socket: ${String(error)}`);
       return;
     }
     const connection = new Connection(socket, window, window === own, timers.now());
@@ -139,7 +139,7 @@ export class Link {
     if (this.#parts.sender.connection !== connection) return;
     this.#watch.set(delayMs, () => {
       connection.close('drained');
-      this.#lost(connection, 1001, 'The server has asked to come back');
+      this.#lost(connection, 1001, 'The server said drain');
     });
   }
 
@@ -166,7 +166,7 @@ export class Link {
     const { socket, window, isOwn } = connection;
     if (socket.protocol !== undefined && socket.protocol !== PROTOCOL) {
       // In raw mode the server would store the hello as a message.
-      this.giveUp(connection, 'The server does not speak sluice.v1');
+      this.giveUp(connection, `The server does not speak ${PROTOCOL}`);
       return;
     }
     const { instance, session, epoch } = window;
@@ -227,11 +227,8 @@ export class Link {
     // Parameters may hold a token, and the part before the host a password.
     const { protocol, host, pathname } = new URL(this.#parts.settings.url);
     const url = `${protocol}//${host}${pathname}`;
-    const last = `close code ${code}${reason && `: ${reason}`}`;
     const failures = NEVER_CONNECTED_FAILURES;
-    const message =
-      `${failures} tries to connect to ${url} have failed (the last with ${last}). Check that the server runs, that host and ` +
-      'port are right, that the path is /ws/ and the name of a sink, and that nothing in between refuses WebSockets';
+    const message = `${failures} tries to connect to ${url} have failed (${code} ${reason}). Look at the server, host and port, and the path: /ws/ and the name of a sink`;
     this.#parts.emit({ type: 'never-connected', url, failures, message });
   }
 
@@ -256,7 +253,7 @@ export class Link {
       connection.askedMs = nowMs;
       this.#parts.sender.transmit(connection, frame);
     };
-    if (!connection.isOwn && isOver(connection.byeMs, HANDSHAKE_LIMIT_MS)) giveUp('No goodbye in time');
+    if (!connection.isOwn && isOver(connection.byeMs, HANDSHAKE_LIMIT_MS)) giveUp('No bye in time');
     else if (isOver(connection.erroredMs, WATCH_INTERVAL_MS)) giveUp('The connection failed');
     else if (!connection.isWelcomed) {
       if (isOver(connection.openedMs, HANDSHAKE_LIMIT_MS)) giveUp('No welcome in time');

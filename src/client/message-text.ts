@@ -11,24 +11,11 @@ export function jsonOf(message: unknown): string | { message: string; cause?: un
     const text = JSON.stringify(message);
     if (text !== undefined) return text;
   } catch (cause) {
-    return { message: unreadReason(cause), cause };
+    // The platform's sentence names a BigInt and a circle. What is thrown may also have none.
+    return { message: `JSON.stringify failed: ${(cause as Error | undefined)?.message}`, cause };
   }
-  const kind = typeof message === 'object' ? 'what its toJSON returns' : `a value of type ${typeof message}`;
-  return { message: `There is not JSON for ${kind}: send an object, a text, a number, a boolean or null` };
-}
-
-function unreadReason(cause: unknown): string {
-  let text = '';
-  try {
-    text = cause instanceof Error ? cause.message : String(cause);
-  } catch {
-    // Something that was thrown and has no text.
-  }
-  if (/bigint/i.test(text))
-    return 'The message holds a BigInt, which has no JSON: send it as a text or a number';
-  if (/circular|cyclic/i.test(text))
-    return 'The message holds itself (a circular reference), so it has no JSON';
-  return `JSON.stringify failed: ${text}`;
+  const kind = typeof message === 'object' ? 'what toJSON gives' : `type ${typeof message}`;
+  return { message: `There is no JSON for ${kind}` };
 }
 
 const EMPTY = -1;
@@ -41,13 +28,13 @@ export const HAS_REPLACEMENT = -7;
 
 /** Why a text cannot be a message, by what `lineBytes` found: the first is that of -1. */
 const LINE_REFUSALS: readonly [text: string, code?: ClientErrorCode][] = [
-  ['is an empty text, which is not JSON'],
-  ['has more than one line: write JSON without line breaks, and \\n in its texts'],
-  ['holds half of a surrogate pair, which is no character', 'lone_surrogate'],
-  ['is not a text: sendText and sendBatch take JSON texts, send takes values'],
-  ['is a lone "-", which is not JSON'],
-  ['holds a NUL character, which Postgres cannot store', 'nul_character'],
-  ['has a backslash before U+FFFD, which is no escape that JSON has'],
+  ['is empty'],
+  ['has more than one line'],
+  ['has half a surrogate pair', 'lone_surrogate'],
+  ['is not a text: use send'],
+  ['is a lone "-"'],
+  ['has a NUL', 'nul_character'],
+  ['has no escape that JSON has before U+FFFD'],
 ];
 
 /** Why a text cannot be a message. `found`: a negative answer of `lineBytes`. */

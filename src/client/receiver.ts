@@ -59,7 +59,7 @@ export class Receiver {
     try {
       frame = membersOf(JSON.parse(data));
     } catch {
-      link.protocolError(connection, 'invalid_frame', 'The server sent a frame that is not JSON');
+      link.protocolError(connection, 'invalid_frame', 'The server sent no JSON');
       return;
     }
     const { t } = frame;
@@ -94,7 +94,7 @@ export class Receiver {
       !credit ||
       !limits
     ) {
-      link.protocolError(connection, 'invalid_frame', 'The server sent a welcome that cannot be right');
+      link.protocolError(connection, 'invalid_frame', 'The server sent a wrong welcome');
       return;
     }
     sender.credit = credit;
@@ -151,7 +151,7 @@ export class Receiver {
    */
   #endForeign(window: SendWindow, stored: number): void {
     const { sent } = window;
-    const message = `Another copy of this client has sent in its epoch: ${stored} messages are there, ${sent} were sent from here`;
+    const message = `A copy of this client has sent in its epoch: the server has ${stored} messages, ${sent} are from here`;
     if (window.isKept) window.doubtUpTo(stored);
     this.#parts.ending.end(new SluiceError('fenced', message, { details: { stored, sent } }));
   }
@@ -238,7 +238,7 @@ export class Receiver {
     if (expected === sender.rewoundTo) return;
     if (expected <= window.stored || expected <= window.acked || expected > window.sentHere) {
       // It has forgotten what it acked. The hello of the next connection says where this client stands.
-      link.giveUp(connection, 'The server expects what this client does not have');
+      link.giveUp(connection, 'The server has lost what it acked');
       return;
     }
     sender.rewoundTo = expected;
@@ -251,7 +251,7 @@ export class Receiver {
     if (connection.byeMs !== undefined && !connection.isOwn) {
       connection.close('bye');
       link.goOn();
-    } else if (!ending.endIfDone()) link.giveUp(connection, 'The server said goodbye too early');
+    } else if (!ending.endIfDone()) link.giveUp(connection, 'The server said bye');
   }
 
   /** Lets calls in that waited for room, and sends what they bring. */
@@ -284,7 +284,6 @@ function limitsOf({ limits }: ServerFrame): (Limits & { messageBytes: number }) 
 
 /** The server's own sentence, where it sent one. */
 function refusalText(code: string, message: string): string {
-  if (code === 'dead_letter')
-    return `The message is among the dead letters: ${message || 'Postgres refused it'}`;
+  if (code === 'dead_letter') return `The message is a dead letter: ${message}`;
   return message || `The server refused the message: ${code}`;
 }

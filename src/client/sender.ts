@@ -90,7 +90,7 @@ export class Sender {
       connection.socket.send(frame);
       return true;
     } catch (error) {
-      this.#parts.link.giveUp(connection, `The socket takes no frame: ${String(error)}`);
+      this.#parts.link.giveUp(connection, `No socket: ${String(error)}`);
       return false;
     }
   }

@@ -15,7 +15,7 @@ cycle.self = cycle;
 /** What has no JSON, or cannot be a message, and what is said about it. */
 const UNREAD: [string, unknown, string, RegExp][] = [
   ['a BigInt', { a: 1n }, 'invalid_json', /BigInt/],
-  ['a circle', cycle, 'invalid_json', /holds itself/],
+  ['a circle', cycle, 'invalid_json', /circular/],
   ['undefined', undefined, 'invalid_json', /type undefined/],
   ['a function', () => 1, 'invalid_json', /type function/],
   ['a symbol', Symbol('s'), 'invalid_json', /type symbol/],
