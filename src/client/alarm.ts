@@ -1,28 +1,27 @@
 import type { ClientTimers } from './options.ts';
 
+export type Alarm = ReturnType<typeof createAlarm>;
+
 /** One timer, which can be set, set again and stopped. */
-export class Alarm {
-  readonly #timers: ClientTimers;
-  #cancel: (() => void) | undefined;
+export function createAlarm(timers: ClientTimers) {
+  let cancel: (() => void) | undefined;
+  const stop = (): void => {
+    cancel?.();
+    cancel = undefined;
+  };
+  return {
+    get isSet(): boolean {
+      return cancel !== undefined;
+    },
 
-  constructor(timers: ClientTimers) {
-    this.#timers = timers;
-  }
+    set(delayMs: number, callback: () => void): void {
+      stop();
+      cancel = timers.after(delayMs, () => {
+        cancel = undefined;
+        callback();
+      });
+    },
 
-  get isSet(): boolean {
-    return this.#cancel !== undefined;
-  }
-
-  set(delayMs: number, callback: () => void): void {
-    this.stop();
-    this.#cancel = this.#timers.after(delayMs, () => {
-      this.#cancel = undefined;
-      callback();
-    });
-  }
-
-  stop(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-  }
+    stop,
+  };
 }

@@ -1,4 +1,4 @@
-import { Alarm } from './alarm.ts';
+import { createAlarm } from './alarm.ts';
 import type { Connection } from './connection.ts';
 import type { ClientContext } from './context.ts';
 import { type Deferred, defer } from './deferred.ts';
@@ -19,130 +19,130 @@ export interface EndingParts extends ClientContext {
 }
 
 /** How a client ends: by `close`, or by an error that connecting again does not repair. */
-export class Ending {
-  readonly #parts: EndingParts;
-  readonly #limit: Alarm;
-  #closing: Deferred<CloseReport> | undefined;
-  #closed: { report: CloseReport; error: SluiceError; isLate: boolean } | undefined;
-  /** Messages of calls that still waited for room at the end. */
-  leftBlocked: string[] = [];
+export function createEnding(parts: EndingParts) {
+  const limit = createAlarm(parts.settings.timers);
+  let closing: Deferred<CloseReport> | undefined;
+  let closed: { report: CloseReport; error: SluiceError; isLate: boolean } | undefined;
 
-  constructor(parts: EndingParts) {
-    this.#parts = parts;
-    this.#limit = new Alarm(parts.settings.timers);
-  }
+  const self = {
+    /** Messages of calls that still waited for room at the end. */
+    leftBlocked: [] as string[],
+    get isClosing(): boolean {
+      return closing !== undefined;
+    },
 
-  get isClosing(): boolean {
-    return this.#closing !== undefined;
-  }
+    /** The error that ended the client. */
+    get endError(): SluiceError | undefined {
+      return closed?.error;
+    },
 
-  /** The error that ended the client. */
-  get endError(): SluiceError | undefined {
-    return this.#closed?.error;
-  }
+    /** Why nothing more is taken. */
+    get overError(): SluiceError | undefined {
+      return self.endError ?? (self.isClosing ? closedError(0) : undefined);
+    },
 
-  /** Why nothing more is taken. */
-  get overError(): SluiceError | undefined {
-    return this.endError ?? (this.isClosing ? closedError(0) : undefined);
-  }
+    /** Messages of which nothing is known yet; after the end, those of which nothing was ever known. */
+    get unsettledCount(): number {
+      const { buffer, own, intake, recovery } = parts;
+      return (
+        closed?.report.unacked ??
+        buffer.messages - own.refused.size - recovery.refusedCount + intake.calls.blockedMessages
+      );
+    },
 
-  /** Messages of which nothing is known yet; after the end, those of which nothing was ever known. */
-  get unsettledCount(): number {
-    const { buffer, own, intake, recovery } = this.#parts;
-    return (
-      this.#closed?.report.unacked ??
-      buffer.messages - own.refused.size - recovery.refusedCount + intake.calls.blockedMessages
-    );
-  }
+    /** Sends what waits, says goodbye and resolves when everything is acked, or after the time limit. */
+    close(timeLimitMs: number): Promise<CloseReport> {
+      if (closing) return closing.promise;
+      const { sender } = parts;
+      closing = defer<CloseReport>();
+      const { promise, resolve } = closing;
+      if (!closed && !(timeLimitMs > 0)) self.end(undefined, true);
+      else {
+        limit.set(timeLimitMs, () => {
+          // What waits for a storage that does not answer waits no longer.
+          if (closed) resolve(closed.report);
+          else self.end(undefined, true);
+        });
+        sender.isDue = true;
+        if (closed) self.settle();
+        else if (sender.connection?.isWelcomed || !self.endIfDone()) sender.pump();
+      }
+      return promise;
+    },
 
-  get #isEmpty(): boolean {
-    const { own, intake } = this.#parts;
+    /** Ends a client that was closed and has nothing left to do; true where it has ended. */
+    endIfDone(): boolean {
+      if (!closed && self.isClosing && isEmpty()) self.end();
+      return closed !== undefined;
+    },
+
+    /** Says goodbye where all of an instance is settled, or all of a closing client's own is sent. */
+    sayBye(connection: Connection): void {
+      const { own, intake, sender, recovery } = parts;
+      const { window, isOwn } = connection;
+      if (connection.byeMs !== undefined) return;
+      const isOver = isOwn
+        ? self.isClosing && own.isAllSent && intake.calls.blocked.length === 0
+        : recovery.next !== window;
+      if (!isOver) return;
+      // A server that is about to go answers no goodbye, and there is nothing left to wait for.
+      if (connection.drainUntilMs !== undefined) {
+        if (isOwn) self.endIfDone();
+      } else if (window.outMessages === 0) {
+        // What is on its way may still be deferred, and after the goodbye nothing can be sent again.
+        connection.byeMs = parts.settings.timers.now();
+        sender.transmit(connection, '{"t":"bye"}');
+      }
+    },
+
+    /** Ends the client: with an error by itself, without one because it was closed. */
+    end(error?: SluiceError, timedOut = false): void {
+      if (closed) return;
+      const { counts, own, intake, sender, link, storage, emit } = parts;
+      const unacked = self.unsettledCount;
+      const { acked, refused, dropped } = counts;
+      const report: CloseReport = { unacked, acked, refused, dropped, timedOut };
+      if (error) report.code = error.code;
+      const reason = error ?? closedError(unacked);
+      closed = { report, error: reason, isLate: timedOut };
+
+      link.stop();
+      sender.stop();
+      const { code, message } = reason;
+      const isTakenOver = code === 'fenced' || code === 'replaced';
+      const unknown = isTakenOver ? fateUnknownError(reason) : reason;
+      self.leftBlocked = intake.end(reason, ({ kind, first, last }) =>
+        kind !== 'flush' && first <= own.sent && last > own.acked ? unknown : reason,
+      );
+      // Nothing of this instance is left, so nothing of it needs to be kept.
+      if (own.isEmpty) own.isForgotten = true;
+
+      if (isTakenOver) emit({ type: code, code, message });
+      else if (error) emit({ type: 'failed', code, message });
+      emit({ type: 'closed', report });
+      storage.hurry();
+      self.settle();
+    },
+
+    /** Resolves `close` once the storage has done the last it has to do. */
+    settle(): void {
+      if (!closed || !closing) return;
+      const { report, isLate } = closed;
+      if (!parts.storage.isIdle && !isLate) return;
+      limit.stop();
+      closing.resolve(report);
+    },
+  };
+
+  function isEmpty(): boolean {
+    const { own, intake } = parts;
     return intake.isRecovered && own.isEmpty && intake.calls.blocked.length === 0;
   }
 
-  /** Sends what waits, says goodbye and resolves when everything is acked, or after the time limit. */
-  close(timeLimitMs: number): Promise<CloseReport> {
-    if (this.#closing) return this.#closing.promise;
-    const { sender } = this.#parts;
-    this.#closing = defer<CloseReport>();
-    const { promise, resolve } = this.#closing;
-    if (!this.#closed && !(timeLimitMs > 0)) this.end(undefined, true);
-    else {
-      this.#limit.set(timeLimitMs, () => {
-        // What waits for a storage that does not answer waits no longer.
-        if (this.#closed) resolve(this.#closed.report);
-        else this.end(undefined, true);
-      });
-      sender.isDue = true;
-      if (this.#closed) this.settle();
-      else if (sender.connection?.isWelcomed || !this.endIfDone()) sender.pump();
-    }
-    return promise;
-  }
-
-  /** Ends a client that was closed and has nothing left to do; true where it has ended. */
-  endIfDone(): boolean {
-    if (!this.#closed && this.isClosing && this.#isEmpty) this.end();
-    return this.#closed !== undefined;
-  }
-
-  /** Says goodbye where all of an instance is settled, or all of a closing client's own is sent. */
-  sayBye(connection: Connection): void {
-    const { own, intake, sender, recovery } = this.#parts;
-    const { window, isOwn } = connection;
-    if (connection.byeMs !== undefined) return;
-    const isOver = isOwn
-      ? this.isClosing && own.isAllSent && intake.calls.blocked.length === 0
-      : recovery.next !== window;
-    if (!isOver) return;
-    // A server that is about to go answers no goodbye, and there is nothing left to wait for.
-    if (connection.drainUntilMs !== undefined) {
-      if (isOwn) this.endIfDone();
-    } else if (window.outMessages === 0) {
-      // What is on its way may still be deferred, and after the goodbye nothing can be sent again.
-      connection.byeMs = this.#parts.settings.timers.now();
-      sender.transmit(connection, '{"t":"bye"}');
-    }
-  }
-
-  /** Ends the client: with an error by itself, without one because it was closed. */
-  end(error?: SluiceError, timedOut = false): void {
-    if (this.#closed) return;
-    const { counts, own, intake, sender, link, storage, emit } = this.#parts;
-    const unacked = this.unsettledCount;
-    const { acked, refused, dropped } = counts;
-    const report: CloseReport = { unacked, acked, refused, dropped, timedOut };
-    if (error) report.code = error.code;
-    const reason = error ?? closedError(unacked);
-    this.#closed = { report, error: reason, isLate: timedOut };
-
-    link.stop();
-    sender.stop();
-    const { code, message } = reason;
-    const isTakenOver = code === 'fenced' || code === 'replaced';
-    const unknown = isTakenOver ? fateUnknownError(reason) : reason;
-    this.leftBlocked = intake.end(reason, ({ kind, first, last }) =>
-      kind !== 'flush' && first <= own.sent && last > own.acked ? unknown : reason,
-    );
-    // Nothing of this instance is left, so nothing of it needs to be kept.
-    if (own.isEmpty) own.isForgotten = true;
-
-    if (isTakenOver) emit({ type: code, code, message });
-    else if (error) emit({ type: 'failed', code, message });
-    emit({ type: 'closed', report });
-    storage.hurry();
-    this.settle();
-  }
-
-  /** Resolves `close` once the storage has done the last it has to do. */
-  settle(): void {
-    if (!this.#closed || !this.#closing) return;
-    const { report, isLate } = this.#closed;
-    if (!this.#parts.storage.isIdle && !isLate) return;
-    this.#limit.stop();
-    this.#closing.resolve(report);
-  }
+  return self;
 }
+
+export type Ending = ReturnType<typeof createEnding>;
 
 function closedError(unacked: number): SluiceError {
   const rest = unacked && ` with ${unacked} messages unacked`;

@@ -11,126 +11,121 @@ const MAX_BLOCKED_CALLS = 1_000;
 const DROPPED_MESSAGE = 'The message was dropped: the ring was full';
 
 /** Takes the messages of calls into the client's own window as far as there is room, and settles the calls. */
-export class Intake {
-  readonly calls = new Calls();
-  readonly #context: ClientContext;
-  /** What the server takes; unknown before the first welcome. */
-  messageBytes = Number.POSITIVE_INFINITY;
-  /** The level that the sink gives. */
-  level: AckLevel;
-  /** Nothing of older instances is left, for which a flush waits too. */
-  isRecovered: boolean;
-  #room: Deferred<void> | undefined;
+export function createIntake(context: ClientContext) {
+  let room: Deferred<void> | undefined;
 
-  constructor(context: ClientContext) {
-    this.#context = context;
-    this.level = context.settings.ack;
-    this.isRecovered = context.settings.storage === undefined;
-  }
-
-  get #hasRoom(): boolean {
-    return this.calls.blocked.length === 0 && this.#context.buffer.hasRoom;
-  }
-
-  /** Takes a call, or lets it wait for room, or refuses it; true where there may be something to send. */
-  enqueue(texts: readonly string[], ticket: Ticket): boolean {
-    const { blocked } = this.calls;
-    if (blocked.length > 0) {
-      if (blocked.length >= MAX_BLOCKED_CALLS) this.#refuseFull(ticket);
-      else blocked.push({ texts, next: 0, ticket });
-      return false;
-    }
-    const { waiting } = this.#context.own;
-    const { length, bytes } = waiting;
-    const { counts } = this.#context;
-    const { refused, dropped } = counts;
-    this.calls.add(ticket, this.#context.own.taken);
-    const next = this.#take(texts, 0, ticket);
-    if (next < texts.length) {
-      if (this.#context.settings.whenFull === 'reject') {
-        this.#context.own.rollback(length, bytes);
-        counts.refused = refused;
-        this.calls.rollback();
-        this.#refuseFull(ticket);
+  const self = {
+    calls: new Calls(),
+    /** What the server takes; unknown before the first welcome. */
+    messageBytes: Number.POSITIVE_INFINITY,
+    /** The level that the sink gives. */
+    level: context.settings.ack as AckLevel,
+    /** Nothing of older instances is left, for which a flush waits too. */
+    isRecovered: !context.settings.storage as boolean,
+    /** Takes a call, or lets it wait for room, or refuses it; true where there may be something to send. */
+    enqueue(texts: readonly string[], ticket: Ticket): boolean {
+      const { blocked } = self.calls;
+      if (blocked.length > 0) {
+        if (blocked.length >= MAX_BLOCKED_CALLS) refuseFull(ticket);
+        else blocked.push({ texts, next: 0, ticket });
         return false;
       }
-      ticket.isOpen = true;
-      blocked.push({ texts, next, ticket });
-    }
-    this.#tellDropped(dropped);
-    ticket.finishRefused();
-    return true;
-  }
-
-  /** Lets blocked calls in as far as there is room, in their order. */
-  admitBlocked(): void {
-    const { blocked } = this.calls;
-    const { dropped } = this.#context.counts;
-    for (let call = blocked.at(0); call; call = blocked.at(0)) {
-      const { ticket, texts } = call;
-      if (!ticket.isOpen) {
+      const { waiting } = context.own;
+      const { length, bytes } = waiting;
+      const { counts } = context;
+      const { refused, dropped } = counts;
+      self.calls.add(ticket, context.own.taken);
+      const next = take(texts, 0, ticket);
+      if (next < texts.length) {
+        if (context.settings.whenFull === 'reject') {
+          context.own.rollback(length, bytes);
+          counts.refused = refused;
+          self.calls.rollback();
+          refuseFull(ticket);
+          return false;
+        }
         ticket.isOpen = true;
-        this.calls.add(ticket, this.#context.own.taken);
+        blocked.push({ texts, next, ticket });
       }
-      call.next = this.#take(texts, call.next, ticket);
-      if (call.next < texts.length) break;
-      ticket.isOpen = false;
+      tellDropped(dropped);
       ticket.finishRefused();
-      blocked.shift();
-    }
-    this.#tellDropped(dropped);
-    if (this.#room && this.#hasRoom) {
-      this.#room.resolve();
-      this.#room = undefined;
-    }
-  }
+      return true;
+    },
 
-  /** Settles the calls and flushes that have reached their level. */
-  settle(): void {
-    const { acked, sent } = this.#context.own;
-    this.calls.settle(this.level === 'none' ? sent : acked, this.isRecovered ? acked : -1);
-  }
+    /** Lets blocked calls in as far as there is room, in their order. */
+    admitBlocked(): void {
+      const { blocked } = self.calls;
+      const { dropped } = context.counts;
+      for (let call = blocked.at(0); call; call = blocked.at(0)) {
+        const { ticket, texts } = call;
+        if (!ticket.isOpen) {
+          ticket.isOpen = true;
+          self.calls.add(ticket, context.own.taken);
+        }
+        call.next = take(texts, call.next, ticket);
+        if (call.next < texts.length) break;
+        ticket.isOpen = false;
+        ticket.finishRefused();
+        blocked.shift();
+      }
+      tellDropped(dropped);
+      if (room && hasRoom()) {
+        room.resolve();
+        room = undefined;
+      }
+    },
 
-  /** Resolves when there is room: one promise for all who ask, however often. */
-  ready(): Promise<void> {
-    if (this.#hasRoom) return Promise.resolve();
-    this.#room ??= defer<void>();
-    return this.#room.promise;
-  }
+    /** Settles the calls and flushes that have reached their level. */
+    settle(): void {
+      const { acked, sent } = context.own;
+      self.calls.settle(self.level === 'none' ? sent : acked, self.isRecovered ? acked : -1);
+    },
 
-  /** Refuses a call as a whole: nothing of it was taken. */
-  refuseCall(ticket: Ticket, error: SluiceError): void {
-    this.#context.counts.refused += ticket.total;
-    ticket.reject(error);
-    this.#tellRefused(ticket, error.code, error.message);
-  }
+    /** Resolves when there is room: one promise for all who ask, however often. */
+    ready(): Promise<void> {
+      if (hasRoom()) return Promise.resolve();
+      room ??= defer<void>();
+      return room.promise;
+    },
 
-  /** Settles one message as refused; false where it was settled before. */
-  refuseSequence(window: SendWindow, sequence: number, code: ClientErrorCode, message: string): boolean {
-    if (!window.refuse(sequence)) return false;
-    this.#context.counts.refused += 1;
-    if (window === this.#context.own) this.#refuseInCall(sequence, code, message);
-    return true;
-  }
+    /** Refuses a call as a whole: nothing of it was taken. */
+    refuseCall(ticket: Ticket, error: SluiceError): void {
+      context.counts.refused += ticket.total;
+      ticket.reject(error);
+      tellRefused(ticket, error.code, error.message);
+    },
 
-  refuseTooLarge(window: SendWindow, sequence: number, bytes?: number): void {
-    this.refuseSequence(window, sequence, 'message_too_large', this.#tooLargeMessage(bytes));
-  }
+    /** Settles one message as refused; false where it was settled before. */
+    refuseSequence(window: SendWindow, sequence: number, code: ClientErrorCode, message: string): boolean {
+      if (!window.refuse(sequence)) return false;
+      context.counts.refused += 1;
+      if (window === context.own) refuseInCall(sequence, code, message);
+      return true;
+    },
 
-  /** Rejects all that waits for something; the error may depend on the call. Returns the texts that still waited for room. */
-  end(reason: SluiceError, errorOf: (ticket: Ticket) => SluiceError): string[] {
-    const left = this.calls.blocked.slice().flatMap(({ texts, next }) => texts.slice(next));
-    this.calls.rejectAll(errorOf);
-    this.#room?.reject(reason);
-    this.#room = undefined;
-    return left;
+    refuseTooLarge(window: SendWindow, sequence: number, bytes?: number): void {
+      self.refuseSequence(window, sequence, 'message_too_large', tooLargeMessage(bytes));
+    },
+
+    /** Rejects all that waits for something; the error may depend on the call. Returns the texts that still waited for room. */
+    end(reason: SluiceError, errorOf: (ticket: Ticket) => SluiceError): string[] {
+      const left = self.calls.blocked.slice().flatMap(({ texts, next }) => texts.slice(next));
+      self.calls.rejectAll(errorOf);
+      room?.reject(reason);
+      room = undefined;
+      return left;
+    },
+  };
+
+  function hasRoom(): boolean {
+    return self.calls.blocked.length === 0 && context.buffer.hasRoom;
   }
 
   /** Takes messages from `from` on, and returns the index of the first for which there is no room. */
-  #take(texts: readonly string[], from: number, ticket: Ticket): number {
-    const { settings, counts, buffer, own } = this.#context;
+  function take(texts: readonly string[], from: number, ticket: Ticket): number {
+    const { settings, counts, buffer, own } = context;
     const { whenFull } = settings;
-    const maxBytes = Math.min(this.messageBytes + 1, buffer.maxBytes);
+    const maxBytes = Math.min(self.messageBytes + 1, buffer.maxBytes);
     for (let index = from; index < texts.length; index += 1) {
       let text = texts[index] as string;
       let bytes = lineBytes(text);
@@ -140,12 +135,12 @@ export class Intake {
       }
       if (bytes < 0) {
         const { code, message } = lineRefusal(bytes);
-        this.#skip(ticket, index, code, message);
-      } else if (bytes > maxBytes) this.#skipTooLarge(ticket, index, bytes - 1);
+        skip(ticket, index, code, message);
+      } else if (bytes > maxBytes) skipTooLarge(ticket, index, bytes - 1);
       else {
         if (!buffer.fits(bytes)) {
           if (whenFull === 'block' || whenFull === 'reject') return index;
-          if (whenFull === 'drop-oldest') this.#dropOldest(bytes);
+          if (whenFull === 'drop-oldest') dropOldest(bytes);
           if (!buffer.fits(bytes)) {
             ticket.skip(index, 'message_dropped', DROPPED_MESSAGE);
             counts.dropped += 1;
@@ -160,53 +155,57 @@ export class Intake {
   }
 
   /** Makes room by dropping what was never sent. Its places stay, so that the numbers of the others are what they were. */
-  #dropOldest(bytes: number): void {
-    const own = this.#context.own;
-    while (own.waiting.length > 0 && !this.#context.buffer.fits(bytes)) {
+  function dropOldest(bytes: number): void {
+    const own = context.own;
+    while (own.waiting.length > 0 && !context.buffer.fits(bytes)) {
       const sequence = own.dropOldest();
       // One that turned out too large is settled, and in no storage.
       if (own.refused.delete(sequence)) continue;
       own.discard(sequence);
-      this.#context.counts.dropped += 1;
-      this.#refuseInCall(sequence, 'message_dropped', DROPPED_MESSAGE);
+      context.counts.dropped += 1;
+      refuseInCall(sequence, 'message_dropped', DROPPED_MESSAGE);
     }
   }
 
   /** Settles a message of a call that never gets a sequence. */
-  #skip(ticket: Ticket, index: number, code: ClientErrorCode, message: string): void {
+  function skip(ticket: Ticket, index: number, code: ClientErrorCode, message: string): void {
     ticket.skip(index, code, message);
-    this.#context.counts.refused += 1;
-    this.#tellRefused(ticket, code, message);
+    context.counts.refused += 1;
+    tellRefused(ticket, code, message);
   }
 
-  #skipTooLarge(ticket: Ticket, index: number, bytes: number): void {
-    const { maxBytes } = this.#context.buffer;
-    if (bytes < maxBytes) this.#skip(ticket, index, 'message_too_large', this.#tooLargeMessage(bytes));
-    else this.#skip(ticket, index, 'ring_full', `The message has ${bytes} bytes, ringBytes is ${maxBytes}`);
+  function skipTooLarge(ticket: Ticket, index: number, bytes: number): void {
+    const { maxBytes } = context.buffer;
+    if (bytes < maxBytes) skip(ticket, index, 'message_too_large', tooLargeMessage(bytes));
+    else skip(ticket, index, 'ring_full', `The message has ${bytes} bytes, ringBytes is ${maxBytes}`);
   }
 
-  #tooLargeMessage(bytes?: number): string {
+  function tooLargeMessage(bytes?: number): string {
     const size = bytes === undefined ? 'is too large' : `has ${bytes} bytes`;
-    return `The message ${size}: the server takes ${this.messageBytes} bytes at most`;
+    return `The message ${size}: the server takes ${self.messageBytes} bytes at most`;
   }
 
-  #refuseInCall(sequence: number, code: ClientErrorCode, message: string): void {
-    const ticket = this.calls.ticketOf(sequence);
+  function refuseInCall(sequence: number, code: ClientErrorCode, message: string): void {
+    const ticket = self.calls.ticketOf(sequence);
     if (!ticket || ticket.isDone) return;
     ticket.refuse(ticket.indexOf(sequence), code, message);
     ticket.finishRefused();
   }
 
-  #refuseFull(ticket: Ticket): void {
-    this.refuseCall(ticket, new SluiceError('ring_full', 'The ring is full'));
+  function refuseFull(ticket: Ticket): void {
+    self.refuseCall(ticket, new SluiceError('ring_full', 'The ring is full'));
   }
 
-  #tellRefused({ kind }: Ticket, code: ClientErrorCode, message: string): void {
-    if (kind === 'post') this.#context.emit({ type: 'refused', code, message });
+  function tellRefused({ kind }: Ticket, code: ClientErrorCode, message: string): void {
+    if (kind === 'post') context.emit({ type: 'refused', code, message });
   }
 
-  #tellDropped(before: number): void {
-    const messages = this.#context.counts.dropped - before;
-    if (messages > 0) this.#context.emit({ type: 'dropped', messages });
+  function tellDropped(before: number): void {
+    const messages = context.counts.dropped - before;
+    if (messages > 0) context.emit({ type: 'dropped', messages });
   }
+
+  return self;
 }
+
+export type Intake = ReturnType<typeof createIntake>;

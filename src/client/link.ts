@@ -1,4 +1,4 @@
-import { Alarm } from './alarm.ts';
+import { createAlarm } from './alarm.ts';
 import { Connection } from './connection.ts';
 import { type ClientContext, pauseMs } from './context.ts';
 import { type ClientErrorCode, SluiceError } from './errors.ts';
@@ -63,124 +63,119 @@ export interface LinkParts extends ClientContext {
 }
 
 /** Keeps a connection to the server: makes it, watches it, and makes another one when it is lost. */
-export class Link {
-  readonly #parts: LinkParts;
-  readonly #watch: Alarm;
-  readonly #reconnect: Alarm;
-  /** In a row, with nothing acknowledged in between. */
-  failures = 0;
-  #protocolErrors = 0;
-  #protocolErrorMs = 0;
+export function createLink(parts: LinkParts) {
+  const watch = createAlarm(parts.settings.timers);
+  const reconnect = createAlarm(parts.settings.timers);
+  let protocolErrors = 0;
+  let protocolErrorMs = 0;
 
-  constructor(parts: LinkParts) {
-    this.#parts = parts;
-    this.#watch = new Alarm(parts.settings.timers);
-    this.#reconnect = new Alarm(parts.settings.timers);
+  const self = {
+    /** In a row, with nothing acknowledged in between. */
+    failures: 0,
+    connect(): void {
+      const { settings, own, recovery, receiver } = parts;
+      const { openSocket, url, timers } = settings;
+      const window = recovery.next ?? own;
+      let socket: WebSocketLike;
+      try {
+        socket = openSocket(url, PROTOCOL);
+      } catch (error) {
+        lost(undefined, 1006, `No socket: ${String(error)}`);
+        return;
+      }
+      const connection = new Connection(socket, window, window === own, timers.now());
+      parts.sender.connection = connection;
+      const isCurrent = () => parts.sender.connection === connection;
+      socket.addEventListener('open', () => {
+        if (isCurrent()) hello(connection);
+      });
+      socket.addEventListener('message', ({ data }) => {
+        if (isCurrent()) receiver.receive(connection, data);
+      });
+      socket.addEventListener('close', ({ code = 1006, reason = '' }) => {
+        if (isCurrent()) closedByPeer(connection, code, reason);
+      });
+      // A close follows nearly everywhere, with a code that says more; the watch sees to the rest.
+      socket.addEventListener('error', () => {
+        connection.erroredMs ??= timers.now();
+      });
+      watchLater();
+    },
+
+    /** Gives up a connection that is of no use any more, and makes a new one. */
+    giveUp(connection: Connection, reason: string): void {
+      if (parts.sender.connection !== connection) return;
+      connection.close('giving up');
+      lost(connection, 1006, reason);
+    },
+
+    /** One side could not read a frame: another connection may do better, but not for ever. */
+    protocolError(connection: Connection, code: ClientErrorCode, message: string): void {
+      const nowMs = parts.settings.timers.now();
+      if (nowMs - protocolErrorMs > PROTOCOL_ERRORS_FORGIVEN_MS) protocolErrors = 0;
+      protocolErrorMs = nowMs;
+      protocolErrors += 1;
+      parts.emit({ type: 'protocol-error', message });
+      if (protocolErrors > MAX_PROTOCOL_ERRORS) parts.ending.end(new SluiceError(code, message));
+      else self.giveUp(connection, message);
+    },
+
+    /** The server is about to go, and asks to come back after a while. */
+    drain(connection: Connection, retryMs = 1_000): void {
+      const { settings, emit } = parts;
+      const { timers, random } = settings;
+      const atMostMs = Math.min(retryMs, DRAIN_RETRY_MAX_MS);
+      emit({ type: 'drain', retryMs: atMostMs });
+      if (connection.drainUntilMs !== undefined) return;
+      const delayMs = Math.round(atMostMs * random());
+      connection.drainUntilMs = timers.now() + delayMs;
+      parts.sender.pump();
+      if (parts.sender.connection !== connection) return;
+      watch.set(delayMs, () => {
+        connection.close('drained');
+        lost(connection, 1001, 'The server said drain');
+      });
+    },
+
+    /** An instance is recovered: the next one, or this client's own. */
+    goOn(): void {
+      leave();
+      if (!parts.ending.endIfDone()) self.connect();
+    },
+
+    /** Nothing is connected any more. */
+    stop(): void {
+      const { connection } = parts.sender;
+      leave();
+      reconnect.stop();
+      connection?.close('bye');
+    },
+  };
+
+  function leave(): void {
+    parts.sender.disconnect();
+    watch.stop();
   }
 
-  connect(): void {
-    const { settings, own, recovery, receiver } = this.#parts;
-    const { openSocket, url, timers } = settings;
-    const window = recovery.next ?? own;
-    let socket: WebSocketLike;
-    try {
-      socket = openSocket(url, PROTOCOL);
-    } catch (error) {
-      this.#lost(undefined, 1006, `No socket: ${String(error)}`);
-      return;
-    }
-    const connection = new Connection(socket, window, window === own, timers.now());
-    this.#parts.sender.connection = connection;
-    const isCurrent = () => this.#parts.sender.connection === connection;
-    socket.addEventListener('open', () => {
-      if (isCurrent()) this.#hello(connection);
-    });
-    socket.addEventListener('message', ({ data }) => {
-      if (isCurrent()) receiver.receive(connection, data);
-    });
-    socket.addEventListener('close', ({ code = 1006, reason = '' }) => {
-      if (isCurrent()) this.#closedByPeer(connection, code, reason);
-    });
-    // A close follows nearly everywhere, with a code that says more; the watch sees to the rest.
-    socket.addEventListener('error', () => {
-      connection.erroredMs ??= timers.now();
-    });
-    this.#watchLater();
-  }
-
-  /** Gives up a connection that is of no use any more, and makes a new one. */
-  giveUp(connection: Connection, reason: string): void {
-    if (this.#parts.sender.connection !== connection) return;
-    connection.close('giving up');
-    this.#lost(connection, 1006, reason);
-  }
-
-  /** One side could not read a frame: another connection may do better, but not for ever. */
-  protocolError(connection: Connection, code: ClientErrorCode, message: string): void {
-    const nowMs = this.#parts.settings.timers.now();
-    if (nowMs - this.#protocolErrorMs > PROTOCOL_ERRORS_FORGIVEN_MS) this.#protocolErrors = 0;
-    this.#protocolErrorMs = nowMs;
-    this.#protocolErrors += 1;
-    this.#parts.emit({ type: 'protocol-error', message });
-    if (this.#protocolErrors > MAX_PROTOCOL_ERRORS) this.#parts.ending.end(new SluiceError(code, message));
-    else this.giveUp(connection, message);
-  }
-
-  /** The server is about to go, and asks to come back after a while. */
-  drain(connection: Connection, retryMs = 1_000): void {
-    const { settings, emit } = this.#parts;
-    const { timers, random } = settings;
-    const atMostMs = Math.min(retryMs, DRAIN_RETRY_MAX_MS);
-    emit({ type: 'drain', retryMs: atMostMs });
-    if (connection.drainUntilMs !== undefined) return;
-    const delayMs = Math.round(atMostMs * random());
-    connection.drainUntilMs = timers.now() + delayMs;
-    this.#parts.sender.pump();
-    if (this.#parts.sender.connection !== connection) return;
-    this.#watch.set(delayMs, () => {
-      connection.close('drained');
-      this.#lost(connection, 1001, 'The server said drain');
-    });
-  }
-
-  /** An instance is recovered: the next one, or this client's own. */
-  goOn(): void {
-    this.#leave();
-    if (!this.#parts.ending.endIfDone()) this.connect();
-  }
-
-  /** Nothing is connected any more. */
-  stop(): void {
-    const { connection } = this.#parts.sender;
-    this.#leave();
-    this.#reconnect.stop();
-    connection?.close('bye');
-  }
-
-  #leave(): void {
-    this.#parts.sender.disconnect();
-    this.#watch.stop();
-  }
-
-  #hello(connection: Connection): void {
+  function hello(connection: Connection): void {
     const { socket, window, isOwn } = connection;
     if (socket.protocol !== undefined && socket.protocol !== PROTOCOL) {
       // In raw mode the server would store the hello as a message.
-      this.giveUp(connection, `The server does not speak ${PROTOCOL}`);
+      self.giveUp(connection, `The server does not speak ${PROTOCOL}`);
       return;
     }
     const { instance, session, epoch } = window;
     const next = window.acked + 1;
-    const hello = { t: 'hello', ack: isOwn ? this.#parts.settings.ack : 'stored', instance };
+    const hello = { t: 'hello', ack: isOwn ? parts.settings.ack : 'stored', instance };
     if (!isOwn) Object.assign(hello, { recover: true, session, next });
     else if (epoch) Object.assign(hello, { resume: true, epoch, session, next });
-    this.#parts.sender.transmit(connection, JSON.stringify(hello));
+    parts.sender.transmit(connection, JSON.stringify(hello));
   }
 
-  #closedByPeer(connection: Connection, closeCode: number, reason: string): void {
+  function closedByPeer(connection: Connection, closeCode: number, reason: string): void {
     const terminal = TERMINAL_CODES[closeCode];
     if (!terminal) {
-      this.#lost(connection, closeCode, reason);
+      lost(connection, closeCode, reason);
       return;
     }
     const [code, message] = terminal;
@@ -188,21 +183,21 @@ export class Link {
     const named = /^(invalid_options|invalid_hello|hello_required|invalid_frame):/.exec(reason)?.[1];
     const other = closeCode === 4400 && !connection.isWelcomed ? 'invalid_hello' : code;
     const text = reason === '' ? message : `${message}: ${reason}`;
-    this.#parts.ending.end(
+    parts.ending.end(
       new SluiceError((named as ClientErrorCode | undefined) ?? other, text, {
         details: { closeCode, reason },
       }),
     );
   }
 
-  #lost(connection: Connection | undefined, code: number, reason: string): void {
-    if (connection?.isOwn === false && this.#parts.recovery.next !== connection.window) {
-      this.goOn();
+  function lost(connection: Connection | undefined, code: number, reason: string): void {
+    if (connection?.isOwn === false && parts.recovery.next !== connection.window) {
+      self.goOn();
       return;
     }
-    this.#leave();
-    if (this.#parts.ending.endIfDone()) return;
-    const { settings, counts, emit } = this.#parts;
+    leave();
+    if (parts.ending.endIfDone()) return;
+    const { settings, counts, emit } = parts;
     const { timers, random } = settings;
     counts.reconnects += 1;
     const nowMs = timers.now();
@@ -212,46 +207,46 @@ export class Link {
       retryMs = Math.max(0, connection.drainUntilMs - nowMs);
     } else {
       // One that lived for a while was no failure, though nothing may have been sent on it.
-      if (connection?.isWelcomed && nowMs - connection.openedMs > HANDSHAKE_LIMIT_MS) this.failures = 0;
-      const ceiling = pauseMs(RETRY_BASE_MS, RETRY_MAX_MS, this.failures);
-      this.failures += 1;
+      if (connection?.isWelcomed && nowMs - connection.openedMs > HANDSHAKE_LIMIT_MS) self.failures = 0;
+      const ceiling = pauseMs(RETRY_BASE_MS, RETRY_MAX_MS, self.failures);
+      self.failures += 1;
       retryMs = Math.round((code === 4429 ? OVER_CREDIT_RETRY_MS : 0) + ceiling * random());
     }
     emit({ type: 'disconnected', code, reason, retryMs });
     if (counts.connections === 0 && counts.reconnects === NEVER_CONNECTED_FAILURES)
-      this.#tellNeverConnected(code, reason);
-    this.#reconnect.set(retryMs, () => this.connect());
+      tellNeverConnected(code, reason);
+    reconnect.set(retryMs, () => self.connect());
   }
 
-  #tellNeverConnected(code: number, reason: string): void {
+  function tellNeverConnected(code: number, reason: string): void {
     // Parameters may hold a token, and the part before the host a password.
-    const { protocol, host, pathname } = new URL(this.#parts.settings.url);
+    const { protocol, host, pathname } = new URL(parts.settings.url);
     const url = `${protocol}//${host}${pathname}`;
     const failures = NEVER_CONNECTED_FAILURES;
     const message = `${failures} tries to connect to ${url} have failed (${code} ${reason}). Look at the server, host and port, and the path: /ws/ and the name of a sink`;
-    this.#parts.emit({ type: 'never-connected', url, failures, message });
+    parts.emit({ type: 'never-connected', url, failures, message });
   }
 
-  #watchLater(): void {
-    this.#watch.set(WATCH_INTERVAL_MS, () => {
-      const { connection } = this.#parts.sender;
+  function watchLater(): void {
+    watch.set(WATCH_INTERVAL_MS, () => {
+      const { connection } = parts.sender;
       if (!connection) return;
-      this.#look(connection);
+      look(connection);
       // Another one is watched by itself.
-      if (this.#parts.sender.connection === connection) this.#watchLater();
+      if (parts.sender.connection === connection) watchLater();
     });
   }
 
   /** Is it open, alive, and does it get anywhere? */
-  #look(connection: Connection): void {
+  function look(connection: Connection): void {
     const { window } = connection;
-    const nowMs = this.#parts.settings.timers.now();
+    const nowMs = parts.settings.timers.now();
     const isOver = (sinceMs: number | undefined, limitMs: number) =>
       sinceMs !== undefined && nowMs - sinceMs >= limitMs;
-    const giveUp = (reason: string) => this.giveUp(connection, reason);
+    const giveUp = (reason: string) => self.giveUp(connection, reason);
     const ask = (frame: string) => {
       connection.askedMs = nowMs;
-      this.#parts.sender.transmit(connection, frame);
+      parts.sender.transmit(connection, frame);
     };
     if (!connection.isOwn && isOver(connection.byeMs, HANDSHAKE_LIMIT_MS)) giveUp('No bye in time');
     else if (isOver(connection.erroredMs, WATCH_INTERVAL_MS)) giveUp('The connection failed');
@@ -271,4 +266,8 @@ export class Link {
       ask('{"t":"ping"}');
     } else if (isOver(connection.heardMs, HEARTBEAT_AFTER_MS)) ask('ping');
   }
+
+  return self;
 }
+
+export type Link = ReturnType<typeof createLink>;

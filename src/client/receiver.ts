@@ -43,42 +43,38 @@ export interface ReceiverParts extends ClientContext {
 }
 
 /** Does what the server's frames ask for (PROTOCOL.md). */
-export class Receiver {
-  readonly #parts: ReceiverParts;
+export function createReceiver(parts: ReceiverParts) {
+  const self = {
+    receive(connection: Connection, data: unknown): void {
+      const { sender, link } = parts;
+      connection.heardMs = parts.settings.timers.now();
+      connection.askedMs = undefined;
+      if (typeof data !== 'string' || data === 'pong') return;
+      let frame: ServerFrame;
+      try {
+        frame = membersOf(JSON.parse(data));
+      } catch {
+        link.protocolError(connection, 'invalid_frame', 'The server sent no JSON');
+        return;
+      }
+      const { t } = frame;
+      if (!connection.isWelcomed) {
+        if (t === 'welcome') welcome(connection, frame);
+      } else if (t === 'ack' || t === 'flow') {
+        sender.credit = creditOf(frame) ?? sender.credit;
+        if (t === 'ack') ack(connection, storedOf(frame), wholeFrom(frame.committed, 0));
+        else if (frame.reason === 'room') sender.resumeSending();
+        sender.pump();
+      } else if (t === 'nack') nack(connection, frame);
+      else if (t === 'gap') gap(connection, frame);
+      else if (t === 'ping') sender.transmit(connection, JSON.stringify({ t: 'pong', id: frame.id }));
+      else if (t === 'drain') link.drain(connection, wholeFrom(frame.retryMs, 0));
+      else if (t === 'bye') bye(connection);
+    },
+  };
 
-  constructor(parts: ReceiverParts) {
-    this.#parts = parts;
-  }
-
-  receive(connection: Connection, data: unknown): void {
-    const { sender, link } = this.#parts;
-    connection.heardMs = this.#parts.settings.timers.now();
-    connection.askedMs = undefined;
-    if (typeof data !== 'string' || data === 'pong') return;
-    let frame: ServerFrame;
-    try {
-      frame = membersOf(JSON.parse(data));
-    } catch {
-      link.protocolError(connection, 'invalid_frame', 'The server sent no JSON');
-      return;
-    }
-    const { t } = frame;
-    if (!connection.isWelcomed) {
-      if (t === 'welcome') this.#welcome(connection, frame);
-    } else if (t === 'ack' || t === 'flow') {
-      sender.credit = creditOf(frame) ?? sender.credit;
-      if (t === 'ack') this.#ack(connection, storedOf(frame), wholeFrom(frame.committed, 0));
-      else if (frame.reason === 'room') sender.resumeSending();
-      sender.pump();
-    } else if (t === 'nack') this.#nack(connection, frame);
-    else if (t === 'gap') this.#gap(connection, frame);
-    else if (t === 'ping') sender.transmit(connection, JSON.stringify({ t: 'pong', id: frame.id }));
-    else if (t === 'drain') link.drain(connection, wholeFrom(frame.retryMs, 0));
-    else if (t === 'bye') this.#bye(connection);
-  }
-
-  #welcome(connection: Connection, frame: ServerFrame): void {
-    const { settings, counts, emit, intake, sender, link, recovery, storage } = this.#parts;
+  function welcome(connection: Connection, frame: ServerFrame): void {
+    const { settings, counts, emit, intake, sender, link, recovery, storage } = parts;
     const { producer, ack: asked } = settings;
     const { window, isOwn } = connection;
     const isResumed = window.epoch !== undefined;
@@ -98,7 +94,7 @@ export class Receiver {
       return;
     }
     sender.credit = credit;
-    this.#takeLimits(limits, limits.messageBytes);
+    takeLimits(limits, limits.messageBytes);
     counts.connections += 1;
     window.epoch = epoch;
     const wanted = isOwn ? asked : frame.stored === undefined ? 'committed' : 'stored';
@@ -118,7 +114,7 @@ export class Receiver {
       if (isResumed && frame.known === false) emit({ type: 'unknown', epoch, next: window.acked + 1 });
       if (missing) emit({ type: 'missing', ...missing });
       if (stored > window.sent) {
-        this.#endForeign(window, stored);
+        endForeign(window, stored);
         return;
       }
       intake.calls.isFlushDue = intake.calls.hasFlushes;
@@ -129,7 +125,7 @@ export class Receiver {
       const sure = wholeFrom(frame.sure, 0);
       if (sure !== undefined) {
         recovery.setAside(window, sure, stored);
-        this.#admitBlocked();
+        admitBlocked();
       }
       window.trimDroppedEnd();
     }
@@ -142,34 +138,34 @@ export class Receiver {
     connection.awaitProgress(settings.timers.now());
     intake.settle();
     storage.run();
-    if (isOwn || !this.#finishRecovery(connection)) sender.pump();
+    if (isOwn || !finishRecovery(connection)) sender.pump();
   }
 
   /**
    * The server has more of this epoch than was sent: a copy of this running client has sent under its numbers. To go on would
    * let new messages pass for those.
    */
-  #endForeign(window: SendWindow, stored: number): void {
+  function endForeign(window: SendWindow, stored: number): void {
     const { sent } = window;
     const message = `A copy of this client has sent in its epoch: the server has ${stored} messages, ${sent} are from here`;
     if (window.isKept) window.doubtUpTo(stored);
-    this.#parts.ending.end(new SluiceError('fenced', message, { details: { stored, sent } }));
+    parts.ending.end(new SluiceError('fenced', message, { details: { stored, sent } }));
   }
 
-  #takeLimits(limits: Limits, messageBytes: number): void {
-    const { own, intake, sender } = this.#parts;
+  function takeLimits(limits: Limits, messageBytes: number): void {
+    const { own, intake, sender } = parts;
     sender.limits = limits;
     const isSmaller = messageBytes < intake.messageBytes;
     intake.messageBytes = messageBytes;
     if (!isSmaller) return;
     // What waits and is larger than the server takes, as it is known now.
     own.dropAbove(messageBytes + 1, (sequence) => intake.refuseTooLarge(own, sequence));
-    this.#admitBlocked();
+    admitBlocked();
   }
 
   /** Takes over how far the server is. */
-  #ack(connection: Connection, reported = 0, reportedCommitted = 0): void {
-    const { settings, counts, intake, sender, link, storage } = this.#parts;
+  function ack(connection: Connection, reported = 0, reportedCommitted = 0): void {
+    const { settings, counts, intake, sender, link, storage } = parts;
     const { window } = connection;
     // An ack covers nothing that was not sent on this connection.
     const { sentHere } = window;
@@ -188,15 +184,15 @@ export class Receiver {
       counts.acked += window.release(acked);
       if (connection.isOwn) intake.settle();
       storage.run();
-      this.#admitBlocked();
+      admitBlocked();
     } else if (!isProgress) return;
     link.failures = 0;
     connection.awaitProgress(nowMs);
-    this.#finishRecovery(connection);
+    finishRecovery(connection);
   }
 
-  #nack(connection: Connection, frame: ServerFrame): void {
-    const { counts, emit, intake, sender, link } = this.#parts;
+  function nack(connection: Connection, frame: ServerFrame): void {
+    const { counts, emit, intake, sender, link } = parts;
     const { window } = connection;
     const from = wholeFrom(frame.from, 1);
     const to = wholeFrom(frame.to, 1);
@@ -227,8 +223,8 @@ export class Receiver {
     link.protocolError(connection, known, `The server could not read a frame: ${message || code}`);
   }
 
-  #gap(connection: Connection, frame: ServerFrame): void {
-    const { counts, emit, sender, link } = this.#parts;
+  function gap(connection: Connection, frame: ServerFrame): void {
+    const { counts, emit, sender, link } = parts;
     const { window } = connection;
     const expected = wholeFrom(frame.expected, 1);
     if (!expected) return;
@@ -246,8 +242,8 @@ export class Receiver {
     sender.pump();
   }
 
-  #bye(connection: Connection): void {
-    const { link, ending } = this.#parts;
+  function bye(connection: Connection): void {
+    const { link, ending } = parts;
     if (connection.byeMs !== undefined && !connection.isOwn) {
       connection.close('bye');
       link.goOn();
@@ -255,8 +251,8 @@ export class Receiver {
   }
 
   /** Lets calls in that waited for room, and sends what they bring. */
-  #admitBlocked(): void {
-    const { intake, sender, storage } = this.#parts;
+  function admitBlocked(): void {
+    const { intake, sender, storage } = parts;
     intake.admitBlocked();
     intake.settle();
     storage.run();
@@ -264,13 +260,17 @@ export class Receiver {
   }
 
   /** Ends the recovery of an instance of which all is settled; false where something is left. */
-  #finishRecovery(connection: Connection): boolean {
-    const { recovery, ending } = this.#parts;
+  function finishRecovery(connection: Connection): boolean {
+    const { recovery, ending } = parts;
     const isFinished = !connection.isOwn && recovery.finish(connection.window);
     if (isFinished) ending.sayBye(connection);
     return isFinished;
   }
+
+  return self;
 }
+
+export type Receiver = ReturnType<typeof createReceiver>;
 
 /** What the server takes at most. The bytes of a message also have to fit into a frame. */
 function limitsOf({ limits }: ServerFrame): (Limits & { messageBytes: number }) | undefined {

@@ -21,101 +21,102 @@ export interface RecoveryParts extends ClientContext {
 }
 
 /** What older instances have left in the storage: it is sent before anything new, or set aside. */
-export class Recovery {
-  readonly #parts: RecoveryParts;
+export function createRecovery(parts: RecoveryParts) {
   /** Windows that are to be recovered, the oldest first. */
-  readonly #older: SendWindow[] = [];
-  doubts: readonly Doubt[] = [];
+  const older: SendWindow[] = [];
 
-  constructor(parts: RecoveryParts) {
-    this.#parts = parts;
-  }
+  const self = {
+    doubts: [] as readonly Doubt[],
+    /** Whose messages go next; undefined where nothing is left. */
+    get next(): SendWindow | undefined {
+      return older[0];
+    },
 
-  /** Whose messages go next; undefined where nothing is left. */
-  get next(): SendWindow | undefined {
-    return this.#older[0];
-  }
+    /** Refused messages that are not acked yet. */
+    get refusedCount(): number {
+      return older.reduce((sum, { refused }) => sum + refused.size, 0);
+    },
 
-  /** Refused messages that are not acked yet. */
-  get refusedCount(): number {
-    return this.#older.reduce((sum, { refused }) => sum + refused.size, 0);
-  }
+    /** Takes over what the storage has, and connects. */
+    restore(found: readonly StoredInstance[]): void {
+      const { counts, buffer, storage, link, ending } = parts;
+      for (const stored of found) {
+        const window = new SendWindow(stored.instance, buffer, true);
+        window.restore(stored);
+        counts.restored += window.restored;
+        storage.keep(window);
+        doubt(
+          window,
+          stored.inDoubt.filter(
+            ({ first, count }) =>
+              !stored.discarded.some((run) => run.first <= first && run.last >= first + count - 1),
+          ),
+        );
+        if (window.batches.length > 0) older.push(window);
+        else forgetSettled(window);
+      }
+      noteProgress();
+      if (!ending.endIfDone()) link.connect();
+    },
 
-  /** Takes over what the storage has, and connects. */
-  restore(found: readonly StoredInstance[]): void {
-    const { counts, buffer, storage, link, ending } = this.#parts;
-    for (const stored of found) {
-      const window = new SendWindow(stored.instance, buffer, true);
-      window.restore(stored);
-      counts.restored += window.restored;
-      storage.keep(window);
-      this.#doubt(
-        window,
-        stored.inDoubt.filter(
-          ({ first, count }) =>
-            !stored.discarded.some((run) => run.first <= first && run.last >= first + count - 1),
-        ),
-      );
-      if (window.batches.length > 0) this.#older.push(window);
-      else this.#forgetSettled(window);
-    }
-    this.#noteProgress();
-    if (!ending.endIfDone()) link.connect();
-  }
+    /** What lies between `sure` and `stored` may be another's: it is kept, and goes out only if somebody decides so. */
+    setAside(window: SendWindow, sure: number, stored: number): void {
+      const batches = window.setAside(sure, stored);
+      for (const { count } of batches) parts.counts.setAside += count;
+      doubt(window, batches);
+    },
 
-  /** What lies between `sure` and `stored` may be another's: it is kept, and goes out only if somebody decides so. */
-  setAside(window: SendWindow, sure: number, stored: number): void {
-    const batches = window.setAside(sure, stored);
-    for (const { count } of batches) this.#parts.counts.setAside += count;
-    this.#doubt(window, batches);
-  }
+    /** Ends the recovery of an instance of which all is settled; false where something is left. */
+    finish(window: SendWindow): boolean {
+      if (window.batches.length > 0 || self.next !== window) return false;
+      older.shift();
+      const { instance, restored, refusedCount, isKnown, setAsideRun, missing } = window;
+      const event: ClientEvent = {
+        type: 'recovered',
+        instance,
+        messages: restored - (setAsideRun?.messages ?? 0),
+        refused: refusedCount,
+        known: isKnown,
+      };
+      if (setAsideRun) event.inDoubt = setAsideRun;
+      if (missing) event.missing = missing;
+      parts.emit(event);
+      forgetSettled(window);
+      noteProgress();
+      return true;
+    },
 
-  /** Ends the recovery of an instance of which all is settled; false where something is left. */
-  finish(window: SendWindow): boolean {
-    if (window.batches.length > 0 || this.next !== window) return false;
-    this.#older.shift();
-    const { instance, restored, refusedCount, isKnown, setAsideRun, missing } = window;
-    const event: ClientEvent = {
-      type: 'recovered',
-      instance,
-      messages: restored - (setAsideRun?.messages ?? 0),
-      refused: refusedCount,
-      known: isKnown,
-    };
-    if (setAsideRun) event.inDoubt = setAsideRun;
-    if (missing) event.missing = missing;
-    this.#parts.emit(event);
-    this.#forgetSettled(window);
-    this.#noteProgress();
-    return true;
-  }
+    /** Forgets messages in doubt. */
+    dropDoubts(doubts: readonly Doubt[]): void {
+      self.doubts = self.doubts.filter((doubt) => !doubts.includes(doubt));
+      for (const { window, first, count } of doubts) window.discards.push({ first, last: first + count - 1 });
+      for (const { window } of doubts) forgetSettled(window);
+    },
+  };
 
-  /** Forgets messages in doubt. */
-  dropDoubts(doubts: readonly Doubt[]): void {
-    this.doubts = this.doubts.filter((doubt) => !doubts.includes(doubt));
-    for (const { window, first, count } of doubts) window.discards.push({ first, last: first + count - 1 });
-    for (const { window } of doubts) this.#forgetSettled(window);
-  }
-
-  #doubt(window: SendWindow, batches: readonly StoredBatch[]): void {
+  function doubt(window: SendWindow, batches: readonly StoredBatch[]): void {
     const doubts = batches.map(({ first, count, text }) => ({
       window,
       first,
       count,
       texts: text.split('\n'),
     }));
-    this.doubts = [...this.doubts, ...doubts];
+    self.doubts = [...self.doubts, ...doubts];
   }
 
   /** Has the storage forget an instance of which nothing is left. */
-  #forgetSettled(window: SendWindow): void {
-    if (!this.#older.includes(window) && !this.doubts.some((doubt) => doubt.window === window))
+  function forgetSettled(window: SendWindow): void {
+    if (!older.includes(window) && !self.doubts.some((doubt) => doubt.window === window))
       window.isForgotten = true;
-    this.#parts.storage.run();
+    parts.storage.run();
   }
 
-  #noteProgress(): void {
-    this.#parts.intake.isRecovered = this.next === undefined;
-    this.#parts.intake.settle();
+  function noteProgress(): void {
+    parts.intake.isRecovered = self.next === undefined;
+    parts.intake.settle();
   }
+
+  return self;
 }
+
+export type Recovery = ReturnType<typeof createRecovery>;

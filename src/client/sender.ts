@@ -1,4 +1,4 @@
-import { Alarm } from './alarm.ts';
+import { createAlarm } from './alarm.ts';
 import { type Batch, countThatFits, linesOf } from './batch.ts';
 import type { Connection } from './connection.ts';
 import { type ClientContext, pauseMs } from './context.ts';
@@ -29,162 +29,153 @@ export interface SenderParts extends ClientContext {
 }
 
 /** Cuts what waits into frames, and sends them within the server's credit and limits. */
-export class Sender {
-  readonly #parts: SenderParts;
-  /** Where frames go; undefined while there is none. */
-  connection: Connection | undefined;
-  credit: Credit = { messages: 0, bytes: 0 };
-  limits: Limits = { frameMessages: 1, frameBytes: 0 };
-  /** What waits goes out now, however little it is. */
-  isDue = false;
-  /** Where the client has gone back to: further gaps that say the same say nothing new. */
-  rewoundTo = 0;
-  #deferredInARow = 0;
-  #isPumping = false;
-  #pumpAgain = false;
-  #isLingering = false;
-  readonly #lingering: Alarm;
+export function createSender(parts: SenderParts) {
+  const { timers } = parts.settings;
+  let deferredInARow = 0;
+  let isPumping = false;
+  let pumpAgain = false;
+  let isLingering = false;
+  const lingering = createAlarm(timers);
   /** Waits before a batch that was deferred is sent again. */
-  readonly #hold: Alarm;
-  readonly #bufferedCheck: Alarm;
+  const hold = createAlarm(timers);
+  const bufferedCheck = createAlarm(timers);
 
-  constructor(parts: SenderParts) {
-    this.#parts = parts;
-    const { timers } = parts.settings;
-    this.#lingering = new Alarm(timers);
-    this.#hold = new Alarm(timers);
-    this.#bufferedCheck = new Alarm(timers);
+  const self = {
+    /** Where frames go; undefined while there is none. */
+    connection: undefined as Connection | undefined,
+    credit: { messages: 0, bytes: 0 } as Credit,
+    limits: { frameMessages: 1, frameBytes: 0 } as Limits,
+    /** What waits goes out now, however little it is. */
+    isDue: false,
+    /** Where the client has gone back to: further gaps that say the same say nothing new. */
+    rewoundTo: 0,
+    /** Connected, and the server wants nothing at the moment. */
+    get isPaused(): boolean {
+      return hold.isSet || !hasCredit();
+    },
+
+    /** Sees to it that what waits goes out, soon or now. */
+    schedule(): void {
+      if (parts.own.waiting.length > 0 && !self.isDue && !isFullBatch()) linger();
+      else self.pump();
+    },
+
+    /** Sends what may go. */
+    pump(): void {
+      // Sending may fail, and a lost connection comes back here: one round at a time.
+      pumpAgain = true;
+      if (isPumping) return;
+      isPumping = true;
+      while (pumpAgain) {
+        pumpAgain = false;
+        sendWhatMayGo();
+      }
+      isPumping = false;
+    },
+
+    /** Hands a frame to the socket; false when it fails. */
+    transmit(connection: Connection, frame: string): boolean {
+      try {
+        connection.socket.send(frame);
+        return true;
+      } catch (error) {
+        parts.link.giveUp(connection, `No socket: ${String(error)}`);
+        return false;
+      }
+    },
+
+    /** The server has no room for a batch: it goes out again when there is some, or when it has waited. */
+    defer(window: SendWindow, from: number): void {
+      // The batches after this one come as gaps to where the client has gone back already.
+      if (window.rewind(from)) self.rewoundTo = from;
+      else if (hold.isSet) return;
+      const ceiling = pauseMs(DEFER_BASE_MS, DEFER_MAX_MS, deferredInARow);
+      deferredInARow += 1;
+      hold.set(ceiling * (0.5 + 0.5 * parts.settings.random()), () => self.pump());
+    },
+
+    /** There is room: what was deferred need not wait. */
+    resumeSending(): void {
+      if (hasCredit()) hold.stop();
+    },
+
+    /** The server stores what is sent: whatever was deferred or sent again is past. */
+    forgetTrouble(): void {
+      deferredInARow = self.rewoundTo = 0;
+    },
+
+    /** The connection is gone. */
+    disconnect(): void {
+      self.connection = undefined;
+      bufferedCheck.stop();
+      hold.stop();
+    },
+
+    /** A connection begins. */
+    restart(): void {
+      hold.stop();
+      self.forgetTrouble();
+    },
+
+    /** Nothing is sent any more. */
+    stop(): void {
+      self.disconnect();
+      lingering.stop();
+    },
+  };
+  function hasCredit(): boolean {
+    return self.credit.messages > 0 && self.credit.bytes > 0;
   }
 
-  get #hasCredit(): boolean {
-    return this.credit.messages > 0 && this.credit.bytes > 0;
+  function isFullBatch(): boolean {
+    const { waiting } = parts.own;
+    return waiting.length >= parts.settings.batchMessages || waiting.bytes >= parts.settings.batchBytes;
   }
 
-  /** Connected, and the server wants nothing at the moment. */
-  get isPaused(): boolean {
-    return this.#hold.isSet || !this.#hasCredit;
-  }
-
-  /** Sees to it that what waits goes out, soon or now. */
-  schedule(): void {
-    if (this.#parts.own.waiting.length > 0 && !this.isDue && !this.#isFullBatch) this.#linger();
-    else this.pump();
-  }
-
-  /** Sends what may go. */
-  pump(): void {
-    // Sending may fail, and a lost connection comes back here: one round at a time.
-    this.#pumpAgain = true;
-    if (this.#isPumping) return;
-    this.#isPumping = true;
-    while (this.#pumpAgain) {
-      this.#pumpAgain = false;
-      this.#sendWhatMayGo();
-    }
-    this.#isPumping = false;
-  }
-
-  /** Hands a frame to the socket; false when it fails. */
-  transmit(connection: Connection, frame: string): boolean {
-    try {
-      connection.socket.send(frame);
-      return true;
-    } catch (error) {
-      this.#parts.link.giveUp(connection, `No socket: ${String(error)}`);
-      return false;
-    }
-  }
-
-  /** The server has no room for a batch: it goes out again when there is some, or when it has waited. */
-  defer(window: SendWindow, from: number): void {
-    // The batches after this one come as gaps to where the client has gone back already.
-    if (window.rewind(from)) this.rewoundTo = from;
-    else if (this.#hold.isSet) return;
-    const ceiling = pauseMs(DEFER_BASE_MS, DEFER_MAX_MS, this.#deferredInARow);
-    this.#deferredInARow += 1;
-    this.#hold.set(ceiling * (0.5 + 0.5 * this.#parts.settings.random()), () => this.pump());
-  }
-
-  /** There is room: what was deferred need not wait. */
-  resumeSending(): void {
-    if (this.#hasCredit) this.#hold.stop();
-  }
-
-  /** The server stores what is sent: whatever was deferred or sent again is past. */
-  forgetTrouble(): void {
-    this.#deferredInARow = this.rewoundTo = 0;
-  }
-
-  /** The connection is gone. */
-  disconnect(): void {
-    this.connection = undefined;
-    this.#bufferedCheck.stop();
-    this.#hold.stop();
-  }
-
-  /** A connection begins. */
-  restart(): void {
-    this.#hold.stop();
-    this.forgetTrouble();
-  }
-
-  /** Nothing is sent any more. */
-  stop(): void {
-    this.disconnect();
-    this.#lingering.stop();
-  }
-
-  get #isFullBatch(): boolean {
-    const { waiting } = this.#parts.own;
-    return (
-      waiting.length >= this.#parts.settings.batchMessages || waiting.bytes >= this.#parts.settings.batchBytes
-    );
-  }
-
-  #linger(): void {
-    if (this.#isLingering) return;
-    this.#isLingering = true;
+  function linger(): void {
+    if (isLingering) return;
+    isLingering = true;
     const over = () => {
-      this.#isLingering = false;
-      if (this.#parts.own.waiting.length === 0) return;
-      this.isDue = true;
-      this.pump();
+      isLingering = false;
+      if (parts.own.waiting.length === 0) return;
+      self.isDue = true;
+      self.pump();
     };
-    const { lingerMs } = this.#parts.settings;
-    if (lingerMs > 0) this.#lingering.set(lingerMs, over);
+    const { lingerMs } = parts.settings;
+    if (lingerMs > 0) lingering.set(lingerMs, over);
     else queueMicrotask(over);
   }
 
-  #sendWhatMayGo(): void {
-    const { connection } = this;
+  function sendWhatMayGo(): void {
+    const { connection } = self;
     if (connection?.isWelcomed !== true) return;
     const { window, socket } = connection;
     if (connection.drainUntilMs === undefined) {
       // A later instance is told apart by the session: it has to be in the storage before anything is sent in it.
-      if (this.#hold.isSet || window.unsavedSession !== undefined) return;
-      while (this.connection === connection) {
+      if (hold.isSet || window.unsavedSession !== undefined) return;
+      while (self.connection === connection) {
         if ((socket.bufferedAmount ?? 0) > MAX_BUFFERED_BYTES) {
-          if (!this.#bufferedCheck.isSet) this.#bufferedCheck.set(BUFFERED_RETRY_MS, () => this.pump());
+          if (!bufferedCheck.isSet) bufferedCheck.set(BUFFERED_RETRY_MS, () => self.pump());
           return;
         }
         const batch = window.batches.at(window.cursor);
-        if (batch ? !this.#sendBatch(connection, batch) : !this.#cutBatch(window)) break;
+        if (batch ? !sendBatch(connection, batch) : !cutBatch(window)) break;
       }
-      if (this.connection !== connection || window.cursor < window.batches.length) return;
-      const { calls } = this.#parts.intake;
+      if (self.connection !== connection || window.cursor < window.batches.length) return;
+      const { calls } = parts.intake;
       if (connection.isOwn && calls.isFlushDue && window.cut >= calls.flushUpTo) {
         calls.isFlushDue = false;
-        if (!this.transmit(connection, '{"t":"flush"}')) return;
+        if (!self.transmit(connection, '{"t":"flush"}')) return;
       }
     }
-    this.#parts.ending.sayBye(connection);
+    parts.ending.sayBye(connection);
   }
 
   /** Sends the batch at the cursor, or as much of it as may go; false when nothing of it may. */
-  #sendBatch(connection: Connection, batch: Batch): boolean {
+  function sendBatch(connection: Connection, batch: Batch): boolean {
     const { window } = connection;
-    const { credit } = this;
-    const { frameMessages, frameBytes } = this.limits;
+    const { credit } = self;
+    const { frameMessages, frameBytes } = self.limits;
     const roomBytes = frameBytes - HEADER_BYTES;
     const freeMessages = Math.min(frameMessages, credit.messages - window.outMessages);
     const freeBytes = Math.min(roomBytes, credit.bytes - window.outBytes);
@@ -197,16 +188,16 @@ export class Sender {
       const isTrickle = batch.text === undefined && freeMessages * 2 < credit.messages;
       if (isWaiting && (!isFrameTooLarge || isTrickle)) return false;
       const count = countThatFits(batch, freeMessages, freeBytes);
-      if (count === 0 && (isWaiting || !this.#hasCredit)) return false;
+      if (count === 0 && (isWaiting || !hasCredit())) return false;
       sending = window.split(window.cursor, count || 1);
     }
     const { first, count, bytes } = sending;
     if (count === 1 && bytes > roomBytes) {
       // The limits have become smaller since this message was taken, and its place has to be used up all the same.
       window.dropOversized(sending);
-      this.#parts.intake.refuseTooLarge(window, first, bytes - 1);
+      parts.intake.refuseTooLarge(window, first, bytes - 1);
     }
-    const { counts, settings } = this.#parts;
+    const { counts, settings } = parts;
     const nowMs = settings.timers.now();
     if (window.cursor === 0) connection.awaitProgress(nowMs);
     if (!isWaiting) connection.outSinceMs = nowMs;
@@ -215,25 +206,25 @@ export class Sender {
     counts.sent += isNew;
     counts.resent += count - isNew;
     const frame = `{"t":"batch","seq":${first},"n":${count}}\n${linesOf(sending)}`;
-    const isHandedOver = this.transmit(connection, frame);
-    if (this.#parts.intake.level === 'none' && connection.isOwn) this.#parts.intake.settle();
+    const isHandedOver = self.transmit(connection, frame);
+    if (parts.intake.level === 'none' && connection.isOwn) parts.intake.settle();
     return isHandedOver;
   }
 
   /** Makes the next batch of what waits, as large as limits and credit allow; false when it is not time for one. */
-  #cutBatch(window: SendWindow): boolean {
+  function cutBatch(window: SendWindow): boolean {
     const { waiting } = window;
-    const { batchMessages, batchBytes } = this.#parts.settings;
+    const { batchMessages, batchBytes } = parts.settings;
     if (waiting.length === 0) {
-      this.isDue = false;
+      self.isDue = false;
       return false;
     }
-    if (!this.isDue && !this.#parts.ending.isClosing && !this.#isFullBatch) {
-      this.#linger();
+    if (!self.isDue && !parts.ending.isClosing && !isFullBatch()) {
+      linger();
       return false;
     }
-    const { credit } = this;
-    const { frameMessages, frameBytes } = this.limits;
+    const { credit } = self;
+    const { frameMessages, frameBytes } = self.limits;
     const savedMessages = window.saved - window.cut;
     const maxMessages = Math.min(batchMessages, frameMessages, waiting.length, savedMessages);
     if (maxMessages <= 0) return false;
@@ -255,12 +246,16 @@ export class Sender {
       bytes += size;
     }
     if (count === 0) {
-      if (!this.#hasCredit) return false;
+      if (!hasCredit()) return false;
       count = 1;
       bytes = waiting.sizeAt(0);
     }
     window.cutBatch(count, bytes);
-    if (waiting.length === 0) this.isDue = false;
+    if (waiting.length === 0) self.isDue = false;
     return true;
   }
+
+  return self;
 }
+
+export type Sender = ReturnType<typeof createSender>;

@@ -16,7 +16,7 @@ import { Ticket } from './calls.ts';
 import { checkOptions } from './check-options.ts';
 import { type ClientContext, newCounts } from './context.ts';
 import { defer } from './deferred.ts';
-import { Ending } from './ending.ts';
+import { createEnding, type Ending } from './ending.ts';
 import { SluiceError } from './errors.ts';
 import type {
   BatchReceipt,
@@ -26,17 +26,17 @@ import type {
   InDoubtMessages,
   UnsettledMessages,
 } from './events.ts';
-import { Intake } from './intake.ts';
-import { Link } from './link.ts';
+import { createIntake, type Intake } from './intake.ts';
+import { createLink, type Link } from './link.ts';
 import { jsonOf } from './message-text.ts';
 import type { SluiceClientOptions } from './options.ts';
 import { randomName } from './platform.ts';
-import { Receiver } from './receiver.ts';
-import { Recovery } from './recovery.ts';
+import { createReceiver, type Receiver } from './receiver.ts';
+import { createRecovery, type Recovery } from './recovery.ts';
 import { SendBuffer } from './send-buffer.ts';
 import { SendWindow } from './send-window.ts';
-import { Sender } from './sender.ts';
-import { WindowStorage } from './window-storage.ts';
+import { createSender, type Sender } from './sender.ts';
+import { createWindowStorage, type WindowStorage } from './window-storage.ts';
 
 const CLOSE_LIMIT_MS = 30_000;
 
@@ -81,13 +81,13 @@ export class SluiceClient {
     };
     // Each part says which of the others it needs. None calls one before all are there.
     const all = parts as ClientParts;
-    parts.intake = new Intake(all);
-    parts.sender = new Sender(all);
-    parts.storage = new WindowStorage(all);
-    parts.recovery = new Recovery(all);
-    parts.link = new Link(all);
-    parts.receiver = new Receiver(all);
-    parts.ending = new Ending(all);
+    parts.intake = createIntake(all);
+    parts.sender = createSender(all);
+    parts.storage = createWindowStorage(all);
+    parts.recovery = createRecovery(all);
+    parts.link = createLink(all);
+    parts.receiver = createReceiver(all);
+    parts.ending = createEnding(all);
     this.#parts = all;
     this.producer = checked.producer;
     this.instance = own.instance;

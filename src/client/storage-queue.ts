@@ -1,4 +1,4 @@
-import { Alarm } from './alarm.ts';
+import { createAlarm } from './alarm.ts';
 import { pauseMs } from './context.ts';
 import type { ClientTimers } from './options.ts';
 import type { ClientStorage, StorageOperationName } from './storage.ts';
@@ -27,82 +27,82 @@ export interface StorageQueueOptions {
 }
 
 /** Does what a storage has to do: one thing at a time, in order, each until it has succeeded. */
-export class StorageQueue {
-  readonly #options: StorageQueueOptions;
-  readonly #retry: Alarm;
-  #current: StorageOperation | undefined;
-  #isBusy = false;
-  #isStopped = false;
-  #failures = 0;
+export function createStorageQueue(options: StorageQueueOptions) {
+  const retry = createAlarm(options.timers);
+  let current: StorageOperation | undefined;
+  let isBusy = false;
+  let isStopped = false;
+  let failures = 0;
 
-  constructor(options: StorageQueueOptions) {
-    this.#options = options;
-    this.#retry = new Alarm(options.timers);
-  }
+  const self = {
+    /** Nothing is under way, and nothing waits to be tried again. */
+    get isIdle(): boolean {
+      return isStopped || !(isBusy || retry.isSet);
+    },
 
-  /** Nothing is under way, and nothing waits to be tried again. */
-  get isIdle(): boolean {
-    return this.#isStopped || !(this.#isBusy || this.#retry.isSet);
-  }
-
-  run(): void {
-    const { storage, next, onProgress } = this.#options;
-    while (!this.#isBusy && !this.#isStopped && !this.#retry.isSet) {
-      this.#current ??= next();
-      const operation = this.#current;
-      if (!operation) return;
-      this.#isBusy = true;
-      let result: unknown;
-      try {
-        const method = storage[operation.name] as (...given: unknown[]) => unknown;
-        result = method.apply(storage, operation.with);
-      } catch (error) {
-        this.#fail(operation, error);
-        return;
+    run(): void {
+      const { storage, next, onProgress } = options;
+      while (!isBusy && !isStopped && !retry.isSet) {
+        current ??= next();
+        const operation = current;
+        if (!operation) return;
+        isBusy = true;
+        let result: unknown;
+        try {
+          const method = storage[operation.name] as (...given: unknown[]) => unknown;
+          result = method.apply(storage, operation.with);
+        } catch (error) {
+          fail(operation, error);
+          return;
+        }
+        if (typeof (result as { then?: unknown } | undefined)?.then === 'function') {
+          (result as Promise<unknown>).then(
+            (value) => {
+              succeed(operation, value);
+              self.run();
+              onProgress();
+            },
+            (error: unknown) => fail(operation, error),
+          );
+          return;
+        }
+        succeed(operation, result);
       }
-      if (typeof (result as { then?: unknown } | undefined)?.then === 'function') {
-        (result as Promise<unknown>).then(
-          (value) => {
-            this.#succeed(operation, value);
-            this.run();
-            onProgress();
-          },
-          (error: unknown) => this.#fail(operation, error),
-        );
-        return;
-      }
-      this.#succeed(operation, result);
-    }
-  }
+    },
 
-  /** What waits to be tried again is tried once more, now: the last time. */
-  hurry(): void {
-    this.#retry.stop();
-    this.run();
-  }
+    /** What waits to be tried again is tried once more, now: the last time. */
+    hurry(): void {
+      retry.stop();
+      self.run();
+    },
+  };
 
-  #succeed(operation: StorageOperation, result: unknown): void {
-    this.#isBusy = false;
-    this.#current = undefined;
-    this.#failures = 0;
+  function succeed(operation: StorageOperation, result: unknown): void {
+    isBusy = false;
+    current = undefined;
+    failures = 0;
     operation.done?.(result);
   }
 
-  #fail({ name }: StorageOperation, error: unknown): void {
-    const { onFailure, onProgress } = this.#options;
+  function fail({ name }: StorageOperation, error: unknown): void {
+    const { onFailure, onProgress } = options;
     // Busy until it is known whether it is tried again: the client may end in there, and ask what is left to do.
     const isTriedAgain = onFailure(name, error);
-    this.#isBusy = false;
+    isBusy = false;
     if (!isTriedAgain) {
-      this.#isStopped = true;
+      isStopped = true;
       onProgress();
       return;
     }
-    const ceiling = pauseMs(RETRY_BASE_MS, RETRY_MAX_MS, this.#failures);
-    this.#failures += 1;
-    this.#retry.set(ceiling * (0.5 + 0.5 * this.#options.random()), () => {
-      this.run();
+    const ceiling = pauseMs(RETRY_BASE_MS, RETRY_MAX_MS, failures);
+    failures += 1;
+    retry.set(ceiling * (0.5 + 0.5 * options.random()), () => {
+      self.run();
       onProgress();
     });
   }
+
+  return self;
 }
+
+export type StorageQueue = ReturnType<typeof createStorageQueue>;

@@ -2,7 +2,7 @@ import type { ClientContext } from './context.ts';
 import { SluiceError } from './errors.ts';
 import type { SendWindow } from './send-window.ts';
 import type { ClientStorage, StorageOperationName, StoredBatch, StoredInstance } from './storage.ts';
-import { type StorageOperation, StorageQueue } from './storage-queue.ts';
+import { createStorageQueue, type StorageOperation } from './storage-queue.ts';
 
 /** What is given to a storage at once. */
 const MAX_APPEND_MESSAGES = 10_000;
@@ -19,90 +19,85 @@ export interface WindowStorageParts extends ClientContext {
 }
 
 /** Keeps the windows of a client in its storage. Without one it does nothing. */
-export class WindowStorage {
-  readonly #parts: WindowStorageParts;
-  readonly #queue: StorageQueue | undefined;
+export function createWindowStorage(parts: WindowStorageParts) {
   /** Windows for which the storage may have something to do. */
-  #kept: SendWindow[];
-  #isLoaded = false;
-  #isBegun = false;
+  let kept: SendWindow[] = [parts.own];
+  let isLoaded = false;
+  let isBegun = false;
   /** The storage is closed, or not this client's. */
-  #isShut = false;
-
-  constructor(parts: WindowStorageParts) {
-    this.#parts = parts;
-    this.#kept = [parts.own];
-    const { storage, timers, random } = parts.settings;
-    if (!storage) return;
-    this.#queue = new StorageQueue({
+  let isShut = false;
+  const { storage, timers, random } = parts.settings;
+  const queue =
+    storage &&
+    createStorageQueue({
       storage,
       timers,
       random,
-      next: () => this.#next(),
+      next,
       onProgress() {
         parts.ending.settle();
         parts.sender.pump();
       },
-      onFailure: (name, error) => this.#failed(storage, name, error),
+      onFailure: (name, error) => failed(storage, name, error),
     });
+
+  return {
+    /** Nothing is under way. */
+    get isIdle(): boolean {
+      return queue?.isIdle ?? true;
+    },
+
+    /** Also keeps what an older instance has left. */
+    keep(window: SendWindow): void {
+      kept.push(window);
+    },
+
+    /** Does what is to be done. */
+    run(): void {
+      queue?.run();
+    },
+
+    /** Does the last that is to be done, now. */
+    hurry(): void {
+      queue?.hurry();
+    },
+  };
+  function isClosed(): boolean {
+    return parts.ending.endError !== undefined;
   }
 
-  get #isClosed(): boolean {
-    return this.#parts.ending.endError !== undefined;
-  }
-
-  /** Nothing is under way. */
-  get isIdle(): boolean {
-    return this.#queue?.isIdle ?? true;
-  }
-
-  /** Also keeps what an older instance has left. */
-  keep(window: SendWindow): void {
-    this.#kept.push(window);
-  }
-
-  /** Does what is to be done. */
-  run(): void {
-    this.#queue?.run();
-  }
-
-  /** Does the last that is to be done, now. */
-  hurry(): void {
-    this.#queue?.hurry();
-  }
-
-  #next(): StorageOperation | undefined {
-    if (this.#isShut) return undefined;
-    const { own, recovery } = this.#parts;
+  function next(): StorageOperation | undefined {
+    if (isShut) return undefined;
+    const { own, recovery } = parts;
     let shut: StorageOperation | undefined;
-    if (this.#isClosed) {
+    if (isClosed()) {
       const done = () => {
-        this.#isShut = true;
+        isShut = true;
       };
       shut = { name: 'close', with: [], done };
     }
-    if (!this.#isLoaded) {
+    if (!isLoaded) {
       const done = (found: unknown) => {
-        this.#isLoaded = true;
-        if (!this.#isClosed) recovery.restore(found as readonly StoredInstance[]);
+        isLoaded = true;
+        if (!isClosed()) recovery.restore(found as readonly StoredInstance[]);
       };
       return shut ?? { name: 'load', with: [], done };
     }
-    if (!this.#isBegun) {
+    if (!isBegun) {
       if (shut && own.taken === 0) return shut;
       const done = () => {
-        this.#isBegun = true;
+        isBegun = true;
       };
       return { name: 'begin', with: [own.instance], done };
     }
-    for (const window of this.#kept) {
-      const operation = this.#nextFor(window);
+    for (const window of kept) {
+      const operation = nextFor(window);
       if (operation) return operation;
     }
     return shut;
   }
 
-  #nextFor(window: SendWindow): StorageOperation | undefined {
+  function nextFor(window: SendWindow): StorageOperation | undefined {
     const { instance, acked, unsavedSession } = window;
     const operation = (name: StorageOperationName, given: unknown[], done?: () => void) => ({
       name,
@@ -111,7 +106,7 @@ export class WindowStorage {
     });
     if (window.isForgotten) {
       return operation('forget', [], () => {
-        this.#kept = this.#kept.filter((kept) => kept !== window);
+        kept = kept.filter((kept) => kept !== window);
       });
     }
     const aside = window.aside.at(0);
@@ -141,23 +136,25 @@ export class WindowStorage {
   }
 
   /** Says that a storage has failed; true where it is tried again. */
-  #failed(storage: ClientStorage, operation: StorageOperationName, error: unknown): boolean {
-    const isClosed = this.#isClosed;
+  function failed(storage: ClientStorage, operation: StorageOperationName, error: unknown): boolean {
+    const isOver = isClosed();
     if ((error as { code?: unknown } | undefined)?.code === 'storage_in_use') {
-      this.#isShut = true;
+      isShut = true;
       const reason = error instanceof Error ? error.message : String(error);
       const message = `The storage is in use by another client: ${reason}`;
-      if (!isClosed) this.#parts.ending.end(new SluiceError('storage_in_use', message, { cause: error }));
+      if (!isOver) parts.ending.end(new SluiceError('storage_in_use', message, { cause: error }));
       return false;
     }
-    this.#parts.emit({ type: 'storage-failed', operation, error });
-    if (!isClosed) return true;
+    parts.emit({ type: 'storage-failed', operation, error });
+    if (!isOver) return true;
     // Nobody waits any longer; the next client finds what there is.
     if (operation !== 'close') void closeFailed(storage);
-    this.#isShut = true;
+    isShut = true;
     return false;
   }
 }
+
+export type WindowStorage = ReturnType<typeof createWindowStorage>;
 
 /** What goes into the storage next, from the sequence `first` on. */
 function nextAppend({ waiting, cut, taken }: SendWindow, first: number): StoredBatch {
