@@ -50,6 +50,7 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
   [/^npm (test|run check|run test:fast)$/, 'is what CI itself does, or a part of it'],
   [/^npx vitest run /, 'would start the tests within the tests; its files are looked for below'],
   [/^npm run faults\b/, 'takes minutes; its faults are looked for below, and CI runs the short form'],
+  [/^psql /, 'needs a psql; test/package/pack.test.ts reads the same table at the same address'],
   [/^npx drizzle-kit generate$/, "is drizzle-kit's own"],
 ];
 

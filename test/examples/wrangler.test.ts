@@ -1,4 +1,4 @@
-/** The parts of wrangler.toml that the pages show (examples/wrangler), each added to the repository's own and read by wrangler. */
+/** The parts of wrangler.toml that the pages show (examples/wrangler), read by wrangler; most are added to the repository's own. */
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -32,6 +32,22 @@ describe('the parts of wrangler.toml', () => {
       SINKS: { accounts: { namespace: 'bank', lingerMs: 20 } },
     }));
 
+  test('bind every class of a Worker with all parts', () => {
+    const { exports, durable_objects, compatibility_flags } = readConfig({
+      config: join(REPOSITORY, 'examples/wrangler/all-parts.toml'),
+    });
+    const classes = Object.keys(exports ?? {}).toSorted();
+    const worker = readFileSync(join(REPOSITORY, 'examples/workers/all-parts.ts'), 'utf8');
+    expect(classes).toEqual([...worker.matchAll(/^export class (\w+)/gm)].map(([, name]) => name).toSorted());
+    expect(
+      durable_objects.bindings.map(({ class_name }: { class_name: string }) => class_name).toSorted(),
+    ).toEqual(classes);
+    // The names under which this repository's own Worker has them.
+    const own = readConfig({ config: join(REPOSITORY, 'wrangler.toml') }).durable_objects.bindings;
+    expect(durable_objects.bindings).toEqual(expect.arrayContaining(own));
+    expect(compatibility_flags).toEqual(['nodejs_compat']);
+  });
+
   test('define another environment', () => {
     const staging = configWith('staging.toml', 'staging');
     expect(staging).toMatchObject({ name: 'readings-staging', vars: { ADMIN: 'on' } });
@@ -40,6 +56,7 @@ describe('the parts of wrangler.toml', () => {
 
   test('are all of those that there are', () =>
     expect(readdirSync(join(REPOSITORY, 'examples/wrangler')).toSorted()).toEqual([
+      'all-parts.toml',
       'hyperdrive.toml',
       'staging.toml',
       'stream-sink.toml',
