@@ -504,6 +504,8 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     const { kv } = this.ctx.storage;
     if (kv.get('former-directory') !== 'taken over') {
       const former = await formerDirectory(this.env)?.exportShards();
+      // Another call may have taken it over in the meantime, and shards may have left the list since.
+      if (this.#table !== undefined) return this.#table;
       if (former !== undefined) table.takeOver(former);
       kv.put('former-directory', 'taken over');
     }

@@ -11,8 +11,8 @@ import { fromReceivedAt } from './column-sources.ts';
 import type { MessageColumns } from './message-batch.ts';
 import type { ColumnSource } from './sink.ts';
 
-/** How the JSON of a member becomes the text that Postgres reads a type from. */
-type Reading = 'json' | 'array' | 'plain';
+/** How the JSON of a member becomes the text that Postgres reads a type from; for an array, how its elements do. */
+type Reading = 'json' | 'plain' | { elements: Reading };
 
 interface MemberColumn {
   reading: Reading;
@@ -81,7 +81,7 @@ class ReadRows {
 
   read(columns: MessageColumns, row: number): readonly (string | null)[] {
     const payload = columns.payloads[row] as string;
-    if (this.#columns !== columns) this.#forget(columns);
+    if (this.#columns !== columns) this.#begin(columns);
     if (this.#lastRow === row && this.#last?.payload === payload) return this.#last.values;
     let known = this.#kept.get(row);
     if (known?.payload !== payload) {
@@ -95,7 +95,13 @@ class ReadRows {
     return known.values;
   }
 
-  #forget(columns: MessageColumns): void {
+  // Batches are prepared without a pause. After that nothing is kept: the columns hold far more messages than this may keep.
+  #begin(columns: MessageColumns): void {
+    if (this.#columns === undefined) queueMicrotask(() => this.#forget(undefined));
+    this.#forget(columns);
+  }
+
+  #forget(columns: MessageColumns | undefined): void {
     this.#columns = columns;
     this.#kept = new Map();
     this.#keptCharacters = 0;
@@ -122,23 +128,24 @@ class ReadRows {
 function textOf(json: string, reading: Reading): string | null {
   if (json === 'null') return null;
   if (reading === 'json') return json;
-  if (reading === 'array' && json.startsWith('[')) return arrayText(json);
+  if (reading !== 'plain' && json.startsWith('[')) return arrayText(json, reading.elements);
   return json.startsWith('"') ? stringOf(json) : json;
 }
 
 /** A JSON array as an array literal of Postgres: `["a",null]` becomes `{"a",NULL}`. */
-function arrayText(json: string): string {
+function arrayText(json: string, reading: Reading): string {
   const elements = (elementsOf(json) ?? []).map((element) => {
-    if (element === 'null') return 'NULL';
-    if (element.startsWith('[')) return arrayText(element);
-    const text = element.startsWith('"') ? stringOf(element) : element;
-    return `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
+    // An array in an array of jsonb is a value. Any other is a dimension, which Postgres keeps whether it was declared or not.
+    if (element.startsWith('[') && reading !== 'json')
+      return arrayText(element, typeof reading === 'object' ? reading.elements : reading);
+    const text = textOf(element, typeof reading === 'object' ? 'plain' : reading);
+    return text === null ? 'NULL' : `"${text.replaceAll(/["\\]/g, '\\$&')}"`;
   });
   return `{${elements.join(',')}}`;
 }
 
 function readingOf(column: PgColumn): Reading {
-  if (is(column, PgArray)) return 'array';
+  if (is(column, PgArray)) return { elements: readingOf(column.baseColumn as PgColumn) };
   return /^jsonb?$/.test(column.getSQLType()) ? 'json' : 'plain';
 }
 
@@ -152,17 +159,24 @@ function isFilledByPostgres(column: PgColumn): boolean {
 // What a message that lacks the member gets. Writers name all columns in every row, so a default is worked out here.
 function missingOf(column: PgColumn): MemberColumn['missing'] {
   if (is(column.default, SQL)) return (columns, row) => fromReceivedAt.text(columns, row);
-  const { default: constant, defaultFn } = column;
+  const { default: constant, defaultFn, onUpdateFn } = column;
   if (constant !== undefined) {
     const text = defaultText(column, constant);
     return () => text;
   }
-  if (defaultFn !== undefined) return () => defaultText(column, defaultFn());
+  // Drizzle takes either for a new row.
+  const make = defaultFn ?? onUpdateFn;
+  if (make !== undefined) return () => defaultText(column, make());
   return () => null;
 }
 
 function defaultText(column: PgColumn, value: unknown): string | null {
   if (value === null) return null;
+  if (is(value, SQL))
+    throw new SluiceError(
+      'invalid_options',
+      `The default of the column ${column.name} is made by a function as SQL, which cannot be worked out here: make it the column's own default in SQL, or leave the column out of the sink by columns: { …: 'default' }`,
+    );
   const encoded: unknown = column.mapToDriverValue(value);
   if (typeof encoded === 'string') return encoded;
   if (typeof encoded === 'bigint') return String(encoded);

@@ -50,9 +50,12 @@ function selected({ name, shape, sqlType }: SinkColumn): string {
   return shape === 'digits' ? quoteName(name) : `${quoteName(name)}::${castType(sqlType)}`;
 }
 
-// A cast to varchar(3) cuts a longer text in silence; an assignment of a text refuses it, as all writers should.
+// A cast to varchar(3) or bit(3) cuts what is longer in silence; an assignment of what has no length refuses it, as all
+// writers should.
 function castType(sqlType: string): string {
-  return /^(var)?char\b/.test(sqlType) ? 'text' : sqlType;
+  const array = /(\[\d*\])+$/.test(sqlType) ? '[]' : '';
+  if (/^((var)?char|character|bpchar)\b/i.test(sqlType)) return `text${array}`;
+  return /^(bit|varbit)\b/i.test(sqlType) ? `bit varying${array}` : sqlType;
 }
 
 function arrayText(column: SinkColumn, { columns, from, to }: MessageBatch): string {

@@ -4,7 +4,7 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { pgTable, text } from 'drizzle-orm/pg-core';
 import { Hono } from 'hono';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { LabEnv } from '../../lab/workers/env.ts';
 import { createSluice } from '../../workers/create-sluice.ts';
 import worker from '../../workers/index.ts';
@@ -69,6 +69,21 @@ describe('createSluice', () => {
     });
   });
 
+  it('says in the log which binding of the stores is missing, and answers what does not need it', async () => {
+    const sluice = createSluice({ sinks: { readings: { table: readings } }, stores });
+    const { NAMESPACE: _, REGISTRY: __, ...rest } = { ...env, OPEN_NAMESPACE: 'unbound', ADMIN: 'on' };
+    const answer = (path: string, init?: RequestInit): Promise<Response> =>
+      Promise.resolve(sluice.fetch(new Request(`http://sluice${path}`, init), rest, context));
+    const log = vi.spyOn(console, 'error').mockImplementation(() => {});
+    expect(await (await answer('/read?query=all')).json()).toMatchObject({ code: 'invalid_configuration' });
+    expect(String(log.mock.lastCall)).toContain('no binding NAMESPACE');
+    const headers = { 'content-type': 'application/json' };
+    await answer('/rpc', { method: 'POST', headers, body: '["ns.list"]' });
+    expect(String(log.mock.lastCall)).toContain('no binding REGISTRY');
+    log.mockRestore();
+    expect((await answer('/health')).status).toBe(200);
+  });
+
   describe('mounted below a path of another application', () => {
     const app = new Hono().route('/ingest/sluice', worker.router);
     const request = (path: string, init?: RequestInit): Promise<Response> =>
@@ -92,6 +107,25 @@ describe('createSluice', () => {
       expect(answer.status).toBe(200);
       expect((await request('/ingest/sluice/bench/suites')).status).toBe(200);
       expect((await request('/ingest/sluice/bench/nothing')).status).toBe(404);
+    });
+
+    it('answers errors of each store in its own form, whatever the path above', async () => {
+      for (const [app, base] of [
+        [worker, ''],
+        [new Hono().route('/ingest/sluice', worker.router), '/ingest/sluice'],
+      ] as const) {
+        const events = await app.fetch(new Request(`http://app${base}/read?query=all`), env, context);
+        expect(events.headers.get('content-type')).toBe('application/problem+json');
+        const messages = await app.fetch(new Request(`http://app${base}/export`), env, context);
+        expect(messages.headers.get('content-type')).toBe('application/json');
+        const large = new Request(`http://app${base}/append`, {
+          method: 'POST',
+          headers: { 'content-length': '999999999', 'content-type': 'application/json' },
+          body: '{}',
+        });
+        const refused = await app.fetch(large, env, context);
+        expect(refused.headers.get('content-type')).toBe('application/problem+json');
+      }
     });
 
     it('answers errors as problems', async () => {
@@ -126,6 +160,24 @@ describe('the directory of shards', () => {
     expect(await again.noteShards('left', 4)).toEqual([4, 3, 8]);
     await again.removeShard({ sink: 'left', shard: 5 });
     expect(await again.listShards('left')).toEqual([]);
+  });
+
+  it('takes the former list over once, though two ask at the same time', async () => {
+    const directory = env.SHARD.getByName('directory');
+    await directory.listShards();
+    await runInDurableObject(env.REGISTRY.getByName('shards'), (_, { storage }) => {
+      storage.sql.exec("insert into shards values ('gone', 6)");
+    });
+    await runInDurableObject(directory, (_, { storage }) => storage.kv.delete('former-directory'));
+    await runInDurableObject(directory, (_, state) => state.abort('read again')).catch(() => {});
+    const again = env.SHARD.getByName('directory');
+    const [, ...lists] = await Promise.all([
+      again.removeShard({ sink: 'gone', shard: 6 }),
+      again.listShards('nothing'),
+      again.listShards('nothing'),
+    ]);
+    expect(lists).toEqual([[], []]);
+    expect(await again.listShards('gone')).toEqual([]);
   });
 
   it('is no shard: a socket to it is refused', async () => {

@@ -13,3 +13,8 @@ export function ownAddress(context: Context): string {
   if (base !== '' && url.pathname.startsWith(`${base}/`)) url.pathname = url.pathname.slice(base.length);
   return url.href;
 }
+
+/** The path of `ownAddress` alone: `/rpc`. */
+export function ownPath(context: Context): string {
+  return new URL(ownAddress(context)).pathname;
+}

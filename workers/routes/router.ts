@@ -2,6 +2,7 @@
 
 import { Hono } from 'hono';
 import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
+import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 import { problemResponse } from '../problem.ts';
 import type { Sinks } from '../sinks.ts';
@@ -33,7 +34,7 @@ export function createRouter(sinks: Sinks, parts: readonly RouterPart[]): Hono<{
     context.text(`Sluice: WebSocket messages in, Postgres rows out.\n\n${help.join('\n')}\n`),
   );
   router.use(async (context, next) => {
-    assertBound(context.env);
+    bound(context.env, 'SHARD');
     await next();
   });
   router.route('/', socketRoutes(sinks));
@@ -51,12 +52,4 @@ export function createRouter(sinks: Sinks, parts: readonly RouterPart[]): Hono<{
     return problemResponse(error);
   });
   return router;
-}
-
-function assertBound(env: Partial<Env>): void {
-  if (env.SHARD !== undefined) return;
-  throw new SluiceError(
-    'invalid_configuration',
-    'The Worker has no binding SHARD: bind the Durable Object class Shard under this name in wrangler.toml',
-  );
 }

@@ -19,13 +19,14 @@ import {
 import { unauthorized } from '../../src/messages/http/rpc-errors.ts';
 import { checkNamespace, type Namespaces, namespaceOfToken } from '../../src/store/namespaces.ts';
 import { assertAdminAccess } from '../access.ts';
+import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 import { ACCESS_HEADER } from '../objects.ts';
 import { standardEngine } from '../registry.ts';
 import { registryOf } from '../registry-calls.ts';
 import { jsonResponse, logFailure, randomBytes, storeErrorResponse } from '../store-answers.ts';
 import { streamOf } from '../streamed-body.ts';
-import { ownAddress } from './own-path.ts';
+import { ownAddress, ownPath } from './own-path.ts';
 
 type StoreContext = Context<{ Bindings: Env }>;
 
@@ -107,9 +108,9 @@ function forward(
   };
   const lastEventId = context.req.header('last-event-id');
   if (lastEventId !== undefined) headers['last-event-id'] = lastEventId;
-  return context.env.NAMESPACE.getByName(namespace).fetch(
-    new Request(ownAddress(context), { ...request, headers }),
-  );
+  return bound(context.env, 'NAMESPACE')
+    .getByName(namespace)
+    .fetch(new Request(ownAddress(context), { ...request, headers }));
 }
 
 /** The namespace that a request is for. Whether its token is the right one, only the namespace knows. */
@@ -131,7 +132,7 @@ async function namespacesFor(context: StoreContext, namespace: string | undefine
   const { env } = context;
   const token = tokenOf(context);
   const isOwn = token !== undefined && namespace !== undefined && namespaceOfToken(token) === namespace;
-  if (isOwn && (await env.NAMESPACE.getByName(namespace).verify(token))) return registryOf(env);
+  if (isOwn && (await bound(env, 'NAMESPACE').getByName(namespace).verify(token))) return registryOf(env);
   try {
     await assertAdminAccess(env, context.req.header('authorization'));
   } catch (error) {
@@ -170,7 +171,7 @@ function limitBody(maxSize: number) {
     maxSize,
     onError: (context) =>
       storeErrorResponse(
-        context.req.path,
+        ownPath(context),
         new SluiceError('message_too_large', `The body is larger than ${maxSize} bytes`, {
           details: { maxBytes: maxSize },
         }),
@@ -182,6 +183,6 @@ async function answered(context: StoreContext, work: () => Promise<Response>): P
   try {
     return await work();
   } catch (error) {
-    return storeErrorResponse(context.req.path, error);
+    return storeErrorResponse(ownPath(context), error);
   }
 }

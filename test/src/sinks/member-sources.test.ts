@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { sql } from 'drizzle-orm';
 import {
   bigint,
@@ -89,6 +91,14 @@ describe('members of a message', () => {
     expect(rowOf(readings, `{"tags":${json}}`).tags).toBe(expected);
   });
 
+  test('an array of jsonb has JSON for its elements: texts keep their quotes, and arrays in it stay JSON', () => {
+    const documents = pgTable('documents', { parts: jsonb().array(), rows: jsonb().array().array() });
+    expect(rowOf(documents, '{"parts":["a",{"b":"c"},[1,"d"],null,1.10]}').parts).toBe(
+      '{"\\"a\\"","{\\"b\\":\\"c\\"}","[1,\\"d\\"]",NULL,"1.10"}',
+    );
+    expect(rowOf(documents, '{"rows":[["a"],[[1]]]}').rows).toBe('{{"\\"a\\""},{"[1]"}}');
+  });
+
   test('of several with one name the last counts, as JSON.parse has it', () => {
     expect(rowOf(readings, '{"celsius":1,"celsius":2}').celsius).toBe('2');
   });
@@ -137,6 +147,7 @@ describe('a column that the message lacks', () => {
     big: bigint({ mode: 'bigint' }).default(12345678901234567n),
     settings: jsonb().default({ a: 1 }),
     made: text().$defaultFn(() => 'made'),
+    updated: timestamp({ withTimezone: true }).$onUpdateFn(() => new Date(RECEIVED_AT)),
     doubled: integer().generatedAlwaysAs(sql`count * 2`),
     random: integer().default(sql`floor(random() * 10)`),
   });
@@ -150,7 +161,14 @@ describe('a column that the message lacks', () => {
       big: '12345678901234567',
       settings: '{"a":1}',
       made: 'made',
+      updated: RECEIVED_AT,
     });
+  });
+
+  test('is refused where a function makes its default as SQL: the text of that is no value', () => {
+    const random = pgTable('random', { token: text().$defaultFn(() => sql`gen_random_uuid()`) });
+    expect(rowOf(random, '{"token":"sent"}')).toEqual({ token: 'sent' });
+    expect(() => rowOf(random, '{}')).toThrow(/default of the column token/);
   });
 
   test('and the message wins where it has one', () => {
@@ -187,4 +205,21 @@ test('rows are read alike in any order, and whatever was read before', () => {
     ),
     { numRuns: 100 },
   );
+});
+
+test('messages that were read are not kept in memory for longer than a batch is prepared', async () => {
+  const { columns } = defineSink('readings', { table: readings });
+  const read = (): WeakRef<MessageColumns> => {
+    const messages = columnsOf('{"deviceId":"a"}');
+    expect(columns[0]?.text(messages, 0)).toBe('a');
+    return new WeakRef(messages);
+  };
+  const reference = read();
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  for (let round = 0; round < 10 && reference.deref() !== undefined; round += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+  }
+  expect(reference.deref()).toBeUndefined();
 });

@@ -1,7 +1,17 @@
 /** What every writer promises, whatever the driver: the messages of a batch become rows, exactly as they are. */
 
 import { eq, sql } from 'drizzle-orm';
-import { bigint, boolean, jsonb, pgSchema, pgTable, text, timestamp, varchar } from 'drizzle-orm/pg-core';
+import {
+  bigint,
+  bit,
+  boolean,
+  jsonb,
+  pgSchema,
+  pgTable,
+  text,
+  timestamp,
+  varchar,
+} from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import {
@@ -329,6 +339,36 @@ export function writerContract(driver: Driver): void {
       await expect(failing.catch(sqlState)).resolves.toBe('22001');
       await write(mode, sink, batchOf([{ producer: 'abc' }]), connection);
       expect(await rowsOf(connection, sql`select * from ${table}`)).toEqual([{ code: 'abc' }]);
+    });
+
+    test('texts in an array that are too long for their column are refused and never cut', async () => {
+      const table = pgTable(freshName('short'), { codes: varchar({ length: 3 }).array() });
+      await rowsOf(connection, sql`create table ${table} (codes varchar(3)[])`);
+      const sink = defineSink('short', { table });
+      const failing = write(mode, sink, batchOf([{ payload: '{"codes":["abcd"]}' }]), connection);
+      await expect(failing.catch(sqlState)).resolves.toBe('22001');
+      await write(mode, sink, batchOf([{ payload: '{"codes":["abc"]}' }]), connection);
+      expect(await rowsOf(connection, sql`select * from ${table}`)).toEqual([{ codes: ['abc'] }]);
+    });
+
+    test('bits that do not fit their column are refused and never cut', async () => {
+      const table = pgTable(freshName('bits'), { flags: bit({ dimensions: 3 }) });
+      await rowsOf(connection, sql`create table ${table} (flags bit(3))`);
+      const sink = defineSink('bits', { table });
+      const failing = write(mode, sink, batchOf([{ payload: '{"flags":"10101"}' }]), connection);
+      await expect(failing.catch(sqlState)).resolves.toBe('22026');
+      await write(mode, sink, batchOf([{ payload: '{"flags":"101"}' }]), connection);
+      expect(await rowsOf(connection, sql`select flags::text from ${table}`)).toEqual([{ flags: '101' }]);
+    });
+
+    test('texts in an array of jsonb are JSON', async () => {
+      const table = pgTable(freshName('parts'), { parts: jsonb().array() });
+      await rowsOf(connection, sql`create table ${table} (parts jsonb[])`);
+      const payload = '{"parts":["a",["b"],1.10,null]}';
+      await write(mode, defineSink('parts', { table }), batchOf([{ payload }]), connection);
+      expect(await rowsOf(connection, sql`select to_jsonb(parts)::text as parts from ${table}`)).toEqual([
+        { parts: '["a", ["b"], 1.10, null]' },
+      ]);
     });
 
     test('a column that the sink leaves out gets its default from Postgres, in a table of any schema', async () => {
