@@ -4,7 +4,7 @@
  */
 
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -13,6 +13,9 @@ import { REPOSITORY } from '../repository.ts';
 import { INTERNAL_NAMES } from './client-names.ts';
 
 const CLIENT = join(REPOSITORY, 'src/client');
+
+/** Those first that the code has most often anyway. */
+const LETTERS = 'etsirnoahlducfgmpbyvkwxTSMONBEIDAPCjqzLFRHGUVKWXYZJQ$_';
 
 /** The oldest platforms that it runs on. */
 export const CLIENT_TARGETS: readonly string[] = ['node20', 'safari16'];
@@ -64,6 +67,7 @@ async function bundle(entry: Entry): Promise<Bundle> {
     charset: 'utf8',
     sourcemap: 'external',
     mangleProps: new RegExp(`^(${INTERNAL_NAMES.join('|')})$`),
+    mangleCache: await shortNames(),
     minify: true,
   });
   const [map, bundled] = [/\.map$/, /\.js$/].map(
@@ -74,10 +78,44 @@ async function bundle(entry: Entry): Promise<Bundle> {
   const minified = await minify(bundled as string, {
     module: true,
     ecma: 2020,
-    compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true, pure_getters: true, keep_fargs: false },
+    compress: {
+      passes: 3,
+      sequences: false,
+      unsafe_arrows: true,
+      unsafe_methods: true,
+      pure_getters: true,
+      keep_fargs: false,
+    },
     sourceMap: { content: map as string, filename: 'index.js', url: 'index.js.map', includeSources: true },
   });
   return { code: `${minified.code}\n`, map: String(minified.map) };
+}
+
+/**
+ * A letter for each internal name. Names that never belong to one object share letters, so that few are needed: the members of
+ * an object are all declared in one file, where each is written without a dot before it.
+ */
+async function shortNames(): Promise<Record<string, string>> {
+  const counts = new Map<string, number>();
+  const files: Set<string>[] = [];
+  for (const name of await readdir(CLIENT)) {
+    if (!name.endsWith('.ts')) continue;
+    const text = (await readFile(join(CLIENT, name), 'utf8')).replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+    for (const [word] of text.matchAll(/[A-Za-z]+/g)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    files.push(new Set(Array.from(text.matchAll(/(?<![.\w])[A-Za-z]+/g), ([word]) => word)));
+  }
+  const short: Record<string, string> = {};
+  const byUse = [...INTERNAL_NAMES].sort((one, other) => (counts.get(other) ?? 0) - (counts.get(one) ?? 0));
+  for (const name of byUse) {
+    const near = files.filter((words) => words.has(name));
+    const taken = new Set(
+      Object.keys(short).flatMap((other) => (near.some((words) => words.has(other)) ? [short[other]] : [])),
+    );
+    const letter = [...LETTERS].find((one) => !taken.has(one));
+    if (letter === undefined) throw new Error(`There is no letter left for ${name}`);
+    short[name] = letter;
+  }
+  return short;
 }
 
 /** The declarations of all that each entry exports, in one file. */

@@ -4,16 +4,17 @@
  * test/local/build/client-bundle.test.ts.
  */
 export const INTERNAL_NAMES: readonly string[] = `
-  admitBlocked aside askedForAck askedMs awaitProgress batchFrom blocked byeMs calls connect connection
-  counts cursor cut cutBatch defer disconnect doubts doubtUpTo drainUntilMs dropAbove dropOldest
-  dropOversized emit end endError endIfDone ending enqueue erroredMs finish finishRefused fits flushUpTo
-  forgetTrouble giveUp goOn hasFlushes hasRoom heardMs hurry insert intake isAllSent isClosing isDone isDue
-  isEmpty isFlushDue isForgotten isIdle isKept isKnown isLate isOpen isOwn isPaused isRecovered isSet
-  isWelcomed keep leftBlocked markSent maxBytes maxMessages onFailure onProgress openedMs outBytes
-  outMessages outSinceMs overError own progressMs promise protocolError pump reach receive receiver recovery
-  refuse refuseCall refusedCount refuseSequence refuseTooLarge rejectAll restart restore resumeSending
-  rewind rewoundTo rollback saved saving sayBye schedule sender sentHere setAsideRun settings settle
-  sizeAt skip socket stop takeJoined textAt ticket ticketOf total transmit trimDroppedEnd trimmed truncate
+  ackLevel ackedUpTo admitBlocked aside askedForAck askedMs awaitProgress batchFrom blocked buffer byeMs callKind
+  calls connect connection counts creditNow cursor cut cutBatch cutBatches defer discardText discards disconnect
+  doubtUpTo doubts drainUntilMs dropAbove dropDoubts dropOldest dropOversized emit end endError endIfDone ending
+  enqueue erroredMs failuresInARow finish finishRefused fits flushUpTo forgetTrouble frameLimits giveUp goOn
+  hasFlushes hasRoom heardMs hurry insert intake isAllSent isClosing isDone isDue isEmpty isFlushDue isForgotten
+  isIdle isKept isKnown isLate isOpen isOwn isPaused isRecovered isSet isWelcomed keep lastTaken leftBlocked link
+  markSent maxBytes maxMessages maxSentHere mostBytes onFailure onProgress openedMs outBytes outMessages outSinceMs
+  overError own progressMs promise protocolError pump putAside reach receive receiver recovery refusals refuse
+  refuseCall refuseSequence refuseTooLarge refusedCount rejectAll restart restore restoredCount resumeSending rewind
+  rewoundTo rollback saved saving sayBye schedule search sender sentHere sentUpTo setAsideRun settings settle sizeAt
+  skip socket stop storedHere takeJoined textAt ticket ticketOf total transmit trimDroppedEnd trimmed truncate
   unsavedSession unsettledCount waiting window
 `
   .trim()

@@ -25,13 +25,10 @@ export function countThatFits({ text, count: most }: Batch, maxMessages: number,
     return Math.max(0, Math.min(most, maxMessages, Math.floor(maxBytes / DROPPED_BYTES)));
   let count = 0;
   let bytes = 0;
-  for (let start = 0; count < maxMessages && start <= text.length; ) {
-    const newline = text.indexOf('\n', start);
-    const end = newline === -1 ? text.length : newline;
-    bytes += utf8Bytes(text, start, end) + 1;
-    if (bytes > maxBytes) break;
+  for (const line of text.split('\n')) {
+    bytes += utf8Bytes(line) + 1;
+    if (count >= maxMessages || bytes > maxBytes) break;
     count += 1;
-    start = end + 1;
   }
   return count;
 }
@@ -42,11 +39,10 @@ export function splitBatch(batch: Batch, count: number): Batch {
   const rest: Batch = { ...batch, first: batch.first + count, count: batch.count - count };
   if (text === undefined) batch.bytes = count * DROPPED_BYTES;
   else {
-    let end = -1;
-    for (let line = 0; line < count; line += 1) end = text.indexOf('\n', end + 1);
-    rest.text = text.slice(end + 1);
-    batch.text = text.slice(0, end);
-    batch.bytes = utf8Bytes(text, 0, end) + 1;
+    const lines = text.split('\n');
+    rest.text = lines.slice(count).join('\n');
+    batch.text = lines.slice(0, count).join('\n');
+    batch.bytes = utf8Bytes(batch.text) + 1;
   }
   batch.count = count;
   rest.bytes -= batch.bytes;

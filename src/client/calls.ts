@@ -6,7 +6,7 @@ import type { BatchReceipt, RefusedMessage } from './events.ts';
 
 /** A call, and how far its messages are. Its sequences are contiguous. */
 export class Ticket {
-  readonly kind: 'one' | 'post' | 'batch' | 'flush';
+  readonly callKind: 'one' | 'post' | 'batch' | 'flush';
   readonly total: number;
   readonly #resolve: (receipt: BatchReceipt | undefined) => void;
   readonly #reject: (error: SluiceError) => void;
@@ -21,12 +21,12 @@ export class Ticket {
   #refused: RefusedMessage[] | undefined;
 
   constructor(
-    kind: Ticket['kind'],
+    kind: Ticket['callKind'],
     total: number,
     resolve: (receipt: BatchReceipt | undefined) => void,
     reject: (error: SluiceError) => void,
   ) {
-    this.kind = kind;
+    this.callKind = kind;
     this.total = total;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -67,7 +67,7 @@ export class Ticket {
     const refused = this.#refused ?? [];
     const [only] = refused;
     const hasSequence = this.last >= this.first;
-    if (this.kind === 'batch') {
+    if (this.callKind === 'batch') {
       const receipt: BatchReceipt = {
         messages: this.total,
         refused: refused.sort((one, other) => one.index - other.index),
@@ -120,7 +120,7 @@ export class Calls {
   add(ticket: Ticket, taken: number): void {
     ticket.first = taken + 1;
     ticket.last = taken;
-    if (ticket.kind === 'flush') {
+    if (ticket.callKind === 'flush') {
       this.#flushes.push(ticket);
       this.isFlushDue = true;
     } else this.#tickets.push(ticket);

@@ -19,7 +19,7 @@ export class Connection {
   byeMs: number | undefined;
   /** The server is about to go: nothing more is sent, and the next connection begins then. */
   drainUntilMs: number | undefined;
-  level: AckLevel = 'stored';
+  ackLevel: AckLevel = 'stored';
   /** Since when an ack is awaited: one of the level, and one that says stored. */
   progressMs = 0;
   outSinceMs = 0;

@@ -15,17 +15,18 @@ export class Deque<T> {
     return this.length > 0 ? this.#items.at(-1) : undefined;
   }
 
-  /** A copy of all, from the first on. */
-  slice(): T[] {
-    return this.#items.slice(this.#head);
+  /** A copy of `count` from an index on, or of all. */
+  slice(index = 0, count = this.length): T[] {
+    return this.#items.slice(this.#head + index, this.#head + index + count);
   }
 
   push(item: T): void {
     this.#items.push(item);
   }
 
-  insert(index: number, item: T): void {
-    this.#items.splice(this.#head + index, 0, item);
+  /** Puts one before what is at an index, or in the place of so many. */
+  insert(index: number, item: T, replaced = 0): void {
+    this.#items.splice(this.#head + index, replaced, item);
   }
 
   /** Keeps the first `length`. */
@@ -33,9 +34,9 @@ export class Deque<T> {
     this.#items.length = this.#head + length;
   }
 
-  /** Takes away the first. */
-  shift(): void {
-    this.#head += 1;
+  /** Takes away the first ones. */
+  shift(count = 1): void {
+    this.#head += count;
     // What lies before the head goes in pieces, so that taking away the first costs nothing.
     if (this.#head >= 64 && this.#head * 2 >= this.#items.length) {
       this.#items = this.slice();

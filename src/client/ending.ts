@@ -46,7 +46,7 @@ export function createEnding(parts: EndingParts) {
       const { buffer, own, intake, recovery } = parts;
       return (
         closed?.report.unacked ??
-        buffer.messages - own.refused.size - recovery.refusedCount + intake.calls.blockedMessages
+        buffer.messages - own.refusals.size - recovery.refusedCount + intake.calls.blockedMessages
       );
     },
 
@@ -111,8 +111,8 @@ export function createEnding(parts: EndingParts) {
       const { code, message } = reason;
       const isTakenOver = code === 'fenced' || code === 'replaced';
       const unknown = isTakenOver ? fateUnknownError(reason) : reason;
-      self.leftBlocked = intake.end(reason, ({ kind, first, last }) =>
-        kind !== 'flush' && first <= own.sent && last > own.acked ? unknown : reason,
+      self.leftBlocked = intake.end(reason, ({ callKind, first, last }) =>
+        callKind !== 'flush' && first <= own.sentUpTo && last > own.ackedUpTo ? unknown : reason,
       );
       // Nothing of this instance is left, so nothing of it needs to be kept.
       if (own.isEmpty) own.isForgotten = true;

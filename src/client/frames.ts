@@ -61,15 +61,24 @@ export function storedOf({ stored, taken }: ServerFrame): number | undefined {
 }
 
 export function creditOf({ credit }: ServerFrame): Credit | undefined {
-  const members = membersOf(credit);
-  const messages = wholeFrom(members.messages, 0);
-  const bytes = wholeFrom(members.bytes, 0);
-  return messages === undefined || bytes === undefined ? undefined : { messages, bytes };
+  return wholesOf(credit, { messages: 0, bytes: 0 });
 }
 
 export function runOf(value: unknown): { from: number; to: number } | undefined {
+  return wholesOf(value, { from: 1, to: 1 });
+}
+
+/** Members that all are whole numbers from a least one, or undefined. */
+export function wholesOf<T extends Partial<Record<keyof ServerFrame, number>>>(
+  value: unknown,
+  least: T,
+): T | undefined {
   const members = membersOf(value);
-  const from = wholeFrom(members.from, 1);
-  const to = wholeFrom(members.to, 1);
-  return from && to ? { from, to } : undefined;
+  const found = { ...least };
+  for (const name of Object.keys(least) as (keyof T & keyof ServerFrame)[]) {
+    const whole = wholeFrom(members[name], least[name] as number);
+    if (whole === undefined) return undefined;
+    (found as Record<keyof T, number>)[name] = whole;
+  }
+  return found;
 }

@@ -3,7 +3,7 @@ import { Calls, type Ticket } from './calls.ts';
 import type { ClientContext } from './context.ts';
 import { type Deferred, defer } from './deferred.ts';
 import { type ClientErrorCode, SluiceError } from './errors.ts';
-import { escapeReplacement, HAS_REPLACEMENT, lineBytes, lineRefusal } from './message-text.ts';
+import { lineOf, utf8Bytes } from './message-text.ts';
 import type { SendWindow } from './send-window.ts';
 
 const MAX_BLOCKED_CALLS = 1_000;
@@ -17,9 +17,9 @@ export function createIntake(context: ClientContext) {
   const self = {
     calls: new Calls(),
     /** What the server takes; unknown before the first welcome. */
-    messageBytes: Number.POSITIVE_INFINITY,
+    mostBytes: Number.POSITIVE_INFINITY,
     /** The level that the sink gives. */
-    level: context.settings.ack as AckLevel,
+    ackLevel: context.settings.ack as AckLevel,
     /** Nothing of older instances is left, for which a flush waits too. */
     isRecovered: !context.settings.storage as boolean,
     /** Takes a call, or lets it wait for room, or refuses it; true where there may be something to send. */
@@ -34,7 +34,7 @@ export function createIntake(context: ClientContext) {
       const { length, bytes } = waiting;
       const { counts } = context;
       const { refused, dropped } = counts;
-      self.calls.add(ticket, context.own.taken);
+      self.calls.add(ticket, context.own.lastTaken);
       const next = take(texts, 0, ticket);
       if (next < texts.length) {
         if (context.settings.whenFull === 'reject') {
@@ -60,7 +60,7 @@ export function createIntake(context: ClientContext) {
         const { ticket, texts } = call;
         if (!ticket.isOpen) {
           ticket.isOpen = true;
-          self.calls.add(ticket, context.own.taken);
+          self.calls.add(ticket, context.own.lastTaken);
         }
         call.next = take(texts, call.next, ticket);
         if (call.next < texts.length) break;
@@ -77,8 +77,8 @@ export function createIntake(context: ClientContext) {
 
     /** Settles the calls and flushes that have reached their level. */
     settle(): void {
-      const { acked, sent } = context.own;
-      self.calls.settle(self.level === 'none' ? sent : acked, self.isRecovered ? acked : -1);
+      const { ackedUpTo: acked, sentUpTo: sent } = context.own;
+      self.calls.settle(self.ackLevel === 'none' ? sent : acked, self.isRecovered ? acked : -1);
     },
 
     /** Resolves when there is room: one promise for all who ask, however often. */
@@ -125,18 +125,15 @@ export function createIntake(context: ClientContext) {
   function take(texts: readonly string[], from: number, ticket: Ticket): number {
     const { settings, counts, buffer, own } = context;
     const { whenFull } = settings;
-    const maxBytes = Math.min(self.messageBytes + 1, buffer.maxBytes);
+    const maxBytes = Math.min(self.mostBytes + 1, buffer.maxBytes);
     for (let index = from; index < texts.length; index += 1) {
-      let text = texts[index] as string;
-      let bytes = lineBytes(text);
-      if (bytes === HAS_REPLACEMENT) {
-        text = escapeReplacement(text);
-        bytes = lineBytes(text);
+      const line = lineOf(texts[index] as string);
+      if (typeof line !== 'string') {
+        skip(ticket, index, line.code, line.message);
+        continue;
       }
-      if (bytes < 0) {
-        const { code, message } = lineRefusal(bytes);
-        skip(ticket, index, code, message);
-      } else if (bytes > maxBytes) skipTooLarge(ticket, index, bytes - 1);
+      const bytes = utf8Bytes(line) + 1;
+      if (bytes > maxBytes) skipTooLarge(ticket, index, bytes - 1);
       else {
         if (!buffer.fits(bytes)) {
           if (whenFull === 'block' || whenFull === 'reject') return index;
@@ -147,7 +144,7 @@ export function createIntake(context: ClientContext) {
             continue;
           }
         }
-        own.push(text, bytes);
+        own.push(line, bytes);
         ticket.last += 1;
       }
     }
@@ -160,8 +157,8 @@ export function createIntake(context: ClientContext) {
     while (own.waiting.length > 0 && !context.buffer.fits(bytes)) {
       const sequence = own.dropOldest();
       // One that turned out too large is settled, and in no storage.
-      if (own.refused.delete(sequence)) continue;
-      own.discard(sequence);
+      if (own.refusals.delete(sequence)) continue;
+      own.discardText(sequence);
       context.counts.dropped += 1;
       refuseInCall(sequence, 'message_dropped', DROPPED_MESSAGE);
     }
@@ -182,7 +179,7 @@ export function createIntake(context: ClientContext) {
 
   function tooLargeMessage(bytes?: number): string {
     const size = bytes === undefined ? 'is too large' : `has ${bytes} bytes`;
-    return `The message ${size}: the server takes ${self.messageBytes} bytes at most`;
+    return `The message ${size}: the server takes ${self.mostBytes} bytes at most`;
   }
 
   function refuseInCall(sequence: number, code: ClientErrorCode, message: string): void {
@@ -196,8 +193,8 @@ export function createIntake(context: ClientContext) {
     self.refuseCall(ticket, new SluiceError('ring_full', 'The ring is full'));
   }
 
-  function tellRefused({ kind }: Ticket, code: ClientErrorCode, message: string): void {
-    if (kind === 'post') context.emit({ type: 'refused', code, message });
+  function tellRefused({ callKind }: Ticket, code: ClientErrorCode, message: string): void {
+    if (callKind === 'post') context.emit({ type: 'refused', code, message });
   }
 
   function tellDropped(before: number): void {

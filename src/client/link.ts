@@ -41,13 +41,13 @@ const MAX_PROTOCOL_ERRORS = 3;
 const PROTOCOL_ERRORS_FORGIVEN_MS = 300_000;
 
 /** Close codes after which connecting again changes nothing (PROTOCOL.md, "Close codes"). The reason may name another code. */
-const TERMINAL_CODES: Readonly<Record<number, readonly [ClientErrorCode, string]>> = {
-  4400: ['invalid_frame', 'The server could not read a frame'],
-  4401: ['unauthorized', 'The server wants another token'],
-  4403: ['forbidden', 'The token does not allow this sink or producer'],
-  4404: ['unknown_sink', 'The server has no such sink: look at the path of the url'],
-  4409: ['replaced', 'Another client has taken over this producer'],
-  4410: ['fenced', 'A newer client has taken over this producer'],
+const TERMINAL_CODES: Readonly<Record<number, ClientErrorCode>> = {
+  4400: 'invalid_frame',
+  4401: 'unauthorized',
+  4403: 'forbidden',
+  4404: 'unknown_sink',
+  4409: 'replaced',
+  4410: 'fenced',
 };
 
 export interface LinkParts extends ClientContext {
@@ -71,7 +71,7 @@ export function createLink(parts: LinkParts) {
 
   const self = {
     /** In a row, with nothing acknowledged in between. */
-    failures: 0,
+    failuresInARow: 0,
     connect(): void {
       const { settings, own, recovery, receiver } = parts;
       const { openSocket, url, timers } = settings;
@@ -165,11 +165,12 @@ export function createLink(parts: LinkParts) {
       return;
     }
     const { instance, session, epoch } = window;
-    const next = window.acked + 1;
-    const hello = { t: 'hello', ack: isOwn ? parts.settings.ack : 'stored', instance };
-    if (!isOwn) Object.assign(hello, { recover: true, session, next });
-    else if (epoch) Object.assign(hello, { resume: true, epoch, session, next });
-    parts.sender.transmit(connection, JSON.stringify(hello));
+    const next = window.ackedUpTo + 1;
+    const position = isOwn
+      ? epoch && { resume: true, epoch, session, next }
+      : { recover: true, session, next };
+    const ack = isOwn ? parts.settings.ack : 'stored';
+    parts.sender.transmit(connection, JSON.stringify({ t: 'hello', ack, instance, ...(position || {}) }));
   }
 
   function closedByPeer(connection: Connection, closeCode: number, reason: string): void {
@@ -178,11 +179,10 @@ export function createLink(parts: LinkParts) {
       lost(connection, closeCode, reason);
       return;
     }
-    const [code, message] = terminal;
     // The reason begins with a code of its own. Before the welcome it was the hello that could not be read.
     const named = /^(invalid_options|invalid_hello|hello_required|invalid_frame):/.exec(reason)?.[1];
-    const other = closeCode === 4400 && !connection.isWelcomed ? 'invalid_hello' : code;
-    const text = reason === '' ? message : `${message}: ${reason}`;
+    const other = closeCode === 4400 && !connection.isWelcomed ? 'invalid_hello' : terminal;
+    const text = `The server ended this client: ${reason || terminal}`;
     parts.ending.end(
       new SluiceError((named as ClientErrorCode | undefined) ?? other, text, {
         details: { closeCode, reason },
@@ -207,9 +207,9 @@ export function createLink(parts: LinkParts) {
       retryMs = Math.max(0, connection.drainUntilMs - nowMs);
     } else {
       // One that lived for a while was no failure, though nothing may have been sent on it.
-      if (connection?.isWelcomed && nowMs - connection.openedMs > HANDSHAKE_LIMIT_MS) self.failures = 0;
-      const ceiling = pauseMs(RETRY_BASE_MS, RETRY_MAX_MS, self.failures);
-      self.failures += 1;
+      if (connection?.isWelcomed && nowMs - connection.openedMs > HANDSHAKE_LIMIT_MS) self.failuresInARow = 0;
+      const ceiling = pauseMs(RETRY_BASE_MS, RETRY_MAX_MS, self.failuresInARow);
+      self.failuresInARow += 1;
       retryMs = Math.round((code === 4429 ? OVER_CREDIT_RETRY_MS : 0) + ceiling * random());
     }
     emit({ type: 'disconnected', code, reason, retryMs });
@@ -223,7 +223,7 @@ export function createLink(parts: LinkParts) {
     const { protocol, host, pathname } = new URL(parts.settings.url);
     const url = `${protocol}//${host}${pathname}`;
     const failures = NEVER_CONNECTED_FAILURES;
-    const message = `${failures} tries to connect to ${url} have failed (${code} ${reason}). Look at the server, host and port, and the path: /ws/ and the name of a sink`;
+    const message = `${failures} tries to connect to ${url} have failed (${code} ${reason}): is the server there, and is the path /ws/ and the name of a sink?`;
     parts.emit({ type: 'never-connected', url, failures, message });
   }
 

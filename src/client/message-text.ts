@@ -18,73 +18,44 @@ export function jsonOf(message: unknown): string | { message: string; cause?: un
   return { message: `There is no JSON for ${kind}` };
 }
 
-const EMPTY = -1;
-const NEWLINE = -2;
-const LONE_SURROGATE = -3;
-const NO_TEXT = -4;
-const LONE_DASH = -5;
-const NUL = -6;
-export const HAS_REPLACEMENT = -7;
+/** What no message holds, or only after `escapeReplacement`. Half a surrogate pair is a character here, a whole one is another. */
+const SUSPECT = /^-?$|[\n\0\ufffd\ud800-\udfff]/u;
 
-/** Why a text cannot be a message, by what `lineBytes` found: the first is that of -1. */
-const LINE_REFUSALS: readonly [text: string, code?: ClientErrorCode][] = [
-  ['is empty'],
-  ['has more than one line'],
-  ['has half a surrogate pair', 'lone_surrogate'],
-  ['is not a text: use send'],
-  ['is a lone "-"'],
-  ['has a NUL', 'nul_character'],
-  ['has no escape that JSON has before U+FFFD'],
+const REFUSALS: readonly [pattern: RegExp, reason: string, code?: ClientErrorCode][] = [
+  [/^$/, 'is empty'],
+  [/\n/, 'has more than one line'],
+  [/[\ud800-\udfff]/u, 'has half a surrogate pair', 'lone_surrogate'],
+  [/^-$/, 'is a lone "-"'],
+  [/\0/, 'has a NUL', 'nul_character'],
+  [/\ufffd/, 'has no escape that JSON has before U+FFFD'],
 ];
 
-/** Why a text cannot be a message. `found`: a negative answer of `lineBytes`. */
-export function lineRefusal(found: number): { code: ClientErrorCode; message: string } {
-  const [text, code = 'invalid_json'] = LINE_REFUSALS[-1 - found] as [string, ClientErrorCode?];
-  return { code, message: `The message ${text}` };
-}
-
-/**
- * Bytes that a message takes as a line: in UTF-8, with its newline. Negative for what cannot be one, and for a text with
- * U+FFFD: a server takes that for bytes that were not UTF-8.
- */
-export function lineBytes(text: string): number {
-  if (typeof text !== 'string') return NO_TEXT;
-  if (text.length < 2) {
-    if (text.length === 0) return EMPTY;
-    if (text === DROPPED) return LONE_DASH;
+/** A text as it is sent, or why it cannot be a message. */
+export function lineOf(text: string): string | { code: ClientErrorCode; message: string } {
+  let line = text;
+  let refusal: (typeof REFUSALS)[number] | undefined;
+  if (typeof text !== 'string') refusal = [SUSPECT, 'is not a text: use send'];
+  else if (SUSPECT.test(text)) {
+    // A server takes the character for bytes that were not UTF-8.
+    line = escapeReplacement(text);
+    refusal = REFUSALS.find(([pattern]) => pattern.test(line));
   }
-  let bytes = text.length + 1;
-  let found = 0;
-  for (let index = 0; index < text.length; index += 1) {
-    const unit = text.charCodeAt(index);
-    if (unit < 0x80) {
-      if (unit === 10) return NEWLINE;
-      if (unit === 0) return NUL;
-    } else if (unit < 0x800) bytes += 1;
-    else if (unit < 0xd800 || unit > 0xdfff) {
-      bytes += 2;
-      if (unit === 0xfffd) found = HAS_REPLACEMENT;
-    } else {
-      // A pair is two units and four bytes.
-      if (unit > 0xdbff || (text.charCodeAt(index + 1) & 0xfc00) !== 0xdc00) return LONE_SURROGATE;
-      bytes += 2;
-      index += 1;
-    }
-  }
-  return found < 0 ? found : bytes;
+  if (!refusal) return line;
+  const [, reason, code = 'invalid_json'] = refusal;
+  return { code, message: `The message ${reason}` };
 }
 
 /** Writes U+FFFD as an escape, which JSON allows wherever it allows the character, but not after half an escape. */
-export function escapeReplacement(json: string): string {
+function escapeReplacement(json: string): string {
   return json.replaceAll(/(\\*)\ufffd/g, (all, { length }: string) =>
     length % 2 === 0 ? `${all.slice(0, -1)}\\ufffd` : all,
   );
 }
 
-/** Bytes of a well-formed text in UTF-8, from `start` to before `end`. */
-export function utf8Bytes(text: string, start: number, end: number): number {
-  let bytes = end - start;
-  for (let index = start; index < end; index += 1) {
+/** Bytes of a well-formed text in UTF-8. */
+export function utf8Bytes(text: string): number {
+  let bytes = text.length;
+  for (let index = 0; index < text.length; index += 1) {
     const unit = text.charCodeAt(index);
     if (unit < 0x80) continue;
     // Each half of a pair stands for two of its four bytes.

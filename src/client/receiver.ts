@@ -4,7 +4,16 @@ import type { ClientContext } from './context.ts';
 import type { Ending } from './ending.ts';
 import { type FrameCode, type RefusalCode, SluiceError } from './errors.ts';
 import type { ClientEvent } from './events.ts';
-import { creditOf, type Limits, membersOf, runOf, type ServerFrame, storedOf, wholeFrom } from './frames.ts';
+import {
+  creditOf,
+  type Limits,
+  membersOf,
+  runOf,
+  type ServerFrame,
+  storedOf,
+  wholeFrom,
+  wholesOf,
+} from './frames.ts';
 import type { Intake } from './intake.ts';
 import type { Link } from './link.ts';
 import type { Recovery } from './recovery.ts';
@@ -61,7 +70,7 @@ export function createReceiver(parts: ReceiverParts) {
       if (!connection.isWelcomed) {
         if (t === 'welcome') welcome(connection, frame);
       } else if (t === 'ack' || t === 'flow') {
-        sender.credit = creditOf(frame) ?? sender.credit;
+        sender.creditNow = creditOf(frame) ?? sender.creditNow;
         if (t === 'ack') ack(connection, storedOf(frame), wholeFrom(frame.committed, 0));
         else if (frame.reason === 'room') sender.resumeSending();
         sender.pump();
@@ -93,27 +102,27 @@ export function createReceiver(parts: ReceiverParts) {
       link.protocolError(connection, 'invalid_frame', 'The server sent a wrong welcome');
       return;
     }
-    sender.credit = credit;
+    sender.creditNow = credit;
     takeLimits(limits, limits.messageBytes);
     counts.connections += 1;
     window.epoch = epoch;
     const wanted = isOwn ? asked : frame.stored === undefined ? 'committed' : 'stored';
     const given = LEVELS.find((level) => level === frame.ack) ?? wanted;
-    connection.level = given;
+    connection.ackLevel = given;
     const missing = runOf(frame.missing);
     if (isOwn) {
       if (typeof frame.session === 'string') {
         window.session = frame.session;
         if (window.isKept) window.unsavedSession = frame.session;
       }
-      if (given !== intake.level) {
-        intake.level = given;
+      if (given !== intake.ackLevel) {
+        intake.ackLevel = given;
         emit({ type: 'level', asked, given });
       }
       emit({ type: 'connected', epoch, resumed: isResumed, delivery: String(frame.delivery) });
-      if (isResumed && frame.known === false) emit({ type: 'unknown', epoch, next: window.acked + 1 });
+      if (isResumed && frame.known === false) emit({ type: 'unknown', epoch, next: window.ackedUpTo + 1 });
       if (missing) emit({ type: 'missing', ...missing });
-      if (stored > window.sent) {
+      if (stored > window.sentUpTo) {
         endForeign(window, stored);
         return;
       }
@@ -124,7 +133,7 @@ export function createReceiver(parts: ReceiverParts) {
       window.missing = missing ?? window.missing;
       const sure = wholeFrom(frame.sure, 0);
       if (sure !== undefined) {
-        recovery.setAside(window, sure, stored);
+        recovery.putAside(window, sure, stored);
         admitBlocked();
       }
       window.trimDroppedEnd();
@@ -146,7 +155,7 @@ export function createReceiver(parts: ReceiverParts) {
    * let new messages pass for those.
    */
   function endForeign(window: SendWindow, stored: number): void {
-    const { sent } = window;
+    const { sentUpTo: sent } = window;
     const message = `A copy of this client has sent in its epoch: the server has ${stored} messages, ${sent} are from here`;
     if (window.isKept) window.doubtUpTo(stored);
     parts.ending.end(new SluiceError('fenced', message, { details: { stored, sent } }));
@@ -154,9 +163,9 @@ export function createReceiver(parts: ReceiverParts) {
 
   function takeLimits(limits: Limits, messageBytes: number): void {
     const { own, intake, sender } = parts;
-    sender.limits = limits;
-    const isSmaller = messageBytes < intake.messageBytes;
-    intake.messageBytes = messageBytes;
+    sender.frameLimits = limits;
+    const isSmaller = messageBytes < intake.mostBytes;
+    intake.mostBytes = messageBytes;
     if (!isSmaller) return;
     // What waits and is larger than the server takes, as it is known now.
     own.dropAbove(messageBytes + 1, (sequence) => intake.refuseTooLarge(own, sequence));
@@ -172,21 +181,21 @@ export function createReceiver(parts: ReceiverParts) {
     const committed = Math.min(reportedCommitted, sentHere);
     const stored = Math.max(Math.min(reported, sentHere), committed);
     const nowMs = settings.timers.now();
-    const isProgress = stored > window.stored;
+    const isProgress = stored > window.storedHere;
     if (isProgress) {
       connection.outSinceMs = nowMs;
       window.reach(stored);
       sender.forgetTrouble();
       sender.resumeSending();
     }
-    const acked = connection.level === 'committed' ? committed : stored;
-    if (acked > window.acked) {
+    const acked = connection.ackLevel === 'committed' ? committed : stored;
+    if (acked > window.ackedUpTo) {
       counts.acked += window.release(acked);
       if (connection.isOwn) intake.settle();
       storage.run();
       admitBlocked();
     } else if (!isProgress) return;
-    link.failures = 0;
+    link.failuresInARow = 0;
     connection.awaitProgress(nowMs);
     finishRecovery(connection);
   }
@@ -199,15 +208,20 @@ export function createReceiver(parts: ReceiverParts) {
     const code = String(frame.code);
     const message = String(frame.message ?? '');
     const temporary = frame.temporary === true;
-    const event: ClientEvent = { type: 'nack', code, temporary, message };
-    if (from) event.from = from;
-    if (to) event.to = to;
+    const event: ClientEvent = {
+      type: 'nack',
+      code,
+      temporary,
+      message,
+      ...(from && { from }),
+      ...(to && { to }),
+    };
     if (!temporary && from && to) {
       const refusal = REFUSAL_CODES.find((known) => known === code) ?? 'message_refused';
       const text = refusalText(code, message);
       const last = Math.min(to, window.maxSentHere);
       let isNews = false;
-      for (let sequence = Math.max(from, window.acked + 1); sequence <= last; sequence += 1)
+      for (let sequence = Math.max(from, window.ackedUpTo + 1); sequence <= last; sequence += 1)
         isNews = intake.refuseSequence(window, sequence, refusal, text) || isNews;
       // What is sent again after a lost connection is refused again, and what was dropped here is known to be.
       if (isNews) emit(event);
@@ -216,7 +230,7 @@ export function createReceiver(parts: ReceiverParts) {
     emit(event);
     if (temporary) {
       counts.putOff += 1;
-      sender.defer(window, from ?? window.stored + 1);
+      sender.defer(window, from ?? window.storedHere + 1);
       return;
     }
     const known = FRAME_CODES.find((frameCode) => frameCode === code) ?? 'invalid_frame';
@@ -232,7 +246,7 @@ export function createReceiver(parts: ReceiverParts) {
     emit({ type: 'gap', expected, got: wholeFrom(frame.got, 0) ?? 0 });
     // Every batch after the gap is answered with one: the first of them says it all.
     if (expected === sender.rewoundTo) return;
-    if (expected <= window.stored || expected <= window.acked || expected > window.sentHere) {
+    if (expected <= window.storedHere || expected <= window.ackedUpTo || expected > window.sentHere) {
       // It has forgotten what it acked. The hello of the next connection says where this client stands.
       link.giveUp(connection, 'The server has lost what it acked');
       return;
@@ -274,12 +288,9 @@ export type Receiver = ReturnType<typeof createReceiver>;
 
 /** What the server takes at most. The bytes of a message also have to fit into a frame. */
 function limitsOf({ limits }: ServerFrame): (Limits & { messageBytes: number }) | undefined {
-  const members = membersOf(limits);
-  const frameMessages = wholeFrom(members.frameMessages, 1);
-  const frameBytes = wholeFrom(members.frameBytes, HEADER_BYTES + 2);
-  const messageBytes = wholeFrom(members.messageBytes, 1);
-  if (!frameMessages || !frameBytes || !messageBytes) return undefined;
-  return { frameMessages, frameBytes, messageBytes: Math.min(messageBytes, frameBytes - HEADER_BYTES - 1) };
+  const found = wholesOf(limits, { frameMessages: 1, frameBytes: HEADER_BYTES + 2, messageBytes: 1 });
+  if (found) found.messageBytes = Math.min(found.messageBytes, found.frameBytes - HEADER_BYTES - 1);
+  return found;
 }
 
 /** The server's own sentence, where it sent one. */

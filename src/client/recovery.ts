@@ -34,7 +34,7 @@ export function createRecovery(parts: RecoveryParts) {
 
     /** Refused messages that are not acked yet. */
     get refusedCount(): number {
-      return older.reduce((sum, { refused }) => sum + refused.size, 0);
+      return older.reduce((sum, { refusals }) => sum + refusals.size, 0);
     },
 
     /** Takes over what the storage has, and connects. */
@@ -43,7 +43,7 @@ export function createRecovery(parts: RecoveryParts) {
       for (const stored of found) {
         const window = new SendWindow(stored.instance, buffer, true);
         window.restore(stored);
-        counts.restored += window.restored;
+        counts.restored += window.restoredCount;
         storage.keep(window);
         doubt(
           window,
@@ -52,7 +52,7 @@ export function createRecovery(parts: RecoveryParts) {
               !stored.discarded.some((run) => run.first <= first && run.last >= first + count - 1),
           ),
         );
-        if (window.batches.length > 0) older.push(window);
+        if (window.cutBatches.length > 0) older.push(window);
         else forgetSettled(window);
       }
       noteProgress();
@@ -60,17 +60,17 @@ export function createRecovery(parts: RecoveryParts) {
     },
 
     /** What lies between `sure` and `stored` may be another's: it is kept, and goes out only if somebody decides so. */
-    setAside(window: SendWindow, sure: number, stored: number): void {
-      const batches = window.setAside(sure, stored);
+    putAside(window: SendWindow, sure: number, stored: number): void {
+      const batches = window.putAside(sure, stored);
       for (const { count } of batches) parts.counts.setAside += count;
       doubt(window, batches);
     },
 
     /** Ends the recovery of an instance of which all is settled; false where something is left. */
     finish(window: SendWindow): boolean {
-      if (window.batches.length > 0 || self.next !== window) return false;
+      if (window.cutBatches.length > 0 || self.next !== window) return false;
       older.shift();
-      const { instance, restored, refusedCount, isKnown, setAsideRun, missing } = window;
+      const { instance, restoredCount: restored, refusedCount, isKnown, setAsideRun, missing } = window;
       const event: ClientEvent = {
         type: 'recovered',
         instance,

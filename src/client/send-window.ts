@@ -20,17 +20,17 @@ export class SendWindow {
   readonly instance: string;
   readonly #buffer: SendBuffer;
   readonly waiting = new WaitingMessages();
-  readonly batches = new Deque<Batch>();
+  readonly cutBatches = new Deque<Batch>();
   epoch: number | undefined;
   session: string | undefined;
   /** Highest sequence that is in a batch. */
   cut = 0;
   /** Highest sequence that was ever put into a frame. */
-  sent = 0;
+  sentUpTo = 0;
   /** Highest sequence that has reached the level. Never goes back. */
-  acked = 0;
+  ackedUpTo = 0;
   /** Refused ones above `acked`. */
-  readonly refused = new Set<number>();
+  readonly refusals = new Set<number>();
 
   // Where the batches stand on this connection: those before `cursor` are sent on it, those before `#storedIndex` were
   // acked on it as stored. What older connections sent counts for nothing (PROTOCOL.md, "Going on after a lost
@@ -38,7 +38,7 @@ export class SendWindow {
   cursor = 0;
   #storedIndex = 0;
   /** What was acked as stored on this connection. */
-  stored = 0;
+  storedHere = 0;
   /** Highest sequence that was ever sent on this connection, though the client may have gone back since. */
   maxSentHere = 0;
   /** Messages that are sent on this connection and not acked on it as stored, and their bytes. */
@@ -59,7 +59,7 @@ export class SendWindow {
   isForgotten = false;
 
   // What a recovery has to tell.
-  restored = 0;
+  restoredCount = 0;
   refusedCount = 0;
   isKnown = true;
   missing: { from: number; to: number } | undefined;
@@ -75,22 +75,22 @@ export class SendWindow {
   }
 
   /** Highest sequence that was given. */
-  get taken(): number {
+  get lastTaken(): number {
     return this.cut + this.waiting.length;
   }
 
   /** Nothing is left of it. */
   get isEmpty(): boolean {
-    return this.batches.length + this.waiting.length === 0;
+    return this.cutBatches.length + this.waiting.length === 0;
   }
 
   get isAllSent(): boolean {
-    return this.cursor === this.batches.length && this.waiting.length === 0;
+    return this.cursor === this.cutBatches.length && this.waiting.length === 0;
   }
 
   /** Highest sequence that is sent on this connection, and not to be sent again. */
   get sentHere(): number {
-    return (this.batches.at(this.cursor)?.first ?? this.cut + 1) - 1;
+    return (this.cutBatches.at(this.cursor)?.first ?? this.cut + 1) - 1;
   }
 
   push(text: string, bytes: number): void {
@@ -116,16 +116,17 @@ export class SendWindow {
 
   /** Puts dropped messages into the next places. */
   #skipSequences(count: number): void {
-    const { last } = this.batches;
-    if (last && last.text === undefined && this.cursor < this.batches.length) {
+    const { last } = this.cutBatches;
+    if (last && last.text === undefined && this.cursor < this.cutBatches.length) {
       last.count += count;
       last.bytes += count * DROPPED_BYTES;
-    } else this.batches.push({ first: this.cut + 1, count, bytes: count * DROPPED_BYTES, text: undefined });
+    } else
+      this.cutBatches.push({ first: this.cut + 1, count, bytes: count * DROPPED_BYTES, text: undefined });
     this.cut += count;
   }
 
   /** Notes that the storage need not keep a text, where it has it or is about to. */
-  discard(sequence: number): void {
+  discardText(sequence: number): void {
     if (!this.isKept || sequence > Math.max(this.saved, this.saving)) return;
     const { last } = this.discards;
     if (last?.last === sequence - 1) last.last = sequence;
@@ -140,7 +141,7 @@ export class SendWindow {
       const sequence = this.cut + 1 + index;
       this.waiting.replace(index, DROPPED, DROPPED_BYTES);
       this.#buffer.add(0, DROPPED_BYTES - bytes);
-      this.discard(sequence);
+      this.discardText(sequence);
       dropped(sequence);
     }
   }
@@ -150,19 +151,19 @@ export class SendWindow {
     this.#buffer.add(0, DROPPED_BYTES - batch.bytes);
     batch.bytes = DROPPED_BYTES;
     batch.text = DROPPED;
-    this.discard(batch.first);
+    this.discardText(batch.first);
   }
 
   /** Makes a batch of the first that wait. */
   cutBatch(count: number, bytes: number): void {
-    this.batches.push({ first: this.cut + 1, count, bytes, text: this.waiting.takeJoined(count, bytes) });
+    this.cutBatches.push({ first: this.cut + 1, count, bytes, text: this.waiting.takeJoined(count, bytes) });
     this.cut += count;
   }
 
   /** Puts back what a storage has kept, with a dropped message for each place of which it has nothing. */
   restore({ session, acked, batches, discarded, inDoubt }: StoredInstance): void {
     this.session = session;
-    this.acked = this.cut = this.stored = this.trimmed = acked;
+    this.ackedUpTo = this.cut = this.storedHere = this.trimmed = acked;
     const gone = [...discarded];
     for (const { first, count } of inDoubt) {
       const last = first + count - 1;
@@ -180,13 +181,13 @@ export class SendWindow {
         if ((gone[nextGone]?.first ?? sequence + 1) > sequence) this.#restoreText(sequence, line);
       }
     }
-    this.saved = this.sent = this.cut;
+    this.saved = this.sentUpTo = this.cut;
   }
 
   #restoreText(sequence: number, text: string): void {
     if (sequence > this.cut + 1) this.#skipSequences(sequence - this.cut - 1);
-    const bytes = utf8Bytes(text, 0, text.length) + 1;
-    const { last } = this.batches;
+    const bytes = utf8Bytes(text) + 1;
+    const { last } = this.cutBatches;
     if (
       last?.text !== undefined &&
       last.count < RESTORED_BATCH_MESSAGES &&
@@ -195,9 +196,9 @@ export class SendWindow {
       last.text += `\n${text}`;
       last.count += 1;
       last.bytes += bytes;
-    } else this.batches.push({ first: sequence, count: 1, bytes, text });
+    } else this.cutBatches.push({ first: sequence, count: 1, bytes, text });
     this.cut = sequence;
-    this.restored += 1;
+    this.restoredCount += 1;
     this.#buffer.add(1, bytes);
   }
 
@@ -205,15 +206,15 @@ export class SendWindow {
    * What a server has between `sure` and `stored` may be another's, sent under the same sequences. Takes such texts away and
    * hands them over; their places stay.
    */
-  setAside(sure: number, stored: number): StoredBatch[] {
+  putAside(sure: number, stored: number): StoredBatch[] {
     this.#doubtUpTo ??= stored;
-    const to = Math.min(stored, this.#doubtUpTo, this.taken);
-    const from = Math.max(sure, this.acked) + 1;
+    const to = Math.min(stored, this.#doubtUpTo, this.lastTaken);
+    const from = Math.max(sure, this.ackedUpTo) + 1;
     const taken: StoredBatch[] = [];
     if (from > to) return taken;
     this.batchFrom(to + 1);
     let messages = 0;
-    for (let index = this.batchFrom(from); (this.batches.at(index)?.first ?? to + 1) <= to; index += 1) {
+    for (let index = this.batchFrom(from); (this.cutBatches.at(index)?.first ?? to + 1) <= to; index += 1) {
       const batch = this.#batchAt(index);
       const { first, count, bytes, text } = batch;
       if (text === undefined) continue;
@@ -226,32 +227,32 @@ export class SendWindow {
       messages += count;
       this.setAsideRun = { from: (taken[0] as StoredBatch).first, to: first + count - 1, messages };
     }
-    for (const sequence of this.refused)
-      if (sequence >= from && sequence <= to) this.refused.delete(sequence);
+    for (const sequence of this.refusals)
+      if (sequence >= from && sequence <= to) this.refusals.delete(sequence);
     return taken;
   }
 
   /** Sets aside all that is not acked up to a sequence, also what waits. */
   doubtUpTo(sequence: number): void {
-    const count = Math.min(sequence, this.taken) - this.cut;
+    const count = Math.min(sequence, this.lastTaken) - this.cut;
     let bytes = 0;
     for (let index = 0; index < count; index += 1) bytes += this.waiting.sizeAt(index);
     if (count > 0) this.cutBatch(count, bytes);
-    this.setAside(this.acked, sequence);
+    this.putAside(this.ackedUpTo, sequence);
   }
 
   /** Forgets dropped messages at the end: nothing comes after them that needs their places. Of older instances only. */
   trimDroppedEnd(): void {
-    for (let { last } = this.batches; last && last.text === undefined; { last } = this.batches) {
-      this.batches.truncate(this.batches.length - 1);
+    for (let { last } = this.cutBatches; last && last.text === undefined; { last } = this.cutBatches) {
+      this.cutBatches.truncate(this.cutBatches.length - 1);
       this.cut = last.first - 1;
     }
-    this.cursor = Math.min(this.cursor, this.batches.length);
+    this.cursor = Math.min(this.cursor, this.cutBatches.length);
   }
 
   /** A connection begins: everything that is not acked goes out on it. */
   restart(): void {
-    this.stored = this.acked;
+    this.storedHere = this.ackedUpTo;
     this.cursor = this.#storedIndex = this.outMessages = this.outBytes = this.maxSentHere = 0;
   }
 
@@ -261,8 +262,8 @@ export class SendWindow {
     this.cursor += 1;
     this.outMessages += count;
     this.outBytes += bytes;
-    const isNew = Math.max(0, last - Math.max(this.sent, first - 1));
-    this.sent = Math.max(this.sent, last);
+    const isNew = Math.max(0, last - Math.max(this.sentUpTo, first - 1));
+    this.sentUpTo = Math.max(this.sentUpTo, last);
     this.maxSentHere = Math.max(this.maxSentHere, last);
     return isNew;
   }
@@ -280,7 +281,7 @@ export class SendWindow {
   reach(stored: number): void {
     const index = this.batchFrom(stored + 1);
     this.#countIn(this.#storedIndex, index);
-    this.stored = stored;
+    this.storedHere = stored;
     this.#storedIndex = index;
   }
 
@@ -289,34 +290,34 @@ export class SendWindow {
     let settled = 0;
     for (let index = this.batchFrom(acked + 1); index > 0; index -= 1) {
       const { count, bytes, text } = this.#batchAt(0);
-      this.batches.shift();
+      this.cutBatches.shift();
       this.cursor -= 1;
       this.#storedIndex -= 1;
       if (text === undefined) continue;
       settled += count;
       this.#buffer.add(-count, -bytes);
     }
-    for (const sequence of this.refused)
+    for (const sequence of this.refusals)
       if (sequence <= acked) {
-        this.refused.delete(sequence);
+        this.refusals.delete(sequence);
         settled -= 1;
       }
-    this.acked = acked;
+    this.ackedUpTo = acked;
     return settled;
   }
 
   /** Notes a refusal; false where the message was settled before. It stays until it is acked: it may have to go again. */
   refuse(sequence: number): boolean {
-    if (sequence <= this.acked || sequence > this.taken || this.refused.has(sequence)) return false;
+    if (sequence <= this.ackedUpTo || sequence > this.lastTaken || this.refusals.has(sequence)) return false;
     if (sequence <= this.cut && this.#batchAt(this.#indexOf(sequence)).text === undefined) return false;
-    this.refused.add(sequence);
+    this.refusals.add(sequence);
     this.refusedCount += 1;
     return true;
   }
 
   /** Goes back to a sequence, which is sent again; false when it was not sent on this connection. */
   rewind(sequence: number): boolean {
-    const index = this.batchFrom(Math.max(sequence, this.stored + 1));
+    const index = this.batchFrom(Math.max(sequence, this.storedHere + 1));
     if (index >= this.cursor) return false;
     this.#countIn(index, this.cursor);
     this.cursor = index;
@@ -324,18 +325,18 @@ export class SendWindow {
   }
 
   #batchAt(index: number): Batch {
-    return this.batches.at(index) as Batch;
+    return this.cutBatches.at(index) as Batch;
   }
 
   /** Index of the batch that holds a sequence, or of the first after it. */
   #indexOf(sequence: number): number {
-    return this.batches.search(({ first, count }) => first + count <= sequence);
+    return this.cutBatches.search(({ first, count }) => first + count <= sequence);
   }
 
   /** Index of the batch that begins at a sequence; splits one that holds it. */
   batchFrom(sequence: number): number {
     const index = this.#indexOf(sequence);
-    const batch = this.batches.at(index);
+    const batch = this.cutBatches.at(index);
     if (!batch || batch.first >= sequence) return index;
     this.split(index, sequence - batch.first);
     return index + 1;
@@ -345,7 +346,7 @@ export class SendWindow {
   split(index: number, count: number): Batch {
     const batch = this.#batchAt(index);
     if (count >= batch.count) return batch;
-    this.batches.insert(index + 1, splitBatch(batch, count));
+    this.cutBatches.insert(index + 1, splitBatch(batch, count));
     if (this.cursor > index) this.cursor += 1;
     if (this.#storedIndex > index) this.#storedIndex += 1;
     return batch;
@@ -355,10 +356,10 @@ export class SendWindow {
   unsettled(): UnsettledMessages {
     const left: UnsettledMessages = { inDoubt: [], unsent: [] };
     const note = (sequence: number, text: string): void => {
-      if (text === DROPPED || this.refused.has(sequence)) return;
-      (sequence <= this.sent ? left.inDoubt : left.unsent).push(text);
+      if (text === DROPPED || this.refusals.has(sequence)) return;
+      (sequence <= this.sentUpTo ? left.inDoubt : left.unsent).push(text);
     };
-    for (const { first, text } of this.batches.slice())
+    for (const { first, text } of this.cutBatches.slice())
       for (const [offset, line] of text?.split('\n').entries() ?? []) note(first + offset, line);
     for (let index = 0; index < this.waiting.length; index += 1)
       note(this.cut + 1 + index, this.waiting.textAt(index));

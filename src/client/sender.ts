@@ -43,8 +43,8 @@ export function createSender(parts: SenderParts) {
   const self = {
     /** Where frames go; undefined while there is none. */
     connection: undefined as Connection | undefined,
-    credit: { messages: 0, bytes: 0 } as Credit,
-    limits: { frameMessages: 1, frameBytes: 0 } as Limits,
+    creditNow: { messages: 0, bytes: 0 } as Credit,
+    frameLimits: { frameMessages: 1, frameBytes: 0 } as Limits,
     /** What waits goes out now, however little it is. */
     isDue: false,
     /** Where the client has gone back to: further gaps that say the same say nothing new. */
@@ -124,7 +124,7 @@ export function createSender(parts: SenderParts) {
     },
   };
   function hasCredit(): boolean {
-    return self.credit.messages > 0 && self.credit.bytes > 0;
+    return self.creditNow.messages > 0 && self.creditNow.bytes > 0;
   }
 
   function isFullBatch(): boolean {
@@ -158,10 +158,10 @@ export function createSender(parts: SenderParts) {
           if (!bufferedCheck.isSet) bufferedCheck.set(BUFFERED_RETRY_MS, () => self.pump());
           return;
         }
-        const batch = window.batches.at(window.cursor);
+        const batch = window.cutBatches.at(window.cursor);
         if (batch ? !sendBatch(connection, batch) : !cutBatch(window)) break;
       }
-      if (self.connection !== connection || window.cursor < window.batches.length) return;
+      if (self.connection !== connection || window.cursor < window.cutBatches.length) return;
       const { calls } = parts.intake;
       if (connection.isOwn && calls.isFlushDue && window.cut >= calls.flushUpTo) {
         calls.isFlushDue = false;
@@ -174,8 +174,8 @@ export function createSender(parts: SenderParts) {
   /** Sends the batch at the cursor, or as much of it as may go; false when nothing of it may. */
   function sendBatch(connection: Connection, batch: Batch): boolean {
     const { window } = connection;
-    const { credit } = self;
-    const { frameMessages, frameBytes } = self.limits;
+    const credit = self.creditNow;
+    const { frameMessages, frameBytes } = self.frameLimits;
     const roomBytes = frameBytes - HEADER_BYTES;
     const freeMessages = Math.min(frameMessages, credit.messages - window.outMessages);
     const freeBytes = Math.min(roomBytes, credit.bytes - window.outBytes);
@@ -207,7 +207,7 @@ export function createSender(parts: SenderParts) {
     counts.resent += count - isNew;
     const frame = `{"t":"batch","seq":${first},"n":${count}}\n${linesOf(sending)}`;
     const isHandedOver = self.transmit(connection, frame);
-    if (parts.intake.level === 'none' && connection.isOwn) parts.intake.settle();
+    if (parts.intake.ackLevel === 'none' && connection.isOwn) parts.intake.settle();
     return isHandedOver;
   }
 
@@ -223,8 +223,8 @@ export function createSender(parts: SenderParts) {
       linger();
       return false;
     }
-    const { credit } = self;
-    const { frameMessages, frameBytes } = self.limits;
+    const credit = self.creditNow;
+    const { frameMessages, frameBytes } = self.frameLimits;
     const savedMessages = window.saved - window.cut;
     const maxMessages = Math.min(batchMessages, frameMessages, waiting.length, savedMessages);
     if (maxMessages <= 0) return false;

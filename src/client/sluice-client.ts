@@ -112,7 +112,7 @@ export class SluiceClient {
   get stats(): ClientStats {
     const { blocked, blockedMessages } = this.#parts.intake.calls;
     const { messages, bytes } = this.#parts.buffer;
-    const { credit } = this.#parts.sender;
+    const credit = this.#parts.sender.creditNow;
     return {
       ...this.#parts.counts,
       unsettled: this.#parts.ending.unsettledCount,

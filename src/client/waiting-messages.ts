@@ -1,12 +1,13 @@
+import { Deque } from './deque.ts';
+
 /** Messages that are in no frame yet, in two columns: one object for each would cost more than the message. */
 export class WaitingMessages {
-  #texts: string[] = [];
-  #sizes: number[] = [];
-  #head = 0;
+  readonly #texts = new Deque<string>();
+  readonly #sizes = new Deque<number>();
   bytes = 0;
 
   get length(): number {
-    return this.#texts.length - this.#head;
+    return this.#sizes.length;
   }
 
   push(text: string, bytes: number): void {
@@ -16,46 +17,38 @@ export class WaitingMessages {
   }
 
   textAt(index: number): string {
-    return this.#texts[this.#head + index] as string;
+    return this.#texts.at(index) as string;
   }
 
   sizeAt(index: number): number {
-    return this.#sizes[this.#head + index] as number;
+    return this.#sizes.at(index) as number;
   }
 
   /** Puts another text into a place. */
   replace(index: number, text: string, bytes: number): void {
     this.bytes += bytes - this.sizeAt(index);
-    this.#texts[this.#head + index] = text;
-    this.#sizes[this.#head + index] = bytes;
+    this.#texts.insert(index, text, 1);
+    this.#sizes.insert(index, bytes, 1);
   }
 
   /** `count` messages from an index on, joined with newlines. */
   join(index: number, count: number): string {
-    if (count === 1) return this.textAt(index);
-    return this.#texts.slice(this.#head + index, this.#head + index + count).join('\n');
+    return this.#texts.slice(index, count).join('\n');
   }
 
   /** Takes away the first `count`, which are `bytes` in all, and joins them with newlines. */
   takeJoined(count: number, bytes: number): string {
     const text = this.join(0, count);
     this.bytes -= bytes;
-    this.#head += count;
-    if (this.length === 0) this.truncate(0, 0);
-    // What lies before the head goes in pieces, so that taking away the first costs nothing.
-    if (this.#head >= 1_024 && this.#head * 2 >= this.#texts.length) {
-      this.#texts = this.#texts.slice(this.#head);
-      this.#sizes = this.#sizes.slice(this.#head);
-      this.#head = 0;
-    }
+    this.#texts.shift(count);
+    this.#sizes.shift(count);
     return text;
   }
 
   /** Takes away what was pushed after there were `length` messages of `bytes`. */
   truncate(length: number, bytes: number): void {
-    if (length === 0) this.#head = 0;
-    this.#texts.length = this.#head + length;
-    this.#sizes.length = this.#head + length;
+    this.#texts.truncate(length);
+    this.#sizes.truncate(length);
     this.bytes = bytes;
   }
 }

@@ -84,7 +84,7 @@ export function createWindowStorage(parts: WindowStorageParts) {
       return shut ?? { name: 'load', with: [], done };
     }
     if (!isBegun) {
-      if (shut && own.taken === 0) return shut;
+      if (shut && own.lastTaken === 0) return shut;
       const done = () => {
         isBegun = true;
       };
@@ -98,7 +98,7 @@ export function createWindowStorage(parts: WindowStorageParts) {
   }
 
   function nextFor(window: SendWindow): StorageOperation | undefined {
-    const { instance, acked, unsavedSession } = window;
+    const { instance, ackedUpTo: acked, unsavedSession } = window;
     const operation = (name: StorageOperationName, given: unknown[], done?: () => void) => ({
       name,
       with: [instance, ...given],
@@ -117,7 +117,7 @@ export function createWindowStorage(parts: WindowStorageParts) {
       });
     }
     const first = Math.max(window.saved, window.cut) + 1;
-    if (first <= window.taken) {
+    if (first <= window.lastTaken) {
       const batch = nextAppend(window, first);
       window.saving = first + batch.count - 1;
       return operation('append', [batch], () => {
@@ -157,9 +157,9 @@ export function createWindowStorage(parts: WindowStorageParts) {
 export type WindowStorage = ReturnType<typeof createWindowStorage>;
 
 /** What goes into the storage next, from the sequence `first` on. */
-function nextAppend({ waiting, cut, taken }: SendWindow, first: number): StoredBatch {
+function nextAppend({ waiting, cut, lastTaken }: SendWindow, first: number): StoredBatch {
   const index = first - cut - 1;
-  const most = Math.min(taken - first + 1, MAX_APPEND_MESSAGES);
+  const most = Math.min(lastTaken - first + 1, MAX_APPEND_MESSAGES);
   let count = 1;
   let bytes = waiting.sizeAt(index);
   while (count < most) {
