@@ -116,7 +116,7 @@ describe('a folder with files', () => {
   test.each([
     ['commonjs', '{"type":"commonjs"}', /package\.json says "type": "commonjs"/],
     ['no-json', '{', /Cannot read .*package\.json/],
-    ['an-array', '[]', /Cannot read .*package\.json: it is no object/],
+    ['an-array', '[]', /Cannot read .*package\.json: it is not an object/],
   ])('is refused where package.json cannot be added to (%s)', async (folder, text, says) => {
     await makeFolder(folder, { 'package.json': text });
     const { exitCode, stderr } = await cli.run(['init', folder]);
