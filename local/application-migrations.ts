@@ -13,8 +13,14 @@ import { errorText, SluiceError } from '../src/core/errors.ts';
 import { quoteName } from '../src/core/sql-text.ts';
 import { againIfMadeByAnother, isMadeAlready, type MigrationClient } from './migrations.ts';
 
-/** drizzle-kit's names for its configuration, in its order. */
-const CONFIG_NAMES = ['drizzle.config.ts', 'drizzle.config.mts', 'drizzle.config.js', 'drizzle.config.mjs'];
+/** drizzle-kit's names for its configuration, in its order, and two that it takes where it is told of them. */
+const CONFIG_NAMES = [
+  'drizzle.config.ts',
+  'drizzle.config.mts',
+  'drizzle.config.js',
+  'drizzle.config.mjs',
+  'drizzle.config.json',
+];
 
 /** How long another migration may take. */
 const LOCK_LIMIT = '60s';
@@ -67,6 +73,7 @@ export async function findApplicationMigrations(project: string): Promise<Applic
 }
 
 async function readConfig(file: string): Promise<DrizzleConfig> {
+  if (file.endsWith('.json')) return await readJsonConfig(file);
   try {
     const { default: config } = (await import(pathToFileURL(file).href)) as { default?: DrizzleConfig };
     return config ?? {};
@@ -77,6 +84,16 @@ async function readConfig(file: string): Promise<DrizzleConfig> {
         'drizzle-kit (import type …), and other files only by their whole names',
       { cause: error },
     );
+  }
+}
+
+async function readJsonConfig(file: string): Promise<DrizzleConfig> {
+  try {
+    return (JSON.parse(await readFile(file, 'utf8')) as DrizzleConfig | null) ?? {};
+  } catch (error) {
+    throw new SluiceError('invalid_options', `Cannot read ${relative('.', file)}: ${errorText(error)}`, {
+      cause: error,
+    });
   }
 }
 

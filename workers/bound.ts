@@ -1,24 +1,24 @@
 /** Bindings that a Worker may lack. */
 
 import { SluiceError } from '../src/core/errors.ts';
-import type { Env } from './env.ts';
-
-/** The classes of the objects, by the bindings through which they are reached. */
-const CLASSES = { SHARD: 'Shard', NAMESPACE: 'Namespace', REGISTRY: 'Registry' } as const;
 
 /**
- * The objects of a binding.
+ * The Durable Objects of a binding.
  *
+ * @param binding such as `SHARD` or `BENCH_OBJECT`; the class has the same name, `Shard` or `BenchObject`
  * @throws SluiceError `invalid_configuration` where the Worker has no such binding
  */
-export function bound<Binding extends keyof typeof CLASSES>(
-  env: Partial<Env>,
-  binding: Binding,
-): Env[Binding] {
+export function bound<Bindings extends object, Name extends keyof Bindings & string>(
+  env: Bindings,
+  binding: Name,
+): Exclude<Bindings[Name], undefined> {
   const objects = env[binding];
-  if (objects !== undefined) return objects as Env[Binding];
+  if (objects !== undefined) return objects as Exclude<Bindings[Name], undefined>;
+  const className = binding
+    .toLowerCase()
+    .replaceAll(/(?:^|_)(.)/g, (_, letter: string) => letter.toUpperCase());
   throw new SluiceError(
     'invalid_configuration',
-    `The Worker has no binding ${binding}: bind the Durable Object class ${CLASSES[binding]} under this name in wrangler.toml`,
+    `The Worker has no binding ${binding}: bind the Durable Object class ${className} under this name in wrangler.toml`,
   );
 }

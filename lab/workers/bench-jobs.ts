@@ -3,6 +3,7 @@
 import { SluiceError } from '../../src/core/errors.ts';
 import { type OptionTable, optionTable, resolveOptions } from '../../src/core/option-table.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
+import { bound } from '../../workers/bound.ts';
 import { connect } from '../../workers/database.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import type { Engine } from '../jobs/fixture.ts';
@@ -131,7 +132,7 @@ function workerPorts<J extends Job, Store, Row>(
 
 /** The object that does a job. */
 export function objectOf(env: LabEnv, suite: SuiteJob['suite'], name: string) {
-  return env.BENCH_OBJECT.getByName(`${suite}/${name}`);
+  return bound(env, 'BENCH_OBJECT').getByName(`${suite}/${name}`);
 }
 
 const EVERY_JOB = {

@@ -9,6 +9,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { assertKnownNames, optionTable, resolveOptions } from '../../src/core/option-table.ts';
 import type { JsonValue } from '../../src/messages/message.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
+import { bound } from '../../workers/bound.ts';
 import { ownAddress } from '../../workers/routes/own-path.ts';
 import { acceptUpgrade, producerOf } from '../../workers/routes/socket.ts';
 import { BENCH_CALLS } from '../jobs/job.ts';
@@ -57,14 +58,16 @@ for (const path of [
 // One object for the whole deployment, so that one run at a time is a fact and not a hope.
 function runs(context: Context<{ Bindings: LabEnv }>): Promise<Response> {
   const request = new Request(ownAddress(context), context.req.raw);
-  return context.env.BENCH_OBJECT.getByName(BENCH_NAME).fetch(request);
+  return bound(context.env, 'BENCH_OBJECT').getByName(BENCH_NAME).fetch(request);
 }
 
 benchRoutes.get('/bench/ws', (context) =>
   acceptUpgrade(context, () => {
     const target = readBenchTarget(context.req.query('target'));
     const producer = producerOf(context.req.queries('producer'));
-    const shard = context.env.BENCH_SHARD.getByName(benchShardName(target, shardOf(producer, target.shards)));
+    const shard = bound(context.env, 'BENCH_SHARD').getByName(
+      benchShardName(target, shardOf(producer, target.shards)),
+    );
     return { shard, producer };
   }),
 );

@@ -1,6 +1,7 @@
 /** Event stores in Postgres that a Durable Object holds, and which the clients of the suite `dcb` reach through it. */
 
 import { createToken, hashToken, schemaOfNamespace } from '../../src/store/namespaces.ts';
+import { bound } from '../../workers/bound.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
 import { ACCESS_HEADER } from '../../workers/objects.ts';
 import { unwrap } from '../../workers/outcome.ts';
@@ -23,7 +24,7 @@ export function holderEngine(env: LabEnv, name: string): Engine<BenchedEvents, E
     async create() {
       const namespace = await schemas.create();
       const { schema } = namespace;
-      const holder = env.BENCH_OBJECT.getByName(`dcb holder/${schema}`);
+      const holder = bound(env, 'BENCH_OBJECT').getByName(`dcb holder/${schema}`);
       return {
         ...namespace,
         openStore: async () => ({ ...(await namespace.openStore()), store: storeOfHolder(holder, schema) }),
@@ -45,7 +46,7 @@ export function namespaceEngine(env: LabEnv, name: string): Engine<BenchedEvents
       const namespace = `bench_${newName(name)}`;
       const token = createToken(namespace, randomBytes);
       const config = { namespace, engine: 'postgres', tokenHash: hashToken(token) } as const;
-      const stub = env.NAMESPACE.getByName(namespace);
+      const stub = bound(env, 'NAMESPACE').getByName(namespace);
       await unwrap(stub.configure(config, false));
       const target = databaseTarget(env);
       const owner = await connect(target);

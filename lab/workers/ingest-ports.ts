@@ -4,6 +4,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { LatencyHistogram } from '../../src/core/latency-histogram.ts';
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
+import { bound } from '../../workers/bound.ts';
 import type { ShardStats } from '../../workers/objects.ts';
 import { poll } from '../measure/poll.ts';
 import type { BenchTarget, IngestPorts, LoadJob, LoadReport } from '../suites/ingest/load.ts';
@@ -73,7 +74,7 @@ function randomId(): string {
 }
 
 function loadObjectOf(env: LabEnv, { run }: BenchTarget, shard: number) {
-  return env.LOAD_OBJECT.getByName(`${run}/${shard}`);
+  return bound(env, 'LOAD_OBJECT').getByName(`${run}/${shard}`);
 }
 
 /** Ends the load and the shards of a run at once. What is not written is gone. */
@@ -106,7 +107,7 @@ function mergeLatency(reports: readonly LoadReport[]): LoadReport['ackLatency'] 
 /** The stubs of a target's shards. */
 export function shardsOf(env: LabEnv, target: BenchTarget) {
   return Array.from({ length: target.shards }, (_, shard) =>
-    env.BENCH_SHARD.getByName(benchShardName(target, shard)),
+    bound(env, 'BENCH_SHARD').getByName(benchShardName(target, shard)),
   );
 }
 

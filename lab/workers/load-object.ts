@@ -6,6 +6,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { AckLevel } from '../../src/client/index.ts';
 import { SluiceError } from '../../src/core/errors.ts';
+import { bound } from '../../workers/bound.ts';
 import { PRODUCER_HEADER, type ShardStats } from '../../workers/objects.ts';
 import { runAckedLoad } from '../suites/ingest/acked-load.ts';
 import type { LoadJob, LoadReport } from '../suites/ingest/load.ts';
@@ -25,7 +26,7 @@ const STALL_LIMIT_MS = 60_000;
 export class LoadObject extends DurableObject<LabEnv> {
   /** RPC: sends the messages of `clients` (their numbers) to one shard; resolves once it has received them all. */
   async run(order: LoadJob, shard: number, clients: number[]): Promise<LoadReport> {
-    const stub = this.env.BENCH_SHARD.getByName(benchShardName(order.target, shard));
+    const stub = bound(this.env, 'BENCH_SHARD').getByName(benchShardName(order.target, shard));
     if (order.ack !== 'raw') return this.#runAcked(order, order.ack, stub, clients);
     const sockets = await Promise.all(
       clients.map((client) => openSocket(stub, benchProducer(order.target.run, client))),

@@ -73,6 +73,20 @@ describe('migrations of the application', () => {
     expect(own.map(({ name }) => name)).toEqual(['sluice_0000_checkpoints']);
   });
 
+  test('are found by a configuration in JSON too, which drizzle-kit takes as well', async () => {
+    await generate(READINGS);
+    await rm(join(project, 'drizzle.config.mjs'));
+    expect(await findApplicationMigrations(project)).toBeUndefined();
+    const config = { dialect: 'postgresql', out: './migrations', migrations: { table: 'own' } };
+    await writeFile(join(project, 'drizzle.config.json'), JSON.stringify(config));
+    expect(await findApplicationMigrations(project)).toMatchObject({
+      folder: join(project, 'migrations'),
+      table: 'own',
+    });
+    await writeFile(join(project, 'drizzle.config.json'), '{');
+    await expect(findApplicationMigrations(project)).rejects.toThrow(/drizzle\.config\.json/);
+  });
+
   test('and drizzle’s migrator take turns: neither applies what the other has', async () => {
     const client = new PgClient(database.url);
     await client.connect();

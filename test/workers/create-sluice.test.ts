@@ -6,6 +6,7 @@ import { pgTable, text } from 'drizzle-orm/pg-core';
 import { Hono } from 'hono';
 import { describe, expect, it, vi } from 'vitest';
 import type { LabEnv } from '../../lab/workers/env.ts';
+import { lab } from '../../lab/workers/lab.ts';
 import { createSluice } from '../../workers/create-sluice.ts';
 import worker from '../../workers/index.ts';
 import { formerDirectory } from '../../workers/shard-directory.ts';
@@ -82,6 +83,20 @@ describe('createSluice', () => {
     expect(String(log.mock.lastCall)).toContain('no binding REGISTRY');
     log.mockRestore();
     expect((await answer('/health')).status).toBe(200);
+  });
+
+  it('says which binding of the bench is missing', async () => {
+    const sluice = createSluice({ sinks: { readings: { table: readings } }, lab });
+    const { BENCH_OBJECT: _, BENCH_SHARD: __, ...rest } = env;
+    const answer = (path: string, init?: RequestInit): Promise<Response> =>
+      Promise.resolve(sluice.fetch(new Request(`http://sluice${path}`, init), rest, context));
+    expect(await (await answer('/bench/suites')).json()).toMatchObject({
+      code: 'invalid_configuration',
+      detail: expect.stringContaining('no binding BENCH_OBJECT: bind the Durable Object class BenchObject'),
+    });
+    const target = { run: 'unbound', shards: 1, spec: null, driver: 'auto' };
+    const socket = `/bench/ws?producer=a&target=${encodeURIComponent(JSON.stringify(target))}`;
+    expect(await (await answer(socket)).text()).toContain('no binding BENCH_SHARD');
   });
 
   describe('mounted below a path of another application', () => {

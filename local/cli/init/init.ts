@@ -24,7 +24,10 @@ const IN_THE_WAY = [
   'src/index.ts',
   'src/schema.ts',
   'drizzle.config.ts',
+  'drizzle.config.mts',
   'drizzle.config.js',
+  'drizzle.config.mjs',
+  'drizzle.config.json',
   'drizzle/meta/_journal.json',
 ];
 

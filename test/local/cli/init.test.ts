@@ -100,6 +100,8 @@ describe('a folder with files', () => {
     ['src/index.ts', 'export default {};\n'],
     ['src/schema.ts', 'export {};\n'],
     ['drizzle.config.ts', 'export default {};\n'],
+    ['drizzle.config.mjs', 'export default {};\n'],
+    ['drizzle.config.json', '{}'],
   ])('is refused where %s is in the way, and nothing is written', async (file, text) => {
     const folder = `refused-${file.replaceAll(/\W/g, '-')}`;
     await makeFolder(folder, { [file]: text });
