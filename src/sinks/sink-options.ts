@@ -32,7 +32,7 @@ export const SINK_OPTIONS = optionTable({
     max: 50_000,
     default: 5_000,
     description:
-      'Rows that start a flush. bulk and unnest write at most so many at once; copy takes everything that waits',
+      'Rows that start a flush. bulk and unnest write at most this many at once; copy takes everything that waits',
   },
   batchBytes: {
     kind: 'integer',
@@ -46,7 +46,7 @@ export const SINK_OPTIONS = optionTable({
     min: 0,
     max: 60_000,
     default: 100,
-    description: 'How long the oldest message waits for more, before it is flushed',
+    description: 'How long the oldest message waits for others before a flush',
   },
   alarmMs: {
     kind: 'integer',
@@ -54,7 +54,7 @@ export const SINK_OPTIONS = optionTable({
     max: 600_000,
     default: 2_000,
     description:
-      'How long after the first buffered message the alarm flushes, if no timer has done it before',
+      'How long after the first buffered message the alarm of the Durable Object flushes, if nothing else has',
   },
   workers: {
     kind: 'integer',
@@ -99,7 +99,7 @@ export const SINK_OPTIONS = optionTable({
     max: 8 * 1024 * 1024 * 1024,
     default: 1024 * 1024 * 1024,
     description:
-      'Text in the outbox of a shard at which further messages are refused. The credit of clients shrinks before',
+      'Bytes of text in the outbox of a shard at which further messages are refused. The credit of clients shrinks before that',
   },
   maxOutboxRows: {
     kind: 'integer',
@@ -122,7 +122,7 @@ export const SINK_OPTIONS = optionTable({
     max: 1024 * 1024 * 1024,
     default: 64 * 1024 * 1024,
     description:
-      'The most text of such messages that a shard keeps, besides maxOutboxBytes. The oldest are deleted first',
+      'Bytes of such messages that a shard keeps at most, in addition to maxOutboxBytes. The oldest are deleted first',
   },
   maxDeadLetters: {
     kind: 'integer',
@@ -136,14 +136,14 @@ export const SINK_OPTIONS = optionTable({
     min: 64 * 1024,
     max: 1024 * 1024 * 1024,
     default: 64 * 1024 * 1024,
-    description: 'Text of dead letters at which the same happens',
+    description: 'Bytes of dead letters of a shard at which it pauses too',
   },
   maxMessageBytes: {
     kind: 'integer',
     min: 1,
     max: MAX_FRAME_BYTES,
     default: DEFAULT_MAX_MESSAGE_BYTES,
-    description: 'Largest single message',
+    description: 'Bytes of the largest message that is taken',
   },
   replacementCharacter: {
     kind: 'choice',
