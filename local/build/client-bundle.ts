@@ -81,6 +81,8 @@ async function bundle(entry: Entry): Promise<Bundle> {
     compress: {
       passes: 3,
       sequences: false,
+      // Texts are put together with + and not in templates, which is the same for texts, numbers and what JSON holds.
+      unsafe: true,
       unsafe_arrows: true,
       unsafe_methods: true,
       pure_getters: true,
@@ -101,13 +103,14 @@ async function shortNames(): Promise<Record<string, string>> {
   for (const name of await readdir(CLIENT)) {
     if (!name.endsWith('.ts')) continue;
     const text = (await readFile(join(CLIENT, name), 'utf8')).replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
-    for (const [word] of text.matchAll(/[A-Za-z]+/g)) counts.set(word, (counts.get(word) ?? 0) + 1);
-    files.push(new Set(Array.from(text.matchAll(/(?<![.\w])[A-Za-z]+/g), ([word]) => word)));
+    for (const [word] of text.matchAll(/\w+/g)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    files.push(new Set(Array.from(text.matchAll(/(?<![.\w])\w+/g), ([word]) => word)));
   }
   const short: Record<string, string> = {};
   const byUse = [...INTERNAL_NAMES].sort((one, other) => (counts.get(other) ?? 0) - (counts.get(one) ?? 0));
   for (const name of byUse) {
     const near = files.filter((words) => words.has(name));
+    if (near.length === 0) throw new Error(`No object has ${name}`);
     const taken = new Set(
       Object.keys(short).flatMap((other) => (near.some((words) => words.has(other)) ? [short[other]] : [])),
     );

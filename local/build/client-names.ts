@@ -4,6 +4,7 @@
  * test/local/build/client-bundle.test.ts.
  */
 export const INTERNAL_NAMES: readonly string[] = `
+  amount clock keeper utf8Size
   ackLevel ackedUpTo admitBlocked aside askedForAck askedMs awaitProgress batchFrom blocked buffer byeMs callKind
   calls connect connection counts creditNow cursor cut cutBatch cutBatches defer discardText discards disconnect
   doubtUpTo doubts drainUntilMs dropAbove dropDoubts dropOldest dropOversized emit end endError endIfDone ending

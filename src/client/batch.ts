@@ -2,11 +2,11 @@
 
 import { DROPPED, utf8Bytes } from './message-text.ts';
 
-/** Messages with the sequences `first` to `first + count - 1`; `bytes` counts a newline for each. */
+/** Messages with the sequences `first` to `first + count - 1`; `utf8Size` counts a newline for each. */
 export interface Batch {
   first: number;
   count: number;
-  bytes: number;
+  utf8Size: number;
   /** Undefined: all of them were dropped. */
   text: string | undefined;
 }
@@ -21,8 +21,7 @@ export function linesOf({ text, count }: Batch): string {
 
 /** How many of a batch's first messages fit into a number of messages and bytes, newlines included. */
 export function countThatFits({ text, count: most }: Batch, maxMessages: number, maxBytes: number): number {
-  if (text === undefined)
-    return Math.max(0, Math.min(most, maxMessages, Math.floor(maxBytes / DROPPED_BYTES)));
+  if (!text) return Math.max(0, Math.min(most, maxMessages, Math.floor(maxBytes / DROPPED_BYTES)));
   let count = 0;
   let bytes = 0;
   for (const line of text.split('\n')) {
@@ -37,14 +36,14 @@ export function countThatFits({ text, count: most }: Batch, maxMessages: number,
 export function splitBatch(batch: Batch, count: number): Batch {
   const { text } = batch;
   const rest: Batch = { ...batch, first: batch.first + count, count: batch.count - count };
-  if (text === undefined) batch.bytes = count * DROPPED_BYTES;
+  if (!text) batch.utf8Size = count * DROPPED_BYTES;
   else {
     const lines = text.split('\n');
     rest.text = lines.slice(count).join('\n');
     batch.text = lines.slice(0, count).join('\n');
-    batch.bytes = utf8Bytes(batch.text) + 1;
+    batch.utf8Size = utf8Bytes(batch.text) + 1;
   }
   batch.count = count;
-  rest.bytes -= batch.bytes;
+  rest.utf8Size -= batch.utf8Size;
   return rest;
 }

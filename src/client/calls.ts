@@ -104,7 +104,7 @@ export class Calls {
   isFlushDue = false;
 
   get hasFlushes(): boolean {
-    return this.#flushes.length > 0;
+    return this.#flushes.amount > 0;
   }
 
   /** The last sequence that a flush waits for. */
@@ -128,7 +128,7 @@ export class Calls {
 
   /** Removes the call that was added last. */
   rollback(): void {
-    this.#tickets.truncate(this.#tickets.length - 1);
+    this.#tickets.truncate(this.#tickets.amount - 1);
   }
 
   /** The call that a message came with. */

@@ -2,6 +2,7 @@
 
 import type { AckLevel } from './ack-level.ts';
 import { SluiceError } from './errors.ts';
+import { wholeFrom } from './frames.ts';
 import type { SluiceClientOptions, WhenFull } from './options.ts';
 import { openWebSocket, platformTimers, randomUuid } from './platform.ts';
 
@@ -45,32 +46,26 @@ export function checkOptions(options: SluiceClientOptions): CheckedOptions {
     checked[option] = value;
     const [standard, min, max] = allowed as [number, number, number];
     if (typeof standard === 'number') {
-      if (!(Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max))
+      if (!((wholeFrom(value, min) as number) <= max))
         throw invalidOption(option, `a whole number from ${min} to ${max}`, { min, max });
     } else if (standard && !(allowed as unknown[]).includes(value))
       throw invalidOption(option, `one of ${allowed.join(', ')}`, { allowed });
   }
   if (checked.openSocket === openWebSocket && typeof WebSocket === 'undefined')
-    throw invalidOption('openSocket', 'needed, there is no WebSocket here');
+    throw invalidOption('openSocket', 'there is no WebSocket');
   return Object.assign(checked, addressOf(options)) as unknown as CheckedOptions;
 }
 
 /** An option that is misspelt would be passed over without a word. The one with the most pairs of its letters is meant. */
 function unknownOption(name: string): SluiceError {
   const lower = name.toLowerCase();
-  let meant = '';
-  let most = 0.5;
-  for (const option of Object.keys(OPTIONS)) {
-    const found = [...option.toLowerCase()].filter((letter, index, { [index + 1]: next = '' }) =>
+  const shareOf = (option: string) =>
+    [...option.toLowerCase()].filter((letter, index, { [index + 1]: next = '' }) =>
       lower.includes(letter + next),
-    );
-    const share = found.length / option.length;
-    if (share > most) {
-      most = share;
-      meant = option;
-    }
-  }
-  const hint = meant ? `did you mean ${meant}?` : `there are ${Object.keys(OPTIONS).join(', ')}`;
+    ).length / option.length;
+  const options = Object.keys(OPTIONS);
+  const [meant] = [...options].sort((one, other) => shareOf(other) - shareOf(one)) as [string];
+  const hint = shareOf(meant) > 0.5 ? `did you mean ${meant}?` : `there are ${options.join(', ')}`;
   return invalidOption(name, `no option, ${hint}`);
 }
 
@@ -85,7 +80,7 @@ function addressOf({ url: given, producer: option, storage }: SluiceClientOption
     url.protocol = url.protocol.replace(/^http/, 'ws');
     if (!/^wss?:$/.test(url.protocol)) throw url;
   } catch {
-    throw invalidOption('url', 'ws://, wss://, http:// or https:// and the path of a sink');
+    throw invalidOption('url', 'ws(s):// or http(s):// and the path of a sink');
   }
   url.hash = '';
   const named = url.searchParams.getAll('producer');

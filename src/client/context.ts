@@ -1,5 +1,6 @@
 import type { CheckedOptions } from './check-options.ts';
 import type { ClientEvent } from './events.ts';
+import type { ClientTimers } from './options.ts';
 import type { SendBuffer } from './send-buffer.ts';
 import type { SendWindow } from './send-window.ts';
 
@@ -7,6 +8,7 @@ import type { SendWindow } from './send-window.ts';
 export interface ClientContext {
   /** The options with all that has a default. */
   readonly settings: CheckedOptions;
+  readonly clock: ClientTimers;
   readonly counts: ClientCounts;
   readonly buffer: SendBuffer;
   /** The messages of this client, as opposed to those of older instances. */

@@ -3,7 +3,7 @@ export class Deque<T> {
   #items: T[] = [];
   #head = 0;
 
-  get length(): number {
+  get amount(): number {
     return this.#items.length - this.#head;
   }
 
@@ -12,11 +12,11 @@ export class Deque<T> {
   }
 
   get last(): T | undefined {
-    return this.length > 0 ? this.#items.at(-1) : undefined;
+    return this.amount > 0 ? this.#items.at(-1) : undefined;
   }
 
   /** A copy of `count` from an index on, or of all. */
-  slice(index = 0, count = this.length): T[] {
+  slice(index = 0, count = this.amount): T[] {
     return this.#items.slice(this.#head + index, this.#head + index + count);
   }
 
@@ -47,7 +47,7 @@ export class Deque<T> {
   /** Index of the first that is not before what is looked for, by halving: the items have to be in order. */
   search(isBefore: (item: T) => boolean): number {
     let low = 0;
-    let high = this.length;
+    let high = this.amount;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (isBefore(this.at(middle) as T)) low = middle + 1;

@@ -15,12 +15,12 @@ export interface EndingParts extends ClientContext {
   readonly sender: Sender;
   readonly link: Link;
   readonly recovery: Recovery;
-  readonly storage: WindowStorage;
+  readonly keeper: WindowStorage;
 }
 
 /** How a client ends: by `close`, or by an error that connecting again does not repair. */
 export function createEnding(parts: EndingParts) {
-  const limit = createAlarm(parts.settings.timers);
+  const limit = createAlarm(parts.clock);
   let closing: Deferred<CloseReport> | undefined;
   let closed: { report: CloseReport; error: SluiceError; isLate: boolean } | undefined;
 
@@ -82,7 +82,7 @@ export function createEnding(parts: EndingParts) {
       const { window, isOwn } = connection;
       if (connection.byeMs !== undefined) return;
       const isOver = isOwn
-        ? self.isClosing && own.isAllSent && intake.calls.blocked.length === 0
+        ? self.isClosing && own.isAllSent && intake.calls.blocked.amount === 0
         : recovery.next !== window;
       if (!isOver) return;
       // A server that is about to go answers no goodbye, and there is nothing left to wait for.
@@ -90,7 +90,7 @@ export function createEnding(parts: EndingParts) {
         if (isOwn) self.endIfDone();
       } else if (window.outMessages === 0) {
         // What is on its way may still be deferred, and after the goodbye nothing can be sent again.
-        connection.byeMs = parts.settings.timers.now();
+        connection.byeMs = parts.clock.now();
         sender.transmit(connection, '{"t":"bye"}');
       }
     },
@@ -98,7 +98,7 @@ export function createEnding(parts: EndingParts) {
     /** Ends the client: with an error by itself, without one because it was closed. */
     end(error?: SluiceError, timedOut = false): void {
       if (closed) return;
-      const { counts, own, intake, sender, link, storage, emit } = parts;
+      const { counts, own, intake, sender, link, keeper, emit } = parts;
       const unacked = self.unsettledCount;
       const { acked, refused, dropped } = counts;
       const report: CloseReport = { unacked, acked, refused, dropped, timedOut };
@@ -120,7 +120,7 @@ export function createEnding(parts: EndingParts) {
       if (isTakenOver) emit({ type: code, code, message });
       else if (error) emit({ type: 'failed', code, message });
       emit({ type: 'closed', report });
-      storage.hurry();
+      keeper.hurry();
       self.settle();
     },
 
@@ -128,7 +128,7 @@ export function createEnding(parts: EndingParts) {
     settle(): void {
       if (!closed || !closing) return;
       const { report, isLate } = closed;
-      if (!parts.storage.isIdle && !isLate) return;
+      if (!parts.keeper.isIdle && !isLate) return;
       limit.stop();
       closing.resolve(report);
     },
@@ -136,7 +136,7 @@ export function createEnding(parts: EndingParts) {
 
   function isEmpty(): boolean {
     const { own, intake } = parts;
-    return intake.isRecovered && own.isEmpty && intake.calls.blocked.length === 0;
+    return intake.isRecovered && own.isEmpty && intake.calls.blocked.amount === 0;
   }
 
   return self;
@@ -145,8 +145,7 @@ export function createEnding(parts: EndingParts) {
 export type Ending = ReturnType<typeof createEnding>;
 
 function closedError(unacked: number): SluiceError {
-  const rest = unacked && ` with ${unacked} messages unacked`;
-  return new SluiceError('client_closed', `The client was closed${rest || ''}`, { details: { unacked } });
+  return new SluiceError('client_closed', 'The client was closed', { details: { unacked } });
 }
 
 function fateUnknownError(cause: SluiceError): SluiceError {

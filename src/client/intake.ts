@@ -25,13 +25,13 @@ export function createIntake(context: ClientContext) {
     /** Takes a call, or lets it wait for room, or refuses it; true where there may be something to send. */
     enqueue(texts: readonly string[], ticket: Ticket): boolean {
       const { blocked } = self.calls;
-      if (blocked.length > 0) {
-        if (blocked.length >= MAX_BLOCKED_CALLS) refuseFull(ticket);
+      if (blocked.amount > 0) {
+        if (blocked.amount >= MAX_BLOCKED_CALLS) refuseFull(ticket);
         else blocked.push({ texts, next: 0, ticket });
         return false;
       }
       const { waiting } = context.own;
-      const { length, bytes } = waiting;
+      const { amount: length, utf8Size: bytes } = waiting;
       const { counts } = context;
       const { refused, dropped } = counts;
       self.calls.add(ticket, context.own.lastTaken);
@@ -118,7 +118,7 @@ export function createIntake(context: ClientContext) {
   };
 
   function hasRoom(): boolean {
-    return self.calls.blocked.length === 0 && context.buffer.hasRoom;
+    return self.calls.blocked.amount === 0 && context.buffer.hasRoom;
   }
 
   /** Takes messages from `from` on, and returns the index of the first for which there is no room. */
@@ -154,7 +154,7 @@ export function createIntake(context: ClientContext) {
   /** Makes room by dropping what was never sent. Its places stay, so that the numbers of the others are what they were. */
   function dropOldest(bytes: number): void {
     const own = context.own;
-    while (own.waiting.length > 0 && !context.buffer.fits(bytes)) {
+    while (own.waiting.amount > 0 && !context.buffer.fits(bytes)) {
       const sequence = own.dropOldest();
       // One that turned out too large is settled, and in no storage.
       if (own.refusals.delete(sequence)) continue;

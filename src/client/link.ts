@@ -64,8 +64,8 @@ export interface LinkParts extends ClientContext {
 
 /** Keeps a connection to the server: makes it, watches it, and makes another one when it is lost. */
 export function createLink(parts: LinkParts) {
-  const watch = createAlarm(parts.settings.timers);
-  const reconnect = createAlarm(parts.settings.timers);
+  const watch = createAlarm(parts.clock);
+  const reconnect = createAlarm(parts.clock);
   let protocolErrors = 0;
   let protocolErrorMs = 0;
 
@@ -74,16 +74,16 @@ export function createLink(parts: LinkParts) {
     failuresInARow: 0,
     connect(): void {
       const { settings, own, recovery, receiver } = parts;
-      const { openSocket, url, timers } = settings;
+      const { openSocket, url } = settings;
       const window = recovery.next ?? own;
       let socket: WebSocketLike;
       try {
         socket = openSocket(url, PROTOCOL);
       } catch (error) {
-        lost(undefined, 1006, `No socket: ${String(error)}`);
+        lost(undefined, 1006, `No socket: ${(error as Error | undefined)?.message}`);
         return;
       }
-      const connection = new Connection(socket, window, window === own, timers.now());
+      const connection = new Connection(socket, window, window === own, parts.clock.now());
       parts.sender.connection = connection;
       const isCurrent = () => parts.sender.connection === connection;
       socket.addEventListener('open', () => {
@@ -97,7 +97,7 @@ export function createLink(parts: LinkParts) {
       });
       // A close follows nearly everywhere, with a code that says more; the watch sees to the rest.
       socket.addEventListener('error', () => {
-        connection.erroredMs ??= timers.now();
+        connection.erroredMs ??= parts.clock.now();
       });
       watchLater();
     },
@@ -111,7 +111,7 @@ export function createLink(parts: LinkParts) {
 
     /** One side could not read a frame: another connection may do better, but not for ever. */
     protocolError(connection: Connection, code: ClientErrorCode, message: string): void {
-      const nowMs = parts.settings.timers.now();
+      const nowMs = parts.clock.now();
       if (nowMs - protocolErrorMs > PROTOCOL_ERRORS_FORGIVEN_MS) protocolErrors = 0;
       protocolErrorMs = nowMs;
       protocolErrors += 1;
@@ -123,12 +123,12 @@ export function createLink(parts: LinkParts) {
     /** The server is about to go, and asks to come back after a while. */
     drain(connection: Connection, retryMs = 1_000): void {
       const { settings, emit } = parts;
-      const { timers, random } = settings;
+      const { random } = settings;
       const atMostMs = Math.min(retryMs, DRAIN_RETRY_MAX_MS);
       emit({ type: 'drain', retryMs: atMostMs });
       if (connection.drainUntilMs !== undefined) return;
       const delayMs = Math.round(atMostMs * random());
-      connection.drainUntilMs = timers.now() + delayMs;
+      connection.drainUntilMs = parts.clock.now() + delayMs;
       parts.sender.pump();
       if (parts.sender.connection !== connection) return;
       watch.set(delayMs, () => {
@@ -180,9 +180,9 @@ export function createLink(parts: LinkParts) {
       return;
     }
     // The reason begins with a code of its own. Before the welcome it was the hello that could not be read.
-    const named = /^(invalid_options|invalid_hello|hello_required|invalid_frame):/.exec(reason)?.[1];
+    const named = /^(invalid_(options|hello|frame)|hello_required):/.exec(reason)?.[1];
     const other = closeCode === 4400 && !connection.isWelcomed ? 'invalid_hello' : terminal;
-    const text = `The server ended this client: ${reason || terminal}`;
+    const text = reason || terminal;
     parts.ending.end(
       new SluiceError((named as ClientErrorCode | undefined) ?? other, text, {
         details: { closeCode, reason },
@@ -198,9 +198,9 @@ export function createLink(parts: LinkParts) {
     leave();
     if (parts.ending.endIfDone()) return;
     const { settings, counts, emit } = parts;
-    const { timers, random } = settings;
+    const { random } = settings;
     counts.reconnects += 1;
-    const nowMs = timers.now();
+    const nowMs = parts.clock.now();
     let retryMs: number;
     if (connection?.drainUntilMs !== undefined) {
       // The server asked for it: no failure.
@@ -223,7 +223,7 @@ export function createLink(parts: LinkParts) {
     const { protocol, host, pathname } = new URL(parts.settings.url);
     const url = `${protocol}//${host}${pathname}`;
     const failures = NEVER_CONNECTED_FAILURES;
-    const message = `${failures} tries to connect to ${url} have failed (${code} ${reason}): is the server there, and is the path /ws/ and the name of a sink?`;
+    const message = `${failures} tries to connect to ${url} have failed (${code} ${reason}): is the path /ws/ and the name of a sink?`;
     parts.emit({ type: 'never-connected', url, failures, message });
   }
 
@@ -240,7 +240,7 @@ export function createLink(parts: LinkParts) {
   /** Is it open, alive, and does it get anywhere? */
   function look(connection: Connection): void {
     const { window } = connection;
-    const nowMs = parts.settings.timers.now();
+    const nowMs = parts.clock.now();
     const isOver = (sinceMs: number | undefined, limitMs: number) =>
       sinceMs !== undefined && nowMs - sinceMs >= limitMs;
     const giveUp = (reason: string) => self.giveUp(connection, reason);
@@ -248,10 +248,10 @@ export function createLink(parts: LinkParts) {
       connection.askedMs = nowMs;
       parts.sender.transmit(connection, frame);
     };
-    if (!connection.isOwn && isOver(connection.byeMs, HANDSHAKE_LIMIT_MS)) giveUp('No bye in time');
+    if (!connection.isOwn && isOver(connection.byeMs, HANDSHAKE_LIMIT_MS)) giveUp('No bye');
     else if (isOver(connection.erroredMs, WATCH_INTERVAL_MS)) giveUp('The connection failed');
     else if (!connection.isWelcomed) {
-      if (isOver(connection.openedMs, HANDSHAKE_LIMIT_MS)) giveUp('No welcome in time');
+      if (isOver(connection.openedMs, HANDSHAKE_LIMIT_MS)) giveUp('No welcome');
     } else if (connection.drainUntilMs !== undefined) return;
     else if (connection.askedMs !== undefined) {
       if (isOver(connection.askedMs, DEAD_AFTER_MS)) giveUp('The server is silent');

@@ -27,7 +27,7 @@ const REFUSALS: readonly [pattern: RegExp, reason: string, code?: ClientErrorCod
   [/[\ud800-\udfff]/u, 'has half a surrogate pair', 'lone_surrogate'],
   [/^-$/, 'is a lone "-"'],
   [/\0/, 'has a NUL', 'nul_character'],
-  [/\ufffd/, 'has no escape that JSON has before U+FFFD'],
+  [/\ufffd/, 'has no escape of JSON before U+FFFD'],
 ];
 
 /** A text as it is sent, or why it cannot be a message. */

@@ -47,7 +47,7 @@ export interface ReceiverParts extends ClientContext {
   readonly sender: Sender;
   readonly link: Link;
   readonly recovery: Recovery;
-  readonly storage: WindowStorage;
+  readonly keeper: WindowStorage;
   readonly ending: Ending;
 }
 
@@ -56,7 +56,7 @@ export function createReceiver(parts: ReceiverParts) {
   const self = {
     receive(connection: Connection, data: unknown): void {
       const { sender, link } = parts;
-      connection.heardMs = parts.settings.timers.now();
+      connection.heardMs = parts.clock.now();
       connection.askedMs = undefined;
       if (typeof data !== 'string' || data === 'pong') return;
       let frame: ServerFrame;
@@ -83,7 +83,7 @@ export function createReceiver(parts: ReceiverParts) {
   };
 
   function welcome(connection: Connection, frame: ServerFrame): void {
-    const { settings, counts, emit, intake, sender, link, recovery, storage } = parts;
+    const { settings, counts, emit, intake, sender, link, recovery, keeper } = parts;
     const { producer, ack: asked } = settings;
     const { window, isOwn } = connection;
     const isResumed = window.epoch !== undefined;
@@ -99,7 +99,7 @@ export function createReceiver(parts: ReceiverParts) {
       !credit ||
       !limits
     ) {
-      link.protocolError(connection, 'invalid_frame', 'The server sent a wrong welcome');
+      link.protocolError(connection, 'invalid_frame', 'The server sent no welcome');
       return;
     }
     sender.creditNow = credit;
@@ -144,9 +144,9 @@ export function createReceiver(parts: ReceiverParts) {
     window.restart();
     // Only now may anything be sent.
     connection.isWelcomed = true;
-    connection.awaitProgress(settings.timers.now());
+    connection.awaitProgress(parts.clock.now());
     intake.settle();
-    storage.run();
+    keeper.run();
     if (isOwn || !finishRecovery(connection)) sender.pump();
   }
 
@@ -156,7 +156,7 @@ export function createReceiver(parts: ReceiverParts) {
    */
   function endForeign(window: SendWindow, stored: number): void {
     const { sentUpTo: sent } = window;
-    const message = `A copy of this client has sent in its epoch: the server has ${stored} messages, ${sent} are from here`;
+    const message = 'A copy of this client has sent in its epoch';
     if (window.isKept) window.doubtUpTo(stored);
     parts.ending.end(new SluiceError('fenced', message, { details: { stored, sent } }));
   }
@@ -174,13 +174,13 @@ export function createReceiver(parts: ReceiverParts) {
 
   /** Takes over how far the server is. */
   function ack(connection: Connection, reported = 0, reportedCommitted = 0): void {
-    const { settings, counts, intake, sender, link, storage } = parts;
+    const { counts, intake, sender, link, keeper } = parts;
     const { window } = connection;
     // An ack covers nothing that was not sent on this connection.
     const { sentHere } = window;
     const committed = Math.min(reportedCommitted, sentHere);
     const stored = Math.max(Math.min(reported, sentHere), committed);
-    const nowMs = settings.timers.now();
+    const nowMs = parts.clock.now();
     const isProgress = stored > window.storedHere;
     if (isProgress) {
       connection.outSinceMs = nowMs;
@@ -192,7 +192,7 @@ export function createReceiver(parts: ReceiverParts) {
     if (acked > window.ackedUpTo) {
       counts.acked += window.release(acked);
       if (connection.isOwn) intake.settle();
-      storage.run();
+      keeper.run();
       admitBlocked();
     } else if (!isProgress) return;
     link.failuresInARow = 0;
@@ -248,7 +248,7 @@ export function createReceiver(parts: ReceiverParts) {
     if (expected === sender.rewoundTo) return;
     if (expected <= window.storedHere || expected <= window.ackedUpTo || expected > window.sentHere) {
       // It has forgotten what it acked. The hello of the next connection says where this client stands.
-      link.giveUp(connection, 'The server has lost what it acked');
+      link.giveUp(connection, 'The server has lost messages');
       return;
     }
     sender.rewoundTo = expected;
@@ -266,10 +266,10 @@ export function createReceiver(parts: ReceiverParts) {
 
   /** Lets calls in that waited for room, and sends what they bring. */
   function admitBlocked(): void {
-    const { intake, sender, storage } = parts;
+    const { intake, sender, keeper } = parts;
     intake.admitBlocked();
     intake.settle();
-    storage.run();
+    keeper.run();
     sender.schedule();
   }
 
@@ -296,5 +296,5 @@ function limitsOf({ limits }: ServerFrame): (Limits & { messageBytes: number }) 
 /** The server's own sentence, where it sent one. */
 function refusalText(code: string, message: string): string {
   if (code === 'dead_letter') return `The message is a dead letter: ${message}`;
-  return message || `The server refused the message: ${code}`;
+  return message || code;
 }

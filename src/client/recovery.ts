@@ -15,7 +15,7 @@ export interface Doubt {
 
 export interface RecoveryParts extends ClientContext {
   readonly intake: Intake;
-  readonly storage: WindowStorage;
+  readonly keeper: WindowStorage;
   readonly link: { connect(): void };
   readonly ending: { endIfDone(): boolean };
 }
@@ -39,12 +39,12 @@ export function createRecovery(parts: RecoveryParts) {
 
     /** Takes over what the storage has, and connects. */
     restore(found: readonly StoredInstance[]): void {
-      const { counts, buffer, storage, link, ending } = parts;
+      const { counts, buffer, keeper, link, ending } = parts;
       for (const stored of found) {
         const window = new SendWindow(stored.instance, buffer, true);
         window.restore(stored);
         counts.restored += window.restoredCount;
-        storage.keep(window);
+        keeper.keep(window);
         doubt(
           window,
           stored.inDoubt.filter(
@@ -52,7 +52,7 @@ export function createRecovery(parts: RecoveryParts) {
               !stored.discarded.some((run) => run.first <= first && run.last >= first + count - 1),
           ),
         );
-        if (window.cutBatches.length > 0) older.push(window);
+        if (window.cutBatches.amount > 0) older.push(window);
         else forgetSettled(window);
       }
       noteProgress();
@@ -68,7 +68,7 @@ export function createRecovery(parts: RecoveryParts) {
 
     /** Ends the recovery of an instance of which all is settled; false where something is left. */
     finish(window: SendWindow): boolean {
-      if (window.cutBatches.length > 0 || self.next !== window) return false;
+      if (window.cutBatches.amount > 0 || self.next !== window) return false;
       older.shift();
       const { instance, restoredCount: restored, refusedCount, isKnown, setAsideRun, missing } = window;
       const event: ClientEvent = {
@@ -108,7 +108,7 @@ export function createRecovery(parts: RecoveryParts) {
   function forgetSettled(window: SendWindow): void {
     if (!older.includes(window) && !self.doubts.some((doubt) => doubt.window === window))
       window.isForgotten = true;
-    parts.storage.run();
+    parts.keeper.run();
   }
 
   function noteProgress(): void {

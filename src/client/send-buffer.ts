@@ -3,7 +3,7 @@ export class SendBuffer {
   readonly maxMessages: number;
   readonly maxBytes: number;
   messages = 0;
-  bytes = 0;
+  utf8Size = 0;
 
   constructor(maxMessages: number, maxBytes: number) {
     this.maxMessages = maxMessages;
@@ -11,15 +11,15 @@ export class SendBuffer {
   }
 
   get hasRoom(): boolean {
-    return this.messages < this.maxMessages && this.bytes < this.maxBytes;
+    return this.messages < this.maxMessages && this.utf8Size < this.maxBytes;
   }
 
   fits(bytes: number): boolean {
-    return this.messages < this.maxMessages && this.bytes + bytes <= this.maxBytes;
+    return this.messages < this.maxMessages && this.utf8Size + bytes <= this.maxBytes;
   }
 
   add(messages: number, bytes: number): void {
     this.messages += messages;
-    this.bytes += bytes;
+    this.utf8Size += bytes;
   }
 }

@@ -76,16 +76,16 @@ export class SendWindow {
 
   /** Highest sequence that was given. */
   get lastTaken(): number {
-    return this.cut + this.waiting.length;
+    return this.cut + this.waiting.amount;
   }
 
   /** Nothing is left of it. */
   get isEmpty(): boolean {
-    return this.cutBatches.length + this.waiting.length === 0;
+    return this.cutBatches.amount + this.waiting.amount === 0;
   }
 
   get isAllSent(): boolean {
-    return this.cursor === this.cutBatches.length && this.waiting.length === 0;
+    return this.cursor === this.cutBatches.amount && this.waiting.amount === 0;
   }
 
   /** Highest sequence that is sent on this connection, and not to be sent again. */
@@ -101,7 +101,7 @@ export class SendWindow {
   /** Takes away what was pushed after there were `length` waiting messages of `bytes`. */
   rollback(length: number, bytes: number): void {
     const { waiting } = this;
-    this.#buffer.add(length - waiting.length, bytes - waiting.bytes);
+    this.#buffer.add(length - waiting.amount, bytes - waiting.utf8Size);
     waiting.truncate(length, bytes);
   }
 
@@ -117,11 +117,11 @@ export class SendWindow {
   /** Puts dropped messages into the next places. */
   #skipSequences(count: number): void {
     const { last } = this.cutBatches;
-    if (last && last.text === undefined && this.cursor < this.cutBatches.length) {
+    if (last && !last.text && this.cursor < this.cutBatches.amount) {
       last.count += count;
-      last.bytes += count * DROPPED_BYTES;
+      last.utf8Size += count * DROPPED_BYTES;
     } else
-      this.cutBatches.push({ first: this.cut + 1, count, bytes: count * DROPPED_BYTES, text: undefined });
+      this.cutBatches.push({ first: this.cut + 1, count, utf8Size: count * DROPPED_BYTES, text: undefined });
     this.cut += count;
   }
 
@@ -135,7 +135,7 @@ export class SendWindow {
 
   /** Replaces what waits and is larger than the server takes; calls for each with its sequence. */
   dropAbove(maxBytes: number, dropped: (sequence: number) => void): void {
-    for (let index = 0; index < this.waiting.length; index += 1) {
+    for (let index = 0; index < this.waiting.amount; index += 1) {
       const bytes = this.waiting.sizeAt(index);
       if (bytes <= maxBytes) continue;
       const sequence = this.cut + 1 + index;
@@ -148,15 +148,20 @@ export class SendWindow {
 
   /** Replaces a single message that no frame can hold any more. */
   dropOversized(batch: Batch): void {
-    this.#buffer.add(0, DROPPED_BYTES - batch.bytes);
-    batch.bytes = DROPPED_BYTES;
+    this.#buffer.add(0, DROPPED_BYTES - batch.utf8Size);
+    batch.utf8Size = DROPPED_BYTES;
     batch.text = DROPPED;
     this.discardText(batch.first);
   }
 
   /** Makes a batch of the first that wait. */
   cutBatch(count: number, bytes: number): void {
-    this.cutBatches.push({ first: this.cut + 1, count, bytes, text: this.waiting.takeJoined(count, bytes) });
+    this.cutBatches.push({
+      first: this.cut + 1,
+      count,
+      utf8Size: bytes,
+      text: this.waiting.takeJoined(count, bytes),
+    });
     this.cut += count;
   }
 
@@ -188,15 +193,11 @@ export class SendWindow {
     if (sequence > this.cut + 1) this.#skipSequences(sequence - this.cut - 1);
     const bytes = utf8Bytes(text) + 1;
     const { last } = this.cutBatches;
-    if (
-      last?.text !== undefined &&
-      last.count < RESTORED_BATCH_MESSAGES &&
-      last.bytes + bytes <= RESTORED_BATCH_BYTES
-    ) {
+    if (last?.text && last.count < RESTORED_BATCH_MESSAGES && last.utf8Size + bytes <= RESTORED_BATCH_BYTES) {
       last.text += `\n${text}`;
       last.count += 1;
-      last.bytes += bytes;
-    } else this.cutBatches.push({ first: sequence, count: 1, bytes, text });
+      last.utf8Size += bytes;
+    } else this.cutBatches.push({ first: sequence, count: 1, utf8Size: bytes, text });
     this.cut = sequence;
     this.restoredCount += 1;
     this.#buffer.add(1, bytes);
@@ -216,14 +217,14 @@ export class SendWindow {
     let messages = 0;
     for (let index = this.batchFrom(from); (this.cutBatches.at(index)?.first ?? to + 1) <= to; index += 1) {
       const batch = this.#batchAt(index);
-      const { first, count, bytes, text } = batch;
-      if (text === undefined) continue;
+      const { first, count, utf8Size: bytes, text } = batch;
+      if (!text) continue;
       const aside = { first, count, text };
       taken.push(aside);
       this.aside.push(aside);
       this.#buffer.add(-count, -bytes);
       batch.text = undefined;
-      batch.bytes = count * DROPPED_BYTES;
+      batch.utf8Size = count * DROPPED_BYTES;
       messages += count;
       this.setAsideRun = { from: (taken[0] as StoredBatch).first, to: first + count - 1, messages };
     }
@@ -243,11 +244,11 @@ export class SendWindow {
 
   /** Forgets dropped messages at the end: nothing comes after them that needs their places. Of older instances only. */
   trimDroppedEnd(): void {
-    for (let { last } = this.cutBatches; last && last.text === undefined; { last } = this.cutBatches) {
-      this.cutBatches.truncate(this.cutBatches.length - 1);
+    for (let { last } = this.cutBatches; last && !last.text; { last } = this.cutBatches) {
+      this.cutBatches.truncate(this.cutBatches.amount - 1);
       this.cut = last.first - 1;
     }
-    this.cursor = Math.min(this.cursor, this.cutBatches.length);
+    this.cursor = Math.min(this.cursor, this.cutBatches.amount);
   }
 
   /** A connection begins: everything that is not acked goes out on it. */
@@ -257,7 +258,7 @@ export class SendWindow {
   }
 
   /** The batch at the cursor is sent. Returns how many of its messages were never sent before. */
-  markSent({ first, count, bytes }: Batch): number {
+  markSent({ first, count, utf8Size: bytes }: Batch): number {
     const last = first + count - 1;
     this.cursor += 1;
     this.outMessages += count;
@@ -271,7 +272,7 @@ export class SendWindow {
   /** The batches from one index to before another are not on their way any more. */
   #countIn(from: number, to: number): void {
     for (let index = from; index < to; index += 1) {
-      const { count, bytes } = this.#batchAt(index);
+      const { count, utf8Size: bytes } = this.#batchAt(index);
       this.outMessages -= count;
       this.outBytes -= bytes;
     }
@@ -289,11 +290,11 @@ export class SendWindow {
   release(acked: number): number {
     let settled = 0;
     for (let index = this.batchFrom(acked + 1); index > 0; index -= 1) {
-      const { count, bytes, text } = this.#batchAt(0);
+      const { count, utf8Size: bytes, text } = this.#batchAt(0);
       this.cutBatches.shift();
       this.cursor -= 1;
       this.#storedIndex -= 1;
-      if (text === undefined) continue;
+      if (!text) continue;
       settled += count;
       this.#buffer.add(-count, -bytes);
     }
@@ -309,7 +310,7 @@ export class SendWindow {
   /** Notes a refusal; false where the message was settled before. It stays until it is acked: it may have to go again. */
   refuse(sequence: number): boolean {
     if (sequence <= this.ackedUpTo || sequence > this.lastTaken || this.refusals.has(sequence)) return false;
-    if (sequence <= this.cut && this.#batchAt(this.#indexOf(sequence)).text === undefined) return false;
+    if (sequence <= this.cut && !this.#batchAt(this.#indexOf(sequence)).text) return false;
     this.refusals.add(sequence);
     this.refusedCount += 1;
     return true;
@@ -361,7 +362,7 @@ export class SendWindow {
     };
     for (const { first, text } of this.cutBatches.slice())
       for (const [offset, line] of text?.split('\n').entries() ?? []) note(first + offset, line);
-    for (let index = 0; index < this.waiting.length; index += 1)
+    for (let index = 0; index < this.waiting.amount; index += 1)
       note(this.cut + 1 + index, this.waiting.textAt(index));
     return left;
   }

@@ -30,15 +30,15 @@ export interface SenderParts extends ClientContext {
 
 /** Cuts what waits into frames, and sends them within the server's credit and limits. */
 export function createSender(parts: SenderParts) {
-  const { timers } = parts.settings;
+  const { clock } = parts;
   let deferredInARow = 0;
   let isPumping = false;
   let pumpAgain = false;
   let isLingering = false;
-  const lingering = createAlarm(timers);
+  const lingering = createAlarm(clock);
   /** Waits before a batch that was deferred is sent again. */
-  const hold = createAlarm(timers);
-  const bufferedCheck = createAlarm(timers);
+  const hold = createAlarm(clock);
+  const bufferedCheck = createAlarm(clock);
 
   const self = {
     /** Where frames go; undefined while there is none. */
@@ -56,7 +56,7 @@ export function createSender(parts: SenderParts) {
 
     /** Sees to it that what waits goes out, soon or now. */
     schedule(): void {
-      if (parts.own.waiting.length > 0 && !self.isDue && !isFullBatch()) linger();
+      if (parts.own.waiting.amount > 0 && !self.isDue && !isFullBatch()) linger();
       else self.pump();
     },
 
@@ -79,7 +79,7 @@ export function createSender(parts: SenderParts) {
         connection.socket.send(frame);
         return true;
       } catch (error) {
-        parts.link.giveUp(connection, `No socket: ${String(error)}`);
+        parts.link.giveUp(connection, `No socket: ${(error as Error | undefined)?.message}`);
         return false;
       }
     },
@@ -129,7 +129,7 @@ export function createSender(parts: SenderParts) {
 
   function isFullBatch(): boolean {
     const { waiting } = parts.own;
-    return waiting.length >= parts.settings.batchMessages || waiting.bytes >= parts.settings.batchBytes;
+    return waiting.amount >= parts.settings.batchMessages || waiting.utf8Size >= parts.settings.batchBytes;
   }
 
   function linger(): void {
@@ -137,7 +137,7 @@ export function createSender(parts: SenderParts) {
     isLingering = true;
     const over = () => {
       isLingering = false;
-      if (parts.own.waiting.length === 0) return;
+      if (parts.own.waiting.amount === 0) return;
       self.isDue = true;
       self.pump();
     };
@@ -161,7 +161,7 @@ export function createSender(parts: SenderParts) {
         const batch = window.cutBatches.at(window.cursor);
         if (batch ? !sendBatch(connection, batch) : !cutBatch(window)) break;
       }
-      if (self.connection !== connection || window.cursor < window.cutBatches.length) return;
+      if (self.connection !== connection || window.cursor < window.cutBatches.amount) return;
       const { calls } = parts.intake;
       if (connection.isOwn && calls.isFlushDue && window.cut >= calls.flushUpTo) {
         calls.isFlushDue = false;
@@ -181,24 +181,24 @@ export function createSender(parts: SenderParts) {
     const freeBytes = Math.min(roomBytes, credit.bytes - window.outBytes);
     const isWaiting = window.outMessages > 0;
     let sending = batch;
-    if (batch.count > freeMessages || batch.bytes > freeBytes) {
-      const isFrameTooLarge = batch.count > frameMessages || batch.bytes > roomBytes;
+    if (batch.count > freeMessages || batch.utf8Size > freeBytes) {
+      const isFrameTooLarge = batch.count > frameMessages || batch.utf8Size > roomBytes;
       // A smaller piece would do, but the next ack brings room for all of it. Dropped ones fill any frame: not in pieces as
       // the credit trickles in.
-      const isTrickle = batch.text === undefined && freeMessages * 2 < credit.messages;
+      const isTrickle = !batch.text && freeMessages * 2 < credit.messages;
       if (isWaiting && (!isFrameTooLarge || isTrickle)) return false;
       const count = countThatFits(batch, freeMessages, freeBytes);
       if (count === 0 && (isWaiting || !hasCredit())) return false;
       sending = window.split(window.cursor, count || 1);
     }
-    const { first, count, bytes } = sending;
+    const { first, count, utf8Size: bytes } = sending;
     if (count === 1 && bytes > roomBytes) {
       // The limits have become smaller since this message was taken, and its place has to be used up all the same.
       window.dropOversized(sending);
       parts.intake.refuseTooLarge(window, first, bytes - 1);
     }
-    const { counts, settings } = parts;
-    const nowMs = settings.timers.now();
+    const { counts } = parts;
+    const nowMs = clock.now();
     if (window.cursor === 0) connection.awaitProgress(nowMs);
     if (!isWaiting) connection.outSinceMs = nowMs;
     const isNew = window.markSent(sending);
@@ -215,7 +215,7 @@ export function createSender(parts: SenderParts) {
   function cutBatch(window: SendWindow): boolean {
     const { waiting } = window;
     const { batchMessages, batchBytes } = parts.settings;
-    if (waiting.length === 0) {
+    if (waiting.amount === 0) {
       self.isDue = false;
       return false;
     }
@@ -226,7 +226,7 @@ export function createSender(parts: SenderParts) {
     const credit = self.creditNow;
     const { frameMessages, frameBytes } = self.frameLimits;
     const savedMessages = window.saved - window.cut;
-    const maxMessages = Math.min(batchMessages, frameMessages, waiting.length, savedMessages);
+    const maxMessages = Math.min(batchMessages, frameMessages, waiting.amount, savedMessages);
     if (maxMessages <= 0) return false;
     const maxBytes = Math.min(batchBytes, frameBytes - HEADER_BYTES);
     const freeMessages = credit.messages - window.outMessages;
@@ -251,7 +251,7 @@ export function createSender(parts: SenderParts) {
       bytes = waiting.sizeAt(0);
     }
     window.cutBatch(count, bytes);
-    if (waiting.length === 0) self.isDue = false;
+    if (waiting.amount === 0) self.isDue = false;
     return true;
   }
 

@@ -43,7 +43,7 @@ const CLOSE_LIMIT_MS = 30_000;
 interface ClientParts extends ClientContext {
   intake: Intake;
   sender: Sender;
-  storage: WindowStorage;
+  keeper: WindowStorage;
   recovery: Recovery;
   link: Link;
   receiver: Receiver;
@@ -71,6 +71,7 @@ export class SluiceClient {
     const own = new SendWindow(randomName(), buffer, storage !== undefined);
     const parts: Partial<ClientParts> & ClientContext = {
       settings: checked,
+      clock: checked.timers,
       counts: newCounts(),
       buffer,
       own,
@@ -83,7 +84,7 @@ export class SluiceClient {
     const all = parts as ClientParts;
     parts.intake = createIntake(all);
     parts.sender = createSender(all);
-    parts.storage = createWindowStorage(all);
+    parts.keeper = createWindowStorage(all);
     parts.recovery = createRecovery(all);
     parts.link = createLink(all);
     parts.receiver = createReceiver(all);
@@ -92,7 +93,7 @@ export class SluiceClient {
     this.producer = checked.producer;
     this.instance = own.instance;
     if (!storage) all.link.connect();
-    else all.storage.run();
+    else all.keeper.run();
   }
 
   /**
@@ -111,15 +112,15 @@ export class SluiceClient {
   /** A copy of the counters. */
   get stats(): ClientStats {
     const { blocked, blockedMessages } = this.#parts.intake.calls;
-    const { messages, bytes } = this.#parts.buffer;
+    const { messages, utf8Size: bytes } = this.#parts.buffer;
     const credit = this.#parts.sender.creditNow;
     return {
       ...this.#parts.counts,
       unsettled: this.#parts.ending.unsettledCount,
       unackedMessages: messages,
       unackedBytes: bytes,
-      waitingMessages: this.#parts.own.waiting.length,
-      blockedCalls: blocked.length,
+      waitingMessages: this.#parts.own.waiting.amount,
+      blockedCalls: blocked.amount,
       blockedMessages,
       creditMessages: credit.messages,
       creditBytes: credit.bytes,
@@ -266,7 +267,7 @@ export class SluiceClient {
     this.#sharedFlush = undefined;
     if (!this.#parts.intake.enqueue(texts, ticket)) return;
     // In the storage before anything else.
-    this.#parts.storage.run();
+    this.#parts.keeper.run();
     this.#parts.sender.schedule();
   }
 

@@ -4,16 +4,16 @@ import { Deque } from './deque.ts';
 export class WaitingMessages {
   readonly #texts = new Deque<string>();
   readonly #sizes = new Deque<number>();
-  bytes = 0;
+  utf8Size = 0;
 
-  get length(): number {
-    return this.#sizes.length;
+  get amount(): number {
+    return this.#sizes.amount;
   }
 
   push(text: string, bytes: number): void {
     this.#texts.push(text);
     this.#sizes.push(bytes);
-    this.bytes += bytes;
+    this.utf8Size += bytes;
   }
 
   textAt(index: number): string {
@@ -26,7 +26,7 @@ export class WaitingMessages {
 
   /** Puts another text into a place. */
   replace(index: number, text: string, bytes: number): void {
-    this.bytes += bytes - this.sizeAt(index);
+    this.utf8Size += bytes - this.sizeAt(index);
     this.#texts.insert(index, text, 1);
     this.#sizes.insert(index, bytes, 1);
   }
@@ -39,7 +39,7 @@ export class WaitingMessages {
   /** Takes away the first `count`, which are `bytes` in all, and joins them with newlines. */
   takeJoined(count: number, bytes: number): string {
     const text = this.join(0, count);
-    this.bytes -= bytes;
+    this.utf8Size -= bytes;
     this.#texts.shift(count);
     this.#sizes.shift(count);
     return text;
@@ -49,6 +49,6 @@ export class WaitingMessages {
   truncate(length: number, bytes: number): void {
     this.#texts.truncate(length);
     this.#sizes.truncate(length);
-    this.bytes = bytes;
+    this.utf8Size = bytes;
   }
 }

@@ -140,8 +140,7 @@ export function createWindowStorage(parts: WindowStorageParts) {
     const isOver = isClosed();
     if ((error as { code?: unknown } | undefined)?.code === 'storage_in_use') {
       isShut = true;
-      const reason = error instanceof Error ? error.message : String(error);
-      const message = `The storage is in use by another client: ${reason}`;
+      const message = `The storage is in use by another client: ${(error as Error).message}`;
       if (!isOver) parts.ending.end(new SluiceError('storage_in_use', message, { cause: error }));
       return false;
     }

@@ -568,7 +568,7 @@ describe('a server that lost its memory', () => {
     expect(events).toContainEqual({
       type: 'fenced',
       code: 'fenced',
-      message: 'A copy of this client has sent in its epoch: the server has 10 messages, 4 are from here',
+      message: 'A copy of this client has sent in its epoch',
     });
     expect(client.unsettled()).toEqual({ inDoubt: ['{"i":4}'], unsent: ['{"i":5}'] });
     expect(server.kept).toHaveLength(3);
