@@ -560,7 +560,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
         expect(await store.append(event(), { failIfEventsMatch: query, after: 1n })).toMatchObject({
           position: 3n,
         });
-      });
+      }, 300_000);
 
       test.each<[what: string, condition: unknown, code: string]>([
         ['null', null, 'invalid_options'],

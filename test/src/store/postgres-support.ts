@@ -1,6 +1,7 @@
 /** Namespaces of a test's own in the Postgres of the test run. */
 
 import { afterAll, beforeAll } from 'vitest';
+import { WRITE_TIME_LIMIT_MS } from '../../../src/core/limits.ts';
 import { systemTimers } from '../../../src/core/timers.ts';
 import type { Connection } from '../../../src/database/connection.ts';
 import { openConnection } from '../../../src/database/connection.ts';
@@ -24,7 +25,7 @@ export interface StoreDatabase {
   /** A new namespace, dropped at the end of the file. Returns its schema. */
   namespace(): Promise<string>;
   /** A pool that is closed at the end of the file. Default: 4 connections. */
-  pool(size?: number): ConnectionPool;
+  pool(size?: number, useTimeLimitMs?: number): ConnectionPool;
   /** An engine on a new namespace. */
   engine(size?: number): Promise<PostgresMessageEngine>;
 }
@@ -56,11 +57,12 @@ export function storeDatabase(): StoreDatabase {
       names.push(name);
       return schemaOfNamespace(name);
     },
-    pool(size = 4) {
+    pool(size = 4, useTimeLimitMs = WRITE_TIME_LIMIT_MS) {
       const pool = new ConnectionPool({
         open: () => openConnection(database.target),
         timers: systemTimers,
         size,
+        useTimeLimitMs,
       });
       pools.push(pool);
       return pool;
