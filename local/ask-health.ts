@@ -1,6 +1,7 @@
 /** Asks a Worker whether it reaches its database, before anything is sent to it. */
 
 import { type ErrorCode, SluiceError } from '../src/core/errors.ts';
+import { routeOf } from './worker-address.ts';
 
 /** Above what `/health` itself waits for, twice. */
 const ANSWER_TIME_LIMIT_MS = 15_000;
@@ -12,7 +13,7 @@ const ANSWER_TIME_LIMIT_MS = 15_000;
  * @throws SluiceError `database_unreachable` with the Worker's own sentence
  */
 export async function assertReachesDatabase(workerUrl: URL): Promise<void> {
-  const response = await fetch(new URL('/health', workerUrl), {
+  const response = await fetch(routeOf(workerUrl, '/health'), {
     signal: AbortSignal.timeout(ANSWER_TIME_LIMIT_MS),
   }).catch((error: unknown) => {
     throw new SluiceError(

@@ -70,7 +70,8 @@ export function runRoutes({ control, store, suites }: RunRoutesOptions) {
       throw new SluiceError('invalid_options', 'Send "Content-Type: application/json"');
     }
     const stored = control.start(parseObject(decodeUtf8(await context.req.arrayBuffer(), 'The body')));
-    return context.json(stored, 202, { location: `/bench/runs/${stored.id}` });
+    // Relative to this address: the router may be mounted below a path.
+    return context.json(stored, 202, { location: `runs/${stored.id}` });
   });
 
   routes.get('/bench/runs', (context) => {

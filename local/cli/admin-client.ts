@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { type ErrorCode, errorText, SluiceError } from '../../src/core/errors.ts';
 import { DRAIN_TIME_LIMIT_MS, MAX_SHARDS } from '../../src/core/limits.ts';
 import { optionTable, resolveOptions } from '../../src/core/option-table.ts';
+import { routeOf } from '../worker-address.ts';
 
 const SHARD_PARAMETER = optionTable({
   shard: { kind: 'integer', min: 0, max: MAX_SHARDS - 1, default: 0, description: 'Number of the shard' },
@@ -44,6 +45,7 @@ export function withWorkerFlags(command: Command): Command {
 
 /** The routes of a Worker, of one sink, or of one shard of it. */
 export class AdminClient {
+  readonly #worker: URL;
   readonly #base: URL;
   readonly #token: string | undefined;
   /** What it talks to, for people: `messages, shard 0`; empty for a whole Worker. */
@@ -74,18 +76,17 @@ export class AdminClient {
       path += `${shard}/`;
       this.name += `, shard ${shard}`;
     }
-    this.#base = new URL(path, base);
+    this.#worker = base;
+    this.#base = routeOf(base, path);
   }
 
   get<Answer>(path: string, query: Record<string, string> = {}): Promise<Answer> {
-    const url = new URL(path, this.#base);
-    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    return this.#ask(url, { method: 'GET' });
+    return this.#get(new URL(path, this.#base), query);
   }
 
   /** The names of all sinks that the Worker tells of. */
   async sinks(): Promise<string[]> {
-    const { sinks } = await this.get<{ sinks?: Record<string, unknown> }>('/stats');
+    const { sinks } = await this.#get<{ sinks?: Record<string, unknown> }>(routeOf(this.#worker, '/stats'));
     return Object.keys(sinks ?? {});
   }
 
@@ -95,6 +96,11 @@ export class AdminClient {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
+  }
+
+  #get<Answer>(url: URL, query: Record<string, string> = {}): Promise<Answer> {
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    return this.#ask(url, { method: 'GET' });
   }
 
   async #ask<Answer>(url: URL, { headers, ...request }: RequestInit): Promise<Answer> {

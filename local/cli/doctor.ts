@@ -9,6 +9,7 @@ import { assertReachesDatabase } from '../ask-health.ts';
 import { planDatabase, readDevSettings } from '../dev-variables.ts';
 import { missingSteps } from '../migrate.ts';
 import { loadWrangler, projectFolder, wranglerConfigIn } from '../project.ts';
+import { routeOf } from '../worker-address.ts';
 import { EXIT } from './exit-codes.ts';
 import { missingPackageText, testedVersions } from './missing-package.ts';
 
@@ -190,7 +191,9 @@ async function lookAtWorker(given: string | undefined, say: Say): Promise<void> 
       `Cannot use ${JSON.stringify(url)} as --url: an address such as ${WORKER_URL} is allowed`,
     );
   }
-  const answers = await fetch(new URL('/health', url), { signal: AbortSignal.timeout(LOOK_LIMIT_MS) }).then(
+  const answers = await fetch(routeOf(new URL(url), '/health'), {
+    signal: AbortSignal.timeout(LOOK_LIMIT_MS),
+  }).then(
     () => true,
     (error: unknown) => (error as Error).name === 'TimeoutError',
   );

@@ -9,6 +9,7 @@ import { createGzip } from 'node:zlib';
 import type { Command } from 'commander';
 import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
 import type { ImportEvent } from '../../src/messages/http/exchange.ts';
+import { routeOf } from '../worker-address.ts';
 import { printable } from './admin-client.ts';
 import { ImportInput } from './import-input.ts';
 
@@ -195,7 +196,7 @@ function addressOf(path: string, { url }: StoreFlags): URL {
       'Cannot use this --url: an address such as http://localhost:8787 is allowed',
     );
   }
-  return new URL(path, base);
+  return routeOf(base, path);
 }
 
 async function ask(

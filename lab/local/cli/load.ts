@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { assertReachesDatabase } from '../../../local/ask-health.ts';
+import { routeOf } from '../../../local/worker-address.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { type OptionTable, resolveOptions } from '../../../src/core/option-table.ts';
 import { withTimeLimit } from '../../../src/core/time-limit.ts';
@@ -58,7 +59,7 @@ export async function load({ url: address, sink, ...flags }: LoadFlags): Promise
   const before = await sums(url, sink);
   await assertReachesDatabase(url);
   const run = randomBytes(3).toString('hex');
-  const health = new HealthPoll(new URL('/health', url));
+  const health = new HealthPoll(routeOf(url, '/health'));
   const startedAtMs = performance.now();
   const report = await generateLoad(
     {
@@ -93,14 +94,14 @@ export async function load({ url: address, sink, ...flags }: LoadFlags): Promise
 }
 
 function socketUrl(base: URL, sink: string, producer: string): URL {
-  const url = new URL(`/ws/${encodeURIComponent(sink)}`, base);
+  const url = routeOf(base, `/ws/${encodeURIComponent(sink)}`);
   url.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
   url.searchParams.set('producer', producer);
   return url;
 }
 
 async function sums(base: URL, sink: string): Promise<Sums> {
-  const url = new URL('/stats', base);
+  const url = routeOf(base, '/stats');
   url.searchParams.set('sink', sink);
   const response = await fetch(url).catch((error: unknown) => {
     throw new SluiceError(

@@ -42,7 +42,8 @@ async function start(given: Record<string, unknown>): Promise<StoredRun> {
   const response = await post('/bench/runs', given);
   expect(response.status, await response.clone().text()).toBe(202);
   const run = (await response.json()) as StoredRun;
-  expect(response.headers.get('location')).toBe(`/bench/runs/${run.id}`);
+  const location = response.headers.get('location') ?? '';
+  expect(new URL(location, 'http://app/mounted/bench/runs').pathname).toBe(`/mounted/bench/runs/${run.id}`);
   return run;
 }
 

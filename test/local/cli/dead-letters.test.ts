@@ -496,3 +496,19 @@ describe('a Worker that does not help', () => {
     );
   });
 });
+
+describe('a Worker whose router is mounted below a path', () => {
+  test.each(['/app/sluice', '/app/sluice/'])('is asked there, with --url …%s', async (path) => {
+    url += path;
+    answers = [
+      { body: { sinks: { readings: {} } } },
+      { body: { sink: 'readings', count: 0, isFull: false, shards: [] } },
+    ];
+    const { exitCode, stderr } = await run('dead-letters summary');
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(asked.map((one) => one.path)).toEqual([
+      '/app/sluice/stats',
+      '/app/sluice/admin/readings/dead-letters',
+    ]);
+  });
+});
