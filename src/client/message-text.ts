@@ -19,7 +19,7 @@ export function jsonOf(message: unknown): string | { message: string; cause?: un
 }
 
 /** What no message holds, or only after `escapeReplacement`. Half a surrogate pair is a character here, a whole one is another. */
-const SUSPECT = /^-?$|[\n\0\ufffd\ud800-\udfff]/u;
+const SUSPECT = /^-?$|[\n\0\ufffd\ud800-\udfff]/;
 
 const REFUSALS: readonly [pattern: RegExp, reason: string, code?: ClientErrorCode][] = [
   [/^$/, 'is empty'],

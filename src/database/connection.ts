@@ -4,7 +4,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { SluiceError } from '../core/errors.ts';
+import { isSluiceError, SluiceError } from '../core/errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../core/limits.ts';
 import { withTimeLimit } from '../core/time-limit.ts';
 import { CopyIn } from './copy-in.ts';
@@ -43,7 +43,8 @@ export interface OpenOptions {
 /**
  * Opens a connection.
  *
- * @throws SluiceError `database_unreachable`, which names the host and the reason but no password
+ * @throws SluiceError `database_unreachable`, which names the host and the reason but no password;
+ *   `invalid_configuration` where the driver is not installed
  */
 export async function openConnection(
   target: DatabaseTarget,
@@ -69,6 +70,8 @@ export async function openConnection(
     await withTimeLimit<unknown>(client.connect(), timeLimitMs, 'connecting');
   } catch (error) {
     close();
+    // A driver that is not installed: no further try helps.
+    if (isSluiceError(error) && error.code === 'invalid_configuration') throw error;
     throw new SluiceError(
       'database_unreachable',
       `Cannot reach the database ${describeTarget(target)}: ${handshake.reasonOf(error)}`,

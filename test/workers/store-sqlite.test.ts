@@ -24,15 +24,21 @@ function emptyObject(): DurableObjectStub<Shard> {
 
 messageStoreContract('the SQLite of a Durable Object', async () => {
   const stub = emptyObject();
-  const engine = await runInDurableObject(
-    stub,
-    (_, state) => new SqliteMessageEngine(new DurableObjectSqlite(state.storage)),
-  );
-  // An object's storage may only be used from inside of it.
+  // An object's storage may only be used from inside of it, and by the instance that it was given to: on a busy machine the
+  // platform may end an object between two calls, and start it again.
+  let opened: { storage: DurableObjectStorage; engine: SqliteMessageEngine } | undefined;
+  const engineIn = ({ storage }: DurableObjectState): SqliteMessageEngine => {
+    if (opened?.storage !== storage)
+      opened = { storage, engine: new SqliteMessageEngine(new DurableObjectSqlite(storage)) };
+    return opened.engine;
+  };
+  const engine = await runInDurableObject(stub, (_, state) => engineIn(state));
   const inside = new Proxy(engine, {
     get(_, name: keyof MessageEngine) {
       return (...args: unknown[]) =>
-        runInDurableObject(stub, () => (engine[name] as (...args: unknown[]) => unknown)(...args));
+        runInDurableObject(stub, (_instance, state) =>
+          (engineIn(state)[name] as (...args: unknown[]) => unknown)(...args),
+        );
     },
   });
   return { store: new MessageStore(inside), engine: inside, close: async () => {} };
