@@ -81,7 +81,7 @@ test('messages of a socket land in the streams that they name, as the page sends
     });
     expect(resumed.status).toBe(200);
     await sent;
-    await expect(client.send({ type: 'Deposited' })).rejects.toThrow('among the dead letters');
+    await expect(client.send({ type: 'Deposited' })).rejects.toThrow('is a dead letter');
     expect(refused).toEqual([expect.stringContaining('names no stream')]);
 
     // In Postgres they are where its own store and the Worker's find them.
