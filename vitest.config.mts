@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
@@ -9,8 +10,9 @@ const fast = fastFiles();
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/summary-reporter.ts'],
-    // Vitest leaves one core to itself, and of two that is half.
-    maxWorkers: '100%',
+    // Twice the cores: most of a test's time it waits, for Postgres, workerd, a browser or a process. With as many workers as
+    // cores, two cores were busy for half of the time.
+    maxWorkers: 2 * availableParallelism(),
     projects: [
       {
         // Examples import the package as its users do.
