@@ -127,12 +127,15 @@ export function createIntake(context: ClientContext) {
     const { whenFull } = settings;
     const maxBytes = Math.min(self.mostBytes + 1, buffer.maxBytes);
     for (let index = from; index < texts.length; index += 1) {
-      const line = lineOf(texts[index] as string);
+      const text = texts[index] as string;
+      // The usual text is looked at once, and has as many bytes as characters.
+      const isPlain = typeof text === 'string' && /^[ -~]{2,}$/.test(text);
+      const line = isPlain ? text : lineOf(text);
       if (typeof line !== 'string') {
         skip(ticket, index, line.code, line.message);
         continue;
       }
-      const bytes = utf8Bytes(line) + 1;
+      const bytes = (isPlain ? line.length : utf8Bytes(line)) + 1;
       if (bytes > maxBytes) skipTooLarge(ticket, index, bytes - 1);
       else {
         if (!buffer.fits(bytes)) {

@@ -14,20 +14,19 @@ export function jsonOf(message: unknown): string | { message: string; cause?: un
     // The platform's sentence names a BigInt and a circle. What is thrown may also have none.
     return { message: `JSON.stringify failed: ${(cause as Error | undefined)?.message}`, cause };
   }
-  const kind = typeof message === 'object' ? 'what toJSON gives' : `type ${typeof message}`;
-  return { message: `There is no JSON for ${kind}` };
+  return { message: `No JSON for type ${typeof message}` };
 }
 
 /** What no message holds, or only after `escapeReplacement`. Half a surrogate pair is a character here, a whole one is another. */
-const SUSPECT = /^-?$|[\n\0\ufffd\ud800-\udfff]/;
+const SUSPECT = /[\n\0\ufffd\ud800-\udfff]/;
 
 const REFUSALS: readonly [pattern: RegExp, reason: string, code?: ClientErrorCode][] = [
   [/^$/, 'is empty'],
-  [/\n/, 'has more than one line'],
+  [/\n/, 'has a newline'],
   [/[\ud800-\udfff]/u, 'has half a surrogate pair', 'lone_surrogate'],
   [/^-$/, 'is a lone "-"'],
   [/\0/, 'has a NUL', 'nul_character'],
-  [/\ufffd/, 'has no escape of JSON before U+FFFD'],
+  [/\ufffd/, 'has U+FFFD after half an escape'],
 ];
 
 /** A text as it is sent, or why it cannot be a message. */
@@ -35,7 +34,7 @@ export function lineOf(text: string): string | { code: ClientErrorCode; message:
   let line = text;
   let refusal: (typeof REFUSALS)[number] | undefined;
   if (typeof text !== 'string') refusal = [SUSPECT, 'is not a text: use send'];
-  else if (SUSPECT.test(text)) {
+  else if (!text[1] || SUSPECT.test(text)) {
     // A server takes the character for bytes that were not UTF-8.
     line = escapeReplacement(text);
     refusal = REFUSALS.find(([pattern]) => pattern.test(line));

@@ -480,7 +480,7 @@ describe('refusals', () => {
     await pass(20);
     expect((await receipt).refused).toEqual([
       { index: 0, code: 'invalid_json', message: expect.stringContaining('empty') },
-      { index: 2, code: 'invalid_json', message: expect.stringContaining('more than one line') },
+      { index: 2, code: 'invalid_json', message: expect.stringContaining('has a newline') },
       { index: 3, code: 'invalid_json', message: 'no' },
       { index: 5, code: 'lone_surrogate', message: expect.stringContaining('surrogate') },
       { index: 6, code: 'invalid_json', message: 'no' },
