@@ -12,7 +12,7 @@ export interface RunState {
   warmUpMs: number | null;
   /** Entries of the plan that are over, those left out included. */
   taken: number;
-  /** Repetitions by variant. Whoever only takes the next step needs none of them. */
+  /** Repetitions by variant. What only takes the next step needs none of them. */
   records: Record<string, RepRecord[]>;
   /** How many repetitions there are, those included that are not in `records`. */
   recorded: number;

@@ -1,6 +1,6 @@
 /**
  * Runs of the bench in SQLite: what was asked for, how far each run is, its repetitions and its events. Every step is
- * written before the next begins, so that whoever carries out a run may be gone at any time.
+ * written before the next begins, so that the process that carries out a run may end at any time.
  */
 
 import { SluiceError } from '../../src/core/errors.ts';

@@ -1,5 +1,5 @@
 /**
- * A run of a suite as a state that steps forward one repetition at a time. The state is plain data: whoever carries out
+ * A run of a suite as a state that steps forward one repetition at a time. The state is plain data: the process that carries out
  * the steps may be gone after any of them, and another goes on from what was kept.
  */
 

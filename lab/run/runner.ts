@@ -78,7 +78,7 @@ export async function takeStep<Table extends OptionTable>(
   const total = run.suite.unitsPerRep(variant, run.parameters);
   const at = { variant: variant.name, rep, reps: run.reps, total };
   onProgress?.({ ...at, steps: run.steps, done: 0 });
-  // Whoever listens to the progress may be who ends it.
+  // The listener of the progress may be the one that ends it.
   if (isAborted(signal)) return undefined;
   const result = await host.run(variant, rep, (done) => onProgress?.({ ...at, steps: run.steps, done }), {
     seed: derivedSeed(run.seed, variant.name, rep),

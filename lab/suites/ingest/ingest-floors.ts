@@ -15,7 +15,7 @@ import type { IngestTables } from './ingest-tables.ts';
 import { type IngestPorts, loadOf } from './load.ts';
 import { benchPayload, benchProducer } from './payload.ts';
 
-/** Of no account: the floors' sinks are never flushed. */
+/** Without effect: the floors' sinks are never flushed. */
 const FLOOR_BATCH_ROWS = 1;
 
 /** Frames into shards that only count them. */

@@ -68,7 +68,7 @@ export interface IngestPorts {
   /** A short random text, for the names of runs. */
   randomId(): string;
   /**
-   * Behind the name of every table: lower-case letters and digits. Shards outlive whoever measures with them, and what
+   * After the name of every table: lower-case letters and digits. Shards outlive the program that measures with them, and what
    * those of a lost place still write must not get into the tables of the next. Default: nothing.
    */
   tableSuffix?: string;

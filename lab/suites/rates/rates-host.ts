@@ -44,7 +44,7 @@ export interface RatesPorts extends IngestPorts {
 }
 
 const SAMPLE_EVERY_MS = 100;
-/** Beyond it, the event loop of whoever sends is what is measured. */
+/** Beyond it, the event loop of the sender is what is measured. */
 const BOUND_LOOP_DELAY_MS = 20;
 const WARM_UP = { ratePerSecond: 500, ms: 300 };
 
