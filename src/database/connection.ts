@@ -10,7 +10,10 @@ import { withTimeLimit } from '../core/time-limit.ts';
 import { CopyIn } from './copy-in.ts';
 import { createClient } from './drivers.ts';
 import { Handshake } from './handshake.ts';
+import { sqlState } from './server-error.ts';
 import { type DatabaseTarget, describeTarget } from './target.ts';
+
+export { sqlState };
 
 /** Drizzle, whatever the driver below it. */
 export type Database = PgDatabase<PgQueryResultHKT, Record<string, never>>;
@@ -109,18 +112,4 @@ export async function openConnection(
     },
     close,
   };
-}
-
-// Every SQLSTATE of Postgres has a digit; the codes of sockets that are as long (EPIPE) have none.
-const SQL_STATE = /^(?=.*[0-9])[0-9A-Z]{5}$/;
-
-/** The SQLSTATE of a Postgres error, looked for along the causes; undefined where it is no error of the server. */
-export function sqlState(error: unknown): string | undefined {
-  let current: unknown = error;
-  for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth += 1) {
-    if ('code' in current && typeof current.code === 'string' && SQL_STATE.test(current.code))
-      return current.code;
-    current = 'cause' in current ? current.cause : undefined;
-  }
-  return undefined;
 }
