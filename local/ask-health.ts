@@ -10,10 +10,11 @@ const ANSWER_TIME_LIMIT_MS = 15_000;
  * A database that this process reaches may be out of the Worker's reach, as with a certificate that only Node trusts. The
  * Worker would then take messages and try to write them for ever.
  *
- * @throws SluiceError `database_unreachable` with the Worker's own sentence
+ * @throws SluiceError `database_unreachable` with the Worker's own sentence; `not_found` where something else than Sluice answers
  */
 export async function assertReachesDatabase(workerUrl: URL): Promise<void> {
-  const response = await fetch(routeOf(workerUrl, '/health'), {
+  const url = routeOf(workerUrl, '/health');
+  const response = await fetch(url, {
     signal: AbortSignal.timeout(ANSWER_TIME_LIMIT_MS),
   }).catch((error: unknown) => {
     throw new SluiceError(
@@ -22,13 +23,28 @@ export async function assertReachesDatabase(workerUrl: URL): Promise<void> {
       { cause: error },
     );
   });
-  if (response.ok) return;
   const text = await response.text();
+  if (response.ok && isHealth(text)) return;
   const problem = problemOf(text);
+  if (problem === undefined && response.status < 500) {
+    throw new SluiceError(
+      'not_found',
+      `What answers at ${url} is not Sluice (${response.status}): its router may be mounted below another path, which belongs ` +
+        `into the address, as in ${routeOf(workerUrl, '/sluice')}`,
+    );
+  }
   throw new SluiceError(
     problem?.code ?? 'database_unreachable',
     `The Worker cannot use its database: ${problem?.detail ?? `${response.status} ${text.slice(0, 200)}`}`,
   );
+}
+
+function isHealth(text: string): boolean {
+  try {
+    return (JSON.parse(text) as { status?: unknown } | null)?.status === 'ok';
+  } catch {
+    return false;
+  }
 }
 
 function problemOf(text: string): { code: ErrorCode; detail: string } | undefined {

@@ -5,11 +5,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { errorText, SluiceError } from '../../src/core/errors.ts';
 import { resolveOptions } from '../../src/core/option-table.ts';
 import { describeTarget, resolveTarget } from '../../src/database/target.ts';
-import { assertReachesDatabase } from '../ask-health.ts';
 import { claimDevState, type DevState } from '../dev-state.ts';
 import {
   HYPERDRIVE_VARIABLE,
@@ -22,6 +20,7 @@ import { openLocalDatabase } from '../local-database.ts';
 import { migrateDatabase } from '../migrate.ts';
 import { projectFolder, wranglerConfigIn, wranglerProgram } from '../project.ts';
 import { Cleanup } from './cleanup.ts';
+import { reportHealth } from './report-health.ts';
 
 const PORT = {
   kind: 'integer',
@@ -34,9 +33,6 @@ const PORT = {
 /** How often a running server looks whether it is alone. */
 const STRANGERS_EVERY_MS = 5_000;
 
-/** How long wrangler may take until the Worker answers. */
-const START_TIME_LIMIT_MS = 120_000;
-const ASK_AGAIN_MS = 250;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 interface DevFlags {
@@ -44,10 +40,17 @@ interface DevFlags {
   persistTo?: string;
   config?: string;
   sluiceOnly?: true;
+  path?: string;
 }
 
-export async function dev({ persistTo, config, sluiceOnly, ...flags }: DevFlags): Promise<void> {
+export async function dev({ persistTo, config, sluiceOnly, path = '/', ...flags }: DevFlags): Promise<void> {
   const { port } = resolveOptions({ port: PORT }, flags);
+  if (!path.startsWith('/')) {
+    throw new SluiceError(
+      'invalid_options',
+      `Cannot use ${JSON.stringify(path)} as --path: a path such as /sluice is allowed`,
+    );
+  }
   const project = projectFolder();
   const configFile = config === undefined ? wranglerConfigIn(project) : resolve(config);
   if (configFile === undefined) {
@@ -114,7 +117,7 @@ export async function dev({ persistTo, config, sluiceOnly, ...flags }: DevFlags)
       ...state.environment,
       ...(plan.isHyperdrive && database !== undefined ? { [HYPERDRIVE_VARIABLE]: database.url } : {}),
     };
-    void reportHealth(new URL(`http://127.0.0.1:${port}`), log);
+    void reportHealth(new URL(path, `http://127.0.0.1:${port}`), log);
     process.exitCode = await runWrangler(project, args, environment, stopping.signal);
   } finally {
     await cleanup.run();
@@ -158,22 +161,6 @@ async function assertFree(port: number): Promise<void> {
     );
   }
   await new Promise((closed) => server.close(closed));
-}
-
-/** Says once why the Worker does not reach its database, if it does not: otherwise only its shards would find out. */
-async function reportHealth(url: URL, log: (message: string) => void): Promise<void> {
-  const deadlineMs = performance.now() + START_TIME_LIMIT_MS;
-  while (performance.now() < deadlineMs) {
-    await sleep(ASK_AGAIN_MS, undefined, { ref: false });
-    // Nothing listens before wrangler has bundled the Worker.
-    const isThere = await fetch(url).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (!isThere) continue;
-    await assertReachesDatabase(url).catch((error: unknown) => log(errorText(error)));
-    return;
-  }
 }
 
 function runWrangler(

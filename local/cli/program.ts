@@ -41,6 +41,7 @@ export function createProgram(): Command {
       '--config <file>',
       "wrangler's configuration, with .dev.vars or .env beside it (default: that of this folder)",
     )
+    .option('--path <path>', 'path below which the router is mounted in an application, such as /sluice', '/')
     .option(...SLUICE_ONLY)
     .action(async (...given: Parameters<typeof dev>) => (await import('./dev.ts')).dev(...given));
 

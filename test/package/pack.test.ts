@@ -71,6 +71,23 @@ describe('the tarball', () => {
       expect(file).toMatch(FORBIDDEN);
   });
 
+  test('has no script that npm would ask its users about', async () => {
+    const { stdout } = await promisify(execFile)('tar', ['xzOf', tarball, 'package/package.json']);
+    const { scripts } = JSON.parse(stdout) as { scripts: Record<string, string> };
+    const asked = [
+      'preinstall',
+      'install',
+      'postinstall',
+      'prepublish',
+      'preprepare',
+      'prepare',
+      'postprepare',
+    ];
+    expect(Object.keys(scripts).filter((name) => asked.includes(name))).toEqual([]);
+    // The control: these are its scripts.
+    expect(Object.keys(scripts)).toContain('prepack');
+  });
+
   test('names only compiled files, and has a source map with its sources for each', async () => {
     const dist = join(dirname(tarball), 'package', 'dist');
     await promisify(execFile)('tar', ['xzf', tarball, '-C', dirname(tarball)]);
@@ -116,7 +133,9 @@ describe('in an empty folder', () => {
     'it installs, and init writes a Worker and says what to do next',
     async () => {
       await mkdir(project.folder);
-      await project.npmInstall(tarball);
+      const installed = await project.npmInstall(tarball);
+      // Of what a user adds by hand, nothing is warned of.
+      expect(installed.stderr).toBe('');
       const { stdout } = await project.succeed('npx', ['sluice', 'init']);
       expect(stdout).toMatch(/^Wrote .*src\/index\.ts.*wrangler\.toml\nAdded to package\.json: .*wrangler/);
       expect(stdout).toMatch(/Next:\n {2}npm install\n {2}npx sluice dev /);

@@ -53,9 +53,9 @@ export class Project {
   }
 
   /** `npm install`; what npm has fetched before is not asked for again. */
-  async npmInstall(...args: string[]): Promise<void> {
+  async npmInstall(...args: string[]): Promise<Ended> {
     await mkdir(this.folder, { recursive: true });
-    await this.succeed('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...args]);
+    return await this.succeed('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...args]);
   }
 
   start(program: string, args: readonly string[], env: Record<string, string> = {}): RunningServer {

@@ -109,6 +109,39 @@ describe('createSluice', () => {
       expect((await request('/health')).status).toBe(404);
     });
 
+    it('leaves the paths of an application at whose root it is mounted alone, below /admin too', async () => {
+      const own = new Hono().route('/', worker.router);
+      const paths = [
+        '/admin/users',
+        '/admin/users/7',
+        '/admin/a/b/c',
+        '/admin/messages/0/dead-letters/7/print',
+      ];
+      for (const path of paths) own.all(path, (context) => context.text('own'));
+      own.post('/admin/messages/0/dead-letters', (context) => context.text('own'));
+      const answer = (path: string, method = 'GET', overrides: Partial<LabEnv> = {}): Promise<Response> =>
+        Promise.resolve(
+          own.fetch(
+            new Request(`http://app${path}`, { method }),
+            { ...env, ADMIN: 'off', ...overrides },
+            context,
+          ),
+        );
+      for (const path of paths) {
+        expect(await (await answer(path)).text()).toBe('own');
+        expect((await answer(path)).headers.get('cache-control')).toBeNull();
+      }
+      expect(await (await answer('/admin/messages/0/dead-letters', 'POST')).text()).toBe('own');
+      // Nor do they need what only Sluice needs.
+      const { SHARD: _, ...rest } = { ...env, ADMIN: 'off' };
+      const unbound = await own.fetch(new Request('http://app/admin/users'), rest, context);
+      expect(await unbound.text()).toBe('own');
+      // The control: Sluice's own are closed.
+      expect((await answer('/admin/messages/dead-letters')).status).toBe(403);
+      expect((await answer('/admin/messages/0/dead-letters')).status).toBe(403);
+      expect((await answer('/admin/messages/0/drain', 'POST')).status).toBe(403);
+    });
+
     it('takes sockets', async () => {
       const upgrade = upgradeRequest('/ingest/sluice/ws/messages?producer=mounted');
       const response = await app.fetch(upgrade, env, context);

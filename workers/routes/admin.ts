@@ -3,7 +3,7 @@
  * has stopped can be resumed, and one that is about to be restarted drained.
  */
 
-import { Hono } from 'hono';
+import { Hono, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { decodeUtf8 } from '../../src/core/decode-utf8.ts';
 import { SluiceError } from '../../src/core/errors.ts';
@@ -21,6 +21,7 @@ import { MISSING_CHOICES, type MissingChoice } from '../../src/outbox/missing-me
 import type { ShardAdmin } from '../../src/outbox/shard-admin.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
 import { assertAdminAccess } from '../access.ts';
+import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 import { isInRange, listedShards } from '../listed-shards.ts';
 import { encodeShardName } from '../shard-name.ts';
@@ -47,31 +48,33 @@ const DRAIN_PARAMETERS = optionTable({
   closeSockets: { kind: 'switch', default: false, description: 'Close the sockets before' },
 });
 
+const limitBody = bodyLimit({
+  maxSize: MAX_ADMIN_BODY_BYTES,
+  onError: () => {
+    throw new SluiceError(
+      'invalid_options',
+      `The body is larger than ${MAX_ADMIN_BODY_BYTES} bytes: name fewer ids`,
+      { details: { maxBytes: MAX_ADMIN_BODY_BYTES } },
+    );
+  },
+});
+
+/**
+ * Before each route below, and before nothing else: an application that mounts the router at its root may have paths of its own
+ * below `/admin`, and these are its own matter.
+ */
+const guard: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {
+  bound(context.env, 'SHARD');
+  await assertAdminAccess(context.env, context.req.header('authorization'));
+  // The answers hold users' messages.
+  context.header('cache-control', 'no-store');
+  return await limitBody(context, next);
+};
+
 export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
   const routes = new Hono<{ Bindings: Env }>();
 
-  routes.use('/admin/*', async (context, next) => {
-    await assertAdminAccess(context.env, context.req.header('authorization'));
-    // The answers hold users' messages.
-    context.header('cache-control', 'no-store');
-    await next();
-  });
-
-  routes.use(
-    '/admin/*',
-    bodyLimit({
-      maxSize: MAX_ADMIN_BODY_BYTES,
-      onError: () => {
-        throw new SluiceError(
-          'invalid_options',
-          `The body is larger than ${MAX_ADMIN_BODY_BYTES} bytes: name fewer ids`,
-          { details: { maxBytes: MAX_ADMIN_BODY_BYTES } },
-        );
-      },
-    }),
-  );
-
-  routes.get('/admin/:sink/dead-letters', async (context) => {
+  routes.get('/admin/:sink/dead-letters', guard, async (context) => {
     assertKnownNames(context.req.query(), []);
     const { sink: name } = context.req.param();
     const numbers = (await listedShards(sinks, context.env, name)).get(name);
@@ -98,7 +101,7 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     });
   });
 
-  routes.get('/admin/:sink/:shard/dead-letters', async (context) => {
+  routes.get('/admin/:sink/:shard/dead-letters', guard, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     const { letters, next, totals } = await shard.listDeadLetters(
       resolveOptions(PAGE_PARAMETERS, context.req.query()),
@@ -106,7 +109,7 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     return context.json({ letters: letters.map(presentLetter), next, totals });
   });
 
-  routes.get('/admin/:sink/:shard/dead-letters/:id{[0-9]+}', async (context) => {
+  routes.get('/admin/:sink/:shard/dead-letters/:id{[0-9]+}', guard, async (context) => {
     const { id } = context.req.param();
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     assertKnownNames(context.req.query(), []);
@@ -120,7 +123,7 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     return context.json(presentLetter(letter));
   });
 
-  routes.post('/admin/:sink/:shard/dead-letters/retry', async (context) => {
+  routes.post('/admin/:sink/:shard/dead-letters/retry', guard, async (context) => {
     const { shard, sink } = await askedShard(sinks, context.env, context.req.param());
     // The shard keeps its letters: there is nowhere to write them.
     if (sink === undefined) throw sinks.unknown(context.env, context.req.param('sink'));
@@ -139,13 +142,13 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     return context.json(await shard.retryDeadLetters({ ids, payload }));
   });
 
-  routes.post('/admin/:sink/:shard/dead-letters/drop', async (context) => {
+  routes.post('/admin/:sink/:shard/dead-letters/drop', guard, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     const body = await readBody(context.req, ['ids']);
     return context.json(await shard.dropDeadLetters({ ids: readIds(body.ids) }));
   });
 
-  routes.post('/admin/:sink/:shard/resume', async (context) => {
+  routes.post('/admin/:sink/:shard/resume', guard, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     const { missing } = await readBody(context.req, ['missing']);
     if (missing === undefined) return context.json(await shard.resume());
@@ -153,7 +156,7 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     return context.json(await shard.resume({ missing }));
   });
 
-  routes.post('/admin/:sink/:shard/drain', async (context) => {
+  routes.post('/admin/:sink/:shard/drain', guard, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     const body = await readBody(context.req, Object.keys(DRAIN_PARAMETERS));
     const request = resolveOptions(DRAIN_PARAMETERS, body);

@@ -2,7 +2,6 @@
 
 import { Hono } from 'hono';
 import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
-import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 import { problemResponse } from '../problem.ts';
 import type { Sinks } from '../sinks.ts';
@@ -33,10 +32,6 @@ export function createRouter(sinks: Sinks, parts: readonly RouterPart[]): Hono<{
   router.get('/', (context) =>
     context.text(`Sluice: WebSocket messages in, Postgres rows out.\n\n${help.join('\n')}\n`),
   );
-  router.use(async (context, next) => {
-    bound(context.env, 'SHARD');
-    await next();
-  });
   router.route('/', socketRoutes(sinks));
   router.route('/', healthRoutes());
   router.route('/', statsRoutes(sinks));

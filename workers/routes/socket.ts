@@ -4,6 +4,7 @@ import { type Context, Hono } from 'hono';
 import { closeCode, closeReason, isSluiceError, rawCloseCode, SluiceError } from '../../src/core/errors.ts';
 import { assertProducerName, shardOf } from '../../src/protocol/producer.ts';
 import { SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
+import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 import { PRODUCER_HEADER } from '../objects.ts';
 import { encodeShardName } from '../shard-name.ts';
@@ -15,13 +16,14 @@ export function socketRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
 
   socketRoute.get('/ws/:sink', (context) => {
     const { sink: sinkName } = context.req.param();
+    const shards = bound(context.env, 'SHARD');
     // A browser shows neither status nor body of a refused upgrade, and would try again for ever without a reason.
     return acceptUpgrade(context, () => {
       const sink = sinks.find(context.env, sinkName);
       if (sink === undefined) throw sinks.unknown(context.env, sinkName);
       const producer = producerOf(context.req.queries('producer'));
       const number = shardOf(producer, sink.options.shards);
-      const shard = context.env.SHARD.getByName(encodeShardName({ sink: sinkName, shard: number }));
+      const shard = shards.getByName(encodeShardName({ sink: sinkName, shard: number }));
       return { shard, producer };
     });
   });

@@ -3,6 +3,7 @@
 import { Hono } from 'hono';
 import { LatencyHistogram } from '../../src/core/latency-histogram.ts';
 import { assertKnownNames } from '../../src/core/option-table.ts';
+import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 import { isInRange, listedShards } from '../listed-shards.ts';
 import type { ShardStats } from '../objects.ts';
@@ -13,6 +14,7 @@ export function statsRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
   const statsRoute = new Hono<{ Bindings: Env }>();
 
   statsRoute.get('/stats', async (context) => {
+    const shardObjects = bound(context.env, 'SHARD');
     const { sink: asked } = context.req.query();
     assertKnownNames(context.req.query(), ['sink']);
     const listed = await listedShards(sinks, context.env, asked);
@@ -21,7 +23,7 @@ export function statsRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
       [...listed].map(async ([name, numbers]) => {
         const options = sinks.find(context.env, name)?.options ?? null;
         const shards = await Promise.all(
-          numbers.map((shard) => context.env.SHARD.getByName(encodeShardName({ sink: name, shard })).stats()),
+          numbers.map((shard) => shardObjects.getByName(encodeShardName({ sink: name, shard })).stats()),
         );
         return [name, { options, shards: shards.filter(isOfInterest).map(presentStats) }] as const;
 
