@@ -12,22 +12,31 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACE = 0x7d;
 const CLOSE_BRACKET = 0x5d;
 
-/** The members of a JSON object, each as its name and the text of its value; undefined where the JSON is not an object. */
-export function membersOf(json: string): [name: string, text: string][] | undefined {
-  const members: [name: string, text: string][] = [];
+/**
+ * Calls `take` with each member of a JSON object: its name and the text of its value.
+ *
+ * @returns false where the JSON is not an object
+ */
+export function eachMember(json: string, take: (name: string, text: string) => void): boolean {
   let at = skipBlanks(json, 0);
-  if (json.charCodeAt(at) !== OPEN_BRACE) return undefined;
+  if (json.charCodeAt(at) !== OPEN_BRACE) return false;
   at = skipBlanks(json, at + 1);
   while (json.charCodeAt(at) === QUOTE) {
     const nameEnd = endOfString(json, at);
     const name = stringOf(json.slice(at, nameEnd));
     const start = skipBlanks(json, skipBlanks(json, nameEnd) + 1);
     const end = endOfValue(json, start);
-    members.push([name, json.slice(start, end)]);
+    take(name, json.slice(start, end));
     at = skipBlanks(json, end);
     if (json.charCodeAt(at) === COMMA) at = skipBlanks(json, at + 1);
   }
-  return members;
+  return true;
+}
+
+/** The members of a JSON object, each as its name and the text of its value; undefined where the JSON is not an object. */
+export function membersOf(json: string): [name: string, text: string][] | undefined {
+  const members: [name: string, text: string][] = [];
+  return eachMember(json, (name, text) => members.push([name, text])) ? members : undefined;
 }
 
 /** The text of a member's value. Of several with the name the last, as `JSON.parse` has it. */

@@ -1,11 +1,13 @@
 /** Where the value of a column comes from, besides the members of a message: from its envelope, or from a function. */
 
-import { type Message, messageAt } from './message-batch.ts';
+import { originOf } from './mapping-origin.ts';
+import { type MessageColumns, type ReadMessage, readMessageAt } from './message-batch.ts';
 import type { ColumnSource } from './sink.ts';
 
 /** The producer's name. */
 export const fromProducer: ColumnSource = {
   shape: 'line',
+  origin: 'producer',
   text: (columns, row) => columns.producers[row] as string,
   // assertProducerName lets no backslash and no white space through.
   isPlain: () => true,
@@ -14,18 +16,21 @@ export const fromProducer: ColumnSource = {
 /** The producer's epoch; 0 for raw sockets. */
 export const fromEpoch: ColumnSource = {
   shape: 'digits',
+  origin: 'epoch',
   text: (columns, row) => epochText(columns.epochs[row] as number),
 };
 
 /** The message's sequence among its producer's, within an epoch. */
 export const fromSequence: ColumnSource = {
   shape: 'digits',
+  origin: 'sequence',
   text: (columns, row) => sequenceText(columns.sequences[row] as number),
 };
 
 /** The message's own text. */
 export const fromPayload: ColumnSource = {
   shape: 'line',
+  origin: 'payload',
   text: (columns, row) => columns.payloads[row] as string,
   isPlain: (columns, row) => columns.plain[row] as boolean,
 };
@@ -33,6 +38,7 @@ export const fromPayload: ColumnSource = {
 /** When the shard received the message, as an ISO timestamp. */
 export const fromReceivedAt: ColumnSource = {
   shape: 'digits',
+  origin: 'received at',
   text: (columns, row) => timestampText(columns.receivedAtMs[row] as number),
 };
 
@@ -45,12 +51,50 @@ export const messageSources = {
   receivedAt: fromReceivedAt,
 } satisfies Record<string, ColumnSource>;
 
+const BUILT_IN: ReadonlySet<ColumnSource> = new Set(Object.values(messageSources));
+
+/** Whether a source is one of these, which always give a text. */
+export function isBuiltIn(source: ColumnSource): boolean {
+  return BUILT_IN.has(source);
+}
+
 /**
  * A value computed from a message, as the text that Postgres reads it from; null for NULL. It runs once per row on
- * the write path, so it should be quick, and it must not throw: validate at the producer.
+ * the write path, so it should be quick, and it must not throw: validate at the producer, or by the sink's `schema`.
  */
-export function fromMessage(compute: (message: Message) => string | null): ColumnSource {
-  return { shape: 'any', text: (columns, row) => compute(messageAt(columns, row)) };
+export function fromMessage(compute: (message: ReadMessage) => string | null): ColumnSource {
+  return {
+    shape: 'any',
+    origin: originOf(compute),
+    text: (columns, row) => compute(lastMessage(columns, row)),
+  };
+}
+
+let messageColumns: MessageColumns | undefined;
+let messageRow = -1;
+let message: ReadMessage | undefined;
+
+// The functions of a row's columns run one after the other: they share the message, and with it what they parse.
+function lastMessage(columns: MessageColumns, row: number): ReadMessage {
+  if (
+    message === undefined ||
+    messageRow !== row ||
+    messageColumns !== columns ||
+    message.payload !== columns.payloads[row] ||
+    message.sequence !== columns.sequences[row]
+  ) {
+    // Nothing is kept once the batch is prepared: its columns hold many messages.
+    if (messageColumns === undefined) queueMicrotask(forgetMessage);
+    messageColumns = columns;
+    messageRow = row;
+    message = readMessageAt(columns, row);
+  }
+  return message;
+}
+
+function forgetMessage(): void {
+  messageColumns = undefined;
+  message = undefined;
 }
 
 // V8 formats integers above 2^31 by its slow path for doubles, about 200 ns each. The high digits of neighbouring

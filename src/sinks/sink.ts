@@ -20,6 +20,8 @@ export type TextShape = 'digits' | 'line' | 'any';
 /** How a column gets its value: as the text that Postgres reads the column's type from. */
 export interface ColumnSource {
   shape: TextShape;
+  /** What the value is made of, in a few words. A sink whose columns have other origins than before has another mapping. */
+  origin?: string;
   text(columns: MessageColumns, row: number): string | null;
   /** True where a `line` text has no backslash, tab or carriage return. Missing: it must be looked at. */
   isPlain?(columns: MessageColumns, row: number): boolean;
@@ -50,6 +52,8 @@ export interface TableSink extends SinkBase {
   /** The table's name in Postgres, quoted, with its schema where it has one. */
   quotedTable: string;
   columns: readonly SinkColumn[];
+  /** What goes into each column, by its name in Postgres: where it is another text than before, the mapping was changed. */
+  mapping: Readonly<Record<string, string>>;
 }
 
 /** A sink whose messages are appended to streams of the message store. */

@@ -1,13 +1,28 @@
 /** Sinks of tables: which column gets what. */
 
-import { getTableColumns, getTableName } from 'drizzle-orm';
+import { getTableName } from 'drizzle-orm';
 import { getTableConfig, type PgColumn, type PgTable } from 'drizzle-orm/pg-core';
-import { SluiceError } from '../core/errors.ts';
 import { quoteName } from '../core/sql-text.ts';
 import { checkpoints } from '../schema/checkpoints.ts';
-import { memberSources } from './member-sources.ts';
+import { isFilledByPostgres } from './column-defaults.ts';
+import {
+  checkRestColumn,
+  checkRowSecurity,
+  checkWritable,
+  columnsOfTable,
+  wrongDefinition,
+} from './definition-checks.ts';
+import { originOf } from './mapping-origin.ts';
+import { memberReader, type RestRule, type ValueColumn, valueColumn } from './member-sources.ts';
+import type { ReadMessage } from './message-batch.ts';
+import { checkedSource } from './own-source.ts';
+import { type RowFunction, type RowValue, rowReader } from './row-function.ts';
+import { sourcesOf } from './row-source.ts';
 import type { ColumnSource, SinkColumn, TableSink } from './sink.ts';
 import { resolveSinkOptions, type SinkOptions } from './sink-options.ts';
+
+/** The keys of a table's columns in Drizzle. */
+export type ColumnKey<Table extends PgTable> = keyof Table['_']['columns'] & string;
 
 export interface TableSinkDefinition<Table extends PgTable = PgTable> {
   /** The table, as Drizzle describes it. It has to exist in the database. */
@@ -19,6 +34,16 @@ export interface TableSinkDefinition<Table extends PgTable = PgTable> {
    * other to it.
    */
   columns?: { [Key in keyof Table['_']['columns']]?: ColumnSource | 'default' };
+  /**
+   * What becomes of members that no column takes. `'ignore'` (default): they are left out. `'refuse'`: the message is refused.
+   * The key of a column of type jsonb, json or text: they are kept in it, as a JSON object.
+   */
+  rest?: 'ignore' | 'refuse' | ColumnKey<Table>;
+  /**
+   * Makes the values of all columns that are not in `columns`, in place of the members of the message. It runs once for each
+   * message. Values become texts of their columns' types; a column that is missing gets its default.
+   */
+  row?: (message: ReadMessage) => { [Key in keyof Table['_']['columns']]?: RowValue };
   options?: Partial<SinkOptions>;
   /** The table that counts its batches, in the form of `checkpoints`. Default: `sluice_checkpoints`. */
   checkpointTable?: string;
@@ -28,40 +53,19 @@ export interface TableSinkDefinition<Table extends PgTable = PgTable> {
  * Makes a sink of a table.
  *
  * @param name part of addresses, of errors, and of the checkpoint
- * @throws SluiceError `invalid_options` for wrong options, an unknown column, or a table none of whose columns is written
+ * @throws SluiceError `invalid_options` for what cannot work: wrong options, an unknown column, one that Postgres lets nobody
+ *   write, a view, a table with row security and no writer named, or a table none of whose columns is written
  */
 export function defineSink<Table extends PgTable>(
   name: string,
   definition: TableSinkDefinition<Table>,
 ): TableSink {
-  const { table } = definition;
-  const tableColumns = getTableColumns(table) as Record<string, PgColumn>;
-  const named = new Map(
-    Object.entries((definition.columns ?? {}) as Record<string, ColumnSource | 'default' | undefined>),
-  );
-  for (const [key, source] of named) {
-    if (source === undefined) named.delete(key);
-    if (Object.hasOwn(tableColumns, key)) continue;
-    throw new SluiceError(
-      'invalid_options',
-      `Sink ${name}: the table has no column ${JSON.stringify(key)}, only ${Object.keys(tableColumns).join(', ')}`,
-    );
-  }
-  const sources = [...named].filter((entry): entry is [string, ColumnSource] => entry[1] !== 'default');
-  const byMember = memberSources(tableColumns, {
-    isNamed: (key) => named.has(key),
-    // With other sources, such as the payload, there may be messages without members.
-    refusal:
-      sources.length === 0
-        ? `The message is not a JSON object: the sink ${name} takes the members of one`
-        : undefined,
-  });
-  const columns: SinkColumn[] = [...sources, ...byMember].map(([key, source]) => {
-    const column = tableColumns[key] as PgColumn;
-    return { ...source, key, name: column.name, sqlType: castableType(column.getSQLType()) };
-  });
-  if (columns.length === 0)
-    throw new SluiceError('invalid_options', `Sink ${name}: name at least one column to write`);
+  const { table, options: given = {} } = definition;
+  const tableColumns = columnsOfTable(name, table);
+  const columns = mappedColumns(name, tableColumns, definition as unknown as TableSinkDefinition);
+  if (columns.length === 0) throw wrongDefinition(name, 'name at least one column to write');
+  const options = resolveSinkOptions(given, name);
+  checkRowSecurity(name, table, given.writer);
   const { schema, name: tableName } = getTableConfig(table);
   return {
     kind: 'table',
@@ -69,9 +73,104 @@ export function defineSink<Table extends PgTable>(
     table,
     quotedTable: schema === undefined ? quoteName(tableName) : `${quoteName(schema)}.${quoteName(tableName)}`,
     columns,
-    options: resolveSinkOptions(definition.options ?? {}, name),
+    mapping: Object.fromEntries(
+      columns.map(({ name: column, sqlType, origin = 'a source' }) => [column, `${sqlType} from ${origin}`]),
+    ),
+    options,
     checkpointTable: definition.checkpointTable ?? getTableName(checkpoints),
   };
+}
+
+function mappedColumns(
+  sink: string,
+  tableColumns: Record<string, PgColumn>,
+  definition: TableSinkDefinition,
+): SinkColumn[] {
+  const named = namedColumns(sink, tableColumns, definition.columns ?? {});
+  const sources = [...named].flatMap(([key, source]): [string, ColumnSource][] => {
+    if (source === 'default') return [];
+    checkWritable(sink, key, tableColumns[key] as PgColumn);
+    return [[key, checkedSource(sink, key, source)]];
+  });
+  const read = new Map(
+    Object.entries(tableColumns)
+      .filter(([key, column]) => !named.has(key) && key !== definition.rest && !isFilledByPostgres(column))
+      .map(([key, column]) => [key, valueColumn(key, column, castableType(column.getSQLType()))]),
+  );
+  const byMessage =
+    definition.row === undefined
+      ? memberColumns(sink, tableColumns, definition, named, [...read.values()])
+      : rowColumns(sink, definition.row as RowFunction, definition.rest, [...read.values()]);
+  return [...sources, ...byMessage].map(([key, source]) => {
+    const column = tableColumns[key] as PgColumn;
+    return { ...source, key, name: column.name, sqlType: castableType(column.getSQLType()) };
+  });
+}
+
+function namedColumns(
+  sink: string,
+  tableColumns: Record<string, PgColumn>,
+  given: Readonly<Record<string, ColumnSource | 'default' | undefined>>,
+): Map<string, ColumnSource | 'default'> {
+  const named = new Map<string, ColumnSource | 'default'>();
+  for (const [key, source] of Object.entries(given)) {
+    if (!Object.hasOwn(tableColumns, key))
+      throw wrongDefinition(
+        sink,
+        `the table has no column ${JSON.stringify(key)}, only ${Object.keys(tableColumns).join(', ')}`,
+      );
+    if (source !== undefined) named.set(key, source);
+  }
+  return named;
+}
+
+/** Columns that take the members of a message, and the one that keeps the rest. */
+function memberColumns(
+  sink: string,
+  tableColumns: Record<string, PgColumn>,
+  { rest = 'ignore' }: TableSinkDefinition,
+  named: ReadonlyMap<string, ColumnSource | 'default'>,
+  columns: readonly ValueColumn[],
+): [string, ColumnSource][] {
+  const rule: RestRule = rest === 'ignore' || rest === 'refuse' ? rest : 'keep';
+  if (rule === 'keep') checkRestColumn(sink, rest, tableColumns, named.has(rest));
+  const sources = [...named].filter((entry): entry is [string, ColumnSource] => entry[1] !== 'default');
+  const readElsewhere = sources
+    .filter(([, { origin }]) => origin === undefined || origin.startsWith('function'))
+    .flatMap(([key]) => [key, (tableColumns[key] as PgColumn).name]);
+  const read = memberReader({
+    columns,
+    tableKeys: new Set(Object.keys(tableColumns)),
+    rest: rule,
+    readElsewhere: new Set(readElsewhere),
+    // With other sources, such as the payload, there may be messages without members.
+    refusal:
+      sources.length === 0 || rule !== 'ignore'
+        ? `The message is not a JSON object: the sink ${sink} takes the members of one`
+        : undefined,
+  });
+  const keys = columns.map(({ key }) => key);
+  if (rule === 'keep') keys.push(rest);
+  return sourcesOf(read, keys.length).map((source, index) => [
+    keys[index] as string,
+    { ...source, origin: index < columns.length ? 'the member' : 'the rest' },
+  ]);
+}
+
+/** Columns that the sink's function makes. */
+function rowColumns(
+  sink: string,
+  row: RowFunction,
+  rest: string | undefined,
+  columns: readonly ValueColumn[],
+): [string, ColumnSource][] {
+  if (rest !== undefined)
+    throw wrongDefinition(sink, 'row makes the values, so that no members are left: leave rest out');
+  const origin = originOf(row);
+  return sourcesOf(rowReader(sink, columns, row), columns.length).map((source, index) => [
+    (columns[index] as ValueColumn).key,
+    { ...source, origin: `row, ${origin}` },
+  ]);
 }
 
 // `serial` is a notation of CREATE TABLE and no type that a text can be cast to.

@@ -1,4 +1,6 @@
+import { SluiceError } from '../core/errors.ts';
 import { quoteName } from '../core/sql-text.ts';
+import { sqlState } from '../database/connection.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { SinkColumn, TableSink } from '../sinks/sink.ts';
 import { batchPlan, type Writer } from './writer.ts';
@@ -14,11 +16,30 @@ export const copy: Writer = {
     const statement = copyStatement(sink);
     return function prepareCopy(batch) {
       const data = [...encodeCopyText(sink, batch)];
-      return function copyRows(connection) {
-        return connection.copy(statement, data);
+      return async function copyRows(connection) {
+        await connection.copy(statement, data).catch((error: unknown) => {
+          throw copyError(error, sink);
+        });
       };
     };
   },
+};
+
+/** What failed about a COPY; where Postgres has no COPY into such a table, an error that names the writer that works. */
+function copyError(error: unknown, { name, quotedTable }: TableSink): unknown {
+  const reason = NOT_COPYABLE[sqlState(error) ?? ''];
+  if (reason === undefined) return error;
+  return new SluiceError(
+    'database_refused',
+    `COPY does not write to ${quotedTable}, ${reason}: set options: { writer: 'unnest' } of the sink ${name}`,
+    { cause: error },
+  );
+}
+
+/** By the SQLSTATE of the refusal (PostgreSQL source, copyfrom.c). */
+const NOT_COPYABLE: Readonly<Record<string, string>> = {
+  '0A000': 'which has row security',
+  '42809': 'which is not a table',
 };
 
 /** The statement that takes what `encodeCopyText` makes. */

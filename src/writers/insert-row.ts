@@ -11,13 +11,17 @@ export function insertRows({ table, columns }: TableSink): PrepareWrite {
   for (const [key, { defaultFn, onUpdateFn }] of Object.entries(getTableColumns(table))) {
     if (defaultFn !== undefined || onUpdateFn !== undefined) defaults[key] = sql`default`;
   }
-  return (batch) =>
-    async function insertEachRow({ db }) {
-      for (let row = batch.from; row < batch.to; row += 1) {
-        const values: Record<string, SQL> = { ...defaults };
-        // A parameter without Drizzle's encoder: the text goes as it is, so JSON is not encoded a second time.
-        for (const column of columns) values[column.key] = sql`${column.text(batch.columns, row)}`;
-        await db.insert(table).values(values);
-      }
+  return (batch) => {
+    // Read before anything is sent: what a mapping throws is about a message and not about the database.
+    const rows: Record<string, SQL>[] = [];
+    for (let row = batch.from; row < batch.to; row += 1) {
+      const values: Record<string, SQL> = { ...defaults };
+      // A parameter without Drizzle's encoder: the text goes as it is, so JSON is not encoded a second time.
+      for (const column of columns) values[column.key] = sql`${column.text(batch.columns, row)}`;
+      rows.push(values);
+    }
+    return async function insertEachRow({ db }) {
+      for (const values of rows) await db.insert(table).values(values);
     };
+  };
 }

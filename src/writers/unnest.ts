@@ -21,9 +21,10 @@ export const unnest: Writer = {
     const tail = sql.raw(`) as rows (${names.join(', ')})`);
     return function prepareArrays(batch) {
       const statement: SQL[] = [head];
-      columns.forEach((column, index) => {
+      arrayTexts(columns, batch).forEach((text, index) => {
+        const { shape, sqlType } = columns[index] as SinkColumn;
         if (index > 0) statement.push(sql.raw(', '));
-        statement.push(ARRAY_SQL[column.shape](sql.param(arrayText(column, batch)), column.sqlType));
+        statement.push(ARRAY_SQL[shape](sql.param(text), sqlType));
       });
       statement.push(tail);
       const joined = sql.join(statement);
@@ -58,14 +59,19 @@ function castType(sqlType: string): string {
   return /^(bit|varbit)\b/i.test(sqlType) ? `bit varying${array}` : sqlType;
 }
 
-function arrayText(column: SinkColumn, { columns, from, to }: MessageBatch): string {
-  const parts: string[] = [];
-  if (column.shape === 'any') {
-    for (let row = from; row < to; row += 1) parts.push(literalElement(column.text(columns, row)));
-  } else {
-    for (let row = from; row < to; row += 1) parts.push(column.text(columns, row) as string);
+/** One array for each column. Read row by row, so that a row whose values come from one reading is read once. */
+function arrayTexts(sinkColumns: readonly SinkColumn[], { columns, from, to }: MessageBatch): string[] {
+  const parts = sinkColumns.map((): string[] => []);
+  for (let row = from; row < to; row += 1) {
+    for (let index = 0; index < sinkColumns.length; index += 1) {
+      const column = sinkColumns[index] as SinkColumn;
+      const text = column.text(columns, row);
+      (parts[index] as string[]).push(column.shape === 'any' ? literalElement(text) : (text as string));
+    }
   }
-  return column.shape === 'line' ? parts.join('\n') : `{${parts.join(',')}}`;
+  return parts.map((texts, index) =>
+    (sinkColumns[index] as SinkColumn).shape === 'line' ? texts.join('\n') : `{${texts.join(',')}}`,
+  );
 }
 
 // Quoted, an element may hold anything: only quotes and backslashes need a backslash, and the word NULL is a text.

@@ -1,6 +1,7 @@
 /** The table of all writers, and the choice of one. */
 
-import type { Sink } from '../sinks/sink.ts';
+import { faultOfBatch } from '../sinks/refused-rows.ts';
+import type { Sink, TableSink } from '../sinks/sink.ts';
 import type { WriterMode } from '../sinks/writer-mode.ts';
 import { prepareAppends } from './append.ts';
 import { buffered } from './buffered.ts';
@@ -30,6 +31,17 @@ export function writingOf(sink: Sink): Writing {
   return {
     plan: writer.plan(sink.options),
     isExactlyOnce: writer.isExactlyOnce,
-    create: () => writer.create(sink),
+    create: () => preparing(sink, writer.create(sink)),
+  };
+}
+
+/** Where the mapping refuses messages of a batch, all of them are found at once. */
+function preparing(sink: TableSink, prepare: PrepareWrite): PrepareWrite {
+  return function prepareOrRefuse(batch) {
+    try {
+      return prepare(batch);
+    } catch (error) {
+      throw faultOfBatch(sink, batch, error);
+    }
   };
 }

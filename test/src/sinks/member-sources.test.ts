@@ -45,7 +45,7 @@ function rowOf(
 
 const readings = pgTable('readings', {
   id: bigint({ mode: 'bigint' }).primaryKey().generatedAlwaysAsIdentity(),
-  deviceId: text('device_id').notNull(),
+  deviceId: text('device_id'),
   celsius: doublePrecision(),
   tags: text().array(),
   raw: jsonb(),
@@ -172,10 +172,12 @@ describe('a column that the message lacks', () => {
   });
 
   test('and the message wins where it has one', () => {
-    expect(rowOf(defaults, '{"at":"2020-01-01T00:00:00+02:00","is_new":false,"unit":null}')).toMatchObject({
+    expect(
+      rowOf(defaults, '{"at":"2020-01-01T00:00:00+02:00","is_new":false,"settings":null}'),
+    ).toMatchObject({
       at: '2020-01-01T00:00:00+02:00',
       isNew: 'false',
-      unit: null,
+      settings: null,
     });
   });
 
