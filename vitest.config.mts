@@ -4,8 +4,15 @@ import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 import { fastFiles, IN_WORKERD } from './test/support/fast-files.ts';
 import { ALIASES } from './test/support/package-sources.ts';
+import { HANG_LIMIT_MS, TEST_LIMIT_MS } from './test/support/patience.ts';
 
 const fast = fastFiles();
+
+const LIMITS = {
+  testTimeout: TEST_LIMIT_MS,
+  hookTimeout: TEST_LIMIT_MS,
+  expect: { poll: { timeout: HANG_LIMIT_MS } },
+};
 
 export default defineConfig({
   test: {
@@ -25,7 +32,7 @@ export default defineConfig({
           // Nearly all of their time was the loading of the same modules, file by file.
           isolate: false,
           globalSetup: ['test/support/lab-page.ts'],
-          testTimeout: 60_000,
+          ...LIMITS,
         },
       },
       {
@@ -39,8 +46,7 @@ export default defineConfig({
             'test/support/lab-page.ts',
             'test/support/kept-bundles.ts',
           ],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          ...LIMITS,
         },
       },
       {
@@ -66,8 +72,7 @@ export default defineConfig({
           name: 'workers',
           include: IN_WORKERD,
           globalSetup: ['test/support/postgres.ts', 'test/support/lab-page.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          ...LIMITS,
         },
       },
     ],

@@ -18,6 +18,7 @@ import { type LocalWorker, startWorker } from '../../local/worker.ts';
 import { withTimeLimit } from '../../src/core/time-limit.ts';
 import { findChromium } from '../support/chromium.ts';
 import { freshName, rowsOf, testDatabase } from '../support/connect.ts';
+import { HANG_LIMIT_MS } from '../support/patience.ts';
 import type { PageReport } from './page-report.ts';
 
 const KILLS = 3;
@@ -26,9 +27,6 @@ const KILLS = 3;
 const ACKED_BEFORE_KILL = 300;
 /** Likewise, of so many messages that its storage has. */
 const KEPT_BEFORE_KILL = 200;
-
-/** A page that has not come so far by then never will. */
-const LIFE_LIMIT_MS = 45_000;
 
 const database = testDatabase('tcp');
 let worker: LocalWorker;
@@ -199,7 +197,7 @@ async function live(storage: string, lives: readonly Life[]): Promise<Outcome> {
       await browser.open(address);
       await withTimeLimit(
         told.until(() => until(told)),
-        LIFE_LIMIT_MS,
+        HANG_LIMIT_MS,
         `life ${run} of the page`,
       );
       await browser.kill();
@@ -234,9 +232,7 @@ function expectKept(storage: string, { told, stored, vanished }: Outcome): void 
 }
 
 describe.each(['localStorage', 'IndexedDB'])('a page with %s', (storage) => {
-  test('whose browser is killed three times loses nothing, and sends nothing twice', {
-    timeout: 120_000,
-  }, async () => {
+  test('whose browser is killed three times loses nothing, and sends nothing twice', async () => {
     const lives = Array.from({ length: KILLS }, (_, run): Life => {
       return { until: ({ ackedOf }) => ackedOf(run) >= ACKED_BEFORE_KILL };
     });
@@ -245,9 +241,7 @@ describe.each(['localStorage', 'IndexedDB'])('a page with %s', (storage) => {
     expect(outcome.told.acked.size).toBeGreaterThan(KILLS * ACKED_BEFORE_KILL);
   });
 
-  test('that takes messages with nobody to be reached delivers them when it is there again', {
-    timeout: 120_000,
-  }, async () => {
+  test('that takes messages with nobody to be reached delivers them when it is there again', async () => {
     const outcome = await live(storage, [
       { isOffline: true, until: ({ kept }) => kept.size >= KEPT_BEFORE_KILL },
       { isOffline: true, until: ({ kept }) => kept.size >= 2 * KEPT_BEFORE_KILL },

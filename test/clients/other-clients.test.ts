@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
 import type { Connection } from '../../src/database/connection.ts';
 import { freshName, rowsOf, testDatabase } from '../support/connect.ts';
+import { eventually } from '../support/patience.ts';
 import { type Answer, SPEAKERS, type SpokenFrame, type Talk } from './speakers.ts';
 
 const database = testDatabase('tcp');
@@ -36,14 +37,14 @@ function addressOf(worker: LocalWorker, producer: string): string {
 
 /** The payloads of a producer in the order of their rows. What a raw socket sent is there shortly after its close. */
 async function payloadsOf(producer: string, count: number): Promise<unknown[]> {
-  for (let look = 0; ; look += 1) {
+  return eventually(async () => {
     const rows = await rowsOf<{ payload: unknown }>(
       connection,
       `select payload from messages where producer = '${producer}' order by id`,
     );
-    if (rows.length >= count || look === 500) return rows.map(({ payload }) => payload);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    expect(rows.length).toBeGreaterThanOrEqual(count);
+    return rows.map(({ payload }) => payload);
+  });
 }
 
 function batch(seq: number, lines: readonly (string | Buffer)[]): Buffer {

@@ -3,6 +3,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
+import { HANG_LIMIT_MS } from '../support/patience.ts';
 
 /** A frame: a text, bytes in a text frame that need not be UTF-8, or bytes in a binary frame. */
 export type SpokenFrame = { text: string } | { textBytes: Buffer } | { binary: Buffer };
@@ -77,7 +78,7 @@ const python: Speaker = {
     const child = execFile(
       PYTHON,
       [SCRIPT],
-      { timeout: 30_000, maxBuffer: 16 * 1024 * 1024 },
+      { timeout: HANG_LIMIT_MS, maxBuffer: 16 * 1024 * 1024 },
       (error, stdout, stderr) => {
         if (error === null) resolve(JSON.parse(stdout) as Answer);
         else reject(new Error(`${error.message}\n${stderr}`));

@@ -1,4 +1,4 @@
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { courses, listCourses } from '../../examples/course-list.ts';
 import {
   ConnectionPool,
@@ -12,6 +12,7 @@ import {
 } from '../../src/events/index.ts';
 import { freshName, rowsOf } from '../support/connect.ts';
 import { ownDatabase } from '../support/own-database.ts';
+import { eventually } from '../support/patience.ts';
 
 const own = ownDatabase();
 const pools: ConnectionPool[] = [];
@@ -32,10 +33,10 @@ test('the handler of the page lists each course once, also after it began anew',
     await store.append({ type: 'CourseDefined', data: { title } });
     const stop = new AbortController();
     const running = listCourses(store, connections, stop.signal);
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const listed = await own.connection.db.select().from(courses);
       expect(listed.at(-1)).toEqual({ title });
-    }, 10_000);
+    });
     stop.abort();
     await running;
   }

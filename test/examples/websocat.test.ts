@@ -8,8 +8,10 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { REPOSITORY } from '../../local/repository.ts';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
-import { type Connection, openConnection } from '../../src/database/connection.ts';
+import type { Connection } from '../../src/database/connection.ts';
 import { rowsOf } from '../support/connect.ts';
+import { openConnection } from '../support/open-connection.ts';
+import { eventually } from '../support/patience.ts';
 
 const clients = await readFile(join(REPOSITORY, 'docs/clients.md'), 'utf8');
 
@@ -83,10 +85,11 @@ describe('websocat, as the pages show it', () => {
     const firstSink = await readFile(join(REPOSITORY, 'docs/first-sink.md'), 'utf8');
     expect(firstSink).toContain('\nwebsocat ws://localhost:8787/ws/readings\n');
     await run(
-      `{ printf '%s\\n' '{"a":1}' '{"a":2}'; sleep 1; } | websocat 'ws://localhost:8787/ws/messages?producer=lines'`,
+      `printf '%s\\n' '{"a":1}' '{"a":2}' | websocat 'ws://localhost:8787/ws/messages?producer=lines'`,
     );
-    await expect
-      .poll(async () => (await payloads('lines')).map((row) => (row as { payload: unknown }).payload))
-      .toEqual([{ a: 1 }, { a: 2 }]);
+    await eventually(async () => {
+      const rows = (await payloads('lines')) as { payload: unknown }[];
+      expect(rows.map(({ payload }) => payload)).toEqual([{ a: 1 }, { a: 2 }]);
+    });
   });
 });

@@ -106,17 +106,13 @@ export class BareProducer extends BareSender {
   }
 
   /** Sends a batch as often as it takes: the server may have no room for it yet. */
-  async deliver(lines: readonly Line[], timeLimitMs?: number): Promise<void> {
+  async deliver(lines: readonly Line[]): Promise<void> {
     await this.sendBatch(lines);
-    await this.run.until(
-      `${this.name} had its acks`,
-      async () => {
-        if (this.#open.size === 0) return true;
-        if (this.takeAnswers().some(({ temporary }) => temporary === true)) await this.sendAgain();
-        return false;
-      },
-      timeLimitMs,
-    );
+    await this.run.until(`${this.name} had its acks`, async () => {
+      if (this.#open.size === 0) return true;
+      if (this.takeAnswers().some(({ temporary }) => temporary === true)) await this.sendAgain();
+      return false;
+    });
   }
 
   /** Sends again what is not settled, in one batch. */
@@ -126,8 +122,8 @@ export class BareProducer extends BareSender {
   }
 
   /** Waits until everything is acked or refused. */
-  settled(timeLimitMs?: number): Promise<void> {
-    return this.run.until(`${this.name} had its acks`, () => this.#open.size === 0, timeLimitMs);
+  settled(): Promise<void> {
+    return this.run.until(`${this.name} had its acks`, () => this.#open.size === 0);
   }
 
   #take(text: string): void {

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
+import { HANG_LIMIT_MS } from '../support/patience.ts';
 
 export interface SocketEnd {
   code: number;
@@ -17,9 +18,6 @@ export interface BareSocketOptions {
   /** Called with every frame, before anything else that came with it is looked at. */
   onFrame?: (frame: string) => void;
 }
-
-/** How long a socket waits for the answer to its close, which comes behind all that was sent. */
-const CLOSE_LIMIT_MS = 30_000;
 
 /** An upgrade that was refused. */
 export class RefusedUpgrade extends Error {
@@ -128,10 +126,10 @@ export class BareSocket {
     this.#socket.resume();
   }
 
-  /** Closes it, and resolves once the other end has answered, or has not for half a minute. */
+  /** Closes it, and resolves once the other end has answered, which it does after all that was sent; or never will. */
   async close(code = 1000): Promise<SocketEnd> {
     this.#socket.close(code);
-    const limit = setTimeout(() => this.kill(), CLOSE_LIMIT_MS);
+    const limit = setTimeout(() => this.kill(), HANG_LIMIT_MS);
     const end = await this.ended;
     clearTimeout(limit);
     return end;

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { endProcesses, processesIn, processesMarked } from '../../local/processes.ts';
 import { REPOSITORY } from '../../local/repository.ts';
+import { HANG_LIMIT_MS } from '../support/patience.ts';
 
 /** Its processes, all but Postgres. */
 export const DEV_ROLES = ['npm', 'command', 'launcher', 'wrangler', 'entry', 'workerd'] as const;
 export type DevRole = (typeof DEV_ROLES)[number];
 
-const START_LIMIT_MS = 90_000;
 const LOOK_EVERY_MS = 50;
 
 export class DevServer {
@@ -60,7 +60,7 @@ export class DevServer {
 
   /** Waits until it answers, or has ended. */
   async settled(): Promise<'up' | 'ended'> {
-    const untilMs = performance.now() + START_LIMIT_MS;
+    const untilMs = performance.now() + HANG_LIMIT_MS;
     for (;;) {
       if (this.#isOver) return 'ended';
       const isUp = this.#said.includes('Ready on') && (await this.#answers());
@@ -72,7 +72,7 @@ export class DevServer {
   }
 
   async #answers(): Promise<boolean> {
-    return await fetch(new URL('/health', this.url), { signal: AbortSignal.timeout(5_000) }).then(
+    return await fetch(new URL('/health', this.url), { signal: AbortSignal.timeout(HANG_LIMIT_MS) }).then(
       ({ ok }) => ok,
       () => false,
     );

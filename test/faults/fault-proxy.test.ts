@@ -1,14 +1,16 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, describe, expect, inject, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
 import { type NeonTunnel, startNeonTunnel } from '../../local/neon-tunnel.ts';
-import { type Connection, openConnection } from '../../src/database/connection.ts';
+import type { Connection } from '../../src/database/connection.ts';
 import { faultClassOf } from '../../src/database/fault-class.ts';
 import { DRIVERS } from '../../src/database/target.ts';
 import { freshName, rowsOf, testDatabase } from '../support/connect.ts';
 import { FakeTimers, settled } from '../support/fake-timers.ts';
+import { openConnection } from '../support/open-connection.ts';
+import { eventually } from '../support/patience.ts';
 import {
   type Direction,
   type FaultProxy,
@@ -30,11 +32,6 @@ interface Dialled {
   received: () => string;
   /** The code of the error that it ended with; undefined for none. */
   closed: Promise<string | undefined>;
-}
-
-/** Asks until it holds. Events of the system follow ours by a few turns of the loop. */
-function eventually(assertion: () => void): Promise<void> {
-  return vi.waitFor(assertion, { timeout: 20_000, interval: 2 });
 }
 
 function collect(socket: Socket): () => string {

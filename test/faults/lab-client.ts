@@ -9,6 +9,7 @@ import {
   type StoredBatch,
   type StoredInstance,
 } from '../../src/client/index.ts';
+import { HANG_LIMIT_MS } from '../support/patience.ts';
 import type { LabDisk } from './lab-disk.ts';
 import { LabSocket } from './lab-socket.ts';
 import { CLIENT_SPEED, LabTimers } from './lab-timers.ts';
@@ -269,7 +270,7 @@ export class LabClient {
   }
 
   /** Waits until all is acked, and closes. Returns how many messages were not acked in time, of a living client. */
-  async close(timeLimitMs: number): Promise<number> {
+  async close(timeLimitMs = HANG_LIMIT_MS): Promise<number> {
     if (this.isOver) return 0;
     const { unacked, timedOut } = await this.#client.close({
       timeLimitMs: timeLimitMs * (this.#options.speed ?? CLIENT_SPEED),

@@ -2,16 +2,17 @@
 
 import { errorText } from '../../src/core/errors.ts';
 import { withTimeLimit } from '../../src/core/time-limit.ts';
+import { HANG_LIMIT_MS } from '../support/patience.ts';
 import { judge, type Verdict } from './judge.ts';
-import { Run } from './run.ts';
+import { type Patience, Run } from './run.ts';
 import type { Scenario } from './scenario.ts';
 import type { World } from './world.ts';
 
-/** How long a scenario may take to do its worst. */
-const FAULT_LIMIT_MS = 300_000;
+/** A scenario that takes longer to do its worst hangs: some take minutes, and much more on a busy machine. */
+const FAULT_LIMIT_MS = 3 * HANG_LIMIT_MS;
 
-/** How long the backlog of an outage may take to drain. */
-const RECOVERY_LIMIT_MS = 20_000;
+/** Every limit of a run is one for what hangs. */
+const PATIENT: Patience = { standstillMs: HANG_LIMIT_MS, asleepMs: 30_000 };
 
 export interface RunReport extends Verdict {
   seed: number;
@@ -30,6 +31,7 @@ export async function runOnce(
   scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave' | 'hasSink' | 'run'>,
   seed: number,
   scale = 1,
+  patience = PATIENT,
 ): Promise<RunReport> {
   const startMs = performance.now();
   let run: Run | undefined;
@@ -48,8 +50,8 @@ export async function runOnce(
     await world.heal();
     await run.shard.order({});
     const healedMs = performance.now();
-    await run.finishLoad(RECOVERY_LIMIT_MS);
-    await run.drained(RECOVERY_LIMIT_MS);
+    await run.finishLoad(patience);
+    await run.drained(patience);
     recoveryMs = performance.now() - healedMs;
     verdict = judge(await run.evidence());
     failures.push(...run.notes);

@@ -6,6 +6,7 @@ import type { LabDiskOptions } from './lab-disk.ts';
 import type { Ledger } from './ledger.ts';
 import { Producer } from './producer.ts';
 import type { Random } from './random.ts';
+import { whileLess } from './while-less.ts';
 import type { Wire } from './wire.ts';
 
 export interface LoadOptions {
@@ -34,6 +35,9 @@ export interface LoadOptions {
 
 /** A producer with so many messages unacked sends no more for now. */
 const MOST_UNACKED = 3_000;
+
+/** A client that is there at the end has sent so much at least. */
+const LEAST_SENT = 40;
 
 export class Load {
   readonly producers: readonly Producer[];
@@ -77,12 +81,12 @@ export class Load {
 
   async #run(producer: Producer, maxMessages: number, chunk: number, paceMs: number): Promise<void> {
     const random = this.#random.fork();
-    for (let sent = 0; sent < maxMessages && !this.#isStopped; ) {
+    for (let sent = 0; sent < maxMessages && !this.#isOver(producer); ) {
       const { client } = producer;
       // A client that died or was fenced sends no more; perhaps another one takes its place.
       if (!client.isOver && !this.#isPaused) {
         await Promise.race([client.ready(), delay(paceMs)]);
-        if (this.#isStopped) break;
+        if (this.#isOver(producer)) break;
         if (this.#isPaused) continue;
         const { unackedMessages } = client.stats;
         if (!client.isOver && client === producer.client && unackedMessages < MOST_UNACKED) {
@@ -95,6 +99,12 @@ export class Load {
     }
   }
 
+  // However short the fault was, and however slow the machine: what is sent is enough to be judged.
+  #isOver({ client }: Producer): boolean {
+    if (!this.#isStopped || this.#isPaused || client.isOver) return this.#isStopped;
+    return client.stats.acked + client.stats.unackedMessages >= LEAST_SENT;
+  }
+
   /** Nothing new is sent before `resume`; what was sent is. */
   pause(): void {
     this.#isPaused = true;
@@ -104,11 +114,15 @@ export class Load {
     this.#isPaused = false;
   }
 
-  /** Ends the sending, and closes every client once it has all its acks. Returns how many acks never came. */
-  async finish(timeLimitMs: number): Promise<number> {
+  /**
+   * Ends the sending, and closes every client once it has all its acks: as long as they come, and `standstillMs` after the
+   * last one. Returns how many acks never came.
+   */
+  async finish(standstillMs: number): Promise<number> {
     this.#isStopped = true;
     await Promise.all(this.#loops);
-    const unacked = await Promise.all(this.producers.map((producer) => producer.close(timeLimitMs)));
-    return unacked.reduce((sum, count) => sum + count, 0);
+    const unacked = (): number => this.producers.reduce((sum, producer) => sum + producer.unacked, 0);
+    const closing = Promise.all(this.producers.map((producer) => producer.close()));
+    return (await whileLess(closing, unacked, standstillMs)) ? 0 : unacked();
   }
 }

@@ -5,8 +5,9 @@ import { dirname, join } from 'node:path';
 import { type SQL, sql } from 'drizzle-orm';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
 import { systemTimers } from '../../src/core/timers.ts';
-import { type Connection, openConnection } from '../../src/database/connection.ts';
+import type { Connection } from '../../src/database/connection.ts';
 import { ConnectionSlot } from '../../src/database/connection-slot.ts';
+import { openConnection } from '../support/open-connection.ts';
 import { SmallDisk } from './small-disk.ts';
 
 /** Few, so that a run can use them up. */

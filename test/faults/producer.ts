@@ -7,6 +7,9 @@ import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 import type { Wire } from './wire.ts';
 
+/** As good as no limit: who waits for the acks looks whether any come. */
+const A_DAY_MS = 86_400_000;
+
 export interface ProducerOptions {
   url: string;
   name: string;
@@ -80,9 +83,14 @@ export class Producer {
     this.client.send(count, isPoison === undefined ? {} : { isPoison });
   }
 
-  /** Closes all clients. Returns how many messages living ones could not get acked in time. */
-  async close(timeLimitMs: number): Promise<number> {
-    const unacked = await Promise.all(this.#clients.map((client) => client.close(timeLimitMs)));
-    return unacked.reduce((sum, count) => sum + count, 0);
+  /** Messages of living clients that are not acked. */
+  get unacked(): number {
+    const living = this.#clients.filter(({ isOver }) => !isOver);
+    return living.reduce((sum, { stats }) => sum + stats.unackedMessages, 0);
+  }
+
+  /** Closes all clients. Resolves when the living ones have all their acks. */
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.close(A_DAY_MS)));
   }
 }

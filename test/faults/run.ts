@@ -6,6 +6,7 @@ import type { BenchTarget } from '../../lab/suites/ingest/load.ts';
 import { Cleanup } from '../../local/cli/cleanup.ts';
 import { MAX_FRAME_BYTES } from '../../src/core/limits.ts';
 import { resolveSinkOptions, type SinkOptions } from '../../src/sinks/sink-options.ts';
+import { HANG_LIMIT_MS } from '../support/patience.ts';
 import { BareSocket, type BareSocketOptions } from './bare-socket.ts';
 import type { Bounds, Evidence, Scrape } from './judge.ts';
 import { type Entry, Ledger } from './ledger.ts';
@@ -23,11 +24,17 @@ const QUICK: Partial<SinkOptions> = { lingerMs: 10, batchRows: 200, alarmMs: 250
 /** How often the shard's figures are looked at while a fault lasts. */
 const SCRAPE_EVERY_MS = 40;
 
-/** A backlog that does not move for so long is asked about. */
-const STUCK_AFTER_MS = 3_000;
 const LOOK_EVERY_MS = 10;
 
 let runs = 0;
+
+/** How long a run waits for what may never come. */
+export interface Patience {
+  /** No ack came, or no row, for so long: none will. */
+  standstillMs: number;
+  /** No row came for so long: the shard is asked, and where that wakes it, it has slept with something to do. */
+  asleepMs: number;
+}
 
 export interface RunOptions {
   world: World;
@@ -172,8 +179,8 @@ export class Run {
   }
 
   /** Waits until something holds. */
-  async until(what: string, holds: () => boolean | Promise<boolean>, timeLimitMs = 10_000): Promise<void> {
-    const untilMs = performance.now() + timeLimitMs;
+  async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+    const untilMs = performance.now() + HANG_LIMIT_MS;
     while (!(await holds())) {
       if (performance.now() > untilMs) throw new Error(`Waited in vain until ${what}`);
       await delay(LOOK_EVERY_MS);
@@ -215,21 +222,20 @@ export class Run {
   }
 
   /** Ends the load once everything is acked. */
-  async finishLoad(timeLimitMs: number): Promise<void> {
-    const unacked = await Promise.all(this.#loads.map((load) => load.finish(timeLimitMs)));
+  async finishLoad({ standstillMs }: Patience): Promise<void> {
+    const unacked = await Promise.all(this.#loads.map((load) => load.finish(standstillMs)));
     const sum = unacked.reduce((total, count) => total + count, 0);
-    if (sum > 0) this.fail(`${sum} messages were not acked within ${timeLimitMs / 1_000} s of healing`);
+    if (sum > 0) this.fail(`${sum} messages were not acked, and for ${standstillMs / 1_000} s no ack came`);
   }
 
   /**
    * Waits until every promise is kept: as long as the backlog becomes less, since a busy machine takes longer, and
-   * `timeLimitMs` after it last did. Nothing is asked of the shard before, so that it has to do so by itself.
+   * `standstillMs` after it last did. Nothing is asked of the shard before, so that it has to do so by itself.
    */
-  async drained(timeLimitMs: number): Promise<void> {
-    const startMs = performance.now();
+  async drained({ standstillMs, asleepMs }: Patience): Promise<void> {
     const expected = this.#expectedRows;
     let found = -1;
-    let movedMs = startMs;
+    let movedMs = performance.now();
     for (;;) {
       const nowMs = performance.now();
       const rows = await this.#count();
@@ -237,12 +243,12 @@ export class Run {
         found = rows;
         movedMs = nowMs;
       }
-      if (rows >= expected || nowMs - movedMs > STUCK_AFTER_MS) break;
+      if (rows >= expected || nowMs - movedMs > asleepMs) break;
       await delay(LOOK_EVERY_MS);
     }
     const askedAtMs = Date.now();
     let fewest = Number.POSITIVE_INFINITY;
-    let lessMs = startMs;
+    let lessMs = performance.now();
     for (;;) {
       const stats = await this.shard.stats();
       if (stats.buffered > 0 && stats.sinceMs >= askedAtMs)
@@ -253,9 +259,9 @@ export class Run {
         fewest = stats.buffered;
         lessMs = nowMs;
       }
-      if (nowMs - lessMs > timeLimitMs) {
+      if (nowMs - lessMs > standstillMs) {
         this.fail(
-          `${stats.buffered} messages are buffered, and for ${timeLimitMs / 1_000} s none was written: ${stats.lastError}`,
+          `${stats.buffered} messages are buffered, and for ${standstillMs / 1_000} s none was written: ${stats.lastError}`,
         );
         return;
       }

@@ -2,7 +2,7 @@
 
 import { type RunReport, runOnce } from './lab.ts';
 import type { Sabotage } from './orders.ts';
-import type { Run } from './run.ts';
+import type { Patience, Run } from './run.ts';
 import type { Scenario } from './scenario.ts';
 import {
   failOverAndBack,
@@ -20,11 +20,17 @@ export interface Control extends Pick<Scenario, 'name' | 'title' | 'options' | '
   breaks: 'lost' | 'doubled' | 'altered' | 'outOfOrder';
 }
 
+/** Frames that a sabotage spoils at least: more than a shard of `ack-early` holds back. */
+const SPOILED_FRAMES = 10;
+
 /** Lets the shard do something wrong with the frames that it gets. */
 async function sabotaged(run: Run, sabotage: Sabotage, meanwhile: () => Promise<void>): Promise<void> {
   await run.shard.order({ sabotage });
-  run.load();
-  await run.pause(200, 300);
+  run.load({ ack: 'stored' });
+  await run.until(
+    'enough frames were spoiled, and acked',
+    async () => (await run.shard.strikes()).sabotage >= SPOILED_FRAMES && run.ledger.count('acked') > 0,
+  );
   await meanwhile();
   const { sabotage: strikes } = await run.shard.strikes();
   run.struck(strikes);
@@ -172,6 +178,9 @@ export const CONTROLS: readonly Control[] = [
   },
 ];
 
+/** What a broken promise has lost never comes, so that nobody has to wait for it long. */
+const IMPATIENT: Patience = { standstillMs: 20_000, asleepMs: 3_000 };
+
 export interface ControlReport {
   control: Control;
   isCaught: boolean;
@@ -180,7 +189,7 @@ export interface ControlReport {
 
 /** Lets a shard break its promise, and looks whether the verdict says so. */
 export async function runControl(world: World, control: Control, seed: number): Promise<ControlReport> {
-  const report = await runOnce(world, control, seed);
+  const report = await runOnce(world, control, seed, 1, IMPATIENT);
   const isCaught = report.strikes > 0 && !report.pass && report[control.breaks] > 0;
   return { control, isCaught, report };
 }

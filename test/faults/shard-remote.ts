@@ -4,14 +4,9 @@ import type { BenchTarget } from '../../lab/suites/ingest/load.ts';
 import type { DeadLetter, DeadLetterIds, DroppedDeadLetters } from '../../src/outbox/dead-letters.ts';
 import type { MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { RetriedDeadLetters, ShardState } from '../../src/outbox/shard-admin.ts';
+import { HANG_LIMIT_MS } from '../support/patience.ts';
 import type { Scrape } from './judge.ts';
 import type { ShardOrders, Strikes } from './orders.ts';
-
-/** How long the Worker may take to answer; the outage of a run may lie in between. */
-const ANSWER_LIMIT_MS = 10_000;
-
-/** A shard has to come to rest before it can fall asleep: its connection to Postgres is kept for five seconds. */
-const SLEEP_LIMIT_MS = 40_000;
 
 export class ShardRemote {
   readonly #workerUrl: () => URL;
@@ -67,7 +62,7 @@ export class ShardRemote {
    * @throws Error where that does not come
    */
   async hibernate(): Promise<void> {
-    await this.#ask('POST', '/faults/hibernate', undefined, SLEEP_LIMIT_MS);
+    await this.#ask('POST', '/faults/hibernate');
   }
 
   async deadLetters(): Promise<DeadLetter[]> {
@@ -105,15 +100,10 @@ export class ShardRemote {
     return url;
   }
 
-  async #ask<Answer>(
-    method: string,
-    path: string,
-    body?: unknown,
-    timeLimitMs = ANSWER_LIMIT_MS,
-  ): Promise<Answer> {
+  async #ask<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
     const response = await fetch(this.#url(path), {
       method,
-      signal: AbortSignal.timeout(timeLimitMs),
+      signal: AbortSignal.timeout(HANG_LIMIT_MS),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -2,11 +2,10 @@
 
 import type { BenchSinkSpec } from '../../lab/suites/ingest/bench-sink.ts';
 import type { DeadLetter } from '../../src/outbox/dead-letters.ts';
+import { HANG_LIMIT_MS } from '../support/patience.ts';
 import type { Scrape } from './judge.ts';
 import type { ShardOrders, Strikes } from './orders.ts';
 import { ShardRemote } from './shard-remote.ts';
-
-const ANSWER_LIMIT_MS = 20_000;
 
 export class SinkRemote extends ShardRemote {
   readonly #workerUrl: () => URL;
@@ -70,7 +69,7 @@ export class SinkRemote extends ShardRemote {
     const url = new URL(`/faults/sinks/${this.#name}${path}`, this.#workerUrl());
     const response = await fetch(url, {
       method,
-      signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
+      signal: AbortSignal.timeout(HANG_LIMIT_MS),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -12,8 +12,9 @@ import { storeHost } from '../../lab/suites/store/host.ts';
 import { STORE_PARAMETERS } from '../../lab/suites/store/parameters.ts';
 import { storeSuite } from '../../lab/suites/store/suite.ts';
 import { resolveOptions } from '../../src/core/option-table.ts';
-import { type Connection, openConnection } from '../../src/database/connection.ts';
+import type { Connection } from '../../src/database/connection.ts';
 import { freshName } from '../support/connect.ts';
+import { openConnection } from '../support/open-connection.ts';
 import { ownDatabase } from '../support/own-database.ts';
 import { startTransactionPooler, type TransactionPooler } from '../support/transaction-pooler.ts';
 

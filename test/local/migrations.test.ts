@@ -10,6 +10,7 @@ import { REPOSITORY } from '../../local/repository.ts';
 import { commandLine } from '../support/command-line.ts';
 import { freshName } from '../support/connect.ts';
 import { drizzleFolder } from '../support/drizzle-folder.ts';
+import { eventually } from '../support/patience.ts';
 
 const ALL_STEPS = ['sluice_0000_checkpoints', '0000_messages', '0001_checkpoints'];
 const SLUICE_0_2_0 = {
@@ -272,11 +273,8 @@ describe('two starts at once', () => {
     await other.connect();
     await other.query('begin; lock table sluice_migrations in share row exclusive mode');
     const waiting = migrateDatabase(url);
-    await expect
-      .poll(() =>
-        query(`select 1 from pg_stat_activity where datname = '${name}' and wait_event_type = 'Lock'`),
-      )
-      .toHaveLength(1);
+    const blocked = `select 1 from pg_stat_activity where datname = '${name}' and wait_event_type = 'Lock'`;
+    await eventually(async () => expect(await query(blocked)).toHaveLength(1));
     await other.query(
       `alter table messages add column epoch bigint default 0 not null;
        insert into sluice_migrations (name) values ('0001_checkpoints'); commit`,

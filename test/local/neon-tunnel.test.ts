@@ -9,7 +9,7 @@ import { SETTINGS, temporaryData } from './postgres/support.ts';
 
 const FIVE_MB = 5_000_000;
 
-describe('the Neon tunnel', { timeout: 180_000 }, () => {
+describe('the Neon tunnel', () => {
   const tunnels: NeonTunnel[] = [];
   afterEach(async () => {
     for (const tunnel of tunnels.splice(0)) await tunnel.close();
@@ -38,7 +38,7 @@ describe('the Neon tunnel', { timeout: 180_000 }, () => {
       neonConfig.useSecureWebSocket = false;
       neonConfig.pipelineTLS = false;
       neonConfig.pipelineConnect = false;
-    }, 180_000);
+    });
     afterAll(async () => {
       await postgres?.stop();
       await data?.remove();

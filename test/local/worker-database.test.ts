@@ -6,12 +6,12 @@ import { Cleanup } from '../../local/cli/cleanup.ts';
 import { openLocalDatabase } from '../../local/local-database.ts';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
 import { formatAddress, parseAddress } from '../../src/database/address.ts';
-import { openConnection } from '../../src/database/connection.ts';
 import { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import { DRIVERS } from '../../src/database/target.ts';
 import { awkwardDatabase } from '../support/awkward-database.ts';
 import { rowsOf } from '../support/connect.ts';
 import { FakeTimers } from '../support/fake-timers.ts';
+import { openConnection } from '../support/open-connection.ts';
 
 const awkward = awkwardDatabase();
 

@@ -17,17 +17,8 @@ import { PgClient } from '../../src/database/client.ts';
 import { launchChromium } from '../support/chromium.ts';
 import { Project, type RunningServer } from './project.ts';
 
-/** Steps install packages, bundle and start servers; the limit is for hangs, not for slow machines. */
-const STEP_LIMIT_MS = 600_000;
-
 /** The bundle of a Worker made by `init`, compressed, may have so much. */
 const BUNDLE_LIMIT_BYTES = 300 * 1024;
-
-/**
- * From the end of `npm install` to the first row in Postgres. What is promised is 60 s, on a machine that is not busy, and the
- * test prints what it took; the limit here is for a machine that other tests share.
- */
-const FIRST_ROW_LIMIT_MS = 300_000;
 
 const MESSAGES = 1_000;
 
@@ -43,13 +34,13 @@ beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'sluice-package-'));
   tarball = await pack(scratch);
   project = new Project(join(scratch, 'my-worker'));
-}, STEP_LIMIT_MS);
+});
 
 afterAll(async () => {
   await server?.stop();
   if (dataFolder !== undefined) await rm(dataFolder, { recursive: true, force: true });
   await rm(scratch, { recursive: true, force: true });
-}, STEP_LIMIT_MS);
+});
 
 describe('the tarball', () => {
   const FORBIDDEN = /(^|\/)(test|tests|results|examples|faults|build|node_modules)\/|\.test\.|(?<!\.d)\.ts$/;
@@ -112,294 +103,242 @@ describe('the tarball', () => {
     expect(files.length).toBeGreaterThan(300);
   });
 
-  test(
-    'publint and arethetypeswrong find nothing; publint does find a file that is missing',
-    async () => {
-      expect(await findingsOf(tarball)).toEqual([]);
-      const broken = join(scratch, 'broken');
-      await cp(join(scratch, 'package'), broken, { recursive: true });
-      const client = await clientFile(broken);
-      await rm(client);
-      expect(await findingsOf(broken, ['publint'])).toEqual([
-        expect.stringContaining(relative(broken, client)),
-      ]);
-    },
-    STEP_LIMIT_MS,
-  );
+  test('publint and arethetypeswrong find nothing; publint does find a file that is missing', async () => {
+    expect(await findingsOf(tarball)).toEqual([]);
+    const broken = join(scratch, 'broken');
+    await cp(join(scratch, 'package'), broken, { recursive: true });
+    const client = await clientFile(broken);
+    await rm(client);
+    expect(await findingsOf(broken, ['publint'])).toEqual([
+      expect.stringContaining(relative(broken, client)),
+    ]);
+  });
 });
 
 describe('in an empty folder', () => {
-  test(
-    'it installs, and init writes a Worker and says what to do next',
-    async () => {
-      await mkdir(project.folder);
-      const installed = await project.npmInstall(tarball);
-      // Of what a user adds by hand, nothing is warned of.
-      expect(installed.stderr).toBe('');
-      const { stdout } = await project.succeed('npx', ['sluice', 'init']);
-      expect(stdout).toMatch(/^Wrote .*src\/index\.ts.*wrangler\.toml\nAdded to package\.json: .*wrangler/);
-      expect(stdout).toMatch(/Next:\n {2}npm install\n {2}npx sluice dev /);
-      await project.npmInstall();
-      installedAtMs = performance.now();
-      expect(existsSync(join(project.folder, 'node_modules/.bin/wrangler'))).toBe(true);
-    },
-    STEP_LIMIT_MS,
-  );
+  test('it installs, and init writes a Worker and says what to do next', async () => {
+    await mkdir(project.folder);
+    const installed = await project.npmInstall(tarball);
+    // Of what a user adds by hand, nothing is warned of.
+    expect(installed.stderr).toBe('');
+    const { stdout } = await project.succeed('npx', ['sluice', 'init']);
+    expect(stdout).toMatch(/^Wrote .*src\/index\.ts.*wrangler\.toml\nAdded to package\.json: .*wrangler/);
+    expect(stdout).toMatch(/Next:\n {2}npm install\n {2}npx sluice dev /);
+    await project.npmInstall();
+    installedAtMs = performance.now();
+    expect(existsSync(join(project.folder, 'node_modules/.bin/wrangler'))).toBe(true);
+  });
 
-  test(
-    'sluice dev starts it, and the first row gets to Postgres',
-    async () => {
-      const port = await freePort();
-      // Not by npx, which a signal would end before what it has started.
-      server = project.start('sluice', ['dev', '--port', String(port)]);
-      void server.said(/data in (\S+)/).then(
-        ([, folder]) => {
-          if (folder !== undefined && !folder.startsWith(project.folder)) dataFolder = dirname(folder);
-        },
-        () => {},
-      );
-      await server.said(/Ready on/);
-      await writeFile(
-        join(project.folder, 'load.js'),
-        `import { SluiceClient } from 'sluice/client';
+  test('sluice dev starts it, and the first row gets to Postgres', async () => {
+    const port = await freePort();
+    // Not by npx, which a signal would end before what it has started.
+    server = project.start('sluice', ['dev', '--port', String(port)]);
+    void server.said(/data in (\S+)/).then(
+      ([, folder]) => {
+        if (folder !== undefined && !folder.startsWith(project.folder)) dataFolder = dirname(folder);
+      },
+      () => {},
+    );
+    await server.said(/Ready on/);
+    await writeFile(
+      join(project.folder, 'load.js'),
+      `import { SluiceClient } from 'sluice/client';
 const [sensor, count] = [process.argv[2], Number(process.argv[3])];
 const client = new SluiceClient({ url: 'ws://127.0.0.1:${port}/ws/readings', producer: sensor, ack: 'committed' });
 await Promise.all(Array.from({ length: count }, (_, celsius) => client.send({ sensor, celsius })));
 await client.close();
 `,
+    );
+    await project.succeed('node', ['load.js', 'first', '1']);
+    const tookMs = performance.now() - installedAtMs;
+    expect(await audit('first')).toEqual({ count: 1, distinct: 1, sum: 0 });
+    // What is promised is 60 s on a machine that is not busy. Here others may be at work, so it is told and not asserted.
+    console.log(`From the end of npm install to the first committed row: ${(tookMs / 1000).toFixed(1)} s`);
+  });
+
+  test('a client in Node writes each of a thousand messages once into the table of the user', async () => {
+    await project.succeed('node', ['load.js', 'node', String(MESSAGES)]);
+    expect(await audit('node')).toEqual(ALL_ONCE);
+  });
+
+  test('and so does one in Chromium, from the one file of the client', async () => {
+    const url = (await server?.said(/Ready on (http:\S+)/))?.[1] as string;
+    const client = await readFile(await clientFile(join(project.folder, 'node_modules/sluice')), 'utf8');
+    const browser = await launchChromium();
+    try {
+      const page = await browser.newPage();
+      await page.route('**/client.js', (route) =>
+        route.fulfill({ body: client, contentType: 'text/javascript' }),
       );
-      await project.succeed('node', ['load.js', 'first', '1']);
-      const tookMs = performance.now() - installedAtMs;
-      expect(await audit('first')).toEqual({ count: 1, distinct: 1, sum: 0 });
-      console.log(`From the end of npm install to the first committed row: ${(tookMs / 1000).toFixed(1)} s`);
-      expect(tookMs).toBeLessThan(FIRST_ROW_LIMIT_MS);
-    },
-    STEP_LIMIT_MS,
-  );
-
-  test(
-    'a client in Node writes each of a thousand messages once into the table of the user',
-    async () => {
-      await project.succeed('node', ['load.js', 'node', String(MESSAGES)]);
-      expect(await audit('node')).toEqual(ALL_ONCE);
-    },
-    STEP_LIMIT_MS,
-  );
-
-  test(
-    'and so does one in Chromium, from the one file of the client',
-    async () => {
-      const url = (await server?.said(/Ready on (http:\S+)/))?.[1] as string;
-      const client = await readFile(await clientFile(join(project.folder, 'node_modules/sluice')), 'utf8');
-      const browser = await launchChromium();
-      try {
-        const page = await browser.newPage();
-        await page.route('**/client.js', (route) =>
-          route.fulfill({ body: client, contentType: 'text/javascript' }),
-        );
-        await page.goto(url);
-        await page.evaluate(`(async () => {
+      await page.goto(url);
+      await page.evaluate(`(async () => {
         const { SluiceClient } = await import('/client.js');
         const client = new SluiceClient({ url: new URL('/ws/readings', location.href), producer: 'chromium', ack: 'committed' });
         await Promise.all(Array.from({ length: ${MESSAGES} }, (_, celsius) => client.send({ sensor: 'chromium', celsius })));
         await client.close();
       })()`);
-      } finally {
-        await browser.close();
-      }
-      expect(await audit('chromium')).toEqual(ALL_ONCE);
-      // The control: the audit tells rows apart.
-      expect(await audit('nobody')).toEqual({ count: 0, distinct: 0, sum: 0 });
-    },
-    STEP_LIMIT_MS,
-  );
+    } finally {
+      await browser.close();
+    }
+    expect(await audit('chromium')).toEqual(ALL_ONCE);
+    // The control: the audit tells rows apart.
+    expect(await audit('nobody')).toEqual({ count: 0, distinct: 0, sum: 0 });
+  });
 
-  test(
-    'the other commands work on it',
-    async () => {
-      const url = (await server?.said(/Ready on (http:\S+)/))?.[1] as string;
-      const DATABASE_URL = await databaseUrl();
-      const doctor = await project.succeed('npx', ['sluice', 'doctor', '--url', url], { DATABASE_URL });
-      expect(doctor.stdout).toMatch(/Nothing is wrong\n$/);
-      const migrate = await project.succeed('npx', ['sluice', 'migrate'], { DATABASE_URL });
-      expect(migrate.stdout).toMatch(/^The tables of .* are up to date/);
-      const at = ['--url', url, '--sink', 'readings'];
-      const summary = await project.succeed('npx', ['sluice', 'dead-letters', 'summary', ...at]);
-      expect(summary.stdout).toMatch(/readings/);
-      const drain = await project.succeed('npx', ['sluice', 'shard', 'drain', ...at]);
-      expect(drain.stdout).toMatch(/^readings, shard 0: writing\n0 messages not written yet/);
-      // The Worker has no message store: it says so, and so do the commands.
-      for (const command of ['export', 'import']) {
-        const { exitCode, stderr } = await project.run('npx', ['sluice', command, '--url', url]);
-        expect({ command, exitCode, stderr }).toMatchObject({
-          exitCode: 1,
-          stderr: expect.stringMatching(/^sluice: /),
-        });
-      }
-      const bench = await project.succeed(
-        'npx',
-        [
-          'sluice',
-          'bench',
-          '--quick',
-          '--reps',
-          '1',
-          '--modes',
-          'copy',
-          '--clients',
-          '2',
-          '--messages',
-          '1000',
-        ],
-        { DATABASE_URL },
-      );
-      expect(bench.stdout).toMatch(/copy/);
-      expect(await readdir(join(project.folder, 'results'))).not.toEqual([]);
-    },
-    STEP_LIMIT_MS,
-  );
+  test('the other commands work on it', async () => {
+    const url = (await server?.said(/Ready on (http:\S+)/))?.[1] as string;
+    const DATABASE_URL = await databaseUrl();
+    const doctor = await project.succeed('npx', ['sluice', 'doctor', '--url', url], { DATABASE_URL });
+    expect(doctor.stdout).toMatch(/Nothing is wrong\n$/);
+    const migrate = await project.succeed('npx', ['sluice', 'migrate'], { DATABASE_URL });
+    expect(migrate.stdout).toMatch(/^The tables of .* are up to date/);
+    const at = ['--url', url, '--sink', 'readings'];
+    const summary = await project.succeed('npx', ['sluice', 'dead-letters', 'summary', ...at]);
+    expect(summary.stdout).toMatch(/readings/);
+    const drain = await project.succeed('npx', ['sluice', 'shard', 'drain', ...at]);
+    expect(drain.stdout).toMatch(/^readings, shard 0: writing\n0 messages not written yet/);
+    // The Worker has no message store: it says so, and so do the commands.
+    for (const command of ['export', 'import']) {
+      const { exitCode, stderr } = await project.run('npx', ['sluice', command, '--url', url]);
+      expect({ command, exitCode, stderr }).toMatchObject({
+        exitCode: 1,
+        stderr: expect.stringMatching(/^sluice: /),
+      });
+    }
+    const bench = await project.succeed(
+      'npx',
+      [
+        'sluice',
+        'bench',
+        '--quick',
+        '--reps',
+        '1',
+        '--modes',
+        'copy',
+        '--clients',
+        '2',
+        '--messages',
+        '1000',
+      ],
+      { DATABASE_URL },
+    );
+    expect(bench.stdout).toMatch(/copy/);
+    expect(await readdir(join(project.folder, 'results'))).not.toEqual([]);
+  });
 
-  test(
-    'stops at Ctrl-C',
-    async () => {
-      const ended = await server?.stop();
-      server = undefined;
-      // As shells count it; wrangler may be quick enough to end well.
-      expect([0, 130]).toContain(ended?.exitCode);
-    },
-    STEP_LIMIT_MS,
-  );
+  test('stops at Ctrl-C', async () => {
+    const ended = await server?.stop();
+    server = undefined;
+    // As shells count it; wrangler may be quick enough to end well.
+    expect([0, 130]).toContain(ended?.exitCode);
+  });
 
-  test(
-    'its types pass; without skipLibCheck, no error is in files of Sluice or generated ones',
-    async () => {
-      await project.succeed('npm', ['run', 'check']);
-      await writeFile(join(project.folder, 'src/control.d.ts'), 'declare const control: Missing;\n');
-      const { stdout } = await project.run('npx', ['tsc', '--skipLibCheck', 'false']);
-      await rm(join(project.folder, 'src/control.d.ts'));
-      const files = new Set(
-        stdout
-          .split('\n')
-          .map((line) => /^(\S+)\(\d+,\d+\): error/.exec(line)?.[1])
-          .filter((file) => file !== undefined),
-      );
-      // Declarations were looked at.
-      expect(files).toContain('src/control.d.ts');
-      const others = [...files].filter((file) => !/^node_modules\/drizzle-(orm|kit)\//.test(file));
-      expect(others).toEqual(['src/control.d.ts']);
-    },
-    STEP_LIMIT_MS,
-  );
+  test('its types pass; without skipLibCheck, no error is in files of Sluice or generated ones', async () => {
+    await project.succeed('npm', ['run', 'check']);
+    await writeFile(join(project.folder, 'src/control.d.ts'), 'declare const control: Missing;\n');
+    const { stdout } = await project.run('npx', ['tsc', '--skipLibCheck', 'false']);
+    await rm(join(project.folder, 'src/control.d.ts'));
+    const files = new Set(
+      stdout
+        .split('\n')
+        .map((line) => /^(\S+)\(\d+,\d+\): error/.exec(line)?.[1])
+        .filter((file) => file !== undefined),
+    );
+    // Declarations were looked at.
+    expect(files).toContain('src/control.d.ts');
+    const others = [...files].filter((file) => !/^node_modules\/drizzle-(orm|kit)\//.test(file));
+    expect(others).toEqual(['src/control.d.ts']);
+  });
 
-  test(
-    'the client compiles for browsers, and all that is exported for Node',
-    async () => {
-      await mkdir(join(project.folder, 'elsewhere'));
-      const flags = [
-        '--noEmit',
-        '--strict',
-        '--module',
-        'esnext',
-        '--moduleResolution',
-        'bundler',
-        '--ignoreConfig',
-      ];
-      await writeFile(
-        join(project.folder, 'elsewhere/page.ts'),
-        `import { SluiceClient } from 'sluice/client';
+  test('the client compiles for browsers, and all that is exported for Node', async () => {
+    await mkdir(join(project.folder, 'elsewhere'));
+    const flags = [
+      '--noEmit',
+      '--strict',
+      '--module',
+      'esnext',
+      '--moduleResolution',
+      'bundler',
+      '--ignoreConfig',
+    ];
+    await writeFile(
+      join(project.folder, 'elsewhere/page.ts'),
+      `import { SluiceClient } from 'sluice/client';
 import { indexedDbStorage } from 'sluice/client/storages';
 new SluiceClient({ url: '/ws/readings', producer: 'me', storage: indexedDbStorage('me') });\n`,
-      );
-      const browser = ['--lib', 'es2022,dom', '--target', 'es2022', '--types', '', '--skipLibCheck', 'false'];
-      await project.succeed('npx', ['tsc', ...flags, ...browser, 'elsewhere/page.ts']);
-      await writeFile(
-        join(project.folder, 'elsewhere/exports.js'),
-        `for (const name of ['', '/client', '/client/storages', '/messages', '/events', '/node']) {
+    );
+    const browser = ['--lib', 'es2022,dom', '--target', 'es2022', '--types', '', '--skipLibCheck', 'false'];
+    await project.succeed('npx', ['tsc', ...flags, ...browser, 'elsewhere/page.ts']);
+    await writeFile(
+      join(project.folder, 'elsewhere/exports.js'),
+      `for (const name of ['', '/client', '/client/storages', '/messages', '/events', '/node']) {
   const { length } = Object.keys(await import('sluice' + name));
   if (length === 0) throw new Error(name);
 }\n`,
-      );
-      await project.succeed('node', ['elsewhere/exports.js']);
-    },
-    STEP_LIMIT_MS,
-  );
+    );
+    await project.succeed('node', ['elsewhere/exports.js']);
+  });
 
-  test(
-    'its bundle holds nothing of the lab and is small; each environment has its shards',
-    async () => {
-      const bundled = await bundle('out');
-      expect(bundled.inputs.filter((file) => /sluice\/dist\/lab\//.test(file))).toEqual([]);
-      console.log(`The bundle of the Worker: ${(bundled.gzipBytes / 1024).toFixed(1)} KiB gzip`);
-      expect(bundled.gzipBytes).toBeLessThanOrEqual(BUNDLE_LIMIT_BYTES);
-      for (const environment of ['staging', 'production']) {
-        const { stdout } = await bundle('out', environment);
-        expect(stdout).toMatch(/env\.SHARD \(Shard\)/);
-      }
-      // The control: a Worker that asks for the lab has it.
-      await writeFile(
-        join(project.folder, 'src/control.ts'),
-        "import { lab } from 'sluice/lab';\nimport sluice, { Shard } from './index';\nconsole.log(lab);\nexport default sluice;\nexport { Shard };\n",
-      );
-      const control = await bundle('out', '', 'src/control.ts');
-      await rm(join(project.folder, 'src/control.ts'));
-      expect(control.inputs.filter((file) => /sluice\/dist\/lab\//.test(file)).length).toBeGreaterThan(10);
-    },
-    STEP_LIMIT_MS,
-  );
+  test('its bundle holds nothing of the lab and is small; each environment has its shards', async () => {
+    const bundled = await bundle('out');
+    expect(bundled.inputs.filter((file) => /sluice\/dist\/lab\//.test(file))).toEqual([]);
+    console.log(`The bundle of the Worker: ${(bundled.gzipBytes / 1024).toFixed(1)} KiB gzip`);
+    expect(bundled.gzipBytes).toBeLessThanOrEqual(BUNDLE_LIMIT_BYTES);
+    for (const environment of ['staging', 'production']) {
+      const { stdout } = await bundle('out', environment);
+      expect(stdout).toMatch(/env\.SHARD \(Shard\)/);
+    }
+    // The control: a Worker that asks for the lab has it.
+    await writeFile(
+      join(project.folder, 'src/control.ts'),
+      "import { lab } from 'sluice/lab';\nimport sluice, { Shard } from './index';\nconsole.log(lab);\nexport default sluice;\nexport { Shard };\n",
+    );
+    const control = await bundle('out', '', 'src/control.ts');
+    await rm(join(project.folder, 'src/control.ts'));
+    expect(control.inputs.filter((file) => /sluice\/dist\/lab\//.test(file)).length).toBeGreaterThan(10);
+  });
 
-  test(
-    'init leaves it alone from now on',
-    async () => {
-      const before = await readFile(join(project.folder, 'package.json'), 'utf8');
-      const { exitCode, stderr } = await project.run('npx', ['sluice', 'init']);
-      expect({ exitCode, stderr }).toEqual({
-        exitCode: 2,
-        stderr: expect.stringMatching(
-          /^sluice: This folder has wrangler\.toml, .* already, and init overwrites nothing/,
-        ),
-      });
-      expect(await readFile(join(project.folder, 'package.json'), 'utf8')).toBe(before);
-    },
-    STEP_LIMIT_MS,
-  );
+  test('init leaves it alone from now on', async () => {
+    const before = await readFile(join(project.folder, 'package.json'), 'utf8');
+    const { exitCode, stderr } = await project.run('npx', ['sluice', 'init']);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 2,
+      stderr: expect.stringMatching(
+        /^sluice: This folder has wrangler\.toml, .* already, and init overwrites nothing/,
+      ),
+    });
+    expect(await readFile(join(project.folder, 'package.json'), 'utf8')).toBe(before);
+  });
 
-  test(
-    'without the development packages, migrate works, and dev says what is missing',
-    async () => {
-      await project.npmInstall('--omit=dev');
-      const migrate = await project.run('npx', ['sluice', 'migrate'], {
-        DATABASE_URL: 'postgres://a:b@127.0.0.1:1/x',
-      });
-      expect(migrate).toMatchObject({
-        exitCode: 4,
-        stderr: expect.stringMatching(/Cannot reach the database/),
-      });
-      const dev = await project.run('npx', ['sluice', 'dev', '--port', '1']);
-      expect(dev).toMatchObject({
-        exitCode: 1,
-        stderr: expect.stringMatching(
-          /^sluice: The package wrangler is not installed\. Run npm install --save-dev wrangler@\d/,
-        ),
-      });
-      const doctor = await project.run('npx', ['sluice', 'doctor']);
-      expect(doctor).toMatchObject({
-        exitCode: 1,
-        stdout: expect.stringMatching(/WRONG +The package wrangler is not/),
-      });
-    },
-    STEP_LIMIT_MS,
-  );
+  test('without the development packages, migrate works, and dev says what is missing', async () => {
+    await project.npmInstall('--omit=dev');
+    const migrate = await project.run('npx', ['sluice', 'migrate'], {
+      DATABASE_URL: 'postgres://a:b@127.0.0.1:1/x',
+    });
+    expect(migrate).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringMatching(/Cannot reach the database/),
+    });
+    const dev = await project.run('npx', ['sluice', 'dev', '--port', '1']);
+    expect(dev).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(
+        /^sluice: The package wrangler is not installed\. Run npm install --save-dev wrangler@\d/,
+      ),
+    });
+    const doctor = await project.run('npx', ['sluice', 'doctor']);
+    expect(doctor).toMatchObject({
+      exitCode: 1,
+      stdout: expect.stringMatching(/WRONG +The package wrangler is not/),
+    });
+  });
 
-  test(
-    'and uninstalls',
-    async () => {
-      await project.succeed('npm', ['uninstall', 'sluice', '--no-audit', '--no-fund']);
-      expect(existsSync(join(project.folder, 'node_modules/sluice'))).toBe(false);
-      expect(existsSync(join(project.folder, 'node_modules/.bin/sluice'))).toBe(false);
-      expect(await readFile(join(project.folder, 'package.json'), 'utf8')).not.toContain('"sluice":');
-    },
-    STEP_LIMIT_MS,
-  );
+  test('and uninstalls', async () => {
+    await project.succeed('npm', ['uninstall', 'sluice', '--no-audit', '--no-fund']);
+    expect(existsSync(join(project.folder, 'node_modules/sluice'))).toBe(false);
+    expect(existsSync(join(project.folder, 'node_modules/.bin/sluice'))).toBe(false);
+    expect(await readFile(join(project.folder, 'package.json'), 'utf8')).not.toContain('"sluice":');
+  });
 });
 
 const ALL_ONCE = { count: MESSAGES, distinct: MESSAGES, sum: (MESSAGES * (MESSAGES - 1)) / 2 };

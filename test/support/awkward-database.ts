@@ -4,8 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { quoteName } from '../../src/core/sql-text.ts';
 import { formatAddress, parseAddress } from '../../src/database/address.ts';
-import { type Connection, openConnection } from '../../src/database/connection.ts';
+import type { Connection } from '../../src/database/connection.ts';
 import { rowsOf } from './connect.ts';
+import { openConnection } from './open-connection.ts';
 
 const MARKS = '$me\'x"y\\z #%40?/@:&+ü';
 

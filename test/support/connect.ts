@@ -3,8 +3,9 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { type NeonTunnel, startNeonTunnel } from '../../local/neon-tunnel.ts';
-import { type Connection, openConnection } from '../../src/database/connection.ts';
+import type { Connection } from '../../src/database/connection.ts';
 import type { DatabaseTarget, Driver } from '../../src/database/target.ts';
+import { openConnection } from './open-connection.ts';
 
 export interface TestDatabase {
   readonly target: DatabaseTarget;

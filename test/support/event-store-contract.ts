@@ -12,7 +12,7 @@
  */
 
 import fc from 'fast-check';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import type { SluiceError } from '../../src/core/errors.ts';
 import { textCodec } from '../../src/events/codec.ts';
 import type {
@@ -33,6 +33,7 @@ import type {
 import { EventStore, type EventStoreOptions } from '../../src/events/event-store.ts';
 import { JsonText } from '../../src/store/exact-numbers.ts';
 import { FakeTimers } from './fake-timers.ts';
+import { eventually, TEST_LIMIT_MS } from './patience.ts';
 
 /** An engine without events, for one test. */
 export interface EventContractSubject {
@@ -239,7 +240,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
         for (const { timeUs } of read) {
           expect(Number.isSafeInteger(timeUs)).toBe(true);
           // The clock of a database beside this one may differ a little.
-          expect(Math.abs(timeUs / 1_000 - Date.now())).toBeLessThan(60_000);
+          expect(Math.abs(timeUs / 1_000 - Date.now())).toBeLessThan(TEST_LIMIT_MS);
         }
       });
 
@@ -560,7 +561,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
         expect(await store.append(event(), { failIfEventsMatch: query, after: 1n })).toMatchObject({
           position: 3n,
         });
-      }, 300_000);
+      });
 
       test.each<[what: string, condition: unknown, code: string]>([
         ['null', null, 'invalid_options'],
@@ -1420,7 +1421,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
         return { store: new EventStore(first, { timers }), other: new EventStore(second), timers };
       };
       const waitsForPoll = (timers: FakeTimers): Promise<void> =>
-        vi.waitFor(() => expect(timers.pending).toBe(1), { timeout: 10_000, interval: 1 });
+        eventually(() => expect(timers.pending).toBe(1));
 
       test('from history into live: each event once, in order', async () => {
         const store = await emptyStore();
@@ -1472,7 +1473,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
           if (n % 5 === 0) await appended;
           timers.advance(10);
         }
-        await vi.waitFor(async () => expect(await store.head()).toBe(60n));
+        await eventually(async () => expect(await store.head()).toBe(60n));
         const evens = positionsOf(await store.read([{ tags: ['even'] }]));
         expect(evens).toHaveLength(30);
         await store.append(event('Last'));
@@ -1649,7 +1650,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
         const store = new EventStore(first, { timers });
         await store.append([event(), event(), event()]);
         const waiting = failureOf(() => store.subscribe('all', { after: 3n, pollMs: 100 }).next());
-        await vi.waitFor(() => expect(timers.pending).toBe(1), { timeout: 10_000, interval: 1 });
+        await eventually(() => expect(timers.pending).toBe(1));
         await second.clear();
         await second.append([command([row('New')])]);
         timers.advance(100);

@@ -10,6 +10,7 @@ import type { ImportedMessage, JsonValue, Message, NewMessage } from '../../src/
 import { MessageStore, type MessageStoreOptions } from '../../src/messages/message-store.ts';
 import { cardinalHash, consumerGroupMember, messageCategory } from '../../src/messages/names.ts';
 import { JsonText } from '../../src/store/exact-numbers.ts';
+import { TEST_LIMIT_MS } from './patience.ts';
 
 /** A store without messages, for one test. */
 export interface ContractSubject {
@@ -256,7 +257,7 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         const timeUs = message?.timeUs as number;
         expect(Number.isSafeInteger(timeUs)).toBe(true);
         // The clock of a database beside this one may differ a little.
-        expect(Math.abs(timeUs / 1_000 - before)).toBeLessThan(60_000);
+        expect(Math.abs(timeUs / 1_000 - before)).toBeLessThan(TEST_LIMIT_MS);
         await store.import([imported({ globalPosition: 2n })]);
         expect((await store.last('account-1'))?.timeUs).toBe(1_700_000_000_123_456);
       });

@@ -2,9 +2,10 @@
 
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, inject } from 'vitest';
-import { type Connection, openConnection } from '../../src/database/connection.ts';
+import type { Connection } from '../../src/database/connection.ts';
 import type { DatabaseTarget } from '../../src/database/target.ts';
 import { freshName, rowsOf } from './connect.ts';
+import { openConnection } from './open-connection.ts';
 
 export interface OwnDatabase {
   readonly url: string;

@@ -7,7 +7,7 @@ import type { TestProject } from 'vitest/node';
 import { createBenchCheckpoints } from '../../lab/suites/ingest/bench-sink.ts';
 import { migrateDatabase } from '../../local/migrate.ts';
 import { startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
-import { openConnection } from '../../src/database/connection.ts';
+import { openConnection } from './open-connection.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {

@@ -2,12 +2,13 @@
 
 import { chown, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, vi } from 'vitest';
+import { afterAll, beforeAll } from 'vitest';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
 import { parseAddress } from '../../src/database/address.ts';
-import { openConnection } from '../../src/database/connection.ts';
 import { SETTINGS, temporaryData } from '../local/postgres/support.ts';
 import { rowsOf } from './connect.ts';
+import { openConnection } from './open-connection.ts';
+import { eventually } from './patience.ts';
 
 export const CERTIFICATES = join(import.meta.dirname, 'certificates');
 /** What has to be in NODE_EXTRA_CA_CERTS for the test certificates to be trusted. */
@@ -60,15 +61,12 @@ export function tlsPostgres(): TlsPostgres {
       await rowsOf(admin, 'select pg_reload_conf()');
       admin.close();
       // The server's first process reads the files, and a session of before does not tell when it has.
-      await vi.waitFor(
-        async () => {
-          const look = await openConnection({ url: postgres.url, driver: 'tcp' });
-          const [now] = await rowsOf<{ at: string }>(look, 'select pg_conf_load_time()::text as at');
-          look.close();
-          if (now?.at === before?.at) throw new Error('the server has not read its settings yet');
-        },
-        { timeout: 20_000, interval: 50 },
-      );
+      await eventually(async () => {
+        const look = await openConnection({ url: postgres.url, driver: 'tcp' });
+        const [now] = await rowsOf<{ at: string }>(look, 'select pg_conf_load_time()::text as at');
+        look.close();
+        if (now?.at === before?.at) throw new Error('the server has not read its settings yet');
+      });
     },
   };
 }

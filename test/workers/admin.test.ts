@@ -10,6 +10,7 @@ import type { ShardAdmin, ShardState, ShardSummary } from '../../src/outbox/shar
 import { DIRECTORY_NAME } from '../../workers/shard-directory.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
 import { DEAD_LETTER_CASES, letter } from '../support/dead-letters-contract.ts';
+import { eventually } from '../support/patience.ts';
 import { askWith } from './support.ts';
 
 describe('dead letters in the storage of a Durable Object', () => {
@@ -548,7 +549,7 @@ describe('POST resume and drain', () => {
     try {
       const fake = new FakeShards({ drainShard: () => new Promise(() => {}) });
       const answer = fake.post('/admin/messages/0/drain');
-      await vi.waitFor(() => expect(fake.calls).toHaveLength(1));
+      await eventually(() => expect(fake.calls).toHaveLength(1));
       await vi.advanceTimersByTimeAsync(DRAIN_TIME_LIMIT_MS);
       const response = await answer;
       expect(response.status).toBe(504);

@@ -9,6 +9,7 @@ import { PostgresEventEngine } from '../../src/events/engines/postgres-engine.ts
 import { messageSchema } from '../../src/messages/sql/schema.ts';
 import { STORE_ENGINES, schemaOfNamespace } from '../../src/store/namespaces.ts';
 import { connect, databaseTarget } from '../../workers/database.ts';
+import { TEST_LIMIT_MS } from '../support/patience.ts';
 import { admin, createNamespace, type TestNamespace, TestSubscription } from './store-support.ts';
 import { askWith, until, useDatabase } from './support.ts';
 
@@ -153,7 +154,7 @@ describe.each(STORE_ENGINES)('events of a namespace in %s', (engine) => {
       { event: full, position: 2, time },
       { event: { type: 'CourseDefined', data: '', tags: [] }, position: 3, time },
     ]);
-    expect(Math.abs(Date.parse(events[0]?.time ?? '') - Date.now())).toBeLessThan(60_000);
+    expect(Math.abs(Date.parse(events[0]?.time ?? '') - Date.now())).toBeLessThan(TEST_LIMIT_MS);
 
     const positions = async (of: unknown, options?: unknown) =>
       (await read(own, of, options)).map(({ position }) => position);

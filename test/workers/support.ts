@@ -3,7 +3,7 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { type SQL, sql } from 'drizzle-orm';
-import { afterAll, beforeAll, vi } from 'vitest';
+import { afterAll, beforeAll } from 'vitest';
 import {
   type BenchColumn,
   type BenchSinkSpec,
@@ -21,10 +21,11 @@ import worker from '../../workers/index.ts';
 import { PRODUCER_HEADER, type ShardStats } from '../../workers/objects.ts';
 import type { Shard } from '../../workers/shard.ts';
 import './environment.ts';
+import { eventually } from '../support/patience.ts';
 
 /** Polls until `check` no longer throws; its last error if it never does. */
 export function until<Value>(check: () => Value | Promise<Value>): Promise<Value> {
-  return vi.waitFor(check, { timeout: 30_000, interval: 20 });
+  return eventually(check);
 }
 
 /** How a client's socket ended. */

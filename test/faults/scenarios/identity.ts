@@ -94,14 +94,10 @@ class Holders {
   /** Everybody who was not told that it is over gets its acks, or is told so. */
   async finish(): Promise<void> {
     for (const holder of this.#holders) {
-      await this.#run.until(
-        `${this.#name} has all its acks, or was told that it is over`,
-        async () => {
-          if (holder.isOver || (holder.isConnected && (await holder.settled()))) return true;
-          return (await holder.connect()) === 'over';
-        },
-        20_000,
-      );
+      await this.#run.until(`${this.#name} has all its acks, or was told that it is over`, async () => {
+        if (holder.isOver || (holder.isConnected && (await holder.settled()))) return true;
+        return (await holder.connect()) === 'over';
+      });
       holder.cut();
     }
   }
@@ -202,7 +198,7 @@ function diskOf({ disk }: LabClient): LabDisk {
 }
 
 async function welcomed(run: Run, client: LabClient): Promise<void> {
-  await run.until('a client was welcomed', () => client.isWelcome || client.isOver, 20_000);
+  await run.until('a client was welcomed', () => client.isWelcome || client.isOver);
 }
 
 /** A client starts on a disk, and leaves nothing on it but what nobody can know the fate of. */
@@ -210,7 +206,7 @@ async function settleDisk(run: Run, producer: Producer, disk: LabDisk): Promise<
   const client = producer.start(disk);
   await welcomed(run, client);
   if (run.random.chance(0.5)) await client.sendInDoubt();
-  if ((await client.close(20_000)) > 0) run.fail('A client on a copied disk did not get its acks');
+  if ((await client.close()) > 0) run.fail('A client on a copied disk did not get its acks');
   const left = (await disk.read()).reduce((sum, { batches }) => sum + batches.length, 0);
   if (left > 0) run.fail(`${left} batches are left on a disk after a client recovered it`);
 }
@@ -261,7 +257,7 @@ const copyOfStorage: Turn = async (run, producer, first) => {
   await sendMeanwhile(run, second);
   first.wake();
   await sendMeanwhile(run, first);
-  await run.until('the first one was told', () => first.isOver, 20_000);
+  await run.until('the first one was told', () => first.isOver);
   expectFenced(run, first);
   return second;
 };
@@ -291,7 +287,7 @@ const pauseAndReplace =
     await delay(pauseMs(run));
     first.wake(skippedMs(run));
     await sendMeanwhile(run, first);
-    await run.until('the one that was paused was told', () => first.isOver, 20_000);
+    await run.until('the one that was paused was told', () => first.isOver);
     expectFenced(run, first);
     return second;
   };
@@ -343,7 +339,7 @@ const olderImage: Turn = async (run, producer, first) => {
     return second;
   }
   await sendMeanwhile(run, first);
-  await run.until('the first one was told', () => first.isOver, 20_000);
+  await run.until('the first one was told', () => first.isOver);
   expectFenced(run, first);
   return second;
 };

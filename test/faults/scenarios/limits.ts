@@ -55,16 +55,12 @@ async function isFull(run: Run): Promise<boolean> {
 
 /** Sends one message of about `bytes` after the other until the producer is told to send nothing. */
 async function useCreditUp(run: Run, producer: BareProducer, bytes = 90): Promise<void> {
-  await run.until(
-    `${producer.name} was told to send nothing`,
-    async () => {
-      if (producer.credit.messages === 0) return true;
-      if (producer.unsettled === 0) await producer.sendBatch([producer.message('', bytes)]);
-      else if (producer.takeAnswers().some(({ temporary }) => temporary === true)) await producer.sendAgain();
-      return false;
-    },
-    30_000,
-  );
+  await run.until(`${producer.name} was told to send nothing`, async () => {
+    if (producer.credit.messages === 0) return true;
+    if (producer.unsettled === 0) await producer.sendBatch([producer.message('', bytes)]);
+    else if (producer.takeAnswers().some(({ temporary }) => temporary === true)) await producer.sendAgain();
+    return false;
+  });
 }
 
 /** Waits until a producer without credit was given some, and goes on with it. */
@@ -96,10 +92,8 @@ async function fillByRawSocket(run: Run): Promise<void> {
 /** Waits until every client has got further acks. */
 async function allGoOn(run: Run, { producers }: Load): Promise<void> {
   const before = producers.map(({ client }) => client.stats.acked);
-  await run.until(
-    'every client goes on',
-    () => producers.every(({ client }, index) => client.stats.acked >= (before[index] as number) + 50),
-    20_000,
+  await run.until('every client goes on', () =>
+    producers.every(({ client }, index) => client.stats.acked >= (before[index] as number) + 50),
   );
 }
 
@@ -179,7 +173,7 @@ const outboxCrash: Scenario = {
     await run.pause(100, 300);
     loseDatabase(run);
     for (let time = run.times(3); time > 0; time -= 1) {
-      await run.until('the outbox is full', () => isFull(run), 30_000);
+      await run.until('the outbox is full', () => isFull(run));
       await run.shard.crash();
       run.struck();
     }
@@ -199,11 +193,7 @@ const spilled: Scenario = {
     const load = patientLoad(run);
     loseDatabase(run);
     const wanted = run.times(4_000);
-    await run.until(
-      'enough is in the outbox only',
-      async () => (await run.shard.stats()).spilled > wanted,
-      30_000,
-    );
+    await run.until('enough is in the outbox only', async () => (await run.shard.stats()).spilled > wanted);
     // Memory of a shard that starts anew is empty, and all of it is in the outbox only.
     if (run.random.chance(0.5)) await run.shard.crash();
     await run.pause(100, 500);
@@ -235,10 +225,8 @@ const reconnectStorm: Scenario = {
     });
     const { toWorker } = run.world;
     const allConnected = (times: number): Promise<void> =>
-      run.until(
-        `all are connected, ${times} times`,
-        () => producers.every(({ name }) => (welcomes.get(name) ?? 0) >= times),
-        60_000,
+      run.until(`all are connected, ${times} times`, () =>
+        producers.every(({ name }) => (welcomes.get(name) ?? 0) >= times),
       );
     await allConnected(1);
     for (let storm = run.times(3); storm > 0; storm -= 1) {
@@ -288,7 +276,6 @@ const neverReads: Scenario = {
     await run.until(
       'both have seen how they ended',
       () => deaf.socket.end !== undefined && raw.socket.end !== undefined,
-      30_000,
     );
     if (deaf.socket.end?.code !== 4504) run.fail(`The deaf client ended with ${deaf.socket.end?.code}`);
     else run.struck();
@@ -370,7 +357,7 @@ const flood: Scenario = {
       }
       if (!flooder.socket.isOpen) run.fail(`The flood was closed with ${flooder.socket.end?.code}`);
       if (flooder instanceof RawProducer) await flooder.close();
-      else await flooder.settled(20_000);
+      else await flooder.settled();
     };
     const pouring = pour();
     const trickle = async (producer: BareProducer, times: number): Promise<void> => {

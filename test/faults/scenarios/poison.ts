@@ -32,11 +32,7 @@ function poisonScenario(percent: number, load: LoadOptions, wantedDead: number):
     async run(run) {
       run.load({ ...load, isPoison: poison(run, percent / 100) });
       const wanted = run.times(wantedDead);
-      await run.until(
-        `${wanted} rows were set aside`,
-        async () => (await run.shard.stats()).dead >= wanted,
-        30_000,
-      );
+      await run.until(`${wanted} rows were set aside`, async () => (await run.shard.stats()).dead >= wanted);
       run.struck((await run.shard.stats()).dead);
     },
   };
@@ -144,22 +140,18 @@ async function untilFull(run: Run): Promise<void> {
 
 /** Drops every letter there is, as often as it fills up again, until nothing is left to write. */
 async function dropUntilDrained(run: Run): Promise<void> {
-  await run.until(
-    'all is written',
-    async () => {
-      const { state, buffered } = await run.shard.stats();
-      if (state !== 'paused') return buffered === 0;
-      const letters = await run.shard.deadLetters();
-      const { dropped } = await run.shard.dropDeadLetters({ ids: letters.map(({ id }) => id) });
-      if (dropped !== letters.length)
-        run.fail(`${letters.length} letters were dropped, and ${dropped} were there`);
-      for (const letter of letters) decide(run, letter, 'dropped');
-      const { isPaused, code } = await run.shard.resume();
-      if (isPaused && code !== 'dead_letters_full') run.fail(`After resume: ${code}`);
-      return false;
-    },
-    30_000,
-  );
+  await run.until('all is written', async () => {
+    const { state, buffered } = await run.shard.stats();
+    if (state !== 'paused') return buffered === 0;
+    const letters = await run.shard.deadLetters();
+    const { dropped } = await run.shard.dropDeadLetters({ ids: letters.map(({ id }) => id) });
+    if (dropped !== letters.length)
+      run.fail(`${letters.length} letters were dropped, and ${dropped} were there`);
+    for (const letter of letters) decide(run, letter, 'dropped');
+    const { isPaused, code } = await run.shard.resume();
+    if (isPaused && code !== 'dead_letters_full') run.fail(`After resume: ${code}`);
+    return false;
+  });
 }
 
 /** The table takes everything from now on, and what was refused is written after all. */

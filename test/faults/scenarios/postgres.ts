@@ -11,9 +11,6 @@ import { whyNoSmallDisk } from '../small-disk.ts';
 /** Tries of a Durable Object's alarm after which the platform gives it up (Cloudflare documentation, "Alarms"). */
 const ALARM_RETRIES = 6;
 
-/** Longer than any backoff after so many failures. */
-const NEXT_TRY_LIMIT_MS = 30_000;
-
 /** Waits until writes fail for this reason, later than those that were counted before, and the shard does this about it. */
 async function untilRefused(run: Run, reason: RegExp, state: LaneState, failuresBefore = 0): Promise<void> {
   await run.until(`a write fails by ${reason}, and the shard is ${state}`, async () => {
@@ -73,7 +70,6 @@ const downBeyondAlarms: Scenario = {
     await run.until(
       `${wanted} alarms have passed`,
       async () => (await run.shard.strikes()).alarm >= before + wanted,
-      90_000,
     );
     const { failuresInARow } = await run.shard.stats();
     // An alarm is no try of its own: but for the first, whose pauses are shorter than alarmMs, one follows each try.
@@ -83,7 +79,6 @@ const downBeyondAlarms: Scenario = {
     await run.until(
       'the next try has written something',
       async () => (await run.shard.stats()).state === 'running',
-      NEXT_TRY_LIMIT_MS,
     );
   },
 };
@@ -299,14 +294,10 @@ const lockedLong: Scenario = {
     await untilWriting(run);
     const failures = await failuresOf(run);
     const unlock = await lockTable(run);
-    await run.until(
-      'a write has waited too long',
-      async () => {
-        const { failures: now, lastError } = await run.shard.stats();
-        return now > failures && /lock timeout/.test(lastError ?? '');
-      },
-      20_000,
-    );
+    await run.until('a write has waited too long', async () => {
+      const { failures: now, lastError } = await run.shard.stats();
+      return now > failures && /lock timeout/.test(lastError ?? '');
+    });
     run.struck();
     await run.pause(0, 3_000);
     await unlock();

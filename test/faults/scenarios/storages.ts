@@ -10,7 +10,7 @@ import type { Scenario } from '../scenario.ts';
 const MOST_LOST_WRITES = 60;
 
 async function welcomed(run: Run, client: LabClient): Promise<void> {
-  await run.until('a client was welcomed', () => client.isWelcome || client.isOver, 20_000);
+  await run.until('a client was welcomed', () => client.isWelcome || client.isOver);
 }
 
 function diskOf({ disk }: Producer): LabDisk {
@@ -58,7 +58,7 @@ const old: Scenario = {
       const { client } = producer;
       await welcomed(run, client);
       if (run.random.chance(0.5)) await client.sendInDoubt();
-      await client.close(20_000);
+      await client.close();
       await expectSettled(run, diskOf(producer));
     }
   },
@@ -90,7 +90,7 @@ async function secondIsTold(run: Run, producer: Producer): Promise<void> {
   const first = producer.client;
   const second = producer.start();
   second.send(run.random.integer(1, 20));
-  await run.until('the second program was told', () => second.isOver, 20_000);
+  await run.until('the second program was told', () => second.isOver);
   if (second.code === 'storage_in_use') run.struck();
   else run.fail(`The second program on a disk was told ${second.code ?? 'nothing'}`);
   if (first.isOver) run.fail(`The program that has the disk was ended (${first.code ?? 'closed'})`);
@@ -107,7 +107,7 @@ async function firstIsFenced(run: Run, producer: Producer): Promise<void> {
     await run.pause(0, 10);
   }
   await welcomed(run, second);
-  await run.until('the first program was told', () => first.isOver, 20_000);
+  await run.until('the first program was told', () => first.isOver);
   run.struck();
 }
 
@@ -146,7 +146,7 @@ export async function startOffline(
   toWorker.heal();
   for (const producer of load.producers) {
     await welcomed(run, producer.start());
-    await producer.client.close(20_000);
+    await producer.client.close();
     await expectSettled(run, diskOf(producer));
   }
 }

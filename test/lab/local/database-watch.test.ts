@@ -5,6 +5,7 @@ import { SluiceError } from '../../../src/core/errors.ts';
 import { killServer, SETTINGS, temporaryData } from '../../local/postgres/support.ts';
 import { rowsOf } from '../../support/connect.ts';
 import { ownDatabase } from '../../support/own-database.ts';
+import { eventually } from '../../support/patience.ts';
 
 const database = ownDatabase();
 const ASK_EVERY_MS = 2_000;
@@ -37,12 +38,10 @@ function freezeTime(): void {
 
 /** Resolves when the watch has planned its question number `count` (from 1): all before it are answered then. */
 function planned(count: number): Promise<void> {
-  return vi.waitFor(
-    () =>
-      expect(vi.mocked(setTimeout).mock.calls.filter(([, delayMs]) => delayMs === ASK_EVERY_MS)).toHaveLength(
-        count,
-      ),
-    { timeout: 30_000 },
+  return eventually(() =>
+    expect(vi.mocked(setTimeout).mock.calls.filter(([, delayMs]) => delayMs === ASK_EVERY_MS)).toHaveLength(
+      count,
+    ),
   );
 }
 
@@ -69,7 +68,7 @@ describe('while the database is there', () => {
     resolve('done');
     expect(await watched).toBe('done');
     expect(vi.getTimerCount()).toBe(0);
-    await vi.waitFor(async () => expect(await backends()).toEqual([]));
+    await eventually(async () => expect(await backends()).toEqual([]));
   });
 
   test('the failure of the work is passed on as it is', async () => {

@@ -8,6 +8,7 @@ import type { StoredRun } from '../../../lab/run/run-store.ts';
 import { type LocalWorker, startWorker } from '../../../local/worker.ts';
 import { axeFindings, launchChromium } from '../../support/chromium.ts';
 import { ownDatabase } from '../../support/own-database.ts';
+import { HANG_LIMIT_MS } from '../../support/patience.ts';
 
 /** Over within a second or two, and long enough for every clock. */
 const TINY = {
@@ -65,7 +66,7 @@ afterEach(async () => {
 
 async function visit(options: BrowserContextOptions = {}, worker = open): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1000, height: 900 }, ...options });
-  context.setDefaultTimeout(40_000);
+  context.setDefaultTimeout(HANG_LIMIT_MS);
   contexts.push(context);
   const page = await context.newPage();
   watch(page, worker);

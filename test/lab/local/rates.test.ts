@@ -13,10 +13,10 @@ import { RATE_MODES, RATES_PARAMETERS, ratesSuite } from '../../../lab/suites/ra
 import { type LocalWorker, startWorker } from '../../../local/worker.ts';
 import { resolveOptions } from '../../../src/core/option-table.ts';
 import { systemTimers } from '../../../src/core/timers.ts';
-import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionSlot } from '../../../src/database/connection-slot.ts';
 import { rowsOf } from '../../support/connect.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
+import { openConnection } from '../../support/open-connection.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 
 const database = ownDatabase();

@@ -5,10 +5,10 @@ import { type LocalStressOptions, localStressPorts } from '../../../lab/local/st
 import type { PayloadFormat } from '../../../lab/suites/stress/payload-format.ts';
 import type { PhaseAnswer, PhaseJob } from '../../../lab/suites/stress/phase.ts';
 import type { PhaseOutcome } from '../../../lab/suites/stress/stress-host.ts';
-import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionSlot } from '../../../src/database/connection-slot.ts';
 import { rowsOf } from '../../support/connect.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
+import { openConnection } from '../../support/open-connection.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 
 const database = ownDatabase();

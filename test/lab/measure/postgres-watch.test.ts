@@ -2,9 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { PostgresWatch } from '../../../lab/measure/postgres-watch.ts';
 import type { ServerFigures } from '../../../lab/result.ts';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import { freshName, rowsOf } from '../../support/connect.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
+import { openConnection } from '../../support/open-connection.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 
 const database = ownDatabase();

@@ -59,7 +59,7 @@ describe.each(COMMANDS)('%s %s', (...args) => {
   });
 });
 
-describe('a database that Node reaches and the Worker does not', { timeout: 240_000 }, () => {
+describe('a database that Node reaches and the Worker does not', () => {
   const postgres = tlsPostgres();
   const onlyNode = { NODE_OPTIONS: `--import=${path.resolve('test/support/trust-test-ca.ts')}` };
   beforeAll(() => postgres.use('server'));
@@ -122,7 +122,7 @@ describe('load', () => {
   });
 });
 
-describe('an IPv6 address', { timeout: 240_000 }, () => {
+describe('an IPv6 address', () => {
   const database = ownDatabase();
   let server: Server | undefined;
   let port = 0;

@@ -3,14 +3,16 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, inject, test, vi } from 'vitest';
+import { describe, expect, inject, test } from 'vitest';
 import { REPOSITORY } from '../../../local/repository.ts';
 import { formatAddress, parseAddress } from '../../../src/database/address.ts';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import { awkwardDatabase } from '../../support/awkward-database.ts';
 import { commandLine, type RunningCommand } from '../../support/command-line.ts';
 import { rowsOf } from '../../support/connect.ts';
+import { openConnection } from '../../support/open-connection.ts';
 import { ownDatabase } from '../../support/own-database.ts';
+import { eventually } from '../../support/patience.ts';
 
 const cli = commandLine();
 
@@ -57,7 +59,7 @@ async function startDev(
   );
   await command.saidOnStderr(/are up to date/);
   const ask: Dev['ask'] = (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init);
-  await vi.waitFor(async () => expect((await ask('/')).ok).toBe(true), { timeout: 120_000, interval: 200 });
+  await eventually(async () => expect((await ask('/')).ok).toBe(true));
   return { command, ask };
 }
 
@@ -82,7 +84,7 @@ async function wasWrittenTo(connection: Connection): Promise<boolean> {
   return rows.length > 0;
 }
 
-describe('npm run dev', { timeout: 300_000 }, () => {
+describe('npm run dev', () => {
   const awkward = awkwardDatabase();
   const own = ownDatabase();
 

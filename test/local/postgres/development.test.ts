@@ -11,7 +11,7 @@ import {
 import { probePostgres } from '../../../local/postgres/probe.ts';
 import { hold, temporaryData } from './support.ts';
 
-describe('the development Postgres', { timeout: 180_000 }, () => {
+describe('the development Postgres', () => {
   let data: Awaited<ReturnType<typeof temporaryData>>;
   let other: Awaited<ReturnType<typeof temporaryData>>;
   let started: DevelopmentPostgres[];

@@ -12,7 +12,7 @@ import { findPostmaster } from '../../../local/postgres/postmaster.ts';
 import { probePostgres } from '../../../local/postgres/probe.ts';
 import { hold, isRoot, killServer, query, SETTINGS, temporaryData } from './support.ts';
 
-describe('the embedded Postgres', { timeout: 180_000 }, () => {
+describe('the embedded Postgres', () => {
   let data: Awaited<ReturnType<typeof temporaryData>>;
   let started: EmbeddedPostgres[];
 

@@ -1,9 +1,10 @@
 import { sql } from 'drizzle-orm';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../../src/database/connection.ts';
 import { ConnectionSlot, type ConnectionSlotOptions } from '../../../src/database/connection-slot.ts';
 import { freshName, testDatabase } from '../../support/connect.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
+import { eventually } from '../../support/patience.ts';
 
 /** A connection that does nothing but be open. */
 class Line {
@@ -177,7 +178,7 @@ describe('ConnectionSlot with a real Postgres', () => {
 
     const killer = await database.open();
     await killer.db.execute(sql`select pg_terminate_backend(${first})`);
-    await vi.waitFor(() => expect(slot.isOpen).toBe(false), { timeout: 20_000 });
+    await eventually(() => expect(slot.isOpen).toBe(false));
     expect(await pid()).not.toBe(first);
     slot.close();
   });

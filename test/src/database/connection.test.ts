@@ -1,8 +1,9 @@
 import { sql } from 'drizzle-orm';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Connection, openConnection, sqlState } from '../../../src/database/connection.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
+import { eventually } from '../../support/patience.ts';
 
 const encoder = new TextEncoder();
 
@@ -54,7 +55,7 @@ describe.each(DRIVERS)('a connection by the driver %s', (driver) => {
   test('is no longer open once the server ended it while it was idle', async () => {
     const connection = await database.open();
     await kill(connection);
-    await vi.waitFor(() => expect(connection.isOpen).toBe(false), { timeout: 20_000 });
+    await eventually(() => expect(connection.isOpen).toBe(false));
     await expect(rowsOf(connection, 'select 1')).rejects.toThrow();
   });
 
@@ -65,7 +66,7 @@ describe.each(DRIVERS)('a connection by the driver %s', (driver) => {
     running.catch(() => {});
     await rowsOf(await database.open(), sql`select pg_terminate_backend(${row?.pid})`);
     await expect(running).rejects.toThrow();
-    await vi.waitFor(() => expect(connection.isOpen).toBe(false), { timeout: 20_000 });
+    await eventually(() => expect(connection.isOpen).toBe(false));
   });
 
   test('nobody there is told as database_unreachable, without the password', async () => {
@@ -129,19 +130,14 @@ describe.each(DRIVERS)('a connection by the driver %s', (driver) => {
       const [row] = await rowsOf<{ pid: number }>(connection, 'select pg_backend_pid() as pid');
       const running = copy(connection, `copy ${table} from stdin`, chunksOf('1\n'));
       running.catch(() => {});
-      await vi.waitFor(
-        async () =>
-          expect(
-            await rowsOf(
-              holder,
-              sql`select 1 as waits from pg_locks where pid = ${row?.pid} and not granted`,
-            ),
-          ).toEqual([{ waits: 1 }]),
-        { timeout: 20_000 },
+      await eventually(async () =>
+        expect(
+          await rowsOf(holder, sql`select 1 as waits from pg_locks where pid = ${row?.pid} and not granted`),
+        ).toEqual([{ waits: 1 }]),
       );
       await rowsOf(holder, sql`select pg_terminate_backend(${row?.pid})`);
       await expect(running).rejects.toThrow();
-      await vi.waitFor(() => expect(connection.isOpen).toBe(false), { timeout: 20_000 });
+      await eventually(() => expect(connection.isOpen).toBe(false));
       await rowsOf(holder, 'commit');
       expect(await rowsOf(holder, `select * from ${table}`)).toEqual([]);
     });

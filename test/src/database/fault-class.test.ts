@@ -2,10 +2,11 @@ import { createServer } from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type ErrorCode, SluiceError } from '../../../src/core/errors.ts';
 import { withTimeLimit } from '../../../src/core/time-limit.ts';
-import { type Connection, openConnection, sqlState } from '../../../src/database/connection.ts';
+import { type Connection, sqlState } from '../../../src/database/connection.ts';
 import { FAULT_CLASSES, type FaultClass, faultClassOf } from '../../../src/database/fault-class.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
+import { openConnection } from '../../support/open-connection.ts';
 
 /** An error as the server's, by node-postgres and by Neon's client. */
 function serverError(code: string, routine?: string): Error {

@@ -9,10 +9,10 @@ import { openPool } from '../../../lab/local/rates-ports.ts';
 import { migrateDatabase } from '../../../local/migrate.ts';
 import { probePostgres } from '../../../local/postgres/probe.ts';
 import { formatAddress, parseAddress } from '../../../src/database/address.ts';
-import { openConnection } from '../../../src/database/connection.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
 import { awkwardDatabase, WHERE_AM_I } from '../../support/awkward-database.ts';
 import { rowsOf, testDatabase } from '../../support/connect.ts';
+import { openConnection } from '../../support/open-connection.ts';
 
 const awkward = awkwardDatabase();
 const here = {

@@ -11,6 +11,7 @@ import { Semaphore } from '../../../src/events/semaphore.ts';
 import { CountedEventEngine } from '../../support/counted-event-engine.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
+import { eventually } from '../../support/patience.ts';
 
 const opened: NodeSqlite[] = [];
 afterEach(() => {
@@ -306,10 +307,10 @@ describe('what a subscription asks of the database', () => {
     const waiting = Array.from({ length: 20 }, () =>
       store.subscribe('all', { pollMs: 100, signal: ended.signal }).next(),
     );
-    await vi.waitFor(() => expect(timers.pending).toBe(20));
+    await eventually(() => expect(timers.pending).toBe(20));
     calls.head = 0;
     timers.advance(100);
-    await vi.waitFor(() => expect(timers.pending).toBe(20));
+    await eventually(() => expect(timers.pending).toBe(20));
     expect(calls.head).toBe(1);
     ended.abort();
     await Promise.all(waiting);

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { benchSink, benchTableName, createBenchTable } from '../../../lab/suites/ingest/bench-sink.ts';
 import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
 import { withTimeLimit } from '../../../src/core/time-limit.ts';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import type { Sqlite, SqliteValue } from '../../../src/database/sqlite.ts';
 import type { IntakeStats, Session } from '../../../src/ingest/intake.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
@@ -17,12 +17,11 @@ import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
+import { openConnection } from '../../support/open-connection.ts';
+import { HANG_LIMIT_MS, TEST_LIMIT_MS } from '../../support/patience.ts';
 
 /** Lives of a shard that are tried. More find more: `DURABLE_RUNS=2000` takes some minutes. */
 const RUNS = Number(process.env.DURABLE_RUNS ?? 40);
-
-/** Longer than Postgres waits for any lock: a guard that says where a run hangs. */
-const STUCK_MS = 20_000;
 
 const database = testDatabase('tcp');
 const folder = mkdtempSync(join(tmpdir(), 'sluice-durable-'));
@@ -232,7 +231,7 @@ class Life implements Failpoints {
       const held = new Promise<void>((resolve) => {
         this.#wakeHeld = resolve;
       });
-      await withTimeLimit(Promise.race([this.pipeline.nextAttempt(), held]), STUCK_MS, 'writing').catch(
+      await withTimeLimit(Promise.race([this.pipeline.nextAttempt(), held]), HANG_LIMIT_MS, 'writing').catch(
         (error) => {
           throw new Error(`${error.message}: ${JSON.stringify(this.pipeline.stats())}`);
         },
@@ -813,7 +812,7 @@ describe('a shard with its outbox, over a real Postgres', () => {
   }
 
   // About a fifth of a second each; a failure is made smaller for as long as that takes.
-  const timeout = 60_000 + RUNS * 2_000;
+  const timeout = TEST_LIMIT_MS + RUNS * 2_000;
   test('whatever fails, what was acked is written once, in order, and all adds up', { timeout }, () =>
     live(EXACTLY_ONCE, RUNS),
   );
@@ -900,7 +899,7 @@ describe('a database that fails over to a copy that lags behind', () => {
   } as const;
 
   test('whatever else fails, it has all of it once in the end, in order', {
-    timeout: 60_000 + RUNS * 4_000,
+    timeout: TEST_LIMIT_MS + RUNS * 4_000,
   }, async () => {
     let rewritten = 0;
     await fc.assert(

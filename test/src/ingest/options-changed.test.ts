@@ -9,7 +9,7 @@ import {
 } from '../../../lab/suites/ingest/bench-sink.ts';
 import type { Failpoints } from '../../../src/core/failpoints.ts';
 import { systemTimers } from '../../../src/core/timers.ts';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import type { IntakeStats } from '../../../src/ingest/intake.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
@@ -17,6 +17,7 @@ import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { settled } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
+import { openConnection } from '../../support/open-connection.ts';
 
 const database = testDatabase('tcp');
 let onlooker: Connection;

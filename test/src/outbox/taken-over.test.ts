@@ -11,13 +11,14 @@ import {
   createBenchCheckpoints,
   createBenchTable,
 } from '../../../lab/suites/ingest/bench-sink.ts';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
 import { ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
+import { openConnection } from '../../support/open-connection.ts';
 
 const LEFT = readFileSync(new URL('./fixtures/outbox-07b5b89.sql', import.meta.url), 'utf8');
 const EPOCH_OF_A = 1_795_266_606_000;

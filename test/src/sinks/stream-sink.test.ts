@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { DerivedIds } from '../../../src/messages/derived-id.ts';
 import { cardinalHash } from '../../../src/messages/names.ts';
@@ -15,6 +15,7 @@ import { POSTGRES_COMMIT, startFaultProxy } from '../../faults/fault-proxy.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
+import { openConnection } from '../../support/open-connection.ts';
 import { STORES } from '../store/postgres-support.ts';
 
 const database = testDatabase('tcp');

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { systemTimers } from '../../../src/core/timers.ts';
-import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionPool } from '../../../src/database/connection-pool.ts';
 import { appendEventsOn, PostgresEventEngine } from '../../../src/events/engines/postgres-engine.ts';
 import { appendOn, PostgresMessageEngine } from '../../../src/messages/engines/postgres-engine.ts';
@@ -13,7 +12,9 @@ import {
   PostgresNamespaces,
 } from '../../../src/store/postgres-namespaces.ts';
 import { rowsOf } from '../../support/connect.ts';
+import { openConnection } from '../../support/open-connection.ts';
 import { ownDatabase } from '../../support/own-database.ts';
+import { TEST_LIMIT_MS } from '../../support/patience.ts';
 import { event, command as eventCommand } from '../events/event-commands.ts';
 import { command, row, STORES } from './postgres-support.ts';
 
@@ -62,7 +63,7 @@ describe('namespaces in Postgres', () => {
       engine: 'postgres',
       createdAtUs: expect.any(Number),
     });
-    expect(Math.abs(record.createdAtUs - before)).toBeLessThan(60_000_000);
+    expect(Math.abs(record.createdAtUs - before)).toBeLessThan(TEST_LIMIT_MS * 1_000);
     await expect(list.create(fresh('tenant-1'))).rejects.toMatchObject({
       code: 'namespace_exists',
       details: { namespace: 'tenant-1' },

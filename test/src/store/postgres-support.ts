@@ -1,10 +1,8 @@
 /** Namespaces of a test's own in the Postgres of the test run. */
 
 import { afterAll, beforeAll } from 'vitest';
-import { WRITE_TIME_LIMIT_MS } from '../../../src/core/limits.ts';
 import { systemTimers } from '../../../src/core/timers.ts';
 import type { Connection } from '../../../src/database/connection.ts';
-import { openConnection } from '../../../src/database/connection.ts';
 import { ConnectionPool } from '../../../src/database/connection-pool.ts';
 import { eventSchema } from '../../../src/events/sql/schema.ts';
 import type { AppendCommand, MessageRow } from '../../../src/messages/engine.ts';
@@ -14,6 +12,8 @@ import { messageSchema } from '../../../src/messages/sql/schema.ts';
 import { schemaOfNamespace } from '../../../src/store/namespaces.ts';
 import { createNamespaceSchema, dropNamespaceSchema } from '../../../src/store/postgres-namespaces.ts';
 import { freshName, type TestDatabase, testDatabase } from '../../support/connect.ts';
+import { openConnection } from '../../support/open-connection.ts';
+import { TEST_LIMIT_MS } from '../../support/patience.ts';
 
 /** What a namespace has. */
 export const STORES = [messageSchema, eventSchema];
@@ -57,7 +57,7 @@ export function storeDatabase(): StoreDatabase {
       names.push(name);
       return schemaOfNamespace(name);
     },
-    pool(size = 4, useTimeLimitMs = WRITE_TIME_LIMIT_MS) {
+    pool(size = 4, useTimeLimitMs = TEST_LIMIT_MS) {
       const pool = new ConnectionPool({
         open: () => openConnection(database.target),
         timers: systemTimers,

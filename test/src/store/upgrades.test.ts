@@ -4,9 +4,8 @@
  */
 
 import { sql } from 'drizzle-orm';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { Connection } from '../../../src/database/connection.ts';
-import { openConnection } from '../../../src/database/connection.ts';
 import {
   appendEventsOn,
   openEvents,
@@ -26,7 +25,9 @@ import { createNamespaceSchema, dropNamespaceSchema } from '../../../src/store/p
 import { recordVersion, type StoreSchema, sqlNames } from '../../../src/store/store-schema.ts';
 import { prepareAppends } from '../../../src/writers/append.ts';
 import { freshName, rowsOf } from '../../support/connect.ts';
+import { openConnection } from '../../support/open-connection.ts';
 import { ownDatabase } from '../../support/own-database.ts';
+import { eventually } from '../../support/patience.ts';
 import { event, command as eventCommand, item, reading } from '../events/event-commands.ts';
 import {
   createVersionOne,
@@ -108,16 +109,13 @@ async function appendAsVersionOne(connection: Connection, schema: string, stream
 
 /** Resolves once a statement of the connection waits for a lock. */
 async function waiting(pid: number): Promise<void> {
-  await vi.waitFor(
-    async () => {
-      const found = await rowsOf(
-        postgres.connection,
-        sql`select 1 from pg_locks where pid = ${pid} and not granted`,
-      );
-      expect(found).toHaveLength(1);
-    },
-    { timeout: 30_000, interval: 20 },
-  );
+  await eventually(async () => {
+    const found = await rowsOf(
+      postgres.connection,
+      sql`select 1 from pg_locks where pid = ${pid} and not granted`,
+    );
+    expect(found).toHaveLength(1);
+  });
 }
 
 async function pidOf(connection: Connection): Promise<number> {
@@ -282,7 +280,7 @@ test('under load: code of both versions writes and reads while many open the nam
       mine.push(...rows.map(({ global_position }) => Number(global_position)));
     }
   });
-  await vi.waitFor(() => expect(positions.length).toBeGreaterThan(20), { timeout: 30_000 });
+  await eventually(() => expect(positions.length).toBeGreaterThan(20));
 
   const engines = Array.from(
     { length: 6 },
@@ -303,7 +301,7 @@ test('under load: code of both versions writes and reads while many open the nam
   expect(written.flat().filter(({ kind }) => kind === 'appended')).toHaveLength(1);
   expect(written.flat().filter(({ kind }) => kind === 'conflict')).toHaveLength(3);
   const atUpgrade = positions.length;
-  await vi.waitFor(() => expect(positions.length).toBeGreaterThan(atUpgrade + 20), { timeout: 30_000 });
+  await eventually(() => expect(positions.length).toBeGreaterThan(atUpgrade + 20));
   isOver = true;
   await Promise.all([...writers, ...readers]);
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isSluiceError } from '../../../src/core/errors.ts';
 import { NO_FAILPOINTS } from '../../../src/core/failpoints.ts';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import { faultClassOf } from '../../../src/database/fault-class.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
 import {
@@ -11,6 +11,8 @@ import {
 } from '../../../src/writers/checkpoint-survey.ts';
 import { startIncarnation, writeOnce } from '../../../src/writers/write-once.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
+import { openConnection } from '../../support/open-connection.ts';
+import { TEST_LIMIT_MS } from '../../support/patience.ts';
 
 describe.each(DRIVERS)('with the driver %s', (driver) => {
   const database = testDatabase(driver);
@@ -51,7 +53,7 @@ describe.each(DRIVERS)('with the driver %s', (driver) => {
     const found = await surveyCheckpoints(writer, key, ['a', 'b', 'c', 'unknown']);
     expect(found).toMatchObject({ state: 'found', incarnation: 'b', position: 12n });
     const ageMs = Date.now() - (found as { movedAtMs: number }).movedAtMs;
-    expect(Math.abs(ageMs)).toBeLessThan(600_000);
+    expect(Math.abs(ageMs)).toBeLessThan(TEST_LIMIT_MS);
     for (const other of [{ lane: 1 }, { shard: 'x' }, { sink: 'x' }])
       expect(await surveyCheckpoints(writer, { ...key, ...other }, ['a'])).toMatchObject({
         state: 'missing',

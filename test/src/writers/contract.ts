@@ -13,7 +13,7 @@ import {
   varchar,
 } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import {
   type BenchColumn,
   benchSink,
@@ -31,6 +31,7 @@ import { defineSink } from '../../../src/sinks/table-sink.ts';
 import { WRITER_MODES, type WriterMode } from '../../../src/sinks/writer-mode.ts';
 import { WRITERS } from '../../../src/writers/writers.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
+import { eventually } from '../../support/patience.ts';
 
 /** Messages as a batch; `plain` as the frame decoder says it. */
 export function batchOf(messages: readonly Partial<Message>[]): MessageBatch {
@@ -410,16 +411,13 @@ export function writerContract(driver: Driver): void {
       await rowsOf(connection, sql`lock table ${sink.table}`);
       const writing = write(mode, sink, batchOf([{}]), victim);
       writing.catch(() => {});
-      await vi.waitFor(
-        async () => {
-          const waiting = sql`select 1 as waits from pg_locks where pid = ${row?.pid} and not granted`;
-          expect(await rowsOf(connection, waiting)).toEqual([{ waits: 1 }]);
-        },
-        { timeout: 20_000 },
-      );
+      await eventually(async () => {
+        const waiting = sql`select 1 as waits from pg_locks where pid = ${row?.pid} and not granted`;
+        expect(await rowsOf(connection, waiting)).toEqual([{ waits: 1 }]);
+      });
       await rowsOf(connection, sql`select pg_terminate_backend(${row?.pid})`);
       await expect(writing).rejects.toThrow();
-      await vi.waitFor(() => expect(victim.isOpen).toBe(false), { timeout: 20_000 });
+      await eventually(() => expect(victim.isOpen).toBe(false));
       await rowsOf(connection, 'commit');
       expect(await read()).toEqual([]);
     });

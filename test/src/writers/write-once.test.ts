@@ -21,6 +21,7 @@ import {
 import type { Write } from '../../../src/writers/writer.ts';
 import { WRITERS } from '../../../src/writers/writers.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
+import { eventually } from '../../support/patience.ts';
 import { batchOf } from './contract.ts';
 
 const MODES = ['bulk', 'unnest', 'copy'] as const satisfies readonly WriterMode[];
@@ -89,13 +90,10 @@ describe.each(DRIVERS)('over the driver %s', (driver) => {
   }
 
   async function untilWaiting(pid: number): Promise<void> {
-    await vi.waitFor(
-      async () => {
-        const waiting = sql`select 1 as waits from pg_locks where pid = ${pid} and not granted`;
-        expect(await rowsOf(onlooker, waiting)).toEqual([{ waits: 1 }]);
-      },
-      { timeout: 20_000 },
-    );
+    await eventually(async () => {
+      const waiting = sql`select 1 as waits from pg_locks where pid = ${pid} and not granted`;
+      expect(await rowsOf(onlooker, waiting)).toEqual([{ waits: 1 }]);
+    });
   }
 
   /** `idle` means open, and outside of any transaction. */
@@ -233,7 +231,7 @@ describe.each(DRIVERS)('over the driver %s', (driver) => {
       const pid = await processOf(victim);
       const ending = at('after_rows', async () => {
         await rowsOf(onlooker, sql`select pg_terminate_backend(${pid})`);
-        await vi.waitFor(async () => expect(await stateOf(pid)).toBe(undefined), { timeout: 20_000 });
+        await eventually(async () => expect(await stateOf(pid)).toBe(undefined));
       });
       const write = rowsWrite(mode, sink, 0, 2);
       await expect(writeOnce(victim, order, write, ending)).rejects.toThrow();

@@ -1,15 +1,13 @@
 import { mkdtemp, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { BENCH_SCHEMA_PREFIX } from '../../../../lab/jobs/postgres-engine.ts';
 import type { BenchResult } from '../../../../lab/result.ts';
 import { REPOSITORY } from '../../../../local/repository.ts';
 import { commandLine, type Ended } from '../../../support/command-line.ts';
 import { rowsOf } from '../../../support/connect.ts';
 import { ownDatabase } from '../../../support/own-database.ts';
-
-// Every engine in one run: a quarter of a minute alone, and several beside other load.
-vi.setConfig({ testTimeout: 300_000 });
+import { eventually } from '../../../support/patience.ts';
 
 const cli = commandLine();
 const database = ownDatabase();
@@ -81,9 +79,8 @@ describe('npm run bench -- dcb', () => {
     expect(run.stderr).not.toMatch(/Postgres|Worker/);
     expect(run.result).toMatchObject({ state: 'complete', database: {} });
     // Other files' runs may have theirs at the same time; those of this one are gone at its end, or never.
-    await vi.waitFor(
-      async () => expect((await files()).filter((name) => !before.includes(name))).toEqual([]),
-      { timeout: 120_000, interval: 500 },
+    await eventually(async () =>
+      expect((await files()).filter((name) => !before.includes(name))).toEqual([]),
     );
   });
 

@@ -1,12 +1,13 @@
 import { mkdtemp, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { BenchResult } from '../../../../lab/result.ts';
 import { startEmbeddedPostgres } from '../../../../local/postgres/embedded.ts';
 import { killServer, SETTINGS, temporaryData } from '../../../local/postgres/support.ts';
 import { commandLine, type Ended, type Process, stillAlive } from '../../../support/command-line.ts';
 import { rowsOf } from '../../../support/connect.ts';
 import { ownDatabase } from '../../../support/own-database.ts';
+import { eventually } from '../../../support/patience.ts';
 
 const cli = commandLine();
 const database = ownDatabase();
@@ -306,15 +307,12 @@ describe('a run that is stopped', () => {
     async ({ target }) => {
       const temporary = await mkdtemp(path.join(cli.folder, 'tmp-'));
       const run = cli.start(['bench', ...LONG], { DATABASE_URL: database.url, TMPDIR: temporary });
-      const offspring = await vi.waitFor(
-        () => {
-          const processes = run.offspring();
-          const serving = processes.filter(({ command }) => command.includes('workerd serve'));
-          expect(serving).not.toEqual([]);
-          return serving;
-        },
-        { timeout: 30_000, interval: 5 },
-      );
+      const offspring = await eventually(() => {
+        const processes = run.offspring();
+        const serving = processes.filter(({ command }) => command.includes('workerd serve'));
+        expect(serving).not.toEqual([]);
+        return serving;
+      });
       process.kill(target(run.child.pid as number), 'SIGINT');
       const { exitCode, stdout, stderr } = await run.ended;
       expect(exitCode, stderr).toBe(130);
@@ -328,9 +326,7 @@ describe('a run that is stopped', () => {
   );
 });
 
-test('a database that dies in the middle of a run ends it: exit 4, and the host is named', {
-  timeout: 180_000,
-}, async () => {
+test('a database that dies in the middle of a run ends it: exit 4, and the host is named', async () => {
   const data = await temporaryData();
   const postgres = await startEmbeddedPostgres({
     dataDirectory: data.dataDirectory,

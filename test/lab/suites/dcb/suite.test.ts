@@ -420,7 +420,7 @@ describe('a run', () => {
     }
     expect(made).toBe(3);
     await bench.close();
-  }, 120_000);
+  });
 
   test('tells a heap that is flat from one that is not', async () => {
     const peakOf = async (plant: Plant): Promise<number> => {
@@ -445,7 +445,7 @@ describe('a run', () => {
     // A fifth of the medium set is far beyond what that may take.
     expect(await peakOf({ readAll: hoards })).toBeGreaterThan(2 * FLAT_HEAP_MIB);
     expect(kept.length).toBeGreaterThan(60_000);
-  }, 120_000);
+  });
 
   test('refuses to run what was not prepared', async () => {
     const bench = benchOf(plantedEngine({}), { now: () => 0 });

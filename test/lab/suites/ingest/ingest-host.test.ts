@@ -17,11 +17,11 @@ import { benchPayload, benchProducer } from '../../../../lab/suites/ingest/paylo
 import { LatencyHistogram } from '../../../../src/core/latency-histogram.ts';
 import { resolveOptions } from '../../../../src/core/option-table.ts';
 import { systemTimers } from '../../../../src/core/timers.ts';
-import { openConnection } from '../../../../src/database/connection.ts';
 import { ConnectionSlot } from '../../../../src/database/connection-slot.ts';
 import { emptyIntakeStats } from '../../../../src/ingest/counting-intake.ts';
 import type { IntakeStats } from '../../../../src/ingest/intake.ts';
 import { rowsOf } from '../../../support/connect.ts';
+import { openConnection } from '../../../support/open-connection.ts';
 import { ownDatabase } from '../../../support/own-database.ts';
 
 const database = ownDatabase();

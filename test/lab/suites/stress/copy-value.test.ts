@@ -3,8 +3,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readValue, type ValueRead, writeValue } from '../../../../lab/suites/stress/copy-value.ts';
 import type { Connection } from '../../../../src/database/connection.ts';
-import { openConnection } from '../../../../src/database/connection.ts';
 import { rowsOf, testDatabase } from '../../../support/connect.ts';
+import { openConnection } from '../../../support/open-connection.ts';
 import { ownDatabase } from '../../../support/own-database.ts';
 
 const database = ownDatabase();

@@ -16,10 +16,10 @@ import {
 import { zstdOf } from '../../../../lab/suites/stress/zstd.ts';
 import { SluiceError } from '../../../../src/core/errors.ts';
 import { resolveOptions } from '../../../../src/core/option-table.ts';
-import { openConnection } from '../../../../src/database/connection.ts';
 import { ConnectionSlot } from '../../../../src/database/connection-slot.ts';
 import { rowsOf } from '../../../support/connect.ts';
 import { FakeTimers } from '../../../support/fake-timers.ts';
+import { openConnection } from '../../../support/open-connection.ts';
 import { ownDatabase } from '../../../support/own-database.ts';
 
 const database = ownDatabase();

@@ -7,6 +7,7 @@ import type { ConnectionLender } from '../../../../src/database/connection-pool.
 import type { AppendCommand, EventQuery } from '../../../../src/events/engine.ts';
 import { PostgresEventEngine } from '../../../../src/events/engines/postgres-engine.ts';
 import { rowsOf } from '../../../support/connect.ts';
+import { TEST_LIMIT_MS } from '../../../support/patience.ts';
 import { storeDatabase } from '../../store/postgres-support.ts';
 import { command, EventModel, event, idOf, item, positionsOf, reading, upTo } from '../event-commands.ts';
 
@@ -516,6 +517,6 @@ describe('reading', () => {
       { ...full, id: null, position: 2n },
       { ...event('Bare'), position: 3n },
     ]);
-    for (const { timeUs } of stored) expect(Math.abs(timeUs - before)).toBeLessThan(60_000_000);
+    for (const { timeUs } of stored) expect(Math.abs(timeUs - before)).toBeLessThan(TEST_LIMIT_MS * 1_000);
   });
 });

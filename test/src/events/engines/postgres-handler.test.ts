@@ -1,7 +1,7 @@
 /** Handlers on a real Postgres: bookmark and effect in one transaction, whatever happens to the connection, and no lock while waiting. */
 
 import { sql } from 'drizzle-orm';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { courseDefined, subscribeStudent } from '../../../../examples/decisions/courses.ts';
 import type { Connection } from '../../../../src/database/connection.ts';
 import type { ConnectionLender } from '../../../../src/database/connection-pool.ts';
@@ -16,6 +16,7 @@ import { type HandlerFailure, type HandlerOptions, runHandler } from '../../../.
 import type { EventShape } from '../../../../src/events/projection.ts';
 import { freshName, rowsOf } from '../../../support/connect.ts';
 import { NodeSqlite } from '../../../support/node-sqlite.ts';
+import { eventually } from '../../../support/patience.ts';
 import { storeDatabase } from '../../store/postgres-support.ts';
 
 type Options = HandlerOptions<EventShape, HandlerTransaction, unknown>;
@@ -86,7 +87,7 @@ function options(changes: Partial<Options> = {}): Options {
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
 
 const whenEffects = (count: number): Promise<void> =>
-  vi.waitFor(async () => expect(await effectsSoFar()).toHaveLength(count), 20_000);
+  eventually(async () => expect(await effectsSoFar()).toHaveLength(count));
 
 /** A lender whose connections fail as `failing` says. */
 function lender(
@@ -289,7 +290,7 @@ describe('several runners of one handler', () => {
         },
       }),
     );
-    await vi.waitFor(() => expect(handled).toEqual(['slow']), 10_000);
+    await eventually(() => expect(handled).toEqual(['slow']));
     let moves = 0;
     const patient = new PostgresHandlerDatabase({
       connections: pool(),
@@ -350,13 +351,13 @@ describe('several runners of one handler', () => {
       }),
     );
     // It waits for the lock that the first one holds.
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const waiting = await rowsOf(
         postgres.connection,
         sql`select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like ${`%${bookmarks.slice(6)}%`} and pid <> pg_backend_pid()`,
       );
       expect(waiting).toHaveLength(1);
-    }, 10_000);
+    });
     isFirst = false;
     die?.();
     await expect(dying).rejects.toThrow('gone');

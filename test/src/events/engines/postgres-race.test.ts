@@ -1,11 +1,13 @@
 /** What racers of one condition may expect of the event store on Postgres: exactly one of them wins. */
 
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type Connection, openConnection } from '../../../../src/database/connection.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Connection } from '../../../../src/database/connection.ts';
 import type { AppendVerdict, EventQuery } from '../../../../src/events/engine.ts';
 import { appendEventsOn, PostgresEventEngine } from '../../../../src/events/engines/postgres-engine.ts';
 import { freshName, rowsOf } from '../../../support/connect.ts';
+import { openConnection } from '../../../support/open-connection.ts';
+import { eventually } from '../../../support/patience.ts';
 import { storeDatabase } from '../../store/postgres-support.ts';
 import { command, event, item, positionsOf, reading, upTo } from '../event-commands.ts';
 
@@ -39,14 +41,14 @@ function racers(schema: string, count: number): PostgresEventEngine[] {
 
 /** Resolves when so many wait for the lock of an event store. */
 async function waitForBlocked(schema: string, count: number): Promise<number[]> {
-  return vi.waitFor(async () => {
+  return eventually(async () => {
     const rows = await rowsOf<{ pid: number }>(
       postgres.connection,
       sql`select l.pid from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace where n.nspname = ${schema} and c.relname = 'events_lock' and not l.granted`,
     );
     expect(rows).toHaveLength(count);
     return rows.map(({ pid }) => pid);
-  }, 20_000);
+  });
 }
 
 describe('the race of one condition', () => {

@@ -1,8 +1,8 @@
 /** How the event store uses its Postgres: poolers, names of statements, drivers, connections, namespaces. */
 
 import { sql } from 'drizzle-orm';
-import { describe, expect, test, vi } from 'vitest';
-import { type Connection, openConnection } from '../../../../src/database/connection.ts';
+import { describe, expect, test } from 'vitest';
+import type { Connection } from '../../../../src/database/connection.ts';
 import type { ConnectionLender } from '../../../../src/database/connection-pool.ts';
 import {
   appendEventsOn,
@@ -13,6 +13,8 @@ import { eventSchema } from '../../../../src/events/sql/schema.ts';
 import { messageSchema } from '../../../../src/messages/sql/schema.ts';
 import { createStatements } from '../../../../src/store/store-schema.ts';
 import { freshName, rowsOf, testDatabase } from '../../../support/connect.ts';
+import { openConnection } from '../../../support/open-connection.ts';
+import { eventually } from '../../../support/patience.ts';
 import { storeDatabase } from '../../store/postgres-support.ts';
 import { command, event, idOf, item, positionsOf, reading, upTo } from '../event-commands.ts';
 
@@ -192,14 +194,14 @@ describe('connections', () => {
     const lost = engine
       .append([command(event('Secret', [], { data: 'do not log' }))])
       .catch((error: unknown) => error as Error);
-    const pid = await vi.waitFor(async () => {
+    const pid = await eventually(async () => {
       const [row] = await rowsOf<{ pid: number }>(
         postgres.connection,
         sql`select l.pid from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace where n.nspname = ${schema} and c.relname = 'events_lock' and not l.granted`,
       );
       expect(row).toBeDefined();
       return row?.pid;
-    }, 20_000);
+    });
     await rowsOf(postgres.connection, sql`select pg_terminate_backend(${pid})`);
     const error = (await lost) as Error;
     expect(error).toMatchObject({

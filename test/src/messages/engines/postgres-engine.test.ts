@@ -3,7 +3,7 @@
 import { sql } from 'drizzle-orm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Connection, openConnection } from '../../../../src/database/connection.ts';
+import type { Connection } from '../../../../src/database/connection.ts';
 import type { ConnectionLender } from '../../../../src/database/connection-pool.ts';
 import type { AppendCommand, AppendVerdict, StreamAppend } from '../../../../src/messages/engine.ts';
 import { appendOn, PostgresMessageEngine } from '../../../../src/messages/engines/postgres-engine.ts';
@@ -13,6 +13,7 @@ import { readStatements } from '../../../../src/messages/sql/reads.ts';
 import { messageSchema } from '../../../../src/messages/sql/schema.ts';
 import { createStatements } from '../../../../src/store/store-schema.ts';
 import { freshName, rowsOf, testDatabase } from '../../../support/connect.ts';
+import { openConnection } from '../../../support/open-connection.ts';
 import { command, row, storeDatabase } from '../../store/postgres-support.ts';
 
 const postgres = storeDatabase();

@@ -1,12 +1,13 @@
 /** What many writers at once may expect of the message store on Postgres, and what its readers may. */
 
 import { sql } from 'drizzle-orm';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../../../src/database/connection.ts';
 import type { MessageEngine, MessageRecord } from '../../../../src/messages/engine.ts';
 import { appendOn, PostgresMessageEngine } from '../../../../src/messages/engines/postgres-engine.ts';
 import { MessageStore } from '../../../../src/messages/message-store.ts';
 import { freshName, rowsOf } from '../../../support/connect.ts';
+import { eventually } from '../../../support/patience.ts';
 import { command, row, storeDatabase } from '../../store/postgres-support.ts';
 
 const postgres = storeDatabase();
@@ -22,14 +23,14 @@ function tail(engine: MessageEngine, globalPosition: bigint): Promise<MessageRec
 
 /** Resolves when so many wait for the lock of a namespace. */
 async function waitForBlocked(schema: string, count: number): Promise<number[]> {
-  return vi.waitFor(async () => {
+  return eventually(async () => {
     const rows = await rowsOf<{ pid: number }>(
       postgres.connection,
       sql`select l.pid from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace where n.nspname = ${schema} and c.relname = 'append_lock' and not l.granted`,
     );
     expect(rows).toHaveLength(count);
     return rows.map(({ pid }) => pid);
-  }, 20_000);
+  });
 }
 
 async function begin(connection: Connection): Promise<void> {
