@@ -27,6 +27,7 @@ export {
   messageSources,
 } from './sinks/column-sources.ts';
 export type { Message, MessageColumns } from './sinks/message-batch.ts';
+export type { OnConflict } from './sinks/on-conflict.ts';
 // Sinks: a table, what goes into its columns, and how it is batched; or streams of the message store.
 export type { ColumnSource, Sink, SinkColumn, StreamSink, TableSink, TextShape } from './sinks/sink.ts';
 export { SINK_OPTIONS, type SinkOptions } from './sinks/sink-options.ts';

@@ -5,6 +5,7 @@
 
 import type { PgTable } from 'drizzle-orm/pg-core';
 import type { MessageColumns } from './message-batch.ts';
+import type { ConflictRule } from './on-conflict.ts';
 import type { SinkOptions } from './sink-options.ts';
 
 /**
@@ -54,6 +55,8 @@ export interface TableSink extends SinkBase {
   columns: readonly SinkColumn[];
   /** What goes into each column, by its name in Postgres: where it is another text than before, the mapping was changed. */
   mapping: Readonly<Record<string, string>>;
+  /** What becomes of rows that meet under a unique key; undefined: Postgres refuses them. */
+  onConflict: ConflictRule | undefined;
 }
 
 /** A sink whose messages are appended to streams of the message store. */

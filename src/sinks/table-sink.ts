@@ -15,6 +15,7 @@ import {
 import { originOf } from './mapping-origin.ts';
 import { memberReader, type RestRule, type ValueColumn, valueColumn } from './member-sources.ts';
 import type { ReadMessage } from './message-batch.ts';
+import { type OnConflict, resolveOnConflict } from './on-conflict.ts';
 import { checkedSource } from './own-source.ts';
 import { type RowFunction, type RowValue, rowReader } from './row-function.ts';
 import { sourcesOf } from './row-source.ts';
@@ -44,6 +45,11 @@ export interface TableSinkDefinition<Table extends PgTable = PgTable> {
    * message. Values become texts of their columns' types; a column that is missing gets its default.
    */
   row?: (message: ReadMessage) => { [Key in keyof Table['_']['columns']]?: RowValue };
+  /**
+   * What becomes of a message whose row meets another one under a unique key: `'error'` (default), `'ignore'`, or
+   * `{ action: 'update', columns: ['device', 'at'] }`.
+   */
+  onConflict?: OnConflict<ColumnKey<Table>>;
   options?: Partial<SinkOptions>;
   /** The table that counts its batches, in the form of `checkpoints`. Default: `sluice_checkpoints`. */
   checkpointTable?: string;
@@ -54,7 +60,8 @@ export interface TableSinkDefinition<Table extends PgTable = PgTable> {
  *
  * @param name part of addresses, of errors, and of the checkpoint
  * @throws SluiceError `invalid_options` for what cannot work: wrong options, an unknown column, one that Postgres lets nobody
- *   write, a view, a table with row security and no writer named, or a table none of whose columns is written
+ *   write, a view, a table with row security and no writer named, a table none of whose columns is written, or an `onConflict`
+ *   that names the wrong columns
  */
 export function defineSink<Table extends PgTable>(
   name: string,
@@ -65,7 +72,9 @@ export function defineSink<Table extends PgTable>(
   const columns = mappedColumns(name, tableColumns, definition as unknown as TableSinkDefinition);
   if (columns.length === 0) throw wrongDefinition(name, 'name at least one column to write');
   const options = resolveSinkOptions(given, name);
-  checkRowSecurity(name, table, given.writer);
+  const onConflict = resolveOnConflict(name, table, columns, definition.onConflict);
+  // With a rule, COPY goes to a temporary table.
+  if (onConflict === undefined) checkRowSecurity(name, table, given.writer);
   const { schema, name: tableName } = getTableConfig(table);
   return {
     kind: 'table',
@@ -76,6 +85,7 @@ export function defineSink<Table extends PgTable>(
     mapping: Object.fromEntries(
       columns.map(({ name: column, sqlType, origin = 'a source' }) => [column, `${sqlType} from ${origin}`]),
     ),
+    onConflict,
     options,
     checkpointTable: definition.checkpointTable ?? getTableName(checkpoints),
   };

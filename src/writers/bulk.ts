@@ -1,9 +1,9 @@
-import { SQL } from 'drizzle-orm';
 import { MAX_STATEMENT_PARAMETERS } from '../core/limits.ts';
 import { quoteName } from '../core/sql-text.ts';
 import type { Database } from '../database/connection.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { SinkColumn, TableSink } from '../sinks/sink.ts';
+import { knownStatement } from './known-statement.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /**
@@ -68,14 +68,4 @@ function insertTexts({ quotedTable, columns }: TableSink): (rows: number) => str
     }
     return lastText;
   };
-}
-
-/**
- * A statement whose text is known already, as something that Drizzle executes. No class of its kind at the top of the module:
- * a bundle that loads Drizzle's driver later starts Drizzle's modules at their first use, and there is no `SQL` before.
- */
-function knownStatement(text: string, parameters: (string | null)[]): SQL {
-  const statement = new SQL([]);
-  statement.toQuery = () => ({ sql: text, params: parameters });
-  return statement;
 }

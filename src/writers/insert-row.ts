@@ -2,10 +2,13 @@
 
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { TableSink } from '../sinks/sink.ts';
+import { insertFollowing } from './conflict-insert.ts';
 import type { PrepareWrite } from './writer.ts';
 
 /** Inserts the messages of a batch one after another; the plan of both writers makes that one message. */
-export function insertRows({ table, columns }: TableSink): PrepareWrite {
+export function insertRows(sink: TableSink): PrepareWrite {
+  const { table, columns } = sink;
+  const insert = insertFollowing(sink);
   // Drizzle would fill in its own defaults for columns left out; here, as with all writers, they are Postgres's.
   const defaults: Record<string, SQL> = {};
   for (const [key, { defaultFn, onUpdateFn }] of Object.entries(getTableColumns(table))) {
@@ -21,7 +24,7 @@ export function insertRows({ table, columns }: TableSink): PrepareWrite {
       rows.push(values);
     }
     return async function insertEachRow({ db }) {
-      for (const values of rows) await db.insert(table).values(values);
+      for (const values of rows) await insert(db.insert(table).values(values), db);
     };
   };
 }

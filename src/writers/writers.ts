@@ -7,11 +7,18 @@ import { prepareAppends } from './append.ts';
 import { buffered } from './buffered.ts';
 import { bulk } from './bulk.ts';
 import { copy } from './copy.ts';
+import { merging } from './merging.ts';
 import { naive } from './naive.ts';
 import { unnest } from './unnest.ts';
 import { batchPlan, type PrepareWrite, type WritePlan, type Writer } from './writer.ts';
 
-export const WRITERS: Readonly<Record<WriterMode, Writer>> = { naive, buffered, bulk, unnest, copy };
+export const WRITERS: Readonly<Record<WriterMode, Writer>> = {
+  naive,
+  buffered,
+  bulk: merging(bulk),
+  unnest: merging(unnest),
+  copy: merging(copy),
+};
 
 /** How the batches of one sink are written. */
 export interface Writing {

@@ -42,6 +42,25 @@ test('examples/workers/columns.ts writes each member into its column', async () 
   ]);
 });
 
+test('examples/workers/upserts.ts keeps the newest values of each device', async () => {
+  const origin = await start('examples/workers/upserts.ts', ['SHARD']);
+  await rowsOf(
+    own.connection,
+    'create table latest (device text, sensor text, celsius double precision, measured_at timestamptz not null, primary key (device, sensor))',
+  );
+  const at = (minute: number) => `2026-01-01T00:0${minute}:00Z`;
+  await send(`${origin}/ws/latest`, [
+    { device: 'a', sensor: 'in', celsius: 20, measuredAt: at(1) },
+    { device: 'a', sensor: 'out', celsius: 3, measuredAt: at(2) },
+    { device: 'a', sensor: 'in', celsius: 22, measuredAt: at(3) },
+    { device: 'a', sensor: 'in', celsius: 21, measuredAt: at(2) },
+  ]);
+  expect(await rowsOf(own.connection, 'select sensor, celsius from latest order by sensor')).toEqual([
+    { sensor: 'in', celsius: 22 },
+    { sensor: 'out', celsius: 3 },
+  ]);
+});
+
 test('examples/workers/hono-app.ts has a socket below its path', async () => {
   const origin = await start('examples/workers/hono-app.ts', ['SHARD']);
   await rowsOf(own.connection, 'create table notes (text text not null)');
