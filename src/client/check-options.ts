@@ -18,8 +18,8 @@ const OPTIONS: Readonly<Record<keyof SluiceClientOptions, readonly number[] | re
   batchMessages: [500, 1, 10_000],
   batchBytes: [256 * 1024, 1, 32 * 1024 * 1024],
   lingerMs: [5, 0, 60_000],
-  ringMessages: [100_000, 1, 100_000_000],
-  ringBytes: [16 * 1024 * 1024, 1, 2 ** 40],
+  sendBufferMessages: [100_000, 1, 100_000_000],
+  sendBufferBytes: [16 * 1024 * 1024, 1, 2 ** 40],
   whenFull: ['block', 'reject', 'drop-oldest', 'drop-newest'] satisfies WhenFull[],
   storage: [],
   openSocket: [],
@@ -58,7 +58,8 @@ export function checkOptions(options: SluiceClientOptions): CheckedOptions {
 
 /** An option that is misspelt would be passed over without a word. The one with the most pairs of its letters is meant. */
 function unknownOption(name: string): SluiceError {
-  const lower = name.toLowerCase();
+  // What 0.2.0 called the ring is the send buffer.
+  const lower = name.replace('ring', 'sendBuffer').toLowerCase();
   const shareOf = (option: string) =>
     [...option.toLowerCase()].filter((letter, index, { [index + 1]: next = '' }) =>
       lower.includes(letter + next),
@@ -83,10 +84,10 @@ function addressOf({ url: given, producer: option, storage }: SluiceClientOption
     throw invalidOption('url', 'ws(s):// or http(s):// and the path of a sink');
   }
   url.hash = '';
-  const named = url.searchParams.getAll('producer');
-  if (option !== undefined) named.push(option);
+  const named = new Set(url.searchParams.getAll('producer'));
+  if (option !== undefined) named.add(option);
   const [first] = named;
-  if (named.some((name) => name !== first)) throw invalidOption('producer', 'given twice');
+  if (named.size > 1) throw invalidOption('producer', 'given twice');
   if (first === undefined && storage) throw invalidOption('producer', 'a storage needs one');
   const producer = first ?? randomUuid();
   if (typeof producer !== 'string' || !/^[A-Za-z0-9._:@-]{1,128}$/.test(producer))

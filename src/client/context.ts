@@ -28,7 +28,7 @@ export interface ClientCounts {
   sent: number;
   resent: number;
   frames: number;
-  putOff: number;
+  deferred: number;
   gaps: number;
   connections: number;
   reconnects: number;
@@ -45,7 +45,7 @@ export function newCounts(): ClientCounts {
     sent: 0,
     resent: 0,
     frames: 0,
-    putOff: 0,
+    deferred: 0,
     gaps: 0,
     connections: 0,
     reconnects: 0,

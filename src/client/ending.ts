@@ -20,7 +20,9 @@ export interface EndingParts extends ClientContext {
 
 /** How a client ends: by `close`, or by an error that connecting again does not repair. */
 export function createEnding(parts: EndingParts) {
-  const limit = createAlarm(parts.clock);
+  const { buffer, clock, counts, emit, intake, keeper, link, own, recovery, sender } = parts;
+  const { calls } = intake;
+  const limit = createAlarm(clock);
   let closing: Deferred<CloseReport> | undefined;
   let closed: { report: CloseReport; error: SluiceError; isLate: boolean } | undefined;
 
@@ -43,17 +45,15 @@ export function createEnding(parts: EndingParts) {
 
     /** Messages of which nothing is known yet; after the end, those of which nothing was ever known. */
     get unsettledCount(): number {
-      const { buffer, own, intake, recovery } = parts;
       return (
         closed?.report.unacked ??
-        buffer.messages - own.refusals.size - recovery.refusedCount + intake.calls.blockedMessages
+        buffer.messages - own.refusals.size - recovery.refusedCount + calls.blockedMessages
       );
     },
 
     /** Sends what waits, says goodbye and resolves when everything is acked, or after the time limit. */
     close(timeLimitMs: number): Promise<CloseReport> {
       if (closing) return closing.promise;
-      const { sender } = parts;
       closing = defer<CloseReport>();
       const { promise, resolve } = closing;
       if (!closed && !(timeLimitMs > 0)) self.end(undefined, true);
@@ -78,11 +78,10 @@ export function createEnding(parts: EndingParts) {
 
     /** Says goodbye where all of an instance is settled, or all of a closing client's own is sent. */
     sayBye(connection: Connection): void {
-      const { own, intake, sender, recovery } = parts;
       const { window, isOwn } = connection;
       if (connection.byeMs !== undefined) return;
       const isOver = isOwn
-        ? self.isClosing && own.isAllSent && intake.calls.blocked.amount === 0
+        ? self.isClosing && own.isAllSent && calls.blocked.amount === 0
         : recovery.next !== window;
       if (!isOver) return;
       // A server that is about to go answers no goodbye, and there is nothing left to wait for.
@@ -90,7 +89,7 @@ export function createEnding(parts: EndingParts) {
         if (isOwn) self.endIfDone();
       } else if (window.outMessages === 0) {
         // What is on its way may still be deferred, and after the goodbye nothing can be sent again.
-        connection.byeMs = parts.clock.now();
+        connection.byeMs = clock.now();
         sender.transmit(connection, '{"t":"bye"}');
       }
     },
@@ -98,7 +97,6 @@ export function createEnding(parts: EndingParts) {
     /** Ends the client: with an error by itself, without one because it was closed. */
     end(error?: SluiceError, timedOut = false): void {
       if (closed) return;
-      const { counts, own, intake, sender, link, keeper, emit } = parts;
       const unacked = self.unsettledCount;
       const { acked, refused, dropped } = counts;
       const report: CloseReport = { unacked, acked, refused, dropped, timedOut };
@@ -128,15 +126,14 @@ export function createEnding(parts: EndingParts) {
     settle(): void {
       if (!closed || !closing) return;
       const { report, isLate } = closed;
-      if (!parts.keeper.isIdle && !isLate) return;
+      if (!keeper.isIdle && !isLate) return;
       limit.stop();
       closing.resolve(report);
     },
   };
 
   function isEmpty(): boolean {
-    const { own, intake } = parts;
-    return intake.isRecovered && own.isEmpty && intake.calls.blocked.amount === 0;
+    return intake.isRecovered && own.isEmpty && calls.blocked.amount === 0;
   }
 
   return self;

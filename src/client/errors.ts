@@ -6,7 +6,7 @@ export type ClientErrorCode =
   | FrameCode
   | CloseErrorCode
   | 'fate_unknown'
-  | 'ring_full'
+  | 'send_buffer_full'
   | 'client_closed'
   | 'message_dropped'
   | 'message_refused'

@@ -48,7 +48,7 @@ export interface ClientStats {
   acked: number;
   /** Messages refused for whatever reason: by the server, before they were sent, or because the client was over. */
   refused: number;
-  /** Messages dropped because the ring was full. */
+  /** Messages dropped because the send buffer was full. */
   dropped: number;
   /** Restored messages whose fate is unknown, see `inDoubt`. */
   setAside: number;
@@ -60,14 +60,14 @@ export interface ClientStats {
   resent: number;
   /** Batch frames sent. */
   frames: number;
-  /** Batches that the server put off (`temporary`). */
-  putOff: number;
+  /** Batches that the server deferred (`temporary`). */
+  deferred: number;
   gaps: number;
   /** Connections that were welcomed. */
   connections: number;
   /** Connections that were lost or could not be made. */
   reconnects: number;
-  /** Messages, and their bytes with newlines, that are in the ring: until they are acknowledged. */
+  /** Messages, and their bytes with newlines, that are in the send buffer: until they are acknowledged. */
   unackedMessages: number;
   unackedBytes: number;
   /** Those of them that were not put into a frame yet. */

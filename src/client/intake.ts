@@ -8,39 +8,40 @@ import type { SendWindow } from './send-window.ts';
 
 const MAX_BLOCKED_CALLS = 1_000;
 
-const DROPPED_MESSAGE = 'The message was dropped: the ring was full';
+const DROPPED_MESSAGE = 'The message was dropped: the send buffer was full';
 
 /** Takes the messages of calls into the client's own window as far as there is room, and settles the calls. */
-export function createIntake(context: ClientContext) {
+export function createIntake({ settings, counts, buffer, own, emit }: ClientContext) {
+  const { whenFull } = settings;
+  const calls = new Calls();
+  const { blocked } = calls;
   let room: Deferred<void> | undefined;
 
   const self = {
-    calls: new Calls(),
+    calls,
     /** What the server takes; unknown before the first welcome. */
     mostBytes: Number.POSITIVE_INFINITY,
     /** The level that the sink gives. */
-    ackLevel: context.settings.ack as AckLevel,
+    ackLevel: settings.ack as AckLevel,
     /** Nothing of older instances is left, for which a flush waits too. */
-    isRecovered: !context.settings.storage as boolean,
+    isRecovered: !settings.storage as boolean,
     /** Takes a call, or lets it wait for room, or refuses it; true where there may be something to send. */
     enqueue(texts: readonly string[], ticket: Ticket): boolean {
-      const { blocked } = self.calls;
       if (blocked.amount > 0) {
         if (blocked.amount >= MAX_BLOCKED_CALLS) refuseFull(ticket);
         else blocked.push({ texts, next: 0, ticket });
         return false;
       }
-      const { waiting } = context.own;
+      const { waiting } = own;
       const { amount: length, utf8Size: bytes } = waiting;
-      const { counts } = context;
       const { refused, dropped } = counts;
-      self.calls.add(ticket, context.own.lastTaken);
+      calls.add(ticket, own.lastTaken);
       const next = take(texts, 0, ticket);
       if (next < texts.length) {
-        if (context.settings.whenFull === 'reject') {
-          context.own.rollback(length, bytes);
+        if (whenFull === 'reject') {
+          own.rollback(length, bytes);
           counts.refused = refused;
-          self.calls.rollback();
+          calls.rollback();
           refuseFull(ticket);
           return false;
         }
@@ -54,13 +55,12 @@ export function createIntake(context: ClientContext) {
 
     /** Lets blocked calls in as far as there is room, in their order. */
     admitBlocked(): void {
-      const { blocked } = self.calls;
-      const { dropped } = context.counts;
+      const { dropped } = counts;
       for (let call = blocked.at(0); call; call = blocked.at(0)) {
         const { ticket, texts } = call;
         if (!ticket.isOpen) {
           ticket.isOpen = true;
-          self.calls.add(ticket, context.own.lastTaken);
+          calls.add(ticket, own.lastTaken);
         }
         call.next = take(texts, call.next, ticket);
         if (call.next < texts.length) break;
@@ -77,8 +77,8 @@ export function createIntake(context: ClientContext) {
 
     /** Settles the calls and flushes that have reached their level. */
     settle(): void {
-      const { ackedUpTo: acked, sentUpTo: sent } = context.own;
-      self.calls.settle(self.ackLevel === 'none' ? sent : acked, self.isRecovered ? acked : -1);
+      const { ackedUpTo: acked, sentUpTo: sent } = own;
+      calls.settle(self.ackLevel === 'none' ? sent : acked, self.isRecovered ? acked : -1);
     },
 
     /** Resolves when there is room: one promise for all who ask, however often. */
@@ -90,7 +90,7 @@ export function createIntake(context: ClientContext) {
 
     /** Refuses a call as a whole: nothing of it was taken. */
     refuseCall(ticket: Ticket, error: SluiceError): void {
-      context.counts.refused += ticket.total;
+      counts.refused += ticket.total;
       ticket.reject(error);
       tellRefused(ticket, error.code, error.message);
     },
@@ -98,8 +98,8 @@ export function createIntake(context: ClientContext) {
     /** Settles one message as refused; false where it was settled before. */
     refuseSequence(window: SendWindow, sequence: number, code: ClientErrorCode, message: string): boolean {
       if (!window.refuse(sequence)) return false;
-      context.counts.refused += 1;
-      if (window === context.own) refuseInCall(sequence, code, message);
+      counts.refused += 1;
+      if (window === own) refuseInCall(sequence, code, message);
       return true;
     },
 
@@ -109,8 +109,8 @@ export function createIntake(context: ClientContext) {
 
     /** Rejects all that waits for something; the error may depend on the call. Returns the texts that still waited for room. */
     end(reason: SluiceError, errorOf: (ticket: Ticket) => SluiceError): string[] {
-      const left = self.calls.blocked.slice().flatMap(({ texts, next }) => texts.slice(next));
-      self.calls.rejectAll(errorOf);
+      const left = blocked.slice().flatMap(({ texts, next }) => texts.slice(next));
+      calls.rejectAll(errorOf);
       room?.reject(reason);
       room = undefined;
       return left;
@@ -118,13 +118,11 @@ export function createIntake(context: ClientContext) {
   };
 
   function hasRoom(): boolean {
-    return self.calls.blocked.amount === 0 && context.buffer.hasRoom;
+    return blocked.amount === 0 && buffer.hasRoom;
   }
 
   /** Takes messages from `from` on, and returns the index of the first for which there is no room. */
   function take(texts: readonly string[], from: number, ticket: Ticket): number {
-    const { settings, counts, buffer, own } = context;
-    const { whenFull } = settings;
     const maxBytes = Math.min(self.mostBytes + 1, buffer.maxBytes);
     for (let index = from; index < texts.length; index += 1) {
       const text = texts[index] as string;
@@ -156,13 +154,12 @@ export function createIntake(context: ClientContext) {
 
   /** Makes room by dropping what was never sent. Its places stay, so that the numbers of the others are what they were. */
   function dropOldest(bytes: number): void {
-    const own = context.own;
-    while (own.waiting.amount > 0 && !context.buffer.fits(bytes)) {
+    while (own.waiting.amount > 0 && !buffer.fits(bytes)) {
       const sequence = own.dropOldest();
       // One that turned out too large is settled, and in no storage.
       if (own.refusals.delete(sequence)) continue;
       own.discardText(sequence);
-      context.counts.dropped += 1;
+      counts.dropped += 1;
       refuseInCall(sequence, 'message_dropped', DROPPED_MESSAGE);
     }
   }
@@ -170,14 +167,20 @@ export function createIntake(context: ClientContext) {
   /** Settles a message of a call that never gets a sequence. */
   function skip(ticket: Ticket, index: number, code: ClientErrorCode, message: string): void {
     ticket.skip(index, code, message);
-    context.counts.refused += 1;
+    counts.refused += 1;
     tellRefused(ticket, code, message);
   }
 
   function skipTooLarge(ticket: Ticket, index: number, bytes: number): void {
-    const { maxBytes } = context.buffer;
+    const { maxBytes } = buffer;
     if (bytes < maxBytes) skip(ticket, index, 'message_too_large', tooLargeMessage(bytes));
-    else skip(ticket, index, 'ring_full', `The message has ${bytes} bytes, ringBytes is ${maxBytes}`);
+    else
+      skip(
+        ticket,
+        index,
+        'send_buffer_full',
+        `The message has ${bytes} bytes, sendBufferBytes is ${maxBytes}`,
+      );
   }
 
   function tooLargeMessage(bytes?: number): string {
@@ -186,23 +189,23 @@ export function createIntake(context: ClientContext) {
   }
 
   function refuseInCall(sequence: number, code: ClientErrorCode, message: string): void {
-    const ticket = self.calls.ticketOf(sequence);
+    const ticket = calls.ticketOf(sequence);
     if (!ticket || ticket.isDone) return;
     ticket.refuse(ticket.indexOf(sequence), code, message);
     ticket.finishRefused();
   }
 
   function refuseFull(ticket: Ticket): void {
-    self.refuseCall(ticket, new SluiceError('ring_full', 'The ring is full'));
+    self.refuseCall(ticket, new SluiceError('send_buffer_full', 'The send buffer is full'));
   }
 
   function tellRefused({ callKind }: Ticket, code: ClientErrorCode, message: string): void {
-    if (callKind === 'post') context.emit({ type: 'refused', code, message });
+    if (callKind === 'post') emit({ type: 'refused', code, message });
   }
 
   function tellDropped(before: number): void {
-    const messages = context.counts.dropped - before;
-    if (messages > 0) context.emit({ type: 'dropped', messages });
+    const messages = counts.dropped - before;
+    if (messages > 0) emit({ type: 'dropped', messages });
   }
 
   return self;

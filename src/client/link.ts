@@ -64,8 +64,10 @@ export interface LinkParts extends ClientContext {
 
 /** Keeps a connection to the server: makes it, watches it, and makes another one when it is lost. */
 export function createLink(parts: LinkParts) {
-  const watch = createAlarm(parts.clock);
-  const reconnect = createAlarm(parts.clock);
+  const { clock, counts, emit, own, sender, settings } = parts;
+  const { openSocket, random, url } = settings;
+  const watch = createAlarm(clock);
+  const reconnect = createAlarm(clock);
   let protocolErrors = 0;
   let protocolErrorMs = 0;
 
@@ -73,9 +75,7 @@ export function createLink(parts: LinkParts) {
     /** In a row, with nothing acknowledged in between. */
     failuresInARow: 0,
     connect(): void {
-      const { settings, own, recovery, receiver } = parts;
-      const { openSocket, url } = settings;
-      const window = recovery.next ?? own;
+      const window = parts.recovery.next ?? own;
       let socket: WebSocketLike;
       try {
         socket = openSocket(url, PROTOCOL);
@@ -83,54 +83,52 @@ export function createLink(parts: LinkParts) {
         lost(undefined, 1006, `No socket: ${(error as Error | undefined)?.message}`);
         return;
       }
-      const connection = new Connection(socket, window, window === own, parts.clock.now());
-      parts.sender.connection = connection;
-      const isCurrent = () => parts.sender.connection === connection;
+      const connection = new Connection(socket, window, window === own, clock.now());
+      sender.connection = connection;
+      const isCurrent = () => sender.connection === connection;
       socket.addEventListener('open', () => {
         if (isCurrent()) hello(connection);
       });
       socket.addEventListener('message', ({ data }) => {
-        if (isCurrent()) receiver.receive(connection, data);
+        if (isCurrent()) parts.receiver.receive(connection, data);
       });
       socket.addEventListener('close', ({ code = 1006, reason = '' }) => {
         if (isCurrent()) closedByPeer(connection, code, reason);
       });
       // A close follows nearly everywhere, with a code that says more; the watch sees to the rest.
       socket.addEventListener('error', () => {
-        connection.erroredMs ??= parts.clock.now();
+        connection.erroredMs ??= clock.now();
       });
       watchLater();
     },
 
     /** Gives up a connection that is of no use any more, and makes a new one. */
     giveUp(connection: Connection, reason: string): void {
-      if (parts.sender.connection !== connection) return;
+      if (sender.connection !== connection) return;
       connection.close('giving up');
       lost(connection, 1006, reason);
     },
 
     /** One side could not read a frame: another connection may do better, but not for ever. */
     protocolError(connection: Connection, code: ClientErrorCode, message: string): void {
-      const nowMs = parts.clock.now();
+      const nowMs = clock.now();
       if (nowMs - protocolErrorMs > PROTOCOL_ERRORS_FORGIVEN_MS) protocolErrors = 0;
       protocolErrorMs = nowMs;
       protocolErrors += 1;
-      parts.emit({ type: 'protocol-error', message });
+      emit({ type: 'protocol-error', message });
       if (protocolErrors > MAX_PROTOCOL_ERRORS) parts.ending.end(new SluiceError(code, message));
       else self.giveUp(connection, message);
     },
 
     /** The server is about to go, and asks to come back after a while. */
     drain(connection: Connection, retryMs = 1_000): void {
-      const { settings, emit } = parts;
-      const { random } = settings;
       const atMostMs = Math.min(retryMs, DRAIN_RETRY_MAX_MS);
       emit({ type: 'drain', retryMs: atMostMs });
       if (connection.drainUntilMs !== undefined) return;
       const delayMs = Math.round(atMostMs * random());
-      connection.drainUntilMs = parts.clock.now() + delayMs;
-      parts.sender.pump();
-      if (parts.sender.connection !== connection) return;
+      connection.drainUntilMs = clock.now() + delayMs;
+      sender.pump();
+      if (sender.connection !== connection) return;
       watch.set(delayMs, () => {
         connection.close('drained');
         lost(connection, 1001, 'The server said drain');
@@ -145,7 +143,7 @@ export function createLink(parts: LinkParts) {
 
     /** Nothing is connected any more. */
     stop(): void {
-      const { connection } = parts.sender;
+      const { connection } = sender;
       leave();
       reconnect.stop();
       connection?.close('bye');
@@ -153,7 +151,7 @@ export function createLink(parts: LinkParts) {
   };
 
   function leave(): void {
-    parts.sender.disconnect();
+    sender.disconnect();
     watch.stop();
   }
 
@@ -169,8 +167,8 @@ export function createLink(parts: LinkParts) {
     const position = isOwn
       ? epoch && { resume: true, epoch, session, next }
       : { recover: true, session, next };
-    const ack = isOwn ? parts.settings.ack : 'stored';
-    parts.sender.transmit(connection, JSON.stringify({ t: 'hello', ack, instance, ...(position || {}) }));
+    const ack = isOwn ? settings.ack : 'stored';
+    sender.transmit(connection, JSON.stringify({ t: 'hello', ack, instance, ...(position || {}) }));
   }
 
   function closedByPeer(connection: Connection, closeCode: number, reason: string): void {
@@ -197,10 +195,8 @@ export function createLink(parts: LinkParts) {
     }
     leave();
     if (parts.ending.endIfDone()) return;
-    const { settings, counts, emit } = parts;
-    const { random } = settings;
     counts.reconnects += 1;
-    const nowMs = parts.clock.now();
+    const nowMs = clock.now();
     let retryMs: number;
     if (connection?.drainUntilMs !== undefined) {
       // The server asked for it: no failure.
@@ -220,33 +216,33 @@ export function createLink(parts: LinkParts) {
 
   function tellNeverConnected(code: number, reason: string): void {
     // Parameters may hold a token, and the part before the host a password.
-    const { protocol, host, pathname } = new URL(parts.settings.url);
-    const url = `${protocol}//${host}${pathname}`;
+    const { origin, pathname } = new URL(url);
+    const shown = origin + pathname;
     const failures = NEVER_CONNECTED_FAILURES;
-    const message = `${failures} tries to connect to ${url} have failed (${code} ${reason}): is the path /ws/ and the name of a sink?`;
-    parts.emit({ type: 'never-connected', url, failures, message });
+    const message = `${failures} tries to connect to ${shown} have failed (${code} ${reason}): is the path /ws/ and the name of a sink?`;
+    emit({ type: 'never-connected', url: shown, failures, message });
   }
 
   function watchLater(): void {
     watch.set(WATCH_INTERVAL_MS, () => {
-      const { connection } = parts.sender;
+      const { connection } = sender;
       if (!connection) return;
       look(connection);
       // Another one is watched by itself.
-      if (parts.sender.connection === connection) watchLater();
+      if (sender.connection === connection) watchLater();
     });
   }
 
   /** Is it open, alive, and does it get anywhere? */
   function look(connection: Connection): void {
     const { window } = connection;
-    const nowMs = parts.clock.now();
+    const nowMs = clock.now();
     const isOver = (sinceMs: number | undefined, limitMs: number) =>
       sinceMs !== undefined && nowMs - sinceMs >= limitMs;
     const giveUp = (reason: string) => self.giveUp(connection, reason);
     const ask = (frame: string) => {
       connection.askedMs = nowMs;
-      parts.sender.transmit(connection, frame);
+      sender.transmit(connection, frame);
     };
     if (!connection.isOwn && isOver(connection.byeMs, HANDSHAKE_LIMIT_MS)) giveUp('No bye');
     else if (isOver(connection.erroredMs, WATCH_INTERVAL_MS)) giveUp('The connection failed');

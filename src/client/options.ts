@@ -4,7 +4,7 @@ import type { AckLevel } from './ack-level.ts';
 import type { ClientEvent } from './events.ts';
 import type { ClientStorage } from './storage.ts';
 
-/** What happens to a message for which the ring has no room. */
+/** What happens to a message for which the send buffer has no room. */
 export type WhenFull = 'block' | 'reject' | 'drop-oldest' | 'drop-newest';
 
 export interface SluiceClientOptions {
@@ -27,10 +27,10 @@ export interface SluiceClientOptions {
   /** How long a message waits for others to share its frame. 0: until the current turn ends. Default: 5. */
   lingerMs?: number;
   /** Messages that wait to be sent or acknowledged, at most. Default: 100,000. */
-  ringMessages?: number;
+  sendBufferMessages?: number;
   /** UTF-8 bytes of these messages, at most. Default: 16 MiB. */
-  ringBytes?: number;
-  /** Default: `block`, which lets up to 1,000 calls wait for room; further ones are refused with `ring_full`. */
+  sendBufferBytes?: number;
+  /** Default: `block`, which lets up to 1,000 calls wait for room; further ones are refused with `send_buffer_full`. */
   whenFull?: WhenFull;
   /**
    * Keeps every message from the moment `send` takes it until it is acknowledged, so that a restarted producer sends

@@ -53,10 +53,11 @@ export interface ReceiverParts extends ClientContext {
 
 /** Does what the server's frames ask for (PROTOCOL.md). */
 export function createReceiver(parts: ReceiverParts) {
+  const { clock, counts, emit, intake, keeper, link, own, recovery, sender } = parts;
+  const { producer, ack: asked } = parts.settings;
   const self = {
     receive(connection: Connection, data: unknown): void {
-      const { sender, link } = parts;
-      connection.heardMs = parts.clock.now();
+      connection.heardMs = clock.now();
       connection.askedMs = undefined;
       if (typeof data !== 'string' || data === 'pong') return;
       let frame: ServerFrame;
@@ -83,8 +84,6 @@ export function createReceiver(parts: ReceiverParts) {
   };
 
   function welcome(connection: Connection, frame: ServerFrame): void {
-    const { settings, counts, emit, intake, sender, link, recovery, keeper } = parts;
-    const { producer, ack: asked } = settings;
     const { window, isOwn } = connection;
     const isResumed = window.epoch !== undefined;
     const epoch = wholeFrom(frame.epoch, 1);
@@ -107,7 +106,7 @@ export function createReceiver(parts: ReceiverParts) {
     counts.connections += 1;
     window.epoch = epoch;
     const wanted = isOwn ? asked : frame.stored === undefined ? 'committed' : 'stored';
-    const given = LEVELS.find((level) => level === frame.ack) ?? wanted;
+    const given = oneOf(LEVELS, frame.ack) ?? wanted;
     connection.ackLevel = given;
     const missing = runOf(frame.missing);
     if (isOwn) {
@@ -144,7 +143,7 @@ export function createReceiver(parts: ReceiverParts) {
     window.restart();
     // Only now may anything be sent.
     connection.isWelcomed = true;
-    connection.awaitProgress(parts.clock.now());
+    connection.awaitProgress(clock.now());
     intake.settle();
     keeper.run();
     if (isOwn || !finishRecovery(connection)) sender.pump();
@@ -162,7 +161,6 @@ export function createReceiver(parts: ReceiverParts) {
   }
 
   function takeLimits(limits: Limits, messageBytes: number): void {
-    const { own, intake, sender } = parts;
     sender.frameLimits = limits;
     const isSmaller = messageBytes < intake.mostBytes;
     intake.mostBytes = messageBytes;
@@ -174,13 +172,12 @@ export function createReceiver(parts: ReceiverParts) {
 
   /** Takes over how far the server is. */
   function ack(connection: Connection, reported = 0, reportedCommitted = 0): void {
-    const { counts, intake, sender, link, keeper } = parts;
     const { window } = connection;
     // An ack covers nothing that was not sent on this connection.
     const { sentHere } = window;
     const committed = Math.min(reportedCommitted, sentHere);
     const stored = Math.max(Math.min(reported, sentHere), committed);
-    const nowMs = parts.clock.now();
+    const nowMs = clock.now();
     const isProgress = stored > window.storedHere;
     if (isProgress) {
       connection.outSinceMs = nowMs;
@@ -201,7 +198,6 @@ export function createReceiver(parts: ReceiverParts) {
   }
 
   function nack(connection: Connection, frame: ServerFrame): void {
-    const { counts, emit, intake, sender, link } = parts;
     const { window } = connection;
     const from = wholeFrom(frame.from, 1);
     const to = wholeFrom(frame.to, 1);
@@ -217,7 +213,7 @@ export function createReceiver(parts: ReceiverParts) {
       ...(to && { to }),
     };
     if (!temporary && from && to) {
-      const refusal = REFUSAL_CODES.find((known) => known === code) ?? 'message_refused';
+      const refusal = oneOf(REFUSAL_CODES, code) ?? 'message_refused';
       const text = refusalText(code, message);
       const last = Math.min(to, window.maxSentHere);
       let isNews = false;
@@ -229,16 +225,15 @@ export function createReceiver(parts: ReceiverParts) {
     }
     emit(event);
     if (temporary) {
-      counts.putOff += 1;
+      counts.deferred += 1;
       sender.defer(window, from ?? window.storedHere + 1);
       return;
     }
-    const known = FRAME_CODES.find((frameCode) => frameCode === code) ?? 'invalid_frame';
+    const known = oneOf(FRAME_CODES, code) ?? 'invalid_frame';
     link.protocolError(connection, known, `The server could not read a frame: ${message || code}`);
   }
 
   function gap(connection: Connection, frame: ServerFrame): void {
-    const { counts, emit, sender, link } = parts;
     const { window } = connection;
     const expected = wholeFrom(frame.expected, 1);
     if (!expected) return;
@@ -257,16 +252,14 @@ export function createReceiver(parts: ReceiverParts) {
   }
 
   function bye(connection: Connection): void {
-    const { link, ending } = parts;
     if (connection.byeMs !== undefined && !connection.isOwn) {
       connection.close('bye');
       link.goOn();
-    } else if (!ending.endIfDone()) link.giveUp(connection, 'The server said bye');
+    } else if (!parts.ending.endIfDone()) link.giveUp(connection, 'The server said bye');
   }
 
   /** Lets calls in that waited for room, and sends what they bring. */
   function admitBlocked(): void {
-    const { intake, sender, keeper } = parts;
     intake.admitBlocked();
     intake.settle();
     keeper.run();
@@ -275,9 +268,8 @@ export function createReceiver(parts: ReceiverParts) {
 
   /** Ends the recovery of an instance of which all is settled; false where something is left. */
   function finishRecovery(connection: Connection): boolean {
-    const { recovery, ending } = parts;
     const isFinished = !connection.isOwn && recovery.finish(connection.window);
-    if (isFinished) ending.sayBye(connection);
+    if (isFinished) parts.ending.sayBye(connection);
     return isFinished;
   }
 
@@ -285,6 +277,11 @@ export function createReceiver(parts: ReceiverParts) {
 }
 
 export type Receiver = ReturnType<typeof createReceiver>;
+
+/** A word that is known, or undefined. */
+function oneOf<T extends string>(known: readonly T[], word: unknown): T | undefined {
+  return known.find((one) => one === word);
+}
 
 /** What the server takes at most. The bytes of a message also have to fit into a frame. */
 function limitsOf({ limits }: ServerFrame): (Limits & { messageBytes: number }) | undefined {

@@ -22,6 +22,7 @@ export interface RecoveryParts extends ClientContext {
 
 /** What older instances have left in the storage: it is sent before anything new, or set aside. */
 export function createRecovery(parts: RecoveryParts) {
+  const { counts, emit, intake, keeper } = parts;
   /** Windows that are to be recovered, the oldest first. */
   const older: SendWindow[] = [];
 
@@ -39,9 +40,8 @@ export function createRecovery(parts: RecoveryParts) {
 
     /** Takes over what the storage has, and connects. */
     restore(found: readonly StoredInstance[]): void {
-      const { counts, buffer, keeper, link, ending } = parts;
       for (const stored of found) {
-        const window = new SendWindow(stored.instance, buffer, true);
+        const window = new SendWindow(stored.instance, parts.buffer, true);
         window.restore(stored);
         counts.restored += window.restoredCount;
         keeper.keep(window);
@@ -56,13 +56,13 @@ export function createRecovery(parts: RecoveryParts) {
         else forgetSettled(window);
       }
       noteProgress();
-      if (!ending.endIfDone()) link.connect();
+      if (!parts.ending.endIfDone()) parts.link.connect();
     },
 
     /** What lies between `sure` and `stored` may be another's: it is kept, and goes out only if somebody decides so. */
     putAside(window: SendWindow, sure: number, stored: number): void {
       const batches = window.putAside(sure, stored);
-      for (const { count } of batches) parts.counts.setAside += count;
+      for (const { count } of batches) counts.setAside += count;
       doubt(window, batches);
     },
 
@@ -80,7 +80,7 @@ export function createRecovery(parts: RecoveryParts) {
       };
       if (setAsideRun) event.inDoubt = setAsideRun;
       if (missing) event.missing = missing;
-      parts.emit(event);
+      emit(event);
       forgetSettled(window);
       noteProgress();
       return true;
@@ -108,12 +108,12 @@ export function createRecovery(parts: RecoveryParts) {
   function forgetSettled(window: SendWindow): void {
     if (!older.includes(window) && !self.doubts.some((doubt) => doubt.window === window))
       window.isForgotten = true;
-    parts.keeper.run();
+    keeper.run();
   }
 
   function noteProgress(): void {
-    parts.intake.isRecovered = self.next === undefined;
-    parts.intake.settle();
+    intake.isRecovered = self.next === undefined;
+    intake.settle();
   }
 
   return self;

@@ -30,14 +30,16 @@ export interface SenderParts extends ClientContext {
 
 /** Cuts what waits into frames, and sends them within the server's credit and limits. */
 export function createSender(parts: SenderParts) {
-  const { clock } = parts;
+  const { clock, counts, intake, own } = parts;
+  const { calls } = intake;
+  const { batchMessages, batchBytes, lingerMs, random } = parts.settings;
   let deferredInARow = 0;
   let isPumping = false;
   let pumpAgain = false;
   let isLingering = false;
   const lingering = createAlarm(clock);
   /** Waits before a batch that was deferred is sent again. */
-  const hold = createAlarm(clock);
+  const deferral = createAlarm(clock);
   const bufferedCheck = createAlarm(clock);
 
   const self = {
@@ -51,12 +53,12 @@ export function createSender(parts: SenderParts) {
     rewoundTo: 0,
     /** Connected, and the server wants nothing at the moment. */
     get isPaused(): boolean {
-      return hold.isSet || !hasCredit();
+      return deferral.isSet || !hasCredit();
     },
 
     /** Sees to it that what waits goes out, soon or now. */
     schedule(): void {
-      if (parts.own.waiting.amount > 0 && !self.isDue && !isFullBatch()) linger();
+      if (own.waiting.amount > 0 && !self.isDue && !isFullBatch()) linger();
       else self.pump();
     },
 
@@ -88,15 +90,15 @@ export function createSender(parts: SenderParts) {
     defer(window: SendWindow, from: number): void {
       // The batches after this one come as gaps to where the client has gone back already.
       if (window.rewind(from)) self.rewoundTo = from;
-      else if (hold.isSet) return;
+      else if (deferral.isSet) return;
       const ceiling = pauseMs(DEFER_BASE_MS, DEFER_MAX_MS, deferredInARow);
       deferredInARow += 1;
-      hold.set(ceiling * (0.5 + 0.5 * parts.settings.random()), () => self.pump());
+      deferral.set(ceiling * (0.5 + 0.5 * random()), () => self.pump());
     },
 
     /** There is room: what was deferred need not wait. */
     resumeSending(): void {
-      if (hasCredit()) hold.stop();
+      if (hasCredit()) deferral.stop();
     },
 
     /** The server stores what is sent: whatever was deferred or sent again is past. */
@@ -108,12 +110,12 @@ export function createSender(parts: SenderParts) {
     disconnect(): void {
       self.connection = undefined;
       bufferedCheck.stop();
-      hold.stop();
+      deferral.stop();
     },
 
     /** A connection begins. */
     restart(): void {
-      hold.stop();
+      deferral.stop();
       self.forgetTrouble();
     },
 
@@ -128,8 +130,8 @@ export function createSender(parts: SenderParts) {
   }
 
   function isFullBatch(): boolean {
-    const { waiting } = parts.own;
-    return waiting.amount >= parts.settings.batchMessages || waiting.utf8Size >= parts.settings.batchBytes;
+    const { waiting } = own;
+    return waiting.amount >= batchMessages || waiting.utf8Size >= batchBytes;
   }
 
   function linger(): void {
@@ -137,11 +139,10 @@ export function createSender(parts: SenderParts) {
     isLingering = true;
     const over = () => {
       isLingering = false;
-      if (parts.own.waiting.amount === 0) return;
+      if (own.waiting.amount === 0) return;
       self.isDue = true;
       self.pump();
     };
-    const { lingerMs } = parts.settings;
     if (lingerMs > 0) lingering.set(lingerMs, over);
     else queueMicrotask(over);
   }
@@ -152,7 +153,7 @@ export function createSender(parts: SenderParts) {
     const { window, socket } = connection;
     if (connection.drainUntilMs === undefined) {
       // A later instance is told apart by the session: it has to be in the storage before anything is sent in it.
-      if (hold.isSet || window.unsavedSession !== undefined) return;
+      if (deferral.isSet || window.unsavedSession !== undefined) return;
       while (self.connection === connection) {
         if ((socket.bufferedAmount ?? 0) > MAX_BUFFERED_BYTES) {
           if (!bufferedCheck.isSet) bufferedCheck.set(BUFFERED_RETRY_MS, () => self.pump());
@@ -162,7 +163,6 @@ export function createSender(parts: SenderParts) {
         if (batch ? !sendBatch(connection, batch) : !cutBatch(window)) break;
       }
       if (self.connection !== connection || window.cursor < window.cutBatches.amount) return;
-      const { calls } = parts.intake;
       if (connection.isOwn && calls.isFlushDue && window.cut >= calls.flushUpTo) {
         calls.isFlushDue = false;
         if (!self.transmit(connection, '{"t":"flush"}')) return;
@@ -195,9 +195,8 @@ export function createSender(parts: SenderParts) {
     if (count === 1 && bytes > roomBytes) {
       // The limits have become smaller since this message was taken, and its place has to be used up all the same.
       window.dropOversized(sending);
-      parts.intake.refuseTooLarge(window, first, bytes - 1);
+      intake.refuseTooLarge(window, first, bytes - 1);
     }
-    const { counts } = parts;
     const nowMs = clock.now();
     if (window.cursor === 0) connection.awaitProgress(nowMs);
     if (!isWaiting) connection.outSinceMs = nowMs;
@@ -207,14 +206,13 @@ export function createSender(parts: SenderParts) {
     counts.resent += count - isNew;
     const frame = `{"t":"batch","seq":${first},"n":${count}}\n${linesOf(sending)}`;
     const isHandedOver = self.transmit(connection, frame);
-    if (parts.intake.ackLevel === 'none' && connection.isOwn) parts.intake.settle();
+    if (intake.ackLevel === 'none' && connection.isOwn) intake.settle();
     return isHandedOver;
   }
 
   /** Makes the next batch of what waits, as large as limits and credit allow; false when it is not time for one. */
   function cutBatch(window: SendWindow): boolean {
     const { waiting } = window;
-    const { batchMessages, batchBytes } = parts.settings;
     if (waiting.amount === 0) {
       self.isDue = false;
       return false;

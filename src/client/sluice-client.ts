@@ -67,7 +67,7 @@ export class SluiceClient {
   constructor(options: SluiceClientOptions) {
     const checked = checkOptions(options);
     const { storage, onEvent } = checked;
-    const buffer = new SendBuffer(checked.ringMessages, checked.ringBytes);
+    const buffer = new SendBuffer(checked.sendBufferMessages, checked.sendBufferBytes);
     const own = new SendWindow(randomName(), buffer, storage !== undefined);
     const parts: Partial<ClientParts> & ClientContext = {
       settings: checked,
@@ -143,7 +143,7 @@ export class SluiceClient {
    * Sends a value as JSON. Resolves when it has reached the client's level (`none`: when it was handed to the socket).
    *
    * The promise rejects with a SluiceError: the refusal's own code (`invalid_json`, `dead_letter`, …),
-   * `message_dropped` or `ring_full` as `whenFull` says, `client_closed` after `close`, or what ended the client. It needs its
+   * `message_dropped` or `send_buffer_full` as `whenFull` says, `client_closed` after `close`, or what ended the client. It needs its
    * `catch`, or an `await` in a `try`: a rejection that nobody handles ends a Node process. To send without waiting, use
    * `post`.
    */
@@ -170,7 +170,7 @@ export class SluiceClient {
 
   /**
    * Sends many texts with one promise, which resolves when the last of them is settled. The array has to stay as it
-   * is until then only where `whenFull` is `block`. Rejects when the client ends before, and with `ring_full`.
+   * is until then only where `whenFull` is `block`. Rejects when the client ends before, and with `send_buffer_full`.
    */
   sendBatch(texts: readonly string[]): Promise<BatchReceipt> {
     if (texts.length === 0) return Promise.resolve({ messages: 0, refused: [] });
@@ -180,7 +180,7 @@ export class SluiceClient {
     });
   }
 
-  /** Resolves when the ring has room. Rejects when the client ends before. */
+  /** Resolves when the send buffer has room. Rejects when the client ends before. */
   ready(): Promise<void> {
     const { endError } = this.#parts.ending;
     return endError ? Promise.reject(endError) : this.#parts.intake.ready();

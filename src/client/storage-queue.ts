@@ -14,10 +14,14 @@ export interface StorageOperation {
   done?: ((result: unknown) => void) | undefined;
 }
 
-export interface StorageQueueOptions {
-  storage: ClientStorage;
+/** What a queue works on, as the options of a client have it. Without a storage there is nothing to do. */
+export interface StorageQueueSettings {
+  storage?: ClientStorage | undefined;
   timers: ClientTimers;
   random: () => number;
+}
+
+export interface StorageQueueOwner {
   /** What is to be done now; asked again after each. */
   next: () => StorageOperation | undefined;
   /** After one that took a while. */
@@ -27,8 +31,11 @@ export interface StorageQueueOptions {
 }
 
 /** Does what a storage has to do: one thing at a time, in order, each until it has succeeded. */
-export function createStorageQueue(options: StorageQueueOptions) {
-  const retry = createAlarm(options.timers);
+export function createStorageQueue(
+  { storage, timers, random }: StorageQueueSettings,
+  { next, onProgress, onFailure }: StorageQueueOwner,
+) {
+  const retry = createAlarm(timers);
   let current: StorageOperation | undefined;
   let isBusy = false;
   let isStopped = false;
@@ -41,8 +48,7 @@ export function createStorageQueue(options: StorageQueueOptions) {
     },
 
     run(): void {
-      const { storage, next, onProgress } = options;
-      while (!isBusy && !isStopped && !retry.isSet) {
+      while (storage && !isBusy && !isStopped && !retry.isSet) {
         current ??= next();
         const operation = current;
         if (!operation) return;
@@ -85,7 +91,6 @@ export function createStorageQueue(options: StorageQueueOptions) {
   }
 
   function fail({ name }: StorageOperation, error: unknown): void {
-    const { onFailure, onProgress } = options;
     // Busy until it is known whether it is tried again: the client may end in there, and ask what is left to do.
     const isTriedAgain = onFailure(name, error);
     isBusy = false;
@@ -96,7 +101,7 @@ export function createStorageQueue(options: StorageQueueOptions) {
     }
     const ceiling = pauseMs(RETRY_BASE_MS, RETRY_MAX_MS, failures);
     failures += 1;
-    retry.set(ceiling * (0.5 + 0.5 * options.random()), () => {
+    retry.set(ceiling * (0.5 + 0.5 * random()), () => {
       self.run();
       onProgress();
     });

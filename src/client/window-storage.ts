@@ -20,55 +20,35 @@ export interface WindowStorageParts extends ClientContext {
 
 /** Keeps the windows of a client in its storage. Without one it does nothing. */
 export function createWindowStorage(parts: WindowStorageParts) {
+  const { emit, own, settings } = parts;
   /** Windows for which the storage may have something to do. */
-  let kept: SendWindow[] = [parts.own];
+  let kept: SendWindow[] = [own];
   let isLoaded = false;
   let isBegun = false;
   /** The storage is closed, or not this client's. */
   let isShut = false;
-  const { storage, timers, random } = parts.settings;
-  const queue =
-    storage &&
-    createStorageQueue({
-      storage,
-      timers,
-      random,
-      next,
-      onProgress() {
-        parts.ending.settle();
-        parts.sender.pump();
-      },
-      onFailure: (name, error) => failed(storage, name, error),
-    });
-
-  return {
-    /** Nothing is under way. */
-    get isIdle(): boolean {
-      return queue?.isIdle ?? true;
+  const queue = createStorageQueue(settings, {
+    next,
+    onProgress() {
+      parts.ending.settle();
+      parts.sender.pump();
     },
+    onFailure: failed,
+  });
 
+  return Object.assign(queue, {
     /** Also keeps what an older instance has left. */
     keep(window: SendWindow): void {
       kept.push(window);
     },
+  });
 
-    /** Does what is to be done. */
-    run(): void {
-      queue?.run();
-    },
-
-    /** Does the last that is to be done, now. */
-    hurry(): void {
-      queue?.hurry();
-    },
-  };
   function isClosed(): boolean {
     return parts.ending.endError !== undefined;
   }
 
   function next(): StorageOperation | undefined {
     if (isShut) return undefined;
-    const { own, recovery } = parts;
     let shut: StorageOperation | undefined;
     if (isClosed()) {
       const done = () => {
@@ -79,7 +59,7 @@ export function createWindowStorage(parts: WindowStorageParts) {
     if (!isLoaded) {
       const done = (found: unknown) => {
         isLoaded = true;
-        if (!isClosed()) recovery.restore(found as readonly StoredInstance[]);
+        if (!isClosed()) parts.recovery.restore(found as readonly StoredInstance[]);
       };
       return shut ?? { name: 'load', with: [], done };
     }
@@ -136,7 +116,7 @@ export function createWindowStorage(parts: WindowStorageParts) {
   }
 
   /** Says that a storage has failed; true where it is tried again. */
-  function failed(storage: ClientStorage, operation: StorageOperationName, error: unknown): boolean {
+  function failed(operation: StorageOperationName, error: unknown): boolean {
     const isOver = isClosed();
     if ((error as { code?: unknown } | undefined)?.code === 'storage_in_use') {
       isShut = true;
@@ -144,10 +124,10 @@ export function createWindowStorage(parts: WindowStorageParts) {
       if (!isOver) parts.ending.end(new SluiceError('storage_in_use', message, { cause: error }));
       return false;
     }
-    parts.emit({ type: 'storage-failed', operation, error });
+    emit({ type: 'storage-failed', operation, error });
     if (!isOver) return true;
     // Nobody waits any longer; the next client finds what there is.
-    if (operation !== 'close') void closeFailed(storage);
+    if (operation !== 'close') void closeFailed(settings.storage);
     isShut = true;
     return false;
   }
@@ -170,9 +150,9 @@ function nextAppend({ waiting, cut, lastTaken }: SendWindow, first: number): Sto
 }
 
 /** Closes a storage that has failed, as far as that goes. */
-async function closeFailed(storage: ClientStorage): Promise<void> {
+async function closeFailed(storage: ClientStorage | undefined): Promise<void> {
   try {
-    await storage.close();
+    await storage?.close();
   } catch {
     // It was said that it fails.
   }

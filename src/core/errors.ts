@@ -57,7 +57,7 @@ const ERROR_TABLE = {
   sink_failed: { status: 500, closeCode: 4500 },
 
   // What the client library throws (src/client).
-  ring_full: { status: 503, closeCode: 4400 },
+  send_buffer_full: { status: 503, closeCode: 4400 },
   client_closed: { status: 503, closeCode: 1000 },
   message_dropped: { status: 503, closeCode: 4400 },
   message_refused: { status: 400, closeCode: 4400 },

@@ -35,7 +35,7 @@ export interface LabClientOptions {
 }
 
 /** Messages that a client keeps at most; its load waits beyond that. */
-const RING_MESSAGES = 4_000;
+const SEND_BUFFER_MESSAGES = 4_000;
 
 export class LabClient {
   readonly #options: LabClientOptions;
@@ -73,7 +73,7 @@ export class LabClient {
       ack,
       lingerMs: 10,
       batchMessages: random.integer(5, 200),
-      ringMessages: RING_MESSAGES,
+      sendBufferMessages: SEND_BUFFER_MESSAGES,
       timers: this.#timers,
       random: frames.next,
       ...(mounted === undefined ? {} : { storage: mounted.storage }),

@@ -122,8 +122,8 @@ export class FakeSluiceServer {
   loses: (frame: string) => boolean = () => false;
   /** Batches that vanish on their way. */
   vanishing = 0;
-  /** Batches that are put off with `buffer_full`. */
-  puttingOff = 0;
+  /** Batches that are deferred with `buffer_full`. */
+  deferring = 0;
   /** Times that a connection is lost with the nack of a refused message, while the others of its batch are taken. */
   losingNacks = 0;
   /** Why a message is refused. */
@@ -576,14 +576,14 @@ export class FakeSluiceServer {
       const bytes = Buffer.byteLength(text) + 1;
       return { sequence: seq + index, text, bytes, code: this.#refusalOf(text, bytes) };
     });
-    const isPutOff = seq + n - 1 > producer.taken && this.puttingOff > 0;
+    const isDeferred = seq + n - 1 > producer.taken && this.deferring > 0;
     const skipped = messages.filter(({ sequence }) => sequence <= producer.taken);
-    const fresh = isPutOff ? [] : messages.slice(skipped.length);
+    const fresh = isDeferred ? [] : messages.slice(skipped.length);
     this.#noteHeard(session, [...skipped, ...fresh]);
     // The nacks before the ack that covers them.
     this.#nackRefused(session, this.judgesOnce ? fresh : [...skipped, ...fresh]);
-    if (isPutOff) {
-      this.puttingOff -= 1;
+    if (isDeferred) {
+      this.deferring -= 1;
       this.#say(socket, {
         t: 'nack',
         from: producer.taken + 1,

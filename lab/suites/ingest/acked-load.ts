@@ -18,9 +18,9 @@ import { benchPayloads, benchProducer } from './payload.ts';
 /** How long the last acks may take: a slow writer needs minutes for what it has taken. */
 const CLOSE_TIME_LIMIT_MS = 600_000;
 /** Messages that a client keeps in memory until they are acked, or frames of them: a full window and the next turn. */
-const RING_FRAMES = 4_000;
-const RING_MESSAGES = 30_000;
-const RING_BYTES = 64 * 1024 * 1024;
+const SEND_BUFFER_FRAMES = 4_000;
+const SEND_BUFFER_MESSAGES = 30_000;
+const SEND_BUFFER_BYTES = 64 * 1024 * 1024;
 /** How long a message on a schedule waits for others to share its frame: what the client library does by itself. */
 const SCHEDULED_LINGER_MS = 5;
 /** Frames that a client makes before the next client has its turn. */
@@ -126,11 +126,11 @@ function clientTaker(
   making: Making,
 ): MessageTaker {
   const producer = benchProducer(target.run, number);
-  const ring = scheduledRingOf(schedule, clients);
+  const sendBuffer = scheduledBufferOf(schedule, clients);
   // Not what the client has unacked: a call settles with its last message, and until then all of them are pending.
   let pending = 0;
   return {
-    room: () => ring - pending,
+    room: () => sendBuffer - pending,
     take(from, to, settle) {
       pending += to - from;
       const onSettled: OnSettled = (first, end, isCommitted) => {
@@ -157,8 +157,8 @@ function clientTaker(
 }
 
 /** All clients together keep what may be on its way, so that the limit is met by waiting and not by growing. */
-function scheduledRingOf({ pendingLimit }: LoadSchedule, clients: number): number {
-  return Math.min(RING_MESSAGES, Math.max(1, Math.floor((pendingLimit - 1) / clients)));
+function scheduledBufferOf({ pendingLimit }: LoadSchedule, clients: number): number {
+  return Math.min(SEND_BUFFER_MESSAGES, Math.max(1, Math.floor((pendingLimit - 1) / clients)));
 }
 
 function connect(
@@ -177,9 +177,11 @@ function connect(
       batchMessages: messagesPerFrame,
       batchBytes: MAX_FRAME_BYTES,
       lingerMs: schedule !== undefined && messagesPerFrame > 1 ? SCHEDULED_LINGER_MS : 0,
-      ringMessages:
-        schedule === undefined ? ringMessagesOf(messagesPerFrame) : scheduledRingOf(schedule, clients),
-      ringBytes: RING_BYTES,
+      sendBufferMessages:
+        schedule === undefined
+          ? sendBufferMessagesOf(messagesPerFrame)
+          : scheduledBufferOf(schedule, clients),
+      sendBufferBytes: SEND_BUFFER_BYTES,
       openSocket,
       onEvent: (event) => {
         if (event.type === 'connected') resolve(client);
@@ -194,8 +196,11 @@ function connect(
   });
 }
 
-function ringMessagesOf(messagesPerFrame: number): number {
-  return Math.max(messagesPerFrame * 4, Math.min(RING_MESSAGES, RING_FRAMES * messagesPerFrame));
+function sendBufferMessagesOf(messagesPerFrame: number): number {
+  return Math.max(
+    messagesPerFrame * 4,
+    Math.min(SEND_BUFFER_MESSAGES, SEND_BUFFER_FRAMES * messagesPerFrame),
+  );
 }
 
 function endOf(event: Parameters<NonNullable<ConstructorParameters<typeof SluiceClient>[0]['onEvent']>>[0]) {
@@ -217,7 +222,7 @@ async function sendAll(
   const perMs = ratePerSecond / clients / 1000;
   const turnMessages = Math.max(
     messagesPerFrame,
-    Math.min(TURN_FRAMES * messagesPerFrame, ringMessagesOf(messagesPerFrame) / 4),
+    Math.min(TURN_FRAMES * messagesPerFrame, sendBufferMessagesOf(messagesPerFrame) / 4),
   );
   let failure: unknown;
   for (let next = 0; next < messagesPerClient && failure === undefined; ) {

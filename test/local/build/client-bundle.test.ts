@@ -268,7 +268,7 @@ async function storyOf(
     new SluiceClient({
       url: 'ws://sluice.test/ws/messages',
       producer: 'p',
-      ringMessages: 50,
+      sendBufferMessages: 50,
       batchMessages: 7,
       openSocket: server.open,
       timers,
@@ -300,7 +300,7 @@ async function storyOf(
     else if (what === 'batch') void note(client.sendBatch(Array.from({ length: amount }, text)));
     else if (what === 'credit') server.flow({ messages: amount, bytes: amount * 40 }, 'memory_full');
     else if (what === 'smaller') server.limits = { ...server.limits, messageBytes: amount + 20 };
-    else if (what === 'defer') server.puttingOff = amount % 3;
+    else if (what === 'defer') server.deferring = amount % 3;
     else if (what === 'pass') await pass(amount);
     else if (what === 'restart') server.restart();
     else if (what === 'cut') server.cut();

@@ -29,7 +29,7 @@ type Step =
   | { do: 'restartClient' }
   | { do: 'loseAcks'; ms: number }
   | { do: 'loseNacks'; times: number }
-  | { do: 'putOff'; batches: number }
+  | { do: 'deferred'; batches: number }
   | { do: 'vanish'; batches: number }
   | { do: 'credit'; messages: number; bytes: number }
   | { do: 'flow'; messages: number; bytes: number }
@@ -88,7 +88,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant('putOff' as const), batches: fc.integer({ min: 1, max: 3 }) }),
+    arbitrary: fc.record({ do: fc.constant('deferred' as const), batches: fc.integer({ min: 1, max: 3 }) }),
   },
   {
     weight: 2,
@@ -151,8 +151,8 @@ const planFor = (sinks: Pick<Plan, 'ack' | 'outbox'>): fc.Arbitrary<Plan> =>
       batchMessages: fc.integer({ min: 1, max: 20 }),
       batchBytes: fc.integer({ min: 1, max: 300 }),
       lingerMs: fc.constantFrom(0, 1, 5),
-      ringMessages: fc.integer({ min: 1, max: 200 }),
-      ringBytes: fc.integer({ min: 50, max: 5_000 }),
+      sendBufferMessages: fc.integer({ min: 1, max: 200 }),
+      sendBufferBytes: fc.integer({ min: 50, max: 5_000 }),
       whenFull: fc.constantFrom<WhenFull>('block', 'block', 'block', 'reject', 'drop-oldest', 'drop-newest'),
     }),
     seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
@@ -269,7 +269,7 @@ async function faultsOf(
   // Healed.
   server.losingNacks = 0;
   server.vanishing = 0;
-  server.puttingOff = 0;
+  server.deferring = 0;
   server.loses = () => false;
   server.latencyMs = 1;
   server.limits = usual.limits;
@@ -339,7 +339,7 @@ async function faultsOf(
   return wrong;
 }
 
-/** Whether tiny limits or a tiny ring had to refuse a message. */
+/** Whether tiny limits or a tiny send buffer had to refuse a message. */
 function isTooLarge({ fates, mayRefuseLong }: Run, text: string): boolean {
   if (text.length <= 40) return false;
   return mayRefuseLong || fates.some((fate) => fate.text === text && fate.state === 'refused');
@@ -392,8 +392,8 @@ async function take(run: Run, one: Step, restartClient: () => Promise<void>, ack
     case 'loseNacks':
       server.losingNacks += one.times;
       break;
-    case 'putOff':
-      server.puttingOff += one.batches;
+    case 'deferred':
+      server.deferring += one.batches;
       break;
     case 'vanish':
       server.vanishing += one.batches;
@@ -464,7 +464,7 @@ function reject(run: Run, fates: Fate[], code: string): void {
     if (fate.state !== 'pending') continue;
     if (code === 'number_out_of_range' && fate.isBad) fate.state = 'refused';
     else if (code === 'message_too_large') fate.state = 'refused';
-    else if (code === 'message_dropped' || code === 'ring_full') fate.state = 'dropped';
+    else if (code === 'message_dropped' || code === 'send_buffer_full') fate.state = 'dropped';
     else if (code === 'client_closed') fate.state = 'gone';
     else run.failures.push(`${fate.text}: ${code}`);
   }
@@ -478,8 +478,8 @@ const REFUSED_WHILE_DEFERRED: Plan = {
     batchMessages: 2,
     batchBytes: 6,
     lingerMs: 1,
-    ringMessages: 3,
-    ringBytes: 50,
+    sendBufferMessages: 3,
+    sendBufferBytes: 50,
     whenFull: 'block',
   },
   seed: 1,
@@ -487,7 +487,7 @@ const REFUSED_WHILE_DEFERRED: Plan = {
     { do: 'send', count: 1, bad: 0, thenMs: 0 },
     { do: 'pass', ms: 2 },
     { do: 'send', count: 1, bad: 0, thenMs: 5 },
-    { do: 'putOff', batches: 2 },
+    { do: 'deferred', batches: 2 },
     { do: 'sendBatch', count: 3, bad: 2, thenMs: 0 },
     { do: 'pass', ms: 7 },
   ],
@@ -501,8 +501,8 @@ const FORGOTTEN_IN_RECOVERY: Plan = {
     batchMessages: 1,
     batchBytes: 1,
     lingerMs: 0,
-    ringMessages: 1,
-    ringBytes: 50,
+    sendBufferMessages: 1,
+    sendBufferBytes: 50,
     whenFull: 'block',
   },
   seed: 670171340,
@@ -554,7 +554,7 @@ describe('any faults', () => {
         for (const [name, count] of Object.entries(run.client.stats)) sums[name] = (sums[name] ?? 0) + count;
       });
     }
-    for (const name of ['resent', 'refused', 'restored', 'putOff', 'gaps', 'reconnects', 'dropped']) {
+    for (const name of ['resent', 'refused', 'restored', 'deferred', 'gaps', 'reconnects', 'dropped']) {
       expect([name, sums[name]]).toEqual([name, expect.toSatisfy((count: number) => count > 50)]);
     }
   });

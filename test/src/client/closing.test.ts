@@ -4,7 +4,7 @@ import { bed, messages, outcomeOf } from './support.ts';
 describe('close', () => {
   test('sends what waits, says goodbye, and is answered when all is acked', async () => {
     const { server, connect, pass, events } = bed({ storeMs: 10 });
-    const client = connect({ lingerMs: 10_000, ringMessages: 4 });
+    const client = connect({ lingerMs: 10_000, sendBufferMessages: 4 });
     await pass(10);
     const sent = outcomeOf(client.sendBatch(messages(1, 10)));
     const closed = outcomeOf(client.close());
@@ -91,11 +91,11 @@ describe('close', () => {
     expect(closed.value).toMatchObject({ unacked: 0, acked: 1 });
   });
 
-  test('batches that were put off are sent before the goodbye', async () => {
+  test('batches that were deferred are sent before the goodbye', async () => {
     const { server, connect, pass } = bed();
     const client = connect({ lingerMs: 0, batchMessages: 2 });
     await pass(10);
-    server.puttingOff = 3;
+    server.deferring = 3;
     const sent = outcomeOf(client.sendBatch(messages(1, 6)));
     const closed = outcomeOf(client.close());
     await pass(2_000, 5);
@@ -108,7 +108,7 @@ describe('close', () => {
   test('the time limit ends it, and the report counts what was not acked', async () => {
     const { server, connect, pass } = bed();
     server.isDown = true;
-    const client = connect({ ringMessages: 3 });
+    const client = connect({ sendBufferMessages: 3 });
     const outcomes = [client.sendText('1'), client.sendBatch(messages(2, 6)), client.flush()].map((promise) =>
       outcomeOf<unknown>(promise),
     );
@@ -125,7 +125,7 @@ describe('close', () => {
   test('what was acked, refused and dropped is not counted as unacked', async () => {
     const { server, connect, pass } = bed({ storeMs: 100 });
     server.refusal = (text) => (text === '4' ? 'invalid_json' : undefined);
-    const client = connect({ lingerMs: 0, ringMessages: 4, whenFull: 'drop-newest' });
+    const client = connect({ lingerMs: 0, sendBufferMessages: 4, whenFull: 'drop-newest' });
     await pass(10);
     const acked = outcomeOf(client.sendBatch(['1', '2']));
     await pass(150);

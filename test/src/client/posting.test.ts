@@ -149,7 +149,7 @@ describe('post', () => {
 
   test('never throws nor rejects, and says by an event why it refuses', async () => {
     const { connect, pass, events, server } = bed();
-    const client = connect({ lingerMs: 0, ringMessages: 2, whenFull: 'reject' });
+    const client = connect({ lingerMs: 0, sendBufferMessages: 2, whenFull: 'reject' });
     await pass(10);
     for (const [, value] of UNREAD) client.post(value);
     client.post('x'.repeat(70_000));
@@ -168,7 +168,7 @@ describe('post', () => {
     expect(told).toEqual([
       ...Array(UNREAD.length).fill('invalid_json'),
       'message_too_large',
-      'ring_full',
+      'send_buffer_full',
       ...Array(3).fill('client_closed'),
     ]);
     // What the server refuses is told once, by the nack.
@@ -185,7 +185,7 @@ describe('post', () => {
     const program = (call: string) => `
       import { SluiceClient } from ${JSON.stringify(join(REPOSITORY, 'src/client/index.ts'))};
       const socket = { addEventListener() {}, send() {}, close() {} };
-      const client = new SluiceClient({ url: 'ws://sluice.test/ws/messages', openSocket: () => socket, ringMessages: 1, whenFull: 'reject' });
+      const client = new SluiceClient({ url: 'ws://sluice.test/ws/messages', openSocket: () => socket, sendBufferMessages: 1, whenFull: 'reject' });
       const circle = {};
       circle.self = circle;
       for (const message of [1, 2, 1n, circle, undefined, '\\0', () => 1]) client.${call}(message);
@@ -235,7 +235,7 @@ describe('the counts', () => {
         async (calls, whenFull) => {
           const { connect, pass, server } = bed();
           server.refusal = (text) => (text === '"bad"' ? 'number_out_of_range' : undefined);
-          const client: SluiceClient = connect({ whenFull, ringMessages: 6, lingerMs: 1 });
+          const client: SluiceClient = connect({ whenFull, sendBufferMessages: 6, lingerMs: 1 });
           let given = 0;
           for (const { do: what, value } of calls) {
             if (what === 'post') client.post(value);

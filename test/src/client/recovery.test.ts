@@ -271,7 +271,7 @@ describe('a lost connection', () => {
     [4410, 'because', 'fenced', 'fenced'],
   ])('code %s, %s: ends with %s, and every promise says so', async (code, reason, expected, type) => {
     const { server, connect, pass, events } = bed({ storeMs: 1_000 });
-    const client = connect({ lingerMs: 0, ringMessages: 4 });
+    const client = connect({ lingerMs: 0, sendBufferMessages: 4 });
     await pass(10);
     const outcomes = [
       client.sendText('1'),
@@ -575,7 +575,7 @@ describe('a server that lost its memory', () => {
   });
 });
 
-describe('gaps and batches put off', () => {
+describe('gaps and deferred batches', () => {
   test('one gap for each batch behind it: the client goes back once', async () => {
     const { server, connect, pass, events } = bed();
     const client = connect({ lingerMs: 0, batchMessages: 2 });
@@ -602,11 +602,11 @@ describe('gaps and batches put off', () => {
     expect(client.state).toBe('ready');
   });
 
-  test('put off: goes back to where the nack says and waits before it sends again', async () => {
+  test('deferred: goes back to where the nack says and waits before it sends again', async () => {
     const { server, connect, pass, timers } = bed();
     const client = connect({ lingerMs: 0, batchMessages: 2 });
     await pass(10);
-    server.puttingOff = 1;
+    server.deferring = 1;
     const sent = outcomeOf(client.sendBatch(messages(1, 6)));
     await pass(3);
     expect(client.state).toBe('paused');
@@ -618,10 +618,10 @@ describe('gaps and batches put off', () => {
     expect(timers.now() - atMs).toBe(30);
     expect(sent.state).toBe('resolved');
     expect(server.framesOf('batch').map((frame) => readBatch(frame).seq)).toEqual([1, 3, 5, 1, 3, 5]);
-    expect(client.stats.putOff).toBe(1);
+    expect(client.stats.deferred).toBe(1);
   });
 
-  test('put off behind a part that came again: that part is not sent a third time', async () => {
+  test('deferred after a part that came again: that part is not sent a third time', async () => {
     const { server, connect, pass } = bed();
     server.refusal = (text) => (text === '{"i":2}' ? 'nul_character' : undefined);
     const client = connect({ lingerMs: 0 });
@@ -631,7 +631,7 @@ describe('gaps and batches put off', () => {
     await pass(5);
     server.cut();
     server.setProducer('p', server.epochOf('p'), 4);
-    server.puttingOff = 1;
+    server.deferring = 1;
     await pass(500, 5);
     expect(sent.value).toEqual({
       messages: 6,
@@ -642,14 +642,14 @@ describe('gaps and batches put off', () => {
     expect(client.stats).toMatchObject({ acked: 5, refused: 1, unackedMessages: 0 });
   });
 
-  test('put off: a flow that there is room ends the wait', async () => {
+  test('deferred: a flow that there is room ends the wait', async () => {
     const { server, connect, pass } = bed();
     const client = connect({ lingerMs: 0 });
     await pass(10);
-    server.puttingOff = 8;
+    server.deferring = 8;
     const sent = outcomeOf(client.sendText('1'));
     await pass(3_000, 5);
-    server.puttingOff = 0;
+    server.deferring = 0;
     expect(client.state).toBe('paused');
     const before = server.framesOf('batch').length;
     // The pauses have grown: no more than 8 tries in 3 s, and more than one.
@@ -660,13 +660,13 @@ describe('gaps and batches put off', () => {
     expect(sent.state).toBe('resolved');
   });
 
-  test('put off: an ack that moves ends the wait', async () => {
+  test('deferred: an ack that moves ends the wait', async () => {
     const { server, connect, pass } = bed({ storeMs: 3 });
     const client = connect({ lingerMs: 0, batchMessages: 2 });
     await pass(10);
     void client.sendBatch(messages(1, 2));
     await pass(1);
-    server.puttingOff = 1;
+    server.deferring = 1;
     // Held for 15 ms; the ack of the first comes 3 ms later.
     void client.sendBatch(messages(3, 4));
     await pass(8);

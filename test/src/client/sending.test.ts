@@ -32,7 +32,7 @@ const CODES: Record<ClientErrorCode, true> = {
   fenced: true,
   replaced: true,
   fate_unknown: true,
-  ring_full: true,
+  send_buffer_full: true,
   client_closed: true,
   message_dropped: true,
   message_refused: true,
@@ -41,7 +41,7 @@ const CODES: Record<ClientErrorCode, true> = {
   internal: true,
 };
 
-const DROPPED = 'The message was dropped: the ring was full';
+const DROPPED = 'The message was dropped: the send buffer was full';
 
 describe('options', () => {
   const good: SluiceClientOptions = {
@@ -65,8 +65,8 @@ describe('options', () => {
     ['batchMessages', { batchMessages: 10_001 }],
     ['batchBytes', { batchBytes: 0.5 }],
     ['lingerMs', { lingerMs: -1 }],
-    ['ringMessages', { ringMessages: 0 }],
-    ['ringBytes', { ringBytes: Number.NaN }],
+    ['sendBufferMessages', { sendBufferMessages: 0 }],
+    ['sendBufferBytes', { sendBufferBytes: Number.NaN }],
     ['whenFull', { whenFull: 'panic' as never }],
   ])('a wrong %s is refused', (option, wrong) => {
     let thrown: unknown;
@@ -106,7 +106,10 @@ describe('options', () => {
     ['acks', 'did you mean ack?'],
     ['produser', 'did you mean producer?'],
     ['onevent', 'did you mean onEvent?'],
-    ['maxRingMessages', 'did you mean ringMessages?'],
+    ['maxSendBufferMessages', 'did you mean sendBufferMessages?'],
+    // As 0.2.0 had it.
+    ['ringMessages', 'did you mean sendBufferMessages?'],
+    ['ringBytes', 'did you mean sendBufferBytes?'],
     ['compression', 'there are url, producer, ack'],
   ])('an option that there is not is refused: %s', (name, hint) => {
     expect(() => new SluiceClient({ ...good, [name]: 1 } as SluiceClientOptions)).toThrow(
@@ -507,10 +510,10 @@ describe('refusals', () => {
   });
 });
 
-describe('a full ring', () => {
+describe('a full send buffer', () => {
   test('block: calls wait for room and keep their order', async () => {
     const { server, connect, pass } = bed({ storeMs: 10 });
-    const client = connect({ ringMessages: 5, lingerMs: 0 });
+    const client = connect({ sendBufferMessages: 5, lingerMs: 0 });
     const batch = outcomeOf(client.sendBatch(messages(1, 12)));
     const one = outcomeOf(client.sendText('{"i":13}'));
     const ready = outcomeOf(client.ready());
@@ -527,28 +530,28 @@ describe('a full ring', () => {
 
   test('block: no more than 1,000 calls wait', () => {
     const { connect } = bed();
-    const client = connect({ ringMessages: 1 });
+    const client = connect({ sendBufferMessages: 1 });
     const outcomes = Array.from({ length: 1_002 }, () => client.sendText('1'));
     for (const promise of outcomes.slice(0, -1)) promise.catch(() => undefined);
     expect(client.stats.blockedCalls).toBe(1_000);
-    return expect(outcomes.at(-1)).rejects.toMatchObject({ code: 'ring_full' });
+    return expect(outcomes.at(-1)).rejects.toMatchObject({ code: 'send_buffer_full' });
   });
 
   test('the bytes are bounded as well', async () => {
     const { connect, pass } = bed();
-    const client = connect({ ringBytes: 100, lingerMs: 0 });
+    const client = connect({ sendBufferBytes: 100, lingerMs: 0 });
     const text = `"${'x'.repeat(47)}"`;
     const outcomes = [text, text, '1'].map((message) => outcomeOf(client.sendText(message)));
     expect(client.stats).toMatchObject({ unackedMessages: 2, unackedBytes: 100, blockedCalls: 1 });
     const tooLarge = outcomeOf(client.sendText(`"${'x'.repeat(100)}"`));
     await pass(50);
     expect(outcomes.map(({ state }) => state)).toEqual(['resolved', 'resolved', 'resolved']);
-    expect(tooLarge.code).toBe('ring_full');
+    expect(tooLarge.code).toBe('send_buffer_full');
   });
 
   test('reject: a call that does not fit leaves nothing behind', async () => {
     const { server, connect, pass } = bed();
-    const client = connect({ ringMessages: 5, whenFull: 'reject', lingerMs: 0 });
+    const client = connect({ sendBufferMessages: 5, whenFull: 'reject', lingerMs: 0 });
     const outcomes = [
       client.sendBatch(messages(1, 3)),
       client.sendBatch(['', ...messages(50, 52)]),
@@ -558,9 +561,9 @@ describe('a full ring', () => {
     await pass(30);
     expect(outcomes.map(({ state, code }) => code ?? state)).toEqual([
       'resolved',
-      'ring_full',
+      'send_buffer_full',
       'resolved',
-      'ring_full',
+      'send_buffer_full',
     ]);
     expect(server.kept.map(({ text }) => text)).toEqual(messages(1, 5));
     // Every message of a call that was refused counts, the empty one once.
@@ -575,7 +578,7 @@ describe('a full ring', () => {
 
   test('drop-newest: what does not fit is dropped', async () => {
     const { server, connect, pass, events } = bed();
-    const client = connect({ ringMessages: 5, whenFull: 'drop-newest', lingerMs: 0 });
+    const client = connect({ sendBufferMessages: 5, whenFull: 'drop-newest', lingerMs: 0 });
     const batch = client.sendBatch(messages(1, 7));
     const one = outcomeOf(client.sendText('8'));
     await pass(30);
@@ -593,7 +596,7 @@ describe('a full ring', () => {
 
   test('drop-oldest: drops what was never sent, and keeps its places', async () => {
     const { server, connect, pass, events } = bed();
-    const client = connect({ ringMessages: 5, whenFull: 'drop-oldest', lingerMs: 0 });
+    const client = connect({ sendBufferMessages: 5, whenFull: 'drop-oldest', lingerMs: 0 });
     const first = client.sendBatch(messages(1, 3));
     const second = outcomeOf(client.sendText('{"i":4}'));
     const third = client.sendBatch(messages(5, 9));
@@ -615,7 +618,7 @@ describe('a full ring', () => {
 
   test('drop-oldest: drops the newest when everything else was sent', async () => {
     const { server, connect, pass } = bed({ storeMs: 100 });
-    const client = connect({ ringMessages: 5, whenFull: 'drop-oldest', lingerMs: 0 });
+    const client = connect({ sendBufferMessages: 5, whenFull: 'drop-oldest', lingerMs: 0 });
     await pass(10);
     const first = client.sendBatch(messages(1, 4));
     await pass(3);
@@ -631,7 +634,12 @@ describe('a full ring', () => {
   test('drop-oldest: a call whose first messages were sent loses one in its middle, and says which', async () => {
     const { server, connect, pass } = bed({ storeMs: 100 });
     server.refusal = (text) => (text === '{"i":7}' || text === '{"i":2}' ? 'nul_character' : undefined);
-    const client = connect({ ringMessages: 8, batchMessages: 4, lingerMs: 1_000, whenFull: 'drop-oldest' });
+    const client = connect({
+      sendBufferMessages: 8,
+      batchMessages: 4,
+      lingerMs: 1_000,
+      whenFull: 'drop-oldest',
+    });
     await pass(10);
     const first = client.sendBatch(['', ...messages(1, 7)]);
     await pass(10);
@@ -705,7 +713,7 @@ describe('flush', () => {
 
   test('it waits for calls that wait for room', async () => {
     const { connect, pass, server } = bed({ storeMs: 10 });
-    const client = connect({ ringMessages: 2, lingerMs: 0 });
+    const client = connect({ sendBufferMessages: 2, lingerMs: 0 });
     void client.sendBatch(messages(1, 7));
     const flushed = outcomeOf(client.flush());
     await pass(30);

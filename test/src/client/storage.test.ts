@@ -324,7 +324,7 @@ describe('a storage', () => {
     const { server, connect, pass } = bed();
     server.isDown = true;
     const storage = memoryStorage();
-    const first = connect({ storage, ringMessages: 4, whenFull: 'drop-oldest' });
+    const first = connect({ storage, sendBufferMessages: 4, whenFull: 'drop-oldest' });
     await settled();
     const outcomes = messages(1, 10).map((text) => outcomeOf(first.sendText(text)));
     await pass(10);

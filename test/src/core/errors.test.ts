@@ -55,7 +55,7 @@ const TABLE: Record<ErrorCode, [status: number, closeCode: number]> = {
   checkpoint_missing: [503, 4503],
   dead_letters_full: [503, 4503],
   sink_failed: [500, 4500],
-  ring_full: [503, 4400],
+  send_buffer_full: [503, 4400],
   client_closed: [503, 1000],
   message_dropped: [503, 4400],
   message_refused: [400, 4400],

@@ -264,7 +264,7 @@ class Client {
   epoch: number | undefined;
   sessionName: string | undefined;
   /** The messages of this epoch. */
-  ring: Sent[] = [];
+  sent: Sent[] = [];
   /** How far acks of this epoch went. */
   acked = 0;
   committed = 0;
@@ -321,12 +321,12 @@ class Client {
 
   /** It has lost its own memory, and begins a new epoch. */
   #forget(): void {
-    for (const sent of this.ring) {
+    for (const sent of this.sent) {
       if (sent.sequence <= this.acked) this.#promise(sent);
       else this.abandoned.push(sent);
     }
     this.epoch = undefined;
-    this.ring = [];
+    this.sent = [];
     this.acked = 0;
     this.committed = 0;
     this.refused.clear();
@@ -350,7 +350,7 @@ class Client {
         // What was acked is never missing, and nothing is there that was not sent.
         if ('missing' in frame) throw new Error(`${text}, acked ${this.acked}`);
         if (isResumed && frame.stored < this.acked) throw new Error(`${text}, acked ${this.acked}`);
-        if (frame.stored > this.ring.length) throw new Error(`${text}, sent ${this.ring.length}`);
+        if (frame.stored > this.sent.length) throw new Error(`${text}, sent ${this.sent.length}`);
         this.epoch = frame.epoch;
         this.sessionName = frame.session;
         this.cursor = this.acked + 1;
@@ -365,7 +365,7 @@ class Client {
         if (temporary) this.cursor = Math.min(this.cursor, from);
         else {
           for (let sequence = from; sequence <= to; sequence += 1) {
-            const kind = this.ring[sequence - 1]?.kind;
+            const kind = this.sent[sequence - 1]?.kind;
             if (kind !== 'bad' && kind !== 'poison') throw new Error(`${text} refuses what is ${kind}`);
             this.refused.add(sequence);
           }
@@ -381,11 +381,11 @@ class Client {
   }
 
   #ack(stored: number, committed: number): void {
-    if (stored > this.ring.length) throw new Error(`acked ${stored} of ${this.ring.length}`);
+    if (stored > this.sent.length) throw new Error(`acked ${stored} of ${this.sent.length}`);
     if (committed > stored) throw new Error(`committed ${committed} of ${stored} that are stored`);
     if (stored < this.acked) throw new Error(`acked ${stored} after ${this.acked}`);
     for (let sequence = this.acked + 1; sequence <= stored; sequence += 1) {
-      const { kind } = this.ring[sequence - 1] as Sent;
+      const { kind } = this.sent[sequence - 1] as Sent;
       if (kind === 'bad' && !this.refused.has(sequence))
         throw new Error(`an ack passes for the nack of ${sequence}`);
     }
@@ -397,7 +397,7 @@ class Client {
   write(kinds: readonly Kind[]): void {
     if (this.epoch === undefined) return;
     for (const kind of kinds) {
-      const sequence = this.ring.length + 1;
+      const sequence = this.sent.length + 1;
       const { epoch } = this;
       const id = `"${this.name}/${epoch}/${sequence}`;
       const line = {
@@ -407,13 +407,13 @@ class Client {
         bad: `${id}`,
         poison: `${id}/poison"`,
       }[kind];
-      this.ring.push({ epoch, sequence, kind, line });
+      this.sent.push({ epoch, sequence, kind, line });
     }
   }
 
   /** Sends messages from `first` on, as far as there are any. */
   send(first: number, count: number): void {
-    const lines = this.ring.slice(first - 1, first - 1 + count).map(({ line }) => line);
+    const lines = this.sent.slice(first - 1, first - 1 + count).map(({ line }) => line);
     if (this.session === undefined || lines.length === 0) return;
     const frame = `{"t":"batch","seq":${first},"n":${lines.length}}\n${lines.join('\n')}\n`;
     this.session.receive(frame, (this.life as Life).timers.now());
@@ -421,14 +421,14 @@ class Client {
 
   sendNext(count: number): void {
     const first = this.cursor;
-    this.cursor = Math.min(first + count, this.ring.length + 1);
+    this.cursor = Math.min(first + count, this.sent.length + 1);
     this.send(first, count);
   }
 
   /** Everything that this client was promised, once it is all sent and acked. */
   end(): void {
-    expect(this.acked).toBe(this.ring.length);
-    for (const sent of this.ring) this.#promise(sent);
+    expect(this.acked).toBe(this.sent.length);
+    for (const sent of this.sent) this.#promise(sent);
   }
 }
 
@@ -507,8 +507,8 @@ class World {
     const stats = this.life.pipeline.stats();
     expect(sumOf(stats)).toBe(stats.received);
     // Read before the rows are: more may be written, and be acked, while they are read.
-    const committed = this.clients.flatMap(({ name, epoch, committed, ring }) =>
-      ring
+    const committed = this.clients.flatMap(({ name, epoch, committed, sent }) =>
+      sent
         .slice(0, committed)
         .filter(({ kind }) => kind !== 'bad')
         .map(({ sequence }) => keyOf({ producer: name, epoch: String(epoch), sequence: String(sequence) })),
@@ -541,12 +541,12 @@ class World {
         if (client.session === undefined || !client.isWelcome) {
           client.connect(this.life, false);
           await settled();
-        } else if (client.cursor > client.ring.length && client.acked < client.ring.length)
+        } else if (client.cursor > client.sent.length && client.acked < client.sent.length)
           client.cursor = client.acked + 1;
         client.sendNext(100);
       }
       await this.pass(60_000);
-      if (this.clients.every(({ acked, ring }) => acked === ring.length) && !this.life.pipeline.isBusy) break;
+      if (this.clients.every(({ acked, sent }) => acked === sent.length) && !this.life.pipeline.isBusy) break;
     }
     await this.life.pipeline.drained();
   }
@@ -744,7 +744,7 @@ async function take(world: World, step: Step): Promise<void> {
     case 'ahead': {
       const of = clients[step.client] as Client;
       of.write(Array(step.by + 1).fill('good'));
-      of.send(of.ring.length, 1);
+      of.send(of.sent.length, 1);
       break;
     }
     case 'pass':
@@ -877,7 +877,7 @@ async function failOverUnder(world: World, past: Past, choice: MissingChoice): P
     client.sendNext(1_000);
     await world.pass(1_000);
     const { pipeline } = world.life;
-    if (!pipeline.isBusy && client.acked === client.ring.length) break;
+    if (!pipeline.isBusy && client.acked === client.sent.length) break;
     if (world.life.pipeline.state === 'stopped') {
       await world.life.pipeline.resume(choice);
       await world.pass(1_000);
@@ -1017,7 +1017,7 @@ describe('an outbox and a database that do not fit together', () => {
     expect(world.life.pipeline.stats()).toMatchObject({ state: 'stopped', lastErrorCode: code, buffered });
     const { failures } = world.life.pipeline.stats();
     await write(world, client, 3);
-    expect(client.acked).toBe(client.ring.length);
+    expect(client.acked).toBe(client.sent.length);
     world.life.pipeline.flush();
     await world.pass(60_000);
     expect(world.life.pipeline.stats()).toMatchObject({ state: 'stopped', failures, buffered: buffered + 3 });

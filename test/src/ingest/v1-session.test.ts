@@ -1213,7 +1213,7 @@ describe('credit', () => {
     expect(creditOf(waiting.peer.last('flow'))).toBeGreaterThan(0);
   });
 
-  test('far beyond it, batches are put off, and after the third the socket is closed with 4429', () => {
+  test('far beyond it, batches are deferred, and after the third the socket is closed with 4429', () => {
     const on = full();
     const client = new Client(on);
     expect(client.hello()).toMatchObject({ credit: { messages: 0, bytes: 0 } });
