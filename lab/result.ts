@@ -24,7 +24,7 @@ export interface RepResult {
   metrics: Record<string, number | null>;
   /** Null for floors that leave no rows. */
   audit: Audit | null;
-  /** Why this step of a ladder did not hold, in a sentence. The steps behind it are not taken. */
+  /** Why this step of a ladder did not hold, in a sentence. The steps after it are not taken. */
   broken?: string;
   /** Latencies, each as a histogram, by the name of what was waited for, such as `ack`. */
   histograms?: Record<string, HistogramRecord>;

@@ -12,7 +12,7 @@ export interface Target {
   /** The figure is told in multiples of the same one of this variant, see `ratioOf`. */
   per?: string;
   bound: { atMost: number } | { atLeast: number };
-  /** Behind the figure: `×` for a ratio, else the metric's unit. */
+  /** Comes after the figure: `×` for a ratio, else the metric's unit. */
   unit: string;
 }
 

@@ -37,7 +37,7 @@ const COMPACT_FACTOR = 4;
 export function fileStorage(path: string): ClientStorage {
   let lock: FileLock | undefined;
   let file: FileHandle | undefined;
-  /** Bytes that are whole records; what lies behind them is overwritten. */
+  /** Bytes that are whole records; what lies after them is overwritten. */
   let size = 0;
   /** Size right after the file was rewritten. */
   let compactSize = 0;

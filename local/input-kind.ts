@@ -31,7 +31,7 @@ const FOREIGN_VALUES = /^[+-]?(NaN|Infinity|undefined|None|True|False|NULL)(?=[\
 /**
  * Looks at the first bytes of an input that should be lines of JSON, one object each.
  *
- * @param head the first bytes, `INPUT_HEAD_BYTES` of them or all that there are; what is behind is not looked at
+ * @param head the first bytes, `INPUT_HEAD_BYTES` of them or all that there are; what comes after them is not looked at
  * @returns what they are instead, or undefined where they may be lines of JSON (also for an empty input)
  */
 export function unexpectedLines(head: Uint8Array): UnexpectedInput | undefined {

@@ -3,7 +3,7 @@
  * Neon's proxy. It answers the paths `/v1` and `/v2`, with `?address=host:port` or without.
  *
  * It connects to one configured target only: a tunnel that dials what it is asked for would open every service
- * of the machine and its network to whoever reaches the port. For the same reason it refuses requests that a web
+ * of the machine and its network to anybody who reaches the port. For the same reason it refuses requests that a web
  * page of another site makes: browsers let any page open a WebSocket to 127.0.0.1, and say so in `Origin`.
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http';

@@ -28,7 +28,7 @@ export async function processesMarked(name: string, value: string): Promise<Foun
     );
   }
   if (process.platform === 'win32') return [];
-  // `E` shows the environment behind the command, with blanks between.
+  // `E` shows the environment after the command, with blanks between.
   const output = await outputOf('ps', ['-A', '-E', '-ww', '-o', 'pid=,command=']);
   return output.split('\n').flatMap((line) => {
     const match = /^\s*(\d+)\s+(\S+)/.exec(line);

@@ -121,7 +121,7 @@ export class SqliteNamespaces implements Namespaces {
     this.#assertOpen();
     mkdirSync(this.#folder, { recursive: true });
     const createdAtUs = Math.floor(this.#now() * 1_000);
-    // Nobody can see a file that is half made: it is made in a folder of its own, which no namespace can be called.
+    // Nobody can see a file that is half made: it is made in its own folder, which no namespace can be called.
     const workshop = mkdtempSync(join(this.#folder, '.new-'));
     try {
       const made = join(workshop, 'new.db');
@@ -172,7 +172,7 @@ export class SqliteNamespaces implements Namespaces {
   }
 
   /**
-   * The namespaces behind `after`, in byte order of their names. Files that are no namespaces are left out.
+   * The namespaces after `after`, in byte order of their names. Files that are no namespaces are left out.
    *
    * @throws SluiceError `invalid_options` for a limit that is no integer of 1 to 1,000; `store_closed`. Otherwise the file
    *   system's error, or SQLite's

@@ -1,4 +1,4 @@
-/** Node's SQLite behind the interface of the stores and the outbox, in memory or in a file. */
+/** Node's SQLite with the interface of the stores and the outbox, in memory or in a file. */
 
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { Sqlite, SqliteValue } from '../src/database/sqlite.ts';

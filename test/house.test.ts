@@ -131,7 +131,7 @@ function sourcesOf(room: Room): Map<string, string> {
   const files = readdirSync(join(ROOT, room), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && /\.m?ts$/.test(entry.name))
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
-    // What `sluice init` writes is a project of its own.
+    // What `sluice init` writes is a separate project.
     .filter((file) => !file.includes('node_modules') && !file.includes('/template/'));
   return new Map(files.map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]));
 }

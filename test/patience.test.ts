@@ -38,7 +38,7 @@ function faultsOf(file: string, source: string): string[] {
   });
 }
 
-test('no test has a time limit of its own', () => {
+test('no test has its own time limit', () => {
   const files = globSync('test/**/*.{ts,mts}', { cwd: ROOT }).filter((file) => !OWN.has(file));
   expect(files.length).toBeGreaterThan(200);
   expect(files.flatMap((file) => faultsOf(file, readFileSync(join(ROOT, file), 'utf8')))).toEqual([]);

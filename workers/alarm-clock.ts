@@ -5,8 +5,8 @@
  */
 
 /**
- * How long an alarm may be late before it counts as lost. Under load one that has gone off waits for its turn behind
- * the frames; setting it anew just then would cancel it.
+ * How long an alarm may be late before it counts as lost. Under load one that has gone off waits for its turn after
+ * the frames; setting it again just then would cancel it.
  */
 const GRACE_MS = 1_000;
 

@@ -2,7 +2,7 @@
  * The TCP socket that node-postgres gets in a Durable Object.
  *
  * It writes once per turn. node-postgres writes a query as five messages and so five times; a write is finished by an
- * event of its own, which queues behind the frames of every WebSocket, and the next write has to wait for it. Under a
+ * event, which queues after the frames of every WebSocket, and the next write has to wait for it. Under a
  * flood of frames a flush then waits for its turn six times instead of once.
  *
  * And it reads only while an answer is awaited. A pending read belongs to the moment at which it began: one that was
@@ -17,7 +17,7 @@ import { AnswerTracker } from '../src/database/answer-tracker.ts';
 
 type WriteCallback = (error?: unknown) => void;
 
-/** What CloudflareSocket keeps for itself, and a reader of its own needs. */
+/** What CloudflareSocket keeps for itself, and a separate reader needs. */
 interface Internals {
   _cfReader: ReadableStreamDefaultReader<Uint8Array>;
 }

@@ -1,6 +1,6 @@
 /**
  * Bodies of Server-Sent Events. Hono's `streamSSE` tells nobody whether the reader takes what it is sent, and waits for a
- * slow one for ever; here whoever writes can ask, and a reader that takes nothing is let go.
+ * slow one for ever; here the writer can ask, and a reader that takes nothing is sent away.
  */
 
 import { sseText } from '../src/core/sse-text.ts';
@@ -29,7 +29,7 @@ export const EVENT_STREAM_HEADERS: Readonly<Record<string, string>> = {
 };
 
 export interface EventStreamOptions {
-  /** With them, something is sent now and then, and a reader that takes nothing is let go. Default: neither. */
+  /** With them, something is sent now and then, and a reader that takes nothing is sent away. Default: neither. */
   timers?: Timers;
   /** How often something is sent, and the reader looked at. Default: 15,000. */
   keepAliveMs?: number;

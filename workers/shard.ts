@@ -180,7 +180,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
         });
       }
     }
-    // Woken up, or started anew with messages of its life before: they are flushed whatever becomes of this event.
+    // Woken up, or started again with messages of its life before: they are flushed whatever becomes of this event.
     for (const socket of sockets) this.#openSession(socket, socket.deserializeAttachment() as Attachment);
     this.#armAlarm(Date.now());
     if (this.#holdsSomething) this.#listing?.add();

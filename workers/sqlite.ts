@@ -1,4 +1,4 @@
-/** A Durable Object's SQLite storage behind the interface of the outbox. */
+/** A Durable Object's SQLite storage with the interface of the outbox. */
 
 import type { Sqlite, SqliteValue } from '../src/database/sqlite.ts';
 

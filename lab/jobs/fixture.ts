@@ -13,7 +13,7 @@ export interface Engine<Store, Row> {
 }
 
 export interface Namespace<Store, Row> {
-  /** Opens one more store on the namespace; on Postgres, with connections of its own. */
+  /** Opens one more store on the namespace; on Postgres, with its own connections. */
   openStore(): Promise<Store>;
   /** Makes the table for bare statements. Without indexes, it has a primary key and nothing else. */
   openFloor(hasIndexes: boolean): Promise<FloorTable<Row>>;

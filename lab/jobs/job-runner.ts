@@ -1,6 +1,6 @@
 /**
  * Does the jobs of one engine: in this process for Node's SQLite and for Postgres, inside a Durable Object for the others.
- * Each repetition is prepared, run and judged by calls of their own, so that only the middle one is timed.
+ * Each repetition is prepared, run and judged by separate calls, so that only the middle one is timed.
  */
 
 import { SluiceError } from '../../src/core/errors.ts';
@@ -57,7 +57,7 @@ export class JobRunner<J extends Job, F extends Fixture> implements JobBench<J> 
     const step = this.#prepared();
     const { now, heap, tellsLatency = true, hasNames } = this.#gauges;
     const { elapsedMs, sortedMs } = await timeAttempts(operations, clients, step.attempt, now);
-    // Before the heap is measured, which makes attempts of its own.
+    // Before the heap is measured, which makes its own attempts.
     const tally = step.tally();
     return {
       elapsedMs,
@@ -103,7 +103,7 @@ export class JobRunner<J extends Job, F extends Fixture> implements JobBench<J> 
   }
 }
 
-/** After the clock: the sampling of allocations takes time of its own. */
+/** After the clock: the sampling of allocations takes time too. */
 async function heapPerAttempt(
   heap: HeapMeter | undefined,
   { attempt, heapAttempts = 0 }: Step,

@@ -6,7 +6,7 @@
 import type { Audit, HistogramRecord } from '../result.ts';
 
 /**
- * How the work is done. `store`: through one store. `stores`: each client has its own store, with a connection of its own.
+ * How the work is done. `store`: through one store. `stores`: each client has its own store, with its own connection.
  * `floor`: by bare statements on a table with a primary key and nothing else. `indexed`: the same on a table with indexes for
  * what the store reads by.
  */

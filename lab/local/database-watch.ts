@@ -1,6 +1,6 @@
 /**
  * Notices that the database is gone while a bench runs. The shards are no help there: they keep what they have and
- * try again for ever, which is right for them and a hanging command for whoever waits.
+ * try again for ever, which is right for them and a hanging command for the one who waits.
  */
 
 import { sql } from 'drizzle-orm';

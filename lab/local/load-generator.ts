@@ -166,7 +166,7 @@ async function sendAll(
 /**
  * Gathers what is sent until the returned function is called, and hands it to the kernel at once: a call to the kernel
  * for each frame would take half of the generator's processor, which here is Postgres's too. `ws` has no public way to
- * its TCP socket; without that, every frame is a write of its own and nothing else changes.
+ * its TCP socket; without that, every frame is a separate write and nothing else changes.
  */
 function holdWrites(socket: WebSocket): () => void {
   const tcp = (socket as unknown as { _socket?: { cork?: () => void; uncork?: () => void } })._socket;

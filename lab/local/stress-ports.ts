@@ -1,4 +1,4 @@
-/** The suite `stress` from the command line: each phase in a process of its own, so that its memory can be told. */
+/** The suite `stress` from the command line: each phase in a separate process, so that its memory can be told. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -2,7 +2,7 @@
 
 /**
  * Asks every `everyMs` until the returned function is called, each time after the answer before. A question that fails
- * ends the asking: whoever is asked is gone, which the work beside it tells by itself.
+ * ends the asking: what is asked is gone, which the work beside it tells by itself.
  *
  * @param wait resolves after that many milliseconds
  */

@@ -1,5 +1,5 @@
 /**
- * Looks at a Postgres while a repetition runs, over a connection of its own: what it wrote, which statements took its
+ * Looks at a Postgres while a repetition runs, over its own connection: what it wrote, which statements took its
  * time, and what its backends waited for.
  *
  * Nothing here may fail a run. What the server does not have, or does not show to this role, is null and named.
@@ -360,7 +360,7 @@ export class PostgresWatch implements ServerWatch {
   }
 }
 
-/** PostgreSQL 17 has a view of its own for the checkpointer, and 18 a column for those that came to their end. */
+/** PostgreSQL 17 has a separate view for the checkpointer, and 18 a column for those that came to their end. */
 function checkpointQuery(version: number): SQL {
   const mark = sql.raw(MARK);
   if (version < 170_000) {

@@ -13,7 +13,7 @@ export interface ReportFormat {
   contentType: string;
   /** One line for help texts. */
   description: string;
-  /** The files of this format, each with what stands behind the name of the run: `.json`. */
+  /** The files of this format, each with what stands after the name of the run: `.json`. */
   files(result: BenchResult, suite: ReportSuite): { suffix: string; text: string }[];
 }
 

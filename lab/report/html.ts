@@ -101,7 +101,7 @@ export function htmlTable(
     const kind = muted.has(name) ? ' class="floor"' : '';
     return `<tr${kind}><th scope="row">${escapeHtml(name)}</th>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`;
   });
-  // Wide tables scroll, and whoever has no mouse must be able to do that too.
+  // Wide tables scroll, and a reader without a mouse must be able to do that too.
   return `<div class="scroll" role="region" tabindex="0" aria-label="${escapeHtml(caption)}"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${head.join('')}</tr></thead><tbody>${body.join('')}</tbody></table></div>`;
 }
 

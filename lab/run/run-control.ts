@@ -1,6 +1,6 @@
 /**
  * Carries out stored runs of the bench, a step at a time, wherever something can wake it again: in a Durable Object,
- * whose alarm calls `step`. All that a run needs to go on is in the store; what is open for it is opened anew when the
+ * whose alarm calls `step`. All that a run needs to go on is in the store; what is open for it is opened again when the
  * object was gone meanwhile, and the step that it was in is repeated.
  */
 
@@ -173,7 +173,7 @@ export class RunControl {
   }
 
   /**
-   * Sends a run's events to a follower, from those behind `after` on, until the run has ended or the returned function
+   * Sends a run's events to a follower, from those after `after` on, until the run has ended or the returned function
    * is called.
    *
    * @throws SluiceError `not_found`, `too_many_subscribers`
@@ -216,7 +216,7 @@ export class RunControl {
     const { signal } = going.controller;
     const open = await this.#openFor(going, runnable, run);
     if (open === undefined) return;
-    // What was opened anew in the middle of a run has run nothing yet.
+    // What was opened again in the middle of a run has run nothing yet.
     if (run.isWarm && !going.isWarm) await unlessAborted(open.host.warmUp(), signal);
     if (signal.aborted) return;
     going.isWarm = true;

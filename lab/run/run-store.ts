@@ -240,7 +240,7 @@ export class RunStore {
     });
   }
 
-  /** Events of a run behind an id, in their order. */
+  /** Events of a run after an id, in their order. */
   eventsAfter(id: string, after: number): RunEvent[] {
     return this.#sqlite
       .run<{ id: number; kind: RunEvent['kind']; data: string }>(

@@ -1,6 +1,6 @@
 /**
- * `/bench`: the lab page, and runs inside the Worker; and what the CLI's bench needs of a Worker: sockets into shards
- * of its own, and a way to wait until these are empty.
+ * `/bench`: the lab page, and runs inside the Worker; and what the CLI's bench needs of a Worker: sockets into its own
+ * shards, and a way to wait until these are empty.
  */
 
 import { type Context, Hono } from 'hono';

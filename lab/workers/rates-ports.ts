@@ -1,4 +1,4 @@
-/** The suite `rates` inside the Worker: the load objects send; there is no process of its own for the bad example. */
+/** The suite `rates` inside the Worker: the load objects send; there is no separate process for the bad example. */
 
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import type { RatesPorts } from '../suites/rates/rates-host.ts';

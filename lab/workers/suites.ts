@@ -1,4 +1,4 @@
-/** The suites as a Worker can run them: on its own database and in Durable Objects of its own. */
+/** The suites as a Worker can run them: on its own database and in its own Durable Objects. */
 
 import { SluiceError } from '../../src/core/errors.ts';
 import { MAX_CONNECTIONS, MAX_WORKER_BENCH_MESSAGES } from '../../src/core/limits.ts';

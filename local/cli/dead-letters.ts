@@ -188,7 +188,7 @@ async function retryAll(client: AdminClient, body: unknown): Promise<RetriedDead
   const { missing } = last;
   const asked = last.retried + last.remaining;
   let { retried } = last;
-  // A letter that fails again comes back behind all others, so those that were there at first are through when as many
+  // A letter that fails again comes back after all others, so those that were there at first are through when as many
   // have been retried: this ends even where all of them fail for ever. What was retried is missing from the second call on.
   while (retried < asked && last.retried > 0 && !last.isFull) {
     last = await client.post<RetriedDeadLetters>('dead-letters/retry', body);

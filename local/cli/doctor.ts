@@ -177,7 +177,7 @@ async function databaseOf(configFile: string | undefined): Promise<string | unde
     try {
       return planDatabase(await readDevSettings(configFile, process.env), process.env).databaseUrl;
     } catch {
-      // The configuration has a line of its own above.
+      // The configuration has its own line above.
     }
   }
   return process.env.DATABASE_URL || undefined;

@@ -18,7 +18,7 @@ if (major < LEAST_MAJOR || (major === LEAST_MAJOR && minor < LEAST_MINOR)) {
     `sluice: This needs Node ${LEAST_MAJOR}.${LEAST_MINOR} or later, and runs in Node ${process.versions.node}. ` +
       (isInstalled
         ? 'Install a newer Node\n'
-        : '`npm ci` brings a Node of its own for the npm scripts, unless NODE_ENV=production or --omit=dev keep it away: ' +
+        : '`npm ci` brings its own Node for the npm scripts, unless NODE_ENV=production or --omit=dev keep it away: ' +
           'run npm ci --include=dev, or install a newer Node\n'),
   );
   process.exitCode = 1;

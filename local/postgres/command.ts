@@ -15,7 +15,7 @@ export interface Account {
 export interface CommandOptions {
   /** The account to run as; this process's own by default. */
   account?: Account | undefined;
-  /** Run in a session of its own, so that Ctrl-C in the terminal does not reach it. Default false. */
+  /** Run in its own session, so that Ctrl-C in the terminal does not reach it. Default false. */
   detached?: boolean;
 }
 

@@ -59,7 +59,7 @@ export async function placeData(requested: string, account?: Account): Promise<s
   const [place] = await reachablePlaces(account);
   const folder = path.join(place as string, `sluice-${process.getuid?.()}-data-${name}`);
   await ensureOwnFolder(folder);
-  // For whoever finds the folder and wonders.
+  // For somebody who finds the folder and wonders.
   await writeFile(path.join(folder, 'README'), `Postgres data of Sluice, for ${absolute}\n`);
   const dataDirectory = path.join(folder, 'data');
   const found = await lstat(dataDirectory).catch(() => undefined);

@@ -1,4 +1,4 @@
-/** The database of a developer's machine: one fixed address, whoever provides it. */
+/** The database of a developer's machine: one fixed address, whatever provides it. */
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { projectFolder } from '../project.ts';
@@ -58,7 +58,7 @@ export async function startDevelopmentPostgres(
     }
     const portIsFree = await isFree(port);
     try {
-      // With port 0 a server of our own that has the port is joined or adopted as it is.
+      // With port 0 our own server that has the port is joined or adopted as it is.
       const embedded = await startEmbeddedPostgres({ dataDirectory, port: portIsFree ? port : 0, onLog });
       if (embedded.port !== port) {
         onLog(`Another program has port ${port}, so Postgres listens on port ${embedded.port}`);

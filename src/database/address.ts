@@ -1,5 +1,5 @@
 /**
- * Addresses of databases, by rules of our own: `docs/database-addresses.md` has the table.
+ * Addresses of databases, by our own rules: `docs/database-addresses.md` has the table.
  *
  * The programs that take such an address read it differently: libpq, node-postgres, Neon's driver and the URL parsers
  * below them disagree about `$` and `%` in names, about `?user=`, about `sslmode`. An address that goes through two of

@@ -11,7 +11,7 @@ const HEADER_BYTES = 5;
 
 export class AnswerTracker {
   #isAwaited = false;
-  // The header as far as it has come, and how much of the message behind it is still to come.
+  // The header as far as it has come, and how much of the message after it is still to come.
   readonly #header = new Uint8Array(HEADER_BYTES);
   #headerBytes = 0;
   #bodyBytesLeft = 0;

@@ -48,7 +48,7 @@ export class ConnectionPool implements ConnectionLender {
   }
 
   /**
-   * Runs one piece of work on a connection of its own. After a failure that leaves the connection in an unknown state,
+   * Runs one piece of work on its own connection. After a failure that leaves the connection in an unknown state,
    * the connection is closed, and the next use opens another.
    *
    * @throws SluiceError `database_unreachable` where too much work waits already. Otherwise whatever the work, or opening

@@ -1,5 +1,5 @@
 /**
- * A place for one connection: opened at the first use, reused, closed when idle, opened anew after a failure.
+ * A place for one connection: opened at the first use, reused, closed when idle, opened again after a failure.
  *
  * An open socket keeps a Durable Object from hibernating and a Neon compute from sleeping, and a socket that was
  * idle for long may be dead without notice; so an unused one is closed after a few seconds.

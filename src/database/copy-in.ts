@@ -2,7 +2,7 @@
  * A `COPY … FROM STDIN` whose data is ready: one write for all of it.
  *
  * pg-copy-streams sends every chunk as two writes. On Workers each write is awaited by the runtime as an event of its
- * own, and events of a shard queue behind its frames; a flush then waits for its turn a dozen times (measured under a
+ * own, and events of a shard queue after its frames; a flush then waits for its turn a dozen times (measured under a
  * flood of frames: 30 ms instead of 4 ms around each COPY). So the whole batch becomes one message here. For data
  * that is still being made, pg-copy-streams remains the right tool (connection.ts, `copyStream`).
  */

@@ -1,5 +1,5 @@
 /**
- * The drivers: node-postgres, and Neon's, which speaks the same protocol over WebSockets behind the same interface. Neon's is an
+ * The drivers: node-postgres, and Neon's, which speaks the same protocol over WebSockets and has the same interface. Neon's is an
  * optional peer of the package, and is loaded by the first connection that asks for it. node-postgres is not: Drizzle's module for
  * it would have to be loaded in the same way, and then esbuild initializes parts of Drizzle only after code that extends its
  * classes ("Class extends value undefined", where a Worker starts).

@@ -2,7 +2,7 @@
  * What to do about a write that failed: the policy, as one table.
  *
  * Two mistakes cost data. To take an outage for bad data fills the dead letters with good rows (PostHog/posthog#10396,
- * fluent/fluent-plugin-sql#138), and to take bad data for an outage stops everything behind one row. Where the table
+ * fluent/fluent-plugin-sql#138), and to take bad data for an outage stops everything because of one row. Where the table
  * knows nothing, nothing is dropped: the sink pauses.
  */
 

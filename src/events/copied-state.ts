@@ -1,6 +1,6 @@
 /**
  * A copy of the state of an earlier run, as deep as it is data: objects without a class, arrays, maps, sets and dates. What
- * has a class of its own stands in the copy as it is, because without the class it would be something else.
+ * has its own class stands in the copy as it is, because without the class it would be something else.
  */
 export function copiedState<State>(state: State): State {
   return copyOf(state, new Map()) as State;

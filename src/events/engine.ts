@@ -26,7 +26,7 @@ export interface QueryItem {
 /** Events that match any of the items, at least one; or all events. */
 export type EventQuery = readonly QueryItem[] | 'all';
 
-/** The append is refused where an event behind the position `after` matches the query. */
+/** The append is refused where an event after the position `after` matches the query. */
 export interface AppendCondition {
   query: EventQuery;
   /** 0: no event is passed over. It may lie beyond the last position. */

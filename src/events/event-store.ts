@@ -125,7 +125,7 @@ export class EventStore<Data = unknown> {
   }
 
   /**
-   * Appends one event or several: all of them or none. With a condition, only if no event behind `after` matches its query; that is
+   * Appends one event or several: all of them or none. With a condition, only if no event after `after` matches its query; that is
    * decided together with the append, whatever others append at the same time.
    *
    * Events with ids make the append repeatable: where all of the ids are stored already, the answer is the position of the last of

@@ -1,5 +1,5 @@
 /**
- * The same query with fewer items. Each item is a look-up of its own, in reads as in conditions, and the queries of
+ * The same query with fewer items. Each item is a separate look-up, in reads as in conditions, and the queries of
  * projections that are composed say much the same: those of the course example have five items and need two.
  */
 

@@ -40,7 +40,7 @@ export interface HandlerDatabase<Transaction, Effect> {
    * bookmark to the last of them. If anything throws, nothing of it was done, or, where a connection was lost during the
    * commit, all of it: the bookmark tells.
    *
-   * @param events at least one, behind `from`, in the order of their positions
+   * @param events at least one, after `from`, in the order of their positions
    */
   move<Event extends { position: bigint }>(
     handler: string,
@@ -106,9 +106,9 @@ export interface HandlerEnd {
  * Handles the events of a query, those that are there and those to come, until the signal is aborted.
  *
  * An event whose handler throws is tried again, after pauses that double: nothing is passed over, since what comes later may rest
- * on it. The events before it are committed, and those behind it wait.
+ * on it. The events before it are committed, and those after it wait.
  *
- * @throws SluiceError `invalid_options`, `invalid_query`; `checkpoint_ahead` where the bookmark is behind the end of the store, which
+ * @throws SluiceError `invalid_options`, `invalid_query`; `checkpoint_ahead` where the bookmark is beyond the end of the store, which
  * then has lost events that were handled (details: `position`, `head`); `store_closed`. After `maxFailures`, what failed last
  */
 export async function runHandler<Transaction, Effect, Event extends EventShape = EventShape>(
@@ -231,7 +231,7 @@ class Runner<Event extends EventShape, Transaction, Effect> {
     return true;
   }
 
-  /** A bookmark behind the end would pass over new events in silence, for as many as there were before. */
+  /** A bookmark beyond the end would pass over new events in silence, for as many as there were before. */
   async #checkBookmark(store: HandlerStore): Promise<void> {
     const position = this.#position;
     if (position === 0n) return;

@@ -92,7 +92,7 @@ export interface Projected<State> {
 }
 
 /**
- * Where a run begins: behind a position, with the initial state, or where an earlier run has ended, with its state. The
+ * Where a run begins: after a position, with the initial state, or where an earlier run has ended, with its state. The
  * state is copied as far as it is data; of classes of one's own, `apply` has to return another instance.
  */
 export type ProjectFrom<State> = bigint | Pick<Projected<State>, 'state' | 'position'>;
@@ -118,7 +118,7 @@ export interface DecideOptions<State> extends ProjectOptions<State> {
 
 /** How a decision ended. */
 export interface Decided<State> extends Projected<State> {
-  /** Undefined where nothing was to be appended. Its events are behind `position`, and not in `state`. */
+  /** Undefined where nothing was to be appended. Its events are after `position`, and not in `state`. */
   appended: Appended | undefined;
   /** How often the decision was made: one more than there were conflicts. */
   attempts: number;
@@ -244,7 +244,7 @@ async function goOn<State, Data>(
     state = projected.apply(state, event);
     position = event.position;
   }
-  // Positions are given in the order of commits: what is not there yet comes behind the last event that is. So the
+  // Positions are given in the order of commits: what is not there yet comes after the last event that is. So the
   // condition misses nothing, though it does not reach to the end of the store.
   return { state, position, condition: { failIfEventsMatch: query, after: position } };
 }

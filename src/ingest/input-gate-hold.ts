@@ -1,6 +1,6 @@
 /**
  * Lets the writes of a shard run while no frames are delivered, once its buffer fills up: Postgres then has the
- * processor for itself, its answers wait behind nothing, and TCP slows the senders down.
+ * processor for itself, its answers wait for nothing, and TCP slows the senders down.
  *
  * An answer that was awaited before the frames were held back is not delivered until they flow again. So a hold begins
  * when no write is under way, and ends when none is; in between, writes follow each other freely. It is short: all

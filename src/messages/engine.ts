@@ -113,7 +113,7 @@ export interface CategorySummary {
 export interface MessageEngine {
   /** Runs all commands in one transaction, in their order; a later one sees the earlier ones. */
   append(commands: readonly AppendCommand[]): Promise<readonly AppendVerdict[]>;
-  /** All rows or none. Later appends go on behind the highest positions. */
+  /** All rows or none. Later appends go on after the highest positions. */
   import(rows: readonly ImportRow[]): Promise<ImportVerdict>;
   /** By position, or by global position (the same order). */
   readStream(read: ReadStream): Promise<MessageRecord[]>;

@@ -280,7 +280,7 @@ export class MessageStore {
   }
 
   /**
-   * Writes messages at the places that they had elsewhere: all of them or none. Gaps are allowed. Later writes go on behind the
+   * Writes messages at the places that they had elsewhere: all of them or none. Gaps are allowed. Later writes go on after the
    * highest places. A message that is stored already, the same at the same place, counts as done, so that an import that
    * ended early can be repeated.
    *

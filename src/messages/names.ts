@@ -2,7 +2,7 @@
  * Names of the message store, by Message DB's rules (message-db/message-db `database/functions`).
  *
  *     account-123+456
- *     ─────── ───────  category and id: before and behind the first `-`
+ *     ─────── ───────  category and id: before and after the first `-`
  *             ───      cardinal id: the part of the id before the first `+`
  *
  * A name without a `-` is a category. It can be written to, but it has no id, and no consumer group reads it.
@@ -19,7 +19,7 @@ export function messageCategory(streamName: string): string {
   return dash === -1 ? streamName : streamName.slice(0, dash);
 }
 
-/** The part behind the first `-`; undefined where the name is a category. */
+/** The part after the first `-`; undefined where the name is a category. */
 export function streamId(streamName: string): string | undefined {
   const dash = streamName.indexOf('-');
   return dash === -1 ? undefined : streamName.slice(dash + 1);

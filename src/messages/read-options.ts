@@ -33,7 +33,7 @@ export interface CategoryReadOptions extends CategoryFilter {
 export interface ListOptions {
   /** Only names that begin with it. Default: all. */
   prefix?: string;
-  /** Only names behind it, in byte order: the last name of the page before. Default: from the start. */
+  /** Only names after it, in byte order: the last name of the page before. Default: from the start. */
   after?: string;
   /** 1 to 1,000. Default: 100. */
   limit?: number;

@@ -9,7 +9,7 @@ import { bigint, integer, pgTable, primaryKey, text, timestamp } from 'drizzle-o
  */
 export const checkpoints = createCheckpoints('sluice_checkpoints');
 
-/** The same table by another name, as the bench has one of its own. */
+/** The same table by another name, as the bench has it. */
 export function createCheckpoints(name: string) {
   return pgTable(
     name,
@@ -20,7 +20,7 @@ export function createCheckpoints(name: string) {
       shard: text().notNull(),
       /** The lane's number among those of its shard, from 0. */
       lane: integer().notNull(),
-      /** Names one life of the shard's outbox: an outbox that was lost and begins anew counts its positions anew. */
+      /** Names one life of the shard's outbox: an outbox that was lost and begins again counts its positions again. */
       incarnation: text().notNull(),
       /** Every message of the lane below this position is settled: it is in the sink's table, or was set aside for good. */
       position: bigint({ mode: 'bigint' }).notNull(),

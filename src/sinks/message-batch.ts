@@ -108,7 +108,7 @@ class LazyMessage implements ReadMessage {
   }
 }
 
-/** Rows `from` to before `to` of a batch's columns, as a batch of their own. */
+/** Rows `from` to before `to` of a batch's columns, as a new batch. */
 export function sliceBatch(batch: MessageBatch, from: number, to: number): MessageBatch {
   let bytes = 0;
   for (let row = from; row < to; row += 1) {

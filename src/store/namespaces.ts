@@ -1,5 +1,5 @@
 /**
- * Namespaces of the message store: stores that share nothing, each with a token of its own. The token names its
+ * Namespaces of the message store: stores that share nothing, each with its own token. The token names its
  * namespace, so that a request finds its way without a look-up; only the hash of the token is kept.
  */
 

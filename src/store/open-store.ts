@@ -38,7 +38,7 @@ const EXISTS_STATES = new Set(['23505', '42710', '42723', '42P07']);
  * Makes sure that a store is at a version that this code can use: its own, or the next one, whose code has kept the
  * functions of this one.
  *
- * @param transaction `own`: in one of its own, where it has to upgrade; `callers`: in the one that is open on the
+ * @param transaction `own`: in a new one, where it has to upgrade; `callers`: in the one that is open on the
  *   connection, which has to be at READ COMMITTED
  * @returns whether it was upgraded, which is undone where the caller's transaction is rolled back
  * @throws SluiceError `unknown_namespace`; `schema_version` where the store is further ahead (details: `found`), or has to
@@ -109,7 +109,7 @@ async function upgrade(db: Runner, schema: string, store: StoreSchema): Promise<
     sql`select pg_advisory_xact_lock(${sql.raw(String(ADVISORY_LOCK))}, oid::int) from pg_namespace where nspname = ${schema}`,
   );
   if (namespace === undefined) throw unknownSchema(schema);
-  // A look of its own: it sees what was committed under the lock before.
+  // A second look: it sees what was committed under the lock before.
   const isVersioned = await hasTable(db, schema, VERSIONS_TABLE);
   const isThere = await hasTable(db, schema, store.lock);
   if (!isVersioned && !isThere && !(await hasTable(db, schema, FIRST_TABLE))) throw unknownSchema(schema);

@@ -4,7 +4,7 @@ import { LOCK_TIME_LIMIT_MS } from '../core/limits.ts';
 import { quoteName } from '../core/sql-text.ts';
 
 /**
- * Settings of a function that reads. A scan of the table, or of an index with a sort behind it, is what statistics
+ * Settings of a function that reads. A scan of the table, or of an index with a sort after it, is what statistics
  * could talk the planner into; it costs as much as there are rows. A generic plan is made once, without looking at the
  * parameters.
  */

@@ -27,7 +27,7 @@ import {
 import { isMissing, storeError } from './postgres-errors.ts';
 import { createStatements, type StoreSchema, VERSIONS_TABLE } from './store-schema.ts';
 
-/** No namespace has this schema: theirs begin with an underscore behind it. */
+/** No namespace has this schema: theirs begin with it and an underscore. */
 const REGISTRY_SCHEMA = 'sluice';
 const REGISTRY = `${quoteName(REGISTRY_SCHEMA)}.namespaces`;
 
@@ -148,7 +148,7 @@ export class PostgresNamespaces implements Namespaces {
   }
 
   /**
-   * The namespaces behind `after`, in byte order of their names.
+   * The namespaces after `after`, in byte order of their names.
    *
    * @throws SluiceError `invalid_options` for a limit that is no integer of 1 to 1,000
    */

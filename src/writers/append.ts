@@ -28,7 +28,7 @@ export function prepareAppends({ name, namespace }: StreamSink): PrepareWrite {
   let isOpen = false;
   return function prepareAppend(batch) {
     const appends = appendsOf(name, batch);
-    // One statement: a transaction of its own, or a part of the caller's.
+    // One statement: its own transaction, or a part of the caller's.
     return async function append(connection, transaction) {
       // An upgrade in the caller's transaction is only there once that is committed.
       if (!isOpen) isOpen = !(await openMessages(connection, schema, transaction));

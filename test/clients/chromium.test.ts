@@ -91,7 +91,7 @@ class Browser {
         ...args,
         address.href,
       ],
-      // A group of its own, so that all of its processes can be ended at once.
+      // Its own group, so that all of its processes can be ended at once.
       { detached: true, stdio: 'ignore', env },
     );
   }

@@ -1,5 +1,5 @@
 /**
- * The script of a page that sends with the client, and tells the test over a socket of its own what its storage found and
+ * The script of a page that sends with the client, and tells the test over its own socket what its storage found and
  * took, and what was acked. Its address says which storage, which run, and where to send to.
  */
 

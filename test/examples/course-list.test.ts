@@ -20,7 +20,7 @@ afterAll(() => {
   for (const pool of pools) pool.close();
 });
 
-test('the handler of the page lists each course once, also after it began anew', async () => {
+test('the handler of the page lists each course once, also after it began again', async () => {
   const namespace = freshName('example');
   await createNamespaceSchema(own.connection, namespace, [eventSchema]);
   await rowsOf(own.connection, 'create table courses (title text not null)');

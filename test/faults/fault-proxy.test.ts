@@ -162,7 +162,7 @@ describe('the fault proxy before a plain TCP server', () => {
     const message = Buffer.alloc(1024 * 1024, 'm');
     let sent = 0;
     const blocked = await new Promise<number>((resolve) => {
-      // What the system buffers on the way is bounded; started anew whenever a message has left.
+      // What the system buffers on the way is bounded; started again whenever a message has left.
       const quiet = setTimeout(() => resolve(sent), 500);
       for (let count = 0; count < 64; count += 1) {
         client.socket.write(message, () => {
@@ -269,7 +269,7 @@ describe('the fault proxy before a plain TCP server', () => {
     }
     expect(proxy.stats.upstreamBytes).toBe(10_000);
     await arrived(server.received, text);
-    // The other direction has a rate of its own, that did not wait for this one.
+    // The other direction has its own rate, that did not wait for this one.
     server.socket.write('x'.repeat(100));
     await eventually(() => expect(timers.pending).toBe(1));
     timers.advance(50);
@@ -415,7 +415,7 @@ describe('the fault proxy before a plain TCP server', () => {
     expect(proxy.stats).toMatchObject({ upstreamBytes: 5, cuts: 1, open: 0 });
   });
 
-  test('resets each connection after a random time of its own', async () => {
+  test('resets each connection after its own random time', async () => {
     const timers = new FakeTimers();
     const randoms = [0.5, 0.99];
     const { client, proxy } = await connected({ timers, random: () => randoms.shift() ?? 0 });
@@ -537,7 +537,7 @@ describe('the fault proxy before a plain TCP server', () => {
       const cuts: boolean[] = [];
       for (let sent = 0; sent < 10; sent += 1) cuts.push(await isCut());
       expect(cuts).toEqual([false, false, true, false, false, true, false, false, false, false]);
-      // A fault that is set anew counts anew.
+      // A fault that is set again counts again.
       for (let round = 0; round < 2; round += 1) {
         proxy.set({ cutAfter: { ...fault, occurrences: 2 } });
         expect(await isCut()).toBe(false);

@@ -24,7 +24,7 @@ export interface CutAfter {
   when: 'before' | 'after';
   /** For `after`: what in the answer tells that it has taken effect. Default: any byte. */
   answer?: Pattern;
-  /** How many occurrences it takes, over all connections; the count then begins anew. Default: 1. */
+  /** How many occurrences it takes, over all connections; the count then begins again. Default: 1. */
   occurrences?: number;
   /** How many connections are cut before this fault is over. Default: no bound. */
   times?: number;
@@ -478,7 +478,7 @@ class Pipe {
     else this.#source.resume();
   }
 
-  /** Decides anew about what is under way. */
+  /** Decides again about what is under way. */
   refresh(): void {
     const held = this.#held;
     this.#held = [];

@@ -65,7 +65,7 @@ describe('the control: the oracle catches', () => {
   });
 });
 
-test('every fault has a name of its own that an option can carry', () => {
+test('every fault has its own name that an option can carry', () => {
   const names = SCENARIOS.map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
   for (const name of names) expect(name).toMatch(/^[a-z0-9-]+$/);

@@ -4,7 +4,7 @@ import type { IntakeStats } from '../../src/ingest/intake.ts';
 import type { Entry } from './ledger.ts';
 import { contentHash, keyOf, nameOf, POISON, type StoredMessage } from './message.ts';
 
-/** A shard's figures at some moment. A shard that was started anew counts from zero, and has another `sinceMs`. */
+/** A shard's figures at some moment. A shard that was started again counts from zero, and has another `sinceMs`. */
 export type Scrape = IntakeStats & { sinceMs: number };
 
 /** What memory and outbox may hold, with what may come in on top before the limit is looked at again. */

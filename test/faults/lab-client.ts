@@ -120,7 +120,7 @@ export class LabClient {
     return this.#options.disk;
   }
 
-  /** True once it was welcomed in an epoch of its own: what older ones have left is settled. */
+  /** True once it was welcomed in its own epoch: what older ones have left is settled. */
   get isWelcome(): boolean {
     return this.#epoch > 0;
   }

@@ -56,7 +56,7 @@ export class Ledger {
     const key = keyOf(name);
     const hash = contentHash(text);
     if (this.#byName.has(key) || this.#entries.has(hash))
-      throw new Error(`${key} was sent before: each message has a name and a content of its own`);
+      throw new Error(`${key} was sent before: each message has its own name and content`);
     const entry: Entry = { ...name, text, hash, outcome: { state: 'sent' } };
     this.#entries.set(hash, entry);
     this.#byName.set(key, entry);

@@ -96,7 +96,7 @@ export class PostgresServer {
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   }
 
-  /** A connection that a fault can hold, of a role and past every proxy. Whoever opens it closes it. */
+  /** A connection that a fault can hold, of a role and past every proxy. The one who opens it closes it. */
   connect(role: 'lab' | 'writer'): Promise<Connection> {
     const url =
       role === 'writer' ? this.writerUrl(this.#port) : (this.#server as EmbeddedPostgres | undefined)?.url;

@@ -1,4 +1,4 @@
-/** One run of a fault: a table, a shard and producers of its own, and all the evidence about them. */
+/** One run of a fault: its own table, shard and producers, and all the evidence about them. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type BenchSinkSpec, createBenchTable, dropBenchTable } from '../../lab/suites/ingest/bench-sink.ts';

@@ -14,7 +14,7 @@ const CHUNK = Buffer.alloc(64 * 1024);
 export function whyNoSmallDisk(): string | undefined {
   if (process.platform !== 'linux') return 'a small disk can be mounted on Linux only';
   if (process.getuid?.() !== 0) return 'only root may mount a small disk';
-  // Root of a container usually may not. In a namespace of its own the mount is gone with the program.
+  // Root of a container usually may not. In its own namespace the mount is gone with the program.
   const { status } = spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/tmp']);
   return status === 0 ? undefined : 'this container may not mount a small disk';
 }

@@ -49,7 +49,7 @@ const sizes = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLengt
 const seeds = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 
 describe('a wire', () => {
-  test('that cuts frames anew leaves no message out, and each under its own sequence', () => {
+  test('that cuts frames again leaves no message out, and each under its own sequence', () => {
     let recuts = 0;
     fc.assert(
       fc.property(sizes, seeds, (given, seed) => {

@@ -8,7 +8,7 @@ export interface WirePort {
   cut(): void;
 }
 
-/** Made anew for each connection. Called with every frame that the client sends. */
+/** Made new for each connection. Called with every frame that the client sends. */
 export type Wire = (port: WirePort) => (frame: string) => void;
 
 interface Batch {

@@ -1,6 +1,6 @@
 /**
  * Where faults happen: a real Postgres, the production Worker in workerd, clients, and a proxy on each way between them.
- * Many runs share one world, each with a table and a shard of its own, so that they do not see each other.
+ * Many runs share one world, each with its own table and shard, so that they do not see each other.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { type LocalWorker, startWorker } from '../../local/worker.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 import { PostgresServer } from './postgres-server.ts';
 
-/** Lines of the Worker's console that are kept for whoever asks why a run failed. */
+/** Lines of the Worker's console that are kept for those who ask why a run failed. */
 const KEPT_LINES = 200;
 
 export class World {

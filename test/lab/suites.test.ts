@@ -12,7 +12,7 @@ describe.each(Object.entries(SUITES))('the suite %s', (key, suite) => {
     expect(resolveOptions(suite.parameters, preset)).toMatchObject(preset);
   });
 
-  test('has variants with names and descriptions of their own', () => {
+  test('has variants with their own names and descriptions', () => {
     const variants = (suite as unknown as Suite).variants(resolveOptions(suite.parameters, {}));
     expect(new Set(variants.map(({ name }) => name)).size).toBe(variants.length);
     expect(new Set(variants.map(({ description }) => description)).size).toBe(variants.length);

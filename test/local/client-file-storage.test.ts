@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** What a file holds, seen by a storage of its own. */
+/** What a file holds, seen by a second storage. */
 async function contentOf(path: string): Promise<readonly StoredInstance[]> {
   const storage = fileStorage(path);
   const found = await storage.load();

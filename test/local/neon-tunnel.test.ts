@@ -204,7 +204,7 @@ describe('the Neon tunnel', () => {
       const webSocket = await dial(await open(port));
       let sent = 0;
       const blocked = new Promise<number>((resolve) => {
-        // As above: started anew whenever a message has left.
+        // As above: started again whenever a message has left.
         const quiet = setTimeout(() => resolve(sent), 500);
         for (let i = 0; i < messages; i++) {
           webSocket.send(message, () => {

@@ -199,7 +199,7 @@ describe('namespaces in files', () => {
     ).toEqual(['a.db-wal', 'c.db-wal']);
   });
 
-  test('an engine follows a namespace that another list deletes and creates anew', async () => {
+  test('an engine follows a namespace that another list deletes and creates again', async () => {
     const [one, other] = [namespaces(), namespaces()];
     await one.create(fresh('shared'));
     const engine = other.engine('shared');
@@ -212,7 +212,7 @@ describe('namespaces in files', () => {
     expect(await engine.version('account-2')).toBe(0n);
   });
 
-  test('whoever has the file open when it is deleted can write to it no more', async () => {
+  test('a process that has the file open when it is deleted can write to it no more', async () => {
     const list = namespaces();
     await list.create(fresh('held'));
     const held = new NodeSqlite(join(folder, 'held.db'));

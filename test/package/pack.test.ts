@@ -343,7 +343,7 @@ new SluiceClient({ url: '/ws/readings', producer: 'me', storage: indexedDbStorag
 
 const ALL_ONCE = { count: MESSAGES, distinct: MESSAGES, sum: (MESSAGES * (MESSAGES - 1)) / 2 };
 
-/** The rows of a sensor in the user's table: each message has a temperature of its own. */
+/** The rows of a sensor in the user's table: each message has its own temperature. */
 async function audit(sensor: string): Promise<{ count: number; distinct: number; sum: number }> {
   const client = new PgClient(await databaseUrl());
   await client.connect();

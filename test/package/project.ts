@@ -1,4 +1,4 @@
-/** A project of a user's own, in a folder of its own: its commands run as in a terminal, with the Node of the tests. */
+/** A user's project in a separate folder: its commands run as in a terminal, with the Node of the tests. */
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
@@ -63,7 +63,7 @@ export class Project {
       cwd: this.folder,
       env: this.#environment(env),
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own, as a command in a terminal has.
+      // Its own group, as a command in a terminal has.
       detached: true,
     });
     return runningServer(child);

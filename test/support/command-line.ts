@@ -1,4 +1,4 @@
-/** The command line as its users run it, a process of its own; and as a function, which takes a tenth of the time. */
+/** The command line as its users run it, in a separate process; and as a function, which takes a tenth of the time. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -44,7 +44,7 @@ export interface CommandLine {
    */
   start(args: readonly string[], env?: Record<string, string>, input?: Uint8Array): RunningCommand;
   /**
-   * Runs the same command in this process (a process of its own costs about a second of CPU), one at a time. With a
+   * Runs the same command in this process (a separate process costs about a second of CPU), one at a time. With a
    * variable that Node reads when it starts, it is a process all the same.
    *
    * @param input what it reads on stdin. Default: nothing
@@ -148,7 +148,7 @@ function start(
     cwd,
     env: environment(env),
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    // Leads a process group of its own, as a command in a terminal does.
+    // Leads its own process group, as a command in a terminal does.
     detached: true,
   });
   // A command that ends before it has read all of it is no fault of the test.

@@ -67,7 +67,7 @@ export const DEAD_LETTER_CASES: { name: string; run: (sqlite: Sqlite) => void }[
     },
   },
   {
-    name: 'bytes are those of UTF-8, and the same when they are counted anew',
+    name: 'bytes are those of UTF-8, and the same when they are counted again',
     run(sqlite) {
       const letters = new DeadLetters({ sqlite, ...WIDE });
       letters.add(letter({ payload: '"é€\u{1f600}"' }));
@@ -230,7 +230,7 @@ export const DEAD_LETTER_CASES: { name: string; run: (sqlite: Sqlite) => void }[
     },
   },
   {
-    name: 'after an undone transaction the count is right again once it was counted anew',
+    name: 'after an undone transaction the count is right again once it was counted again',
     run(sqlite) {
       const letters = new DeadLetters({ sqlite, ...WIDE });
       addMany(letters, 3);

@@ -916,7 +916,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
     });
 
     describe('conditions', () => {
-      /** What an append with this condition ends with, on a store of its own: its position, or that of the conflict. */
+      /** What an append with this condition ends with, on its own store: its position, or that of the conflict. */
       const outcome = async (
         stored: readonly NewEvent[],
         condition: AppendConditionInput,
@@ -999,7 +999,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
           code: 'append_conflict',
           details: { position: '2' },
         });
-        // Whoever read on behind the event in the way would pass over it.
+        // A reader that goes on after the event in the way would pass over it.
         expect(error.message).toMatch(/position 2\b.*read again what comes after position 1\b/);
       });
 
@@ -1299,7 +1299,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
       );
 
       test.each([2, 16, 50])(
-        '%i racers, each through a store of its own on two engines: exactly one winner',
+        '%i racers, each through its own store on two engines: exactly one winner',
         async (racers) => {
           const engines = await twoEngines();
           const stores = upTo(racers).map((n) => new EventStore(engines[n % 2] as EventEngine));
@@ -1615,7 +1615,7 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
         expect(await waiting).toMatchObject({ code: 'store_closed' });
       });
 
-      test('clearing deletes all events, ids too, and positions begin anew', async () => {
+      test('clearing deletes all events, ids too, and positions begin again', async () => {
         const store = await emptyStore();
         await store.append([
           { ...event('A', 'a'), id: idOf(1) },
@@ -1639,9 +1639,9 @@ export function eventStoreContract(engineName: string, open: () => Promise<Event
         await store.clear();
         expect(await waiting).toMatchObject({ code: 'store_closed' });
         expect(await failureOf(() => given.next())).toMatchObject({ code: 'store_closed' });
-        const anew = store.subscribe('all').next();
+        const again = store.subscribe('all').next();
         await store.append(event('New'));
-        expect(await anew).toMatchObject({ value: { position: 1n, type: 'New' } });
+        expect(await again).toMatchObject({ value: { position: 1n, type: 'New' } });
       });
 
       test('what somebody else has cleared is noticed by a poll, and by a new subscription', async () => {

@@ -254,7 +254,7 @@ const suite: [name: string, run: EventoDbCase['run']][] = [
       const time = (await client.get(stream))[0]?.[6] ?? '';
       expect(time).toMatch(TIME);
       const ms = Date.parse(time);
-      // Postgres has a clock of its own, on the same machine.
+      // Postgres has its own clock, on the same machine.
       expect(ms).toBeGreaterThan(before - 5_000);
       expect(ms).toBeLessThan(Date.now() + 5_000);
     },

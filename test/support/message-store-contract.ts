@@ -596,7 +596,7 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
         expect(await store.readStream('test-1', { globalPosition: LARGEST_BIGINT })).toEqual([]);
       });
 
-      test('READ-005: from a global position, inclusive, whoever wrote between', async () => {
+      test('READ-005: from a global position, inclusive, no matter who wrote between', async () => {
         const store = await empty();
         for (let index = 0; index < 5; index += 1) {
           await store.write('test-1', event());
@@ -1046,7 +1046,7 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
           const each = 4;
           const written = await Promise.all(
             Array.from({ length: writers }, async () => {
-              // Each has a store of its own, so that the engine has to order them; and waits for its own writes.
+              // Each has its own store, so that the engine has to order them; and waits for its own writes.
               const own = new MessageStore(engine);
               const places = [];
               for (let index = 0; index < each; index += 1) places.push(await own.write('test-1', event()));
@@ -1577,7 +1577,7 @@ export function messageStoreContract(engineName: string, open: () => Promise<Con
     });
 
     describe('clearing', () => {
-      test('deletes everything, says how much, and begins anew', async () => {
+      test('deletes everything, says how much, and begins again', async () => {
         const store = await withMessages('test-1', 5);
         await store.import([imported({ globalPosition: 100n })]);
         expect(await store.clear()).toBe(6n);

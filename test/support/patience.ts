@@ -9,7 +9,7 @@ export const HANG_LIMIT_MS = 240_000;
 /** For a whole test or hook: what it waits for tells more when it ends first. */
 export const TEST_LIMIT_MS = 600_000;
 
-// Taken before any test has put a clock of its own in their place.
+// Taken before any test has put its own clock in their place.
 const now = performance.now.bind(performance);
 const { setTimeout: after } = globalThis;
 

@@ -1,4 +1,4 @@
-/** One real Postgres for a whole test run, on a free port and with a data directory of its own. */
+/** One real Postgres for a whole test run, on a free port and with its own data directory. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

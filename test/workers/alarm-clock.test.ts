@@ -24,7 +24,7 @@ describe('the alarm clock', () => {
     expect(set).toEqual([10_500]);
   });
 
-  it('arms anew when the alarm is a second late, because one that has not gone off by then may be lost', () => {
+  it('arms again when the alarm is a second late, because one that has not gone off by then may be lost', () => {
     const { set, storage } = rememberingStorage();
     const clock = new AlarmClock(storage);
     clock.armWithin(500, 10_000);
@@ -34,7 +34,7 @@ describe('the alarm clock', () => {
     expect(set, 'late').toEqual([10_500, 12_000]);
   });
 
-  it('arms anew once the alarm has gone off', () => {
+  it('arms again once the alarm has gone off', () => {
     const { set, storage } = rememberingStorage();
     const clock = new AlarmClock(storage);
     clock.armWithin(500, 10_000);

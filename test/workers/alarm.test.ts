@@ -72,7 +72,7 @@ describe('the alarm', () => {
 
   it.each([
     ['is set once for many messages', 600_000, 0],
-    ['is set anew by the next message where its time has passed without it', 100, 1],
+    ['is set again by the next message where its time has passed without it', 100, 1],
   ])('%s', async (_, alarmMs, expected) => {
     const shard = new TestShard(query, { ...ONLY_BY_ALARM, alarmMs });
     const client = await shard.connect('lost');

@@ -293,7 +293,7 @@ describe('hibernation', () => {
     sleeper.send('"after 2"');
     await shard.received(3);
     const woken = await shard.stub.drain();
-    expect(woken.sinceMs, 'the object was started anew').toBeGreaterThan(sinceMs);
+    expect(woken.sinceMs, 'the object was started again').toBeGreaterThan(sinceMs);
     expect(woken.sockets).toBe(2);
 
     const rows = await shard.rows();

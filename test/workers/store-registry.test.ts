@@ -78,7 +78,7 @@ it('does not take over a schema that has messages already', async () => {
   });
 });
 
-it('a namespace in Postgres has a schema of its own, and none when it is deleted', async () => {
+it('a namespace in Postgres has its own schema, and none when it is deleted', async () => {
   const { namespace } = await createNamespace('postgres');
   const schemas = sql`select 1 from information_schema.schemata where schema_name = ${`sluice_${namespace}`}`;
   expect(await query(schemas)).toHaveLength(1);

@@ -104,7 +104,7 @@ describe('ns.create', () => {
     new EventoDbClient((path, init) => askWith(overrides, new Request(`http://sluice${path}`, init)), token);
 
   it.each(['ns.create', 'ns.list', 'ns.delete', 'ns.info'])(
-    '%s is for whoever may use /admin',
+    '%s is for those who may use /admin',
     async (method) => {
       const name = `who-${crypto.randomUUID().slice(0, 8)}`;
       const outcome = async (client: EventoDbClient) =>
@@ -209,7 +209,7 @@ describe('OPEN_NAMESPACE', () => {
   });
 });
 
-it('nothing large is parsed for whoever has shown no token', async () => {
+it('nothing large is parsed for a request without a token', async () => {
   const anybody = clientOf(undefined);
   const depth = 100_000;
   for (const body of [

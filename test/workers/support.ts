@@ -1,4 +1,4 @@
-/** What the tests inside workerd share: sockets that remember what came, shards with options of their own, and the database. */
+/** What the tests inside workerd share: sockets that remember what came, shards with their own options, and the database. */
 
 import { runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
@@ -209,7 +209,7 @@ export interface Row {
 
 let tables = 0;
 
-/** A shard with options and a table of its own. */
+/** A shard with its own options and table. */
 export class TestShard {
   readonly spec: BenchSinkSpec;
   /** A new one after each restart: one that has led to an instance stays broken when that is gone. */

@@ -60,7 +60,7 @@ const limitBody = bodyLimit({
 });
 
 /**
- * Before each route below, and before nothing else: an application that mounts the router at its root may have paths of its own
+ * Before each route below, and before nothing else: an application that mounts the router at its root may have its own paths
  * below `/admin`, and these are its own matter.
  */
 const guard: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {

@@ -17,7 +17,7 @@ export function healthRoutes(): Hono<{ Bindings: Env }> {
   healthRoute.get('/health', async (context) => {
     const target = databaseTarget(context.env);
     const startedAtMs = Date.now();
-    // A connection of its own: one of another request could not be used here, and a shard's would say nothing of new ones.
+    // A separate connection: one of another request could not be used here, and a shard's would say nothing of new ones.
     const connection = await connect(target, HEALTH_TIME_LIMIT_MS);
     try {
       await withTimeLimit(connection.db.execute(sql`select 1`), HEALTH_TIME_LIMIT_MS, 'asking the database');

@@ -1,7 +1,7 @@
 /**
  * The stores over HTTP: `POST /rpc`, `GET /subscribe`, `POST /import` and `GET /export` for messages, `GET /read`,
  * `POST /append` and `GET /events/subscribe` for events. The token of a request names its namespace, whose Durable Object
- * checks it and answers. Namespaces are created, deleted and listed by whoever
+ * checks it and answers. Namespaces are created, deleted and listed by those who
  * may use `/admin`; the holder of a namespace's token may also delete it and ask how it stands.
  */
 
@@ -91,7 +91,7 @@ storeRoutes.get('/read', (context) => answered(context, () => forward(context, {
 storeRoutes.post('/append', (context) =>
   answered(context, async () => {
     assertNoForm(context, 'application/json');
-    // Before anything is read for whoever shows no token.
+    // Before anything is read for a request without a token.
     namespaceOf(context);
     return forward(context, { method: 'POST', body: await context.req.arrayBuffer() });
   }),

@@ -34,7 +34,7 @@ export async function followRun(api: Api, id: string, reader: RunReader, signal:
       if (place.hasEnded || signal.aborted) return;
     } catch (error) {
       if (signal.aborted) return;
-      // What the server refuses now it refuses again; what fails on the way or while it starts anew may pass.
+      // What the server refuses now it refuses again; what fails on the way or while it starts again may pass.
       if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
     }
     reader.connected(false);

@@ -109,7 +109,7 @@ export class LiveRun implements RunReader {
   }
 
   #moved(share: number): void {
-    // A repetition that is repeated after the Worker was started anew must not look like a run that goes backwards.
+    // A repetition that is repeated after the Worker was started again must not look like a run that goes backwards.
     this.#share = Math.max(this.#share, Math.min(share, 1));
     this.#points.push({
       seconds: (this.#options.now() - this.#startedAtMs) / 1000,

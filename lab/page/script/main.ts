@@ -56,7 +56,7 @@ async function refreshList(): Promise<StoredRun[]> {
   return runs;
 }
 
-/** Shows what the address names behind its `#`: `run=<id>`, or `base=<id>&head=<id>`. */
+/** Shows what the address names after its `#`: `run=<id>`, or `base=<id>&head=<id>`. */
 async function route(isAsked: boolean): Promise<void> {
   showText(trouble, undefined);
   const named = new URLSearchParams(location.hash.slice(1));

@@ -88,7 +88,7 @@ export class RunView {
     onChange();
     const ended = await api.json<ShownRun>(`/bench/runs/${encodeURIComponent(run.id)}`, { signal });
     if (signal.aborted) return;
-    // The button goes with the run; whoever stood on it goes on at the result.
+    // The button goes with the run; a reader who stood on it goes on at the result.
     const hadFocus = document.activeElement === this.#cancel;
     this.#showHead(ended);
     if (hadFocus) this.#title.focus();

@@ -19,7 +19,7 @@ export interface Before {
 }
 
 /**
- * Judges the attempts of a repetition by all events behind `before.head`, given by position.
+ * Judges the attempts of a repetition by all events after `before.head`, given by position.
  *
  * Lost: an event of an accepted attempt that is not there, and an attempt without an answer. Doubled: an event beyond
  * these. Out of order: a position that does not rise; events of one attempt that do not follow each other; an answer
@@ -88,7 +88,7 @@ class ScopeLog {
     else positions.push(position);
   }
 
-  /** The first event of a scope behind `after`; undefined where there is none. */
+  /** The first event of a scope after `after`; undefined where there is none. */
   firstBehind(scope: string, after: bigint): bigint | undefined {
     const first = this.#first.get(scope);
     if (first !== undefined && first > after) return first;

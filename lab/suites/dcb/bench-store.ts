@@ -1,4 +1,4 @@
-/** What the clients of the suite `dcb` ask of a store: the store itself, or one behind HTTP. */
+/** What the clients of the suite `dcb` ask of a store: the store itself, or one over HTTP. */
 
 import { isSluiceError, SluiceError } from '../../../src/core/errors.ts';
 import type { QueryItem } from '../../../src/events/engine.ts';
@@ -34,7 +34,7 @@ export function directStore(store: EventStore): BenchStore {
 /** Sends a request to the store, `/append` or `/read`. */
 export type Send = (pathAndQuery: string, init?: { method: 'POST'; body: string }) => Promise<Response>;
 
-/** The store behind `POST /append` and `GET /read`, in the shapes of the DCB specification. */
+/** The store that answers `POST /append` and `GET /read`, in the shapes of the DCB specification. */
 export function httpStore(send: Send): BenchStore {
   return {
     async append(events, condition) {

@@ -1,6 +1,6 @@
 /**
- * The data sets of the suite `dcb`: courses, students and enrolments, as the reference system has them (go-crablet,
- * `internal/benchmarks/setup/dataset.go`), but from a seed, so that two runs measure the same events; and without its
+ * The data sets of the suite `dcb`: courses, students and enrolments, as go-crablet has them
+ * (`internal/benchmarks/setup/dataset.go`), but from a seed, so that two runs measure the same events; and without its
  * faults: nobody is enrolled in a course twice, and no course beyond its capacity.
  */
 
@@ -15,7 +15,7 @@ interface SetSize {
 }
 
 /**
- * `tiny`, `small`, `medium`: the sizes of the reference system. `fresh`: nothing at all. `100k`: 100,000 events in the
+ * `tiny`, `small`, `medium`: the sizes of go-crablet's bench. `fresh`: nothing at all. `100k`: 100,000 events in the
  * proportions of the others, for what a larger table costs an append.
  */
 export const SET_SIZES = {

@@ -43,7 +43,7 @@ export async function makeEventFixture(
     store,
     events,
     set,
-    // Each event by an append of its own, as in life: an engine that keeps something for each append must not find it
+    // Each event by a separate append, as in life: an engine that keeps something for each append must not find it
     // easier here.
     async fill() {
       for (let done = 0; done < FILL_EVENTS && imported < set.events; done += FILL_APPENDS) {

@@ -12,10 +12,10 @@ export const DCB_ENGINES = ['memory', 'file', 'postgres', 'object', 'object-sqli
 export type DcbEngine = (typeof DCB_ENGINES)[number];
 
 /**
- * `if-own`: each client appends under a condition on a scope of its own, which holds. `if-shared`: all have their
- * condition on the same scope, and it holds for all. `conflict`: each on a scope of its own, and none holds. `race`: all
+ * `if-own`: each client appends under a condition on its own scope, which holds. `if-shared`: all have their
+ * condition on the same scope, and it holds for all. `conflict`: each on its own scope, and none holds. `race`: all
  * on the same scope, which every event that is appended touches; a client reads where the scope stands, then tries.
- * `race-blind`: the same without reading; a client goes on behind the event that a conflict names.
+ * `race-blind`: the same without reading; a client goes on after the event that a conflict names.
  */
 export const DCB_OPERATIONS = [
   'append-1',

@@ -1,5 +1,5 @@
 /**
- * What the event store is compared with: the figures that the reference system published, as given. They were taken on
+ * What the event store is compared with: the figures that go-crablet published, as given. They were taken on
  * another machine, and only those of appends say what was done; so they are a bar to clear and no comparison.
  */
 

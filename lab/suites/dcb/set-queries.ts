@@ -1,6 +1,6 @@
 /**
  * What the suite `dcb` reads of a data set, and what must come back. The queries are chosen by the set's seed: with
- * queries of chance, as the reference system has them, no two runs measure the same.
+ * queries of chance, as go-crablet has them, no two runs measure the same.
  */
 
 import type { QueryItem } from '../../../src/events/engine.ts';
@@ -92,7 +92,7 @@ export function setDecisions(set: DataSet): SetDecision[] {
 }
 
 /**
- * Tags of so many different courses, for conditions on scopes of their own. Where the set has fewer courses, or none,
+ * Tags of so many different courses, for conditions on their own scopes. Where the set has fewer courses, or none,
  * some of them are of courses that nobody has defined.
  */
 export function scopeTags(set: DataSet, count: number): string[] {

@@ -27,7 +27,7 @@ export function dcbTargets(): Target[] {
   ];
   for (const set of ['fresh', 'small', '100k'] as const) {
     targets.push({
-      title: `object, ${set}: conditional appends of ${TARGET_CLIENTS} clients on scopes of their own`,
+      title: `object, ${set}: conditional appends of ${TARGET_CLIENTS} clients on their own scopes`,
       variant: dcbVariantName('object', set, 'if-own', 'store', TARGET_CLIENTS),
       metric: 'perSecond',
       bound: { atLeast: 5_000 },

@@ -4,11 +4,11 @@ import type { AppendConditionInput, NewEvent, StoredEvent } from '../../../src/e
 import { STUDENT_ENROLLED } from './data-set.ts';
 import { type DcbOperation, eventsPerAttempt, isConditional } from './job.ts';
 
-/** The type of everything that is appended, as the reference system's bench has it. */
+/** The type of everything that is appended, as go-crablet's bench has it. */
 export const TEST_EVENT = 'TestEvent';
 const CLOSED_EVENT = 'CourseClosed';
 
-/** The data of everything that is appended, as the reference system's bench has it. */
+/** The data of everything that is appended, as go-crablet's bench has it. */
 const TEST_DATA = { value: 'test' } as const;
 /** The same as an engine keeps it. */
 export const TEST_DATA_TEXT = JSON.stringify(TEST_DATA);

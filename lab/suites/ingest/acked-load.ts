@@ -41,7 +41,7 @@ export interface AckedLoadPorts {
 /**
  * Connects the clients of these numbers, sends all of their messages, and resolves once each is acked.
  *
- * @throws SluiceError `internal` where a connection ends before: made anew, it would hide what the bench should show
+ * @throws SluiceError `internal` where a connection ends before: made again, it would hide what the bench should show
  */
 export async function runAckedLoad(
   order: LoadJob,

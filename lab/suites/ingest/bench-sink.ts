@@ -1,4 +1,4 @@
-/** The sinks of the bench: tables of its own, prefixed so that nothing else can be meant. */
+/** The sinks of the bench: separate tables, prefixed so that nothing else can be meant. */
 
 import { sql } from 'drizzle-orm';
 import { bigint, jsonb, pgTable, text, timestamp } from 'drizzle-orm/pg-core';

@@ -36,7 +36,7 @@ export class IngestTables {
   /** Drops every table of the suite. */
   async drop(): Promise<void> {
     const tables = [...this.#parameters.modes, 'floor'].map((name) => this.#tableOf(name));
-    // A place with names of its own may have others beside it, whose shards go by the same checkpoints.
+    // A place with its own names may have others beside it, whose shards go by the same checkpoints.
     if (this.#ports.tableSuffix === undefined) tables.push('checkpoints');
     for (const table of tables) await this.#execute(dropBenchTable(table));
   }

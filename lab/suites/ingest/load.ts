@@ -79,7 +79,7 @@ export interface IngestPorts {
   abandon?(): Promise<void>;
 }
 
-/** What the clients of a repetition do, in a run of their own. */
+/** What the clients of a repetition do, in their own run. */
 export function loadOf(
   spec: BenchSinkSpec | null,
   ack: BenchAck,

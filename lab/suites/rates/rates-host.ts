@@ -180,7 +180,7 @@ export class RatesHost implements SuiteHost {
   /** Ends what is under way, and drops every table of the suite. */
   async close(): Promise<void> {
     await this.#ports.abandon?.();
-    // A place with names of its own may have others beside it, whose shards go by the same checkpoints.
+    // A place with its own names may have others beside it, whose shards go by the same checkpoints.
     const isAlone = this.#ports.tableSuffix === undefined;
     for (const table of [this.#table, ...(isAlone ? ['checkpoints'] : [])])
       await this.#execute(dropBenchTable(table));

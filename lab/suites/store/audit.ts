@@ -9,7 +9,7 @@ const CLEAN: Readonly<Audit> = { sent: 0, refused: 0, found: 0, lost: 0, duplica
 
 /**
  * Judges all messages of a namespace, given by global position, into which `operations` operations each wrote
- * `perOperation` messages to a stream of their own.
+ * `perOperation` messages to their own stream.
  *
  * Every message must be at its place: a message elsewhere counts as one that is missing there and one that nobody
  * wrote here, so a stream with a gap cannot pass. Out of order: a position that does not follow the one before in

@@ -29,7 +29,7 @@ export function accountData(account: number, n: number): AccountCreated & { [key
   return { accountId: String(account), name: `Account ${account}`, n };
 }
 
-/** Operation `operation` writes to a stream of its own, which is new. */
+/** Operation `operation` writes to its own stream, which is new. */
 export function streamOf(operation: number): string {
   return `${BENCH_CATEGORY}-${operation}`;
 }

@@ -33,7 +33,7 @@ export const storeSuite: Suite<typeof STORE_PARAMETERS> = {
   targets: storeTargets,
   notes: ({ writers, others, engines }) => [
     'µs/op: the time of a repetition divided by its operations, median over the repetitions; with several writers it is below what one of them waits. p99 µs: the wait for a single operation.',
-    '× floor: µs/op against the repetition beside it of bare prepared statements on the same engine, one writer, without any checks, into a table of the same columns with a primary key and no index; for a batch they are one transaction, on Postgres one COPY. × indexed: the same into a table with indexes for streams, categories and ids. What is read has its index. On Postgres the store names its statements too (`preparesStatements`), as connections of its own allow.',
+    '× floor: µs/op against the repetition beside it of bare prepared statements on the same engine, one writer, without any checks, into a table of the same columns with a primary key and no index; for a batch they are one transaction, on Postgres one COPY. × indexed: the same into a table with indexes for streams, categories and ids. What is read has its index. On Postgres the store names its statements too (`preparesStatements`), as its own connections allow.',
     `×${writers}: so many writers at the same time through one store; "stores": each through its own, over its own connection.`,
     `category-big: among ${others} messages of 100 other categories, imported once and not part of the time.`,
     'Every message that was written is read back and compared; of reads, the ends of each and every field of the last are.',

@@ -63,7 +63,7 @@ async function copyIn(
   const iterator = chunks[Symbol.asyncIterator]();
   try {
     for (;;) {
-      // The server may end the statement while a piece is still being made: whoever only waits for the piece learns of it late.
+      // The server may end the statement while a piece is still being made: one who only waits for the piece learns of it late.
       const piece = await failures.orFail(iterator.next());
       if (piece.done === true) break;
       if (stream.write(piece.value)) continue;
@@ -81,7 +81,7 @@ async function copyIn(
 
 /** COPY's binary format (PostgreSQL documentation, "COPY", "Binary Format"): signature, flags, length of the extension. */
 const BINARY_HEADER = Uint8Array.of(80, 71, 67, 79, 80, 89, 10, 255, 13, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-/** `jsonb` is sent as text behind the version of its format. */
+/** `jsonb` is sent as text after the version of its format. */
 const JSONB_VERSION = 1;
 /** The length of a field has 32 bits and a sign. */
 const MAX_FIELD_BYTES = 2 ** 31 - 1;
@@ -184,7 +184,7 @@ async function* valueBytes(
     const own = chunk.subarray(0, missing);
     missing -= own.length;
     if (own.length > 0) yield own;
-    // Read to its end, behind the trailer: only then is the statement over and its error, if any, known.
+    // Read to its end, after the trailer: only then is the statement over and its error, if any, known.
     const next = await rest.next();
     if (next.done === true) break;
     chunk = next.value;

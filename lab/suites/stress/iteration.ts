@@ -52,7 +52,7 @@ export function epochsPerSecond(iteration: Iteration, isAsync: boolean): number 
   return ((isAsync ? iteration.successWrites : 1) * iteration.epochs) / seconds;
 }
 
-/** How a step of the ladder says that it broke: the status, and the error behind it. */
+/** How a step of the ladder says that it broke: the status, and the error that it came from. */
 export function brokenText(status: IterationStatus, error: string): string {
   return `${status}: ${error}`;
 }

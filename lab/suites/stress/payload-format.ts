@@ -83,7 +83,7 @@ function encodeBson(record: EpochRecord): Uint8Array {
       `A document of ${size} bytes is longer than BSON allows (${MAX_BSON_BYTES})`,
     );
   }
-  // The library writes into a buffer of 17 MB of its own, and beyond its end it throws.
+  // The library writes into its own buffer of 17 MB, and beyond its end it throws.
   setInternalBufferSize(size);
   return serialize(record);
 }

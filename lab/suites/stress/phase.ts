@@ -1,5 +1,5 @@
 /**
- * The parts of an iteration: write, read, audit. Each runs on its own, so that a process of its own can run it and tell
+ * The parts of an iteration: write, read, audit. Each runs on its own, so that a separate process can run it and tell
  * what memory it took. Orders and answers are plain data.
  */
 

@@ -32,7 +32,7 @@ export interface StressPorts {
 
 /** Epochs of the record that warms up. */
 const WARM_UP_EPOCHS = 50;
-/** Behind the name of the table for the warm-up: its rows are not part of the run. Names have 63 bytes. */
+/** Comes after the name of the table for the warm-up: its rows are not part of the run. Names have 63 bytes. */
 const WARM_UP_SUFFIX = '_w';
 
 export class StressHost implements SuiteHost {
@@ -47,7 +47,7 @@ export class StressHost implements SuiteHost {
   }
 
   /**
-   * Makes the table, and takes a tiny record all the way through a table of its own: what is wrong with the setup shows
+   * Makes the table, and takes a tiny record all the way through its own table: what is wrong with the setup shows
    * here, and not as a breaking point.
    *
    * @throws SluiceError `invalid_options` where the table is there for another format, `invalid_configuration` where the

@@ -94,7 +94,7 @@ export function openEvents(
 }
 
 /**
- * Runs commands on a connection: in the transaction that is open there, or else in transactions of their own. In the
+ * Runs commands on a connection: in the transaction that is open there, or else in their own transactions. In the
  * caller's transaction the event store is locked for all other appends until that ends; it has to be at READ COMMITTED.
  * The namespace must have been opened by this version of Sluice: by an engine, or by `openEvents`.
  *

@@ -3,7 +3,7 @@
  *
  * `event_tags` holds, for each event, a row of each of its tags and one of the empty tag, which no event can have. So the events of
  * (tag, type) are one range of its key, in the order of positions, and "events of a type" is the range of (empty, type). A
- * condition is a look into such a range behind `after`: its cost does not depend on how many events there are, and no
+ * condition is a look into such a range after `after`: its cost does not depend on how many events there are, and no
  * statistics can change its plan, because there is no other index.
  *
  * Everything is synchronous inside: a command is never interrupted by another. What a command may be refused for is known before it has
@@ -193,7 +193,7 @@ export class SqliteEventEngine implements EventEngine {
   #conflict({ query, after }: AppendCondition, head: number): number | undefined {
     if (after >= BigInt(head)) return undefined;
     const from = Number(after);
-    // Nothing was ever taken out: behind a position below the head there is the next one.
+    // Nothing was ever taken out: after a position below the head there is the next one.
     if (query === 'all') return from + 1;
     let first: number | undefined;
     for (const range of this.#ranges(query)) {
@@ -242,7 +242,7 @@ export class SqliteEventEngine implements EventEngine {
     const [only] = tags;
     if (tags.length === 1 && only !== undefined)
       return this.#positionsOf(only, type, from, to, backwards, limit);
-    // A first round of looks: most conditions end here, because nothing is behind their position, and so they save the
+    // A first round of looks: most conditions end here, because nothing comes after their position, and so they save the
     // 20 µs that a recursive statement takes to begin.
     let [low, high] = [from, to];
     let hasCommon = true;
@@ -431,7 +431,7 @@ function positionsOfRange(order: 'asc' | 'desc'): string {
 const COMMON: Record<'asc' | 'desc', string[]> = { asc: [], desc: [] };
 
 /**
- * Positions that several tags have in common. It goes round the tags: each step is a look for the next position at or behind
+ * Positions that several tags have in common. It goes round the tags: each step is a look for the next position at or after
  * the one before. Where as many steps in a row as there are tags stay at one position, all tags have it. So it takes at most as
  * many rounds as the rarest tag has events, however many the others have, and nothing has to be counted before.
  */

@@ -12,10 +12,10 @@ import { lockEvents } from './lock.ts';
  * - of each posting, in the order of the commands: its tag, its last event, and the distances of the others (the text
  *   of an array; null: it has none). Its type is its last event's;
  * - legs and items that conditions consist of, as `event_positions` takes them, each once, and of each item the lowest
- *   position behind which anyone asks for it;
- * - of each condition, each once: the position that it begins behind, and the end of its stretch of `p_condition_legs`.
- *   There stand the numbers of legs, behind them those of items, and behind them one for all events;
- * - marks: which events of a command, if it is written, are the last to match a leg or an item that a command behind it
+ *   position after which anyone asks for it;
+ * - of each condition, each once: the position after which it begins, and the end of its stretch of `p_condition_legs`.
+ *   There stand the numbers of legs, after them those of items, and after these one for all events;
+ * - marks: which events of a command, if it is written, are the last to match a leg or an item that a command after it
  *   asks for. `p_mark_ends` is the end of each command's stretch; null where there are none.
  *
  * So a command is checked against the last position of each of its legs, whether it stood in the table before or came

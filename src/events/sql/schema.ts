@@ -1,7 +1,7 @@
 /**
  * What the event store of a namespace is in Postgres: tables and functions of the namespace's schema, beside those of
  * the message store. Order, lock and plans are as in the message store's schema (src/messages/sql/schema.ts); the
- * lock is a table of its own, so that the two stores do not wait for each other. What a condition is checked against is
+ * lock is a separate table, so that the two stores do not wait for each other. What a condition is checked against is
  * therefore all that was ever committed, and nothing that was not: what could still commit a match waits for the
  * lock, and no transaction of somebody else hides anything.
  *

@@ -1,4 +1,4 @@
-/** The message store's engine on Postgres: one namespace, a schema of its own (../sql/schema.ts). */
+/** The message store's engine on Postgres: one namespace, its own schema (../sql/schema.ts). */
 
 import { SluiceError } from '../../core/errors.ts';
 import type { Connection } from '../../database/connection.ts';
@@ -157,7 +157,7 @@ export function openMessages(
 }
 
 /**
- * Runs commands on a connection: in the transaction that is open there, or else in one of their own. In the caller's
+ * Runs commands on a connection: in the transaction that is open there, or else in a separate one. In the caller's
  * transaction the namespace is locked for all others until that ends; it has to be at READ COMMITTED. The namespace must
  * have been opened by this version of Sluice: by an engine, or by `openMessages`.
  *

@@ -51,7 +51,7 @@ export class PokeFeed {
   #head: bigint | undefined;
   #starting: Promise<void> | undefined;
   #isLooking = false;
-  /** Something may have been written behind the head. */
+  /** Something may have been written after the head. */
   #isBehind = false;
   #cancelPoll: (() => void) | undefined;
   #cancelKeepAlive: (() => void) | undefined;

@@ -17,7 +17,7 @@ import { lockMessages } from './lock.ts';
  *
  * Everything is numbered from 1 in its order. Answers with the last global position before the group; for each command
  * 0 (written), n (its append n met another version) or -n (the id of its message n is taken); and for each append the
- * version of its stream behind it, or the one that it met.
+ * version of its stream after it, or the one that it met.
  */
 export function append({ schema, own, v }: SqlNames): string {
   return `create or replace procedure ${own}.append${v}(

@@ -3,9 +3,9 @@
  * that write and read.
  *
  * **Order.** An append takes the lock of the namespace first, and holds it until the commit. Only then are the
- * positions looked up, by a statement with a snapshot of its own, which sees everything that was committed under the
+ * positions looked up, by a statement with its own snapshot, which sees everything that was committed under the
  * lock before. So positions have no gaps, and a message with a higher global position is never visible before one with
- * a lower: a reader that goes on behind the last message it saw skips nothing. A transaction that is open elsewhere,
+ * a lower: a reader that goes on after the last message it saw skips nothing. A transaction that is open elsewhere,
  * however long, holds up nobody.
  *
  * **The lock** is a table that is empty for ever, locked in the mode that excludes itself: it leaves neither a row

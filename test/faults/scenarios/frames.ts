@@ -30,7 +30,7 @@ const doubled: Scenario = {
 
 const recut: Scenario = {
   name: 'frames-recut',
-  title: 'Frames cut anew, overlapping those before',
+  title: 'Frames cut again, overlapping those before',
   run: (run) =>
     underWire(
       run,

@@ -299,7 +299,7 @@ function hello(fields: Record<string, unknown> = {}): string {
 
 const wrongHellos: Scenario = {
   name: 'hellos-wrong',
-  title: 'Hellos that make no sense, or come too late',
+  title: 'Hellos that are not valid, or come too late',
   async run(run) {
     healthyLoad(run);
     const silent = expectClose(run, { producer: 'silent', frames: [], code: 4408 });
@@ -323,7 +323,7 @@ const wrongHellos: Scenario = {
       code: 4410,
       frames: [hello({ epoch, session: '1.stolen', resume: true, next: 1 })],
     });
-    // Whoever was refused has not disturbed the one who is there.
+    // Those who were refused have not disturbed the one who is there.
     await known.sendBatch(known.messages(5));
     await known.settled();
     await known.socket.send(hello());

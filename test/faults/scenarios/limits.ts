@@ -147,7 +147,7 @@ const outboxForMinutes: Scenario = {
   run: (run) => fillOutbox(run, 120_000),
 };
 
-// Whoever connects to a shard that is full from its first moment is told so by the welcome, and by nothing else where
+// A client that connects to a shard that is full from its first moment is told so by the welcome, and by nothing else where
 // nobody sends.
 async function welcomeWithoutCredit(run: Run): Promise<void> {
   const filler = await BareProducer.open(run, { name: 'filler' });
@@ -194,7 +194,7 @@ const spilled: Scenario = {
     loseDatabase(run);
     const wanted = run.times(4_000);
     await run.until('enough is in the outbox only', async () => (await run.shard.stats()).spilled > wanted);
-    // Memory of a shard that starts anew is empty, and all of it is in the outbox only.
+    // Memory of a shard that starts again is empty, and all of it is in the outbox only.
     if (run.random.chance(0.5)) await run.shard.crash();
     await run.pause(100, 500);
     run.struck();

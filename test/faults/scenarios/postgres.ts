@@ -72,7 +72,7 @@ const downBeyondAlarms: Scenario = {
       async () => (await run.shard.strikes()).alarm >= before + wanted,
     );
     const { failuresInARow } = await run.shard.stats();
-    // An alarm is no try of its own: but for the first, whose pauses are shorter than alarmMs, one follows each try.
+    // An alarm is no separate try: but for the first, whose pauses are shorter than alarmMs, one follows each try.
     if (failuresInARow > 2 * wanted) run.fail(`${failuresInARow} tries until ${wanted} alarms had passed`);
     run.struck(wanted);
     await postgres.start();

@@ -1,4 +1,4 @@
-/** Phases in processes of their own: real figures of memory, and ends that are no crash of the run. */
+/** Phases in separate processes: real figures of memory, and ends that are no crash of the run. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LocalStressOptions, localStressPorts } from '../../../lab/local/stress-ports.ts';
@@ -76,7 +76,7 @@ function peakMib({ peakAllocBytes }: PhaseAnswer): number {
 }
 
 test.each(['bson', 'jsonb', 'ndjson_zstd'] as const)(
-  'an iteration goes all the way in processes of its own (%s)',
+  'an iteration goes all the way in separate processes (%s)',
   async (format) => {
     const { write, read, audit } = await iterate(format, 500);
     expect(write).toMatchObject({ ids: ['1'], failures: [] });

@@ -20,7 +20,7 @@ test('units are counted in the window in which they were done, empty windows inc
   expect(counter.windows).toEqual([15, 25, 0, 0]);
 });
 
-test('a count that goes back, as that of an object that began anew, takes nothing away', () => {
+test('a count that goes back, as that of an object that began again, takes nothing away', () => {
   let nowMs = 0;
   const counter = new WindowCounter(() => nowMs);
   counter.reached(10);

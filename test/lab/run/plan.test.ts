@@ -68,7 +68,7 @@ describe('seeded randomness', () => {
     expect(Math.abs(mean - 0.5)).toBeLessThan(0.05);
   });
 
-  test('has a seed of its own for each part', () => {
+  test('has its own seed for each part', () => {
     const seeds = [
       derivedSeed(1, 'a', 1),
       derivedSeed(1, 'a', 2),

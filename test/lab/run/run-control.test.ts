@@ -167,7 +167,7 @@ describe('a run', () => {
     expect(listed).toMatchObject({ status: 'failed', error: expect.stringMatching(/started again 3 times/) });
   });
 
-  test('is warmed up anew where its object began anew, and its repetitions count on', async () => {
+  test('is warmed up again where its object began again, and its repetitions count on', async () => {
     const place = new Place();
     place.control().start({ suite: 'fake', reps: 1 });
     const first = place.control();
@@ -412,7 +412,7 @@ describe('a follower', () => {
     expect(reader.progresses.length).toBeGreaterThan(0);
   });
 
-  test('that comes back gets what it has not seen, each once, also from an object that began anew', async () => {
+  test('that comes back gets what it has not seen, each once, also from an object that began again', async () => {
     const place = new Place();
     const control = place.control();
     control.start({ suite: 'fake', reps: 1 });

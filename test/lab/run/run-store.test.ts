@@ -56,7 +56,7 @@ describe('a stored run', () => {
     });
   });
 
-  test('counts how often a step has begun, anew for each step', () => {
+  test('counts how often a step has begun, again for each step', () => {
     const { store } = open();
     store.create('r1', 'fake', STATE, 5);
     expect([store.beginStep('r1'), store.beginStep('r1')]).toEqual([1, 2]);

@@ -220,7 +220,7 @@ describe('two runs', () => {
 });
 
 describe('what there is', () => {
-  it('is told to whoever makes a form of it', async () => {
+  it('is told to a program that makes a form of it', async () => {
     const { suites, run } = (await (await ask('/bench/suites')).json()) as {
       suites: {
         name: string;

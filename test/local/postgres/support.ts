@@ -28,7 +28,7 @@ export async function temporaryData(): Promise<{ dataDirectory: string; remove()
   };
 }
 
-/** Runs one statement on a connection of its own. */
+/** Runs one statement on its own connection. */
 export async function query(url: string, text: string, values: unknown[] = []): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: url, ssl: false });
   client.on('error', () => {});

@@ -249,7 +249,7 @@ async function faultsOf(
       one,
       async () => {
         if (!hasStorage) return;
-        // Its sockets die with it: a hello of its own that came late would replace its successor.
+        // Its sockets die with it: one more hello that came late would replace its successor.
         server.cut();
         const { blockedMessages } = run.client.stats;
         const closed = run.client.close({ timeLimitMs: 0 });

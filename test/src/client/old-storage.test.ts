@@ -321,11 +321,11 @@ describe('a storage that lost its last writes', () => {
 
   test('controls: clients that do it otherwise are found', async () => {
     // One that begins an epoch for what an older instance left.
-    const anew = (frame: string) =>
+    const again = (frame: string) =>
       frame.includes('"recover":true')
         ? frame.replace(/"instance":"(\w+)"/, (_, name: string) => `"instance":"n${name.slice(1)}"`)
         : frame;
-    expect(await isFound(anew, /twice|known/)).toBe(true);
+    expect(await isFound(again, /twice|known/)).toBe(true);
     // One that counts from 1 in one epoch for all its instances, as if a number were a message.
     const same = (frame: string) => frame.replace(/"instance":"\w+"/, '"instance":"same"');
     expect(await isFound(same, /lost|not there|closed with/)).toBe(true);

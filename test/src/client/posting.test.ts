@@ -181,7 +181,7 @@ describe('post', () => {
     });
   });
 
-  test('in a process of its own: nothing that it refuses ends it, and a send that nobody catches does', async () => {
+  test('in a separate process: nothing that it refuses ends it, and a send that nobody catches does', async () => {
     const program = (call: string) => `
       import { SluiceClient } from ${JSON.stringify(join(REPOSITORY, 'src/client/index.ts'))};
       const socket = { addEventListener() {}, send() {}, close() {} };

@@ -199,7 +199,7 @@ describe('a lost connection', () => {
     expect(client.stats).toMatchObject({ unackedMessages: 0, unackedBytes: 0 });
   });
 
-  test('tries again after a random time that doubles up to 30 s, and begins anew after progress', async () => {
+  test('tries again after a random time that doubles up to 30 s, and begins again after progress', async () => {
     const { server, connect, pass, events } = bed();
     server.isDown = true;
     const client = connect({ random: () => 0.999, lingerMs: 0 });
@@ -708,7 +708,7 @@ describe('gaps and deferred batches', () => {
     expect(events.filter(({ type }) => type === 'protocol-error')).toHaveLength(4);
   });
 
-  test('frames of the server that nobody knows are ignored, a welcome that makes no sense is not', async () => {
+  test('frames of the server that nobody knows are ignored, a welcome that cannot be right is not', async () => {
     const { server, connect, pass } = bed();
     const client = connect({ lingerMs: 0 });
     await pass(10);

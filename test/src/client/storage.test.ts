@@ -213,7 +213,7 @@ describe('a storage', () => {
     expect(server.kept.map(({ text }) => text)).toEqual(messages(1, 5));
   });
 
-  test('several instances are recovered in their order, each on a socket of its own', async () => {
+  test('several instances are recovered in their order, each on its own socket', async () => {
     const { server, connect, pass, events } = bed();
     server.isDown = true;
     const storage = memoryStorage();

@@ -51,7 +51,7 @@ describe('ConnectionPool', () => {
     expect(lines).toHaveLength(1);
   });
 
-  test('uses at the same time have connections of their own; what is more than there are waits, in order', async () => {
+  test('uses at the same time have their own connections; what is more than there are waits, in order', async () => {
     const { lines, hold, pool } = poolWith({ size: 2 });
     const first = hold();
     const second = hold();
@@ -95,7 +95,7 @@ describe('ConnectionPool', () => {
     expect(await nameOf()).toBe(0);
   });
 
-  test('closes what it has, and opens anew for what comes then', async () => {
+  test('closes what it has, and opens again for what comes then', async () => {
     const { pool, nameOf, lines } = poolWith();
     await nameOf();
     pool.close();

@@ -175,7 +175,7 @@ describe.each(DRIVERS)('a real Postgres by the driver %s', (driver) => {
     return 'no error';
   }
 
-  /** A connection, and a table of its own with these columns. */
+  /** A connection, and a new table with these columns. */
   async function tableOf(columns: string): Promise<{ connection: Connection; table: string }> {
     const connection = await database.open();
     const table = freshName('fault');

@@ -311,7 +311,7 @@ describe('an event whose handler throws', () => {
     expect(timers.pending).toBe(0);
   });
 
-  test('counts anew once it is handled', async () => {
+  test('counts again once it is handled', async () => {
     await append(3);
     let times = 1;
     const running = runHandler(

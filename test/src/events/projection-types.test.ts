@@ -136,7 +136,7 @@ describe('project', () => {
     expectTypeOf(state).toEqualTypeOf<{ capacity: number; students: Set<string>; exists: boolean }>();
   });
 
-  test('goes on from a result of its own kind only', async () => {
+  test('goes on from its own result kind only', async () => {
     const store = newStore();
     await project(store, capacity, { from: await project(store, capacity) });
     // @ts-expect-error: its state is a Set

@@ -71,7 +71,7 @@ describe('reads that ask for the same', () => {
     expect(asked).toHaveLength(3);
   });
 
-  test('fail together, and the next ones are asked anew', async () => {
+  test('fail together, and the next ones are asked again', async () => {
     const { asked, shared } = database();
     const failing = [shared.read(READ), shared.read(READ)];
     await turn();
@@ -88,7 +88,7 @@ describe('reads that ask for the same', () => {
     await after;
   });
 
-  test('are asked anew also where the engine has thrown at once', async () => {
+  test('are asked again also where the engine has thrown at once', async () => {
     let asked = 0;
     const shared = new SingleFlight(() => {
       asked += 1;

@@ -99,7 +99,7 @@ class Disk implements Sqlite {
     for (const send of this.#outputs.splice(0)) send();
   }
 
-  /** Undoes the turn. Whoever works on goes on with a copy, as an object that does not know that another took its place. */
+  /** Undoes the turn. One that works on goes on with a copy, as an object that does not know that another took its place. */
   cutOff(): void {
     if (this.#isCutOff) return;
     this.#isCutOff = true;

@@ -776,7 +776,7 @@ describe('under random arrivals, failures, refusals and times', () => {
             else if (action.do === 'flush') bench.flusher.flush();
             else bench.prepareError = new Error('compute threw');
             await settled();
-            // Whoever waits is looked after: by a batch in flight whose end starts the next, or by a timer.
+            // Those who wait are looked after: by a batch in flight whose end starts the next, or by a timer.
             if (bench.buffer.rows > 0)
               expect(bench.inFlight.length + bench.timers.pending).toBeGreaterThan(0);
           }

@@ -74,7 +74,7 @@ describe('a round', () => {
     ]);
   });
 
-  test('begins anew with a pause, and is not over before the pause is', () => {
+  test('begins again with a pause, and is not over before the pause is', () => {
     const throttle = new ReadThrottle(OPTIONS);
     throttle.countFrame(1);
     throttle.began();

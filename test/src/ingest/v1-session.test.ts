@@ -146,7 +146,7 @@ function bed(
   return made;
 }
 
-/** The shard is started anew on the same storage. */
+/** The shard is started again on the same storage. */
 function again({ sqlite, timers }: Bed, options: Partial<SinkOptions> = {}): Bed {
   return bed(options, { sqlite, timers });
 }
@@ -310,7 +310,7 @@ describe('the first frame', () => {
     [{ resume: true }, /name epoch, session and next/],
     [{ epoch: 0 }, /epoch is a whole number/],
     [{ producer: 'other' }, /producer p,/],
-  ])('that makes no sense closes it with 4400: %j', (fields, reason) => {
+  ])('that is not valid closes it with 4400: %j', (fields, reason) => {
     const on = bed();
     const client = new Client(on);
     client.send({ t: 'hello', ...fields });
@@ -483,7 +483,7 @@ describe('the table of hellos', () => {
     expect(new Client(on).hello({ epoch, resume: true, next: 1 })).toMatchObject({ epoch, stored: 0 });
   });
 
-  test('a second hello of a session is a frame that makes no sense', () => {
+  test('a second hello of a session is an invalid frame', () => {
     const on = bed();
     const client = welcomed(on);
     expect(client.hello()).toMatchObject({ t: 'nack', code: 'invalid_frame' });
@@ -577,7 +577,7 @@ describe('a producer has one session', () => {
     expect(on.pipeline.producers.find('p')).toMatchObject({ epoch: 6, nextSequence: 2 });
   });
 
-  test('whoever was refused, fenced or replaced leaves nothing behind', () => {
+  test('a client that was refused, fenced or replaced leaves nothing behind', () => {
     const on = bed();
     welcomed(on, { epoch: 5 }).session.end();
     const quiet = welcomed(on, { epoch: 6 });

@@ -50,7 +50,7 @@ describe('groups that are kept', () => {
     expect(kept.bytes).toBeLessThanOrEqual((5_000 + TRIM_INTERVAL_MS) * 10);
   });
 
-  test('that are large have entries of their own, so that the bound gives up no more than it has to', () => {
+  test('that are large have their own entries, so that the bound gives up no more than it has to', () => {
     const kept = new KeptGroups({ keepMs: 5_000, maxBytes: 10 * TRIM_BYTES });
     for (let group = 1; group <= 20; group += 1) {
       kept.add(BigInt(group), TRIM_BYTES, 0);

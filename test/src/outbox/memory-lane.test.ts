@@ -82,7 +82,7 @@ describe('a lane in memory', () => {
     bench.gather(a, '1', '2');
     Object.assign(a, { epoch: 8, nextSequence: 1, committed: 0 });
     bench.lane.settle(bench.take());
-    // Its owner hears of it all the same, to forget whoever has nothing left.
+    // Its owner hears of it all the same, to forget those who have nothing left.
     expect(bench.settled).toEqual([['a', 0, 0]]);
   });
 

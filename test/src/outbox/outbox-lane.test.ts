@@ -49,7 +49,7 @@ class Bench {
     this.restart();
   }
 
-  /** The shard is started anew: nothing is left but what SQLite has. */
+  /** The shard is started again: nothing is left but what SQLite has. */
   restart(options: BenchOptions = {}): void {
     Object.assign(this.options, options);
     const { lane, maxMemoryBytes, isFenced, keepMs, keepBytes } = this.options;
@@ -105,7 +105,7 @@ class Bench {
     producer.nextSequence += payloads.length;
   }
 
-  /** The same as a group of its own. */
+  /** The same as a separate group. */
   store(producer: Producer, payloads: readonly string[]): void {
     this.gather(producer, payloads);
     this.lane.store();
@@ -804,7 +804,7 @@ describe('producers', () => {
     bench.lane.settle(bench.take(1));
     bench.producers.begin('a', 2, 1, 0);
     bench.producers.release(before);
-    // Read anew, it is another object, which has a session.
+    // Read again, it is another object, which has a session.
     const after = bench.producers.begin('a', 3, 1, 0);
     bench.sessions.add(after);
     bench.store(bench.producer('b'), ['2']);
@@ -890,7 +890,7 @@ describe('moved on by another instance', () => {
   });
 
   test.each([2, 4, 6, 8, 12])(
-    'to %i, and stored to by whoever hears of the commit, it loses nothing',
+    'to %i, and stored to by those who hear of the commit, it loses nothing',
     (position) => {
       const bench = threeGroups();
       bench.gather(bench.producer('a'), ['"last"']);

@@ -240,7 +240,7 @@ describe('storage', () => {
     const registry = new ProducerRegistry(sqlite, 100);
     for (let index = 0; index < 100; index += 1) registry.begin(`p${1_000 + index}`, 1, 1, index);
     expect(rows(sqlite)).toHaveLength(100);
-    // A row that is written anew is no further one.
+    // A row that is written again is no further one.
     for (let index = 0; index < 50; index += 1) registry.save([registry.begin('p1000', 2, 1, 500)], 500);
     expect(rows(sqlite)).toHaveLength(100);
     registry.begin('new', 1, 1, 501);

@@ -132,7 +132,7 @@ describe('the header of a batch', () => {
     '{"t":"batch","seq":1,"n":1}',
     '{"t":"batch","seq":1,"n":1',
     '{"t":"batch","seq":1,"n":1} x\n1',
-  ])('that makes no sense is an invalid frame: %s', (frame) => {
+  ])('that cannot be right is an invalid frame: %s', (frame) => {
     expect(readClientFrame(frame)).toMatchObject({ t: 'bad', code: 'invalid_frame' });
   });
 
@@ -354,7 +354,7 @@ describe('the messages of a batch', () => {
               reasons.has(text) ? [{ offset, code: reasons.get(text) as RefusalCode }] : [],
             ),
           );
-          // What spares joining them anew has to be what that would make.
+          // What spares joining them again has to be what that would make.
           if (body.text !== undefined) expect(body.text).toBe(body.payloads.join('\n'));
           else
             expect(skip > 0 || body.refused.length > 0 || rest.some((text) => text !== text.trim())).toBe(

@@ -539,7 +539,7 @@ test('a shard without storage cannot have a sink of streams', () => {
 });
 
 describe('a definition', () => {
-  test('has the options of any sink, but a way of writing and a durability of its own', () => {
+  test('has the options of any sink, but its own way of writing and durability', () => {
     expect(defineStreamSink('events', { namespace: 'main', options: { batchRows: 10 } })).toMatchObject({
       kind: 'stream',
       name: 'events',

@@ -519,7 +519,7 @@ test('from version to version: the functions of the one before stay, those befor
   await openStore(postgres.connection, schema, ofVersion(messageSchema, 3));
   expect(await engine.append([command('a-1')])).toMatchObject([{ kind: 'written' }]);
   await expect(appendAsVersionOne(postgres.connection, schema)).rejects.toThrow();
-  // Taken back: code of version 2 opens it anew, and does not touch it.
+  // Taken back: code of version 2 opens it again, and does not touch it.
   await openMessages(postgres.connection, schema);
   expect(await versionsOf(schema)).toEqual({ messages: 3 });
   // Code of version 4 upgrades: that of version 2, which runs, is told so.
@@ -535,7 +535,7 @@ test('from version to version: the functions of the one before stay, those befor
   expect(await functionsOf(old, '^of_version')).toEqual(['of_version_v3', 'of_version_v4']);
 });
 
-test('what a caller appends in a transaction of its own needs a namespace that was opened', async () => {
+test('what a caller appends in their own transaction needs a namespace that was opened', async () => {
   const schema = await versionOne();
   await expect(appendOn(postgres.connection, schema, [command('a-1')])).rejects.toThrow();
   await expect(appendEventsOn(postgres.connection, schema, [eventCommand(event())])).rejects.toThrow();

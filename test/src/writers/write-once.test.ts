@@ -462,7 +462,7 @@ describe.each(DRIVERS)('over the driver %s', (driver) => {
     expect(text).toContain('clock_timestamp()');
   });
 
-  test('an order that could be carried out twice, or makes no sense, is refused before anything is sent', async () => {
+  test('an order that could be carried out twice, or cannot be right, is refused before anything is sent', async () => {
     const key = keyOf();
     const executed = vi.spyOn(connection.db, 'execute');
     const write = vi.fn<Write>(async () => {});

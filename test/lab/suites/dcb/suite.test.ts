@@ -133,7 +133,7 @@ function benchOf(engine: Engine<BenchedEvents, EventRow>, gauges: Partial<Gauges
   return new JobRunner(new DcbPlan(engine), { now: () => performance.now(), ...gauges });
 }
 
-/** A Durable Object of a few lines: each target is a bench of its own, and jobs travel as JSON. */
+/** A Durable Object of a few lines: each target is its own bench, and jobs travel as JSON. */
 function objectBench(engine: Engine<BenchedEvents, EventRow>): JobBench<DcbJob> {
   const targets = new Map<string, JobBench<DcbJob>>();
   return new RemoteBench<DcbJob>(
@@ -386,7 +386,7 @@ describe('a run', () => {
     expect((auditOf(result, 'memory tiny project-5')?.sent ?? 0) % 5).toBe(0);
   });
 
-  test('makes a set anew that repetitions have added much to', async () => {
+  test('makes a set again that repetitions have added much to', async () => {
     let made = 0;
     const engine = plantedEngine({});
     const bench = benchOf({

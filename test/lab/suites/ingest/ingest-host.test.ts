@@ -238,7 +238,7 @@ describe('a mode', () => {
     expect(audit).toEqual({ ...CLEAN, sent: 120, refused: 1, found: 119 });
   });
 
-  test('sends what the parameters say, to a table of its own', async () => {
+  test('sends what the parameters say, to its own table', async () => {
     const ports = new FakePorts();
     const chosen = parameters({
       modes: 'bulk',

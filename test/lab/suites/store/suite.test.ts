@@ -111,7 +111,7 @@ function plantedBench(plant: Plant, now = () => performance.now()): JobBench<Sto
   return new JobRunner(new StorePlan(plantedEngine(plant)), { now });
 }
 
-/** A Durable Object of a few lines: each target is a bench of its own, and jobs travel as JSON. */
+/** A Durable Object of a few lines: each target is its own bench, and jobs travel as JSON. */
 function objectBench(): JobBench<StoreJob> {
   const targets = new Map<string, JobBench<StoreJob>>();
   return new RemoteBench<StoreJob>(

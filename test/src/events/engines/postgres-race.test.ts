@@ -29,7 +29,7 @@ afterAll(() => {
   for (const connection of connections) connection.close();
 });
 
-/** So many engines, each with a connection of its own. */
+/** So many engines, each with its own connection. */
 function racers(schema: string, count: number): PostgresEventEngine[] {
   return connections
     .slice(0, count)

@@ -82,7 +82,7 @@ describe('names of statements', () => {
   const named = (connection: Connection) =>
     rowsOf<{ name: string }>(connection, 'select name from pg_prepared_statements');
 
-  test('on a connection of its own, each statement is parsed once', async () => {
+  test('on its own connection, each statement is parsed once', async () => {
     const connection = await postgres.database.open();
     const connections: ConnectionLender = { use: async (work) => work(connection) };
     const options = { connections, preparesStatements: true };

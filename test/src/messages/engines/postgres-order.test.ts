@@ -74,7 +74,7 @@ describe('positions and commits', () => {
     expect(await next).toEqual([{ kind: 'written', ends: [{ position: 0n, globalPosition: 1n }] }]);
   });
 
-  test('a transaction that is open elsewhere, with writes and a snapshot of its own, holds up neither writers nor readers', async () => {
+  test('a transaction that is open elsewhere, with writes and its own snapshot, holds up neither writers nor readers', async () => {
     const engine = await postgres.engine();
     const foreign = await postgres.database.open();
     const table = freshName('foreign');
@@ -220,7 +220,7 @@ describe('grouping', () => {
     // The first goes at once, with whatever else the same turn brought; all others are one group.
     expect(transactions.length).toBeLessThanOrEqual(2);
     expect(transactions.reduce((sum, { count }) => sum + count, 0)).toBe(20);
-    // The control: one after another, each is a transaction of its own.
+    // The control: one after another, each is its own transaction.
     for (let n = 0; n < 3; n += 1) await store.write('account-0', { type: 'Happened' });
     const [after] = await rowsOf<{ count: number }>(
       postgres.connection,

@@ -446,7 +446,7 @@ describe('a subscription', () => {
     const { reads } = engine;
     await store.write('a-1', EVENT);
     expect([engine.reads, sink.pokes]).toEqual([reads, []]);
-    // One that comes later begins anew.
+    // One that comes later begins again.
     const { sink: late } = subscribe({ of: { stream: 'a-1' } });
     await settled();
     expect(late.positions).toEqual([1]);

@@ -20,7 +20,7 @@ import { EventoDbClient } from '../../../support/eventodb-client.ts';
 import { EVENTODB_CASES, errorOf } from '../../../support/eventodb-suite.ts';
 import { NodeSqlite } from '../../../support/node-sqlite.ts';
 
-/** Namespaces in memory, each in an SQLite of its own. */
+/** Namespaces in memory, each in its own SQLite. */
 class MemoryNamespaces implements Namespaces {
   readonly all = new Map<string, NamespaceRecord & { tokenHash: string; store: MessageStore }>();
 
@@ -70,7 +70,7 @@ beforeEach(() => {
   failures.length = 0;
 });
 
-/** Answers as a server does for whoever has this token; the admin has the token `admin`. */
+/** Answers as a server does for a request with this token; the admin has the token `admin`. */
 function portsOf(token: string | undefined, overrides: Partial<RpcPorts> = {}): RpcPorts {
   return {
     store: async () => {
@@ -227,7 +227,7 @@ describe('namespaces', () => {
     expect(await one.get('shared-1')).toHaveLength(1);
   });
 
-  it('is closed to whoever is not the admin', async () => {
+  it('is closed to all but the admin', async () => {
     const client = await namespaceClient();
     for (const who of [client, clientOf(undefined)])
       for (const method of ['ns.create', 'ns.delete', 'ns.list', 'ns.info'])
