@@ -14,6 +14,7 @@ import { mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SluiceError } from '../src/core/errors.ts';
+import { commandText } from './command-text.ts';
 import { type FileLock, tryLock } from './postgres/lock.ts';
 import { endProcesses, type FoundProcess, listProcesses, processesIn, processesMarked } from './processes.ts';
 
@@ -106,8 +107,8 @@ const OWN_STATE = 'give this one its own state: --persist-to <folder>';
 function refusal(folder: string, note: HolderNote | undefined): SluiceError {
   const holder =
     note === undefined
-      ? 'Another `npm run dev`'
-      : `Another \`npm run dev\` (process ${note.processId}, port ${note.port})`;
+      ? `Another \`${commandText('dev')}\``
+      : `Another \`${commandText('dev')}\` (process ${note.processId}, port ${note.port})`;
   const end = note === undefined ? 'End it' : `Use that one, end it (kill ${note.processId})`;
   return new SluiceError(
     'invalid_options',

@@ -359,7 +359,9 @@ async function stillMissing(
       ),
   );
   if (step === undefined)
-    return refused(`The code needs more than its migrations make: ${what} missing. Run npm run generate`);
+    return refused(
+      `The code needs more than its migrations make: ${what} missing. Run npx drizzle-kit generate`,
+    );
   const inSchema = await columnsOf(client, schema, table);
   if (inSchema !== undefined && columns.every((column) => inSchema.has(column))) {
     return refused(

@@ -4,6 +4,8 @@ import { type Command, Option } from 'commander';
 import { type ErrorCode, errorText, SluiceError } from '../../src/core/errors.ts';
 import { DRAIN_TIME_LIMIT_MS, MAX_SHARDS } from '../../src/core/limits.ts';
 import { optionTable, resolveOptions } from '../../src/core/option-table.ts';
+import { commandText } from '../command-text.ts';
+import { onlySink } from '../only-sink.ts';
 import { routeOf } from '../worker-address.ts';
 
 const SHARD_PARAMETER = optionTable({
@@ -19,7 +21,8 @@ const ANSWER_TIME_LIMIT_MS = DRAIN_TIME_LIMIT_MS + 30_000;
 /** The flags that say which shard is meant. */
 export interface ShardFlags {
   url: string;
-  sink: string;
+  /** Default: the only one there is. */
+  sink?: string;
   shard: string;
   token?: string;
   json?: true;
@@ -32,7 +35,10 @@ export function withShardFlags(command: Command): Command {
 
 /** Adds the flags that say which sink is meant. */
 function withSinkFlags(command: Command): Command {
-  return withWorkerFlags(command).option('--sink <name>', 'sink that the shard belongs to', 'messages');
+  return withWorkerFlags(command).option(
+    '--sink <name>',
+    'sink that the shard belongs to (default: the only one there is)',
+  );
 }
 
 /** Adds the flags that say which Worker is meant. */
@@ -78,6 +84,13 @@ export class AdminClient {
     }
     this.#worker = base;
     this.#base = routeOf(base, path);
+  }
+
+  /** For the shard that the flags name, of the only sink there is where they name none. @throws SluiceError `invalid_options` */
+  static async forShard(flags: ShardFlags): Promise<AdminClient> {
+    const client = new AdminClient(flags);
+    if (flags.sink !== undefined) return client;
+    return new AdminClient({ ...flags, sink: onlySink(await client.sinks()) });
   }
 
   get<Answer>(path: string, query: Record<string, string> = {}): Promise<Answer> {
@@ -149,8 +162,8 @@ function readToken(given: string): string | undefined {
 /** What to do here about a refusal, where its text only says what to do with HTTP. */
 const REMEDIES: Readonly<Record<string, string>> = {
   unauthorized: `set ${TOKEN_VARIABLE}, or give --token`,
-  admin_disabled: 'npm run dev does so for a local Worker',
-  unknown_dead_letter: 'npm run dead-letters -- list shows those there are',
+  admin_disabled: `${commandText('dev')} does so for a local Worker`,
+  unknown_dead_letter: `${commandText('dead-letters', 'list')} shows those there are`,
 };
 
 function answerError(url: URL, error: unknown): SluiceError {
@@ -163,7 +176,7 @@ function answerError(url: URL, error: unknown): SluiceError {
   }
   return new SluiceError(
     'internal',
-    `Nothing answers at ${url.origin} (${errorText(error)}): is the Worker running? (npm run dev)`,
+    `Nothing answers at ${url.origin} (${errorText(error)}): is the Worker running? (${commandText('dev')})`,
     { cause: error },
   );
 }

@@ -10,6 +10,7 @@ import type {
   DroppedDeadLetters,
 } from '../../src/outbox/dead-letters.ts';
 import type { RetriedDeadLetters, ShardSummary } from '../../src/outbox/shard-admin.ts';
+import { commandText } from '../command-text.ts';
 import { unexpectedText } from '../input-kind.ts';
 import {
   AdminClient,
@@ -98,7 +99,7 @@ async function list({
   limit,
   ...flags
 }: ShardFlags & { after?: string; limit?: string }): Promise<void> {
-  const client = new AdminClient(flags);
+  const client = await AdminClient.forShard(flags);
   const page = await client.get<Page>('dead-letters', {
     ...(after === undefined ? {} : { after }),
     ...(limit === undefined ? {} : { limit }),
@@ -131,7 +132,7 @@ async function list({
 
 async function show(id: string, flags: ShardFlags): Promise<void> {
   const [only] = readIds([id]);
-  const letter = await new AdminClient(flags).get<Shown<DeadLetter>>(`dead-letters/${only}`);
+  const letter = await (await AdminClient.forShard(flags)).get<Shown<DeadLetter>>(`dead-letters/${only}`);
   if (flags.json) {
     printJson(letter);
     return;
@@ -155,7 +156,6 @@ async function retry(
   { all, payload, ...flags }: ChoiceFlags & { payload?: string },
 ): Promise<void> {
   const ids = readChoice(given, all);
-  const client = new AdminClient(flags);
   if (payload !== undefined && (ids === 'all' || ids.length !== 1))
     throw new SluiceError('invalid_options', '--payload replaces one message: name one id');
   // The Worker refuses it too, but sees less of what it is.
@@ -165,6 +165,7 @@ async function retry(
       'invalid_options',
       `Cannot use --payload: it is ${unexpected.seen}; ${unexpected.remedy}`,
     );
+  const client = await AdminClient.forShard(flags);
   const answer = await retryAll(client, payload === undefined ? { ids } : { ids, payload });
   if (flags.json) printJson(answer);
   else {
@@ -199,7 +200,7 @@ async function retryAll(client: AdminClient, body: unknown): Promise<RetriedDead
 
 async function drop(given: string[], { all, ...flags }: ChoiceFlags): Promise<void> {
   const ids = readChoice(given, all);
-  const client = new AdminClient(flags);
+  const client = await AdminClient.forShard(flags);
   const answer = await client.post<DroppedDeadLetters>('dead-letters/drop', { ids });
   if (flags.json) printJson(answer);
   else {
@@ -212,7 +213,7 @@ async function drop(given: string[], { all, ...flags }: ChoiceFlags): Promise<vo
 function tellMissing(missing: readonly number[]): void {
   if (missing.length === 0) return;
   process.stdout.write(
-    `Not there: ${missing.join(', ')} (npm run dead-letters -- list shows those there are)\n`,
+    `Not there: ${missing.join(', ')} (${commandText('dead-letters', 'list')} shows those there are)\n`,
   );
 }
 

@@ -9,6 +9,7 @@ import { createGzip } from 'node:zlib';
 import type { Command } from 'commander';
 import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
 import type { ImportEvent } from '../../src/messages/http/exchange.ts';
+import { commandText } from '../command-text.ts';
 import { routeOf } from '../worker-address.ts';
 import { printable } from './admin-client.ts';
 import { ImportInput } from './import-input.ts';
@@ -220,7 +221,7 @@ async function ask(
     // Somebody has answered before a body is sent in parts.
     const text =
       init.duplex === undefined
-        ? `Nothing answers at ${url.origin} (${errorText(error)}): is the Worker running? (npm run dev)`
+        ? `Nothing answers at ${url.origin} (${errorText(error)}): is the Worker running? (${commandText('dev')})`
         : `The connection to ${url.origin} broke off (${errorText(error)})`;
     throw new SluiceError('internal', text, { cause: error });
   });

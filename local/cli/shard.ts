@@ -35,7 +35,7 @@ async function resume({
   giveUp,
   ...flags
 }: ShardFlags & { writeAgain?: true; giveUp?: true }): Promise<void> {
-  const client = new AdminClient(flags);
+  const client = await AdminClient.forShard(flags);
   const missing: MissingChoice | undefined = writeAgain ? 'write-again' : giveUp ? 'give-up' : undefined;
   const state = await client.post<ShardState>('resume', missing === undefined ? {} : { missing });
   tell(client, state, flags);
@@ -43,7 +43,7 @@ async function resume({
 }
 
 async function drain({ closeSockets, ...flags }: ShardFlags & { closeSockets?: true }): Promise<void> {
-  const client = new AdminClient(flags);
+  const client = await AdminClient.forShard(flags);
   const state = await client.post<ShardState>('drain', { closeSockets: closeSockets === true });
   tell(client, state, flags);
   if (state.isPaused || state.buffered > 0) process.exitCode = EXIT.failed;

@@ -94,7 +94,7 @@ export function checkpointError(error: unknown, key: Pick<CheckpointKey, 'table'
   if (sqlState(error) !== UNDEFINED_TABLE) return error;
   return new SluiceError(
     'database_refused',
-    `The table of checkpoints ${getTableName(tableOf(key))} is not in this database: it was dropped, or DATABASE_URL names another database. Nothing is written without it; npm run migrate creates it`,
+    `The table of checkpoints ${getTableName(tableOf(key))} is not in this database: it was dropped, or DATABASE_URL names another database. Nothing is written without it; the command migrate creates it`,
     { cause: error },
   );
 }

@@ -60,7 +60,7 @@ function addLoad(program: Command): void {
     .command('load')
     .description('Send numbered messages to a running Worker, and ask for its health meanwhile')
     .option('--url <address>', 'address of the Worker', 'http://localhost:8787')
-    .option('--sink <name>', 'sink to send to', 'messages')
+    .option('--sink <name>', 'sink to send to (default: the only one there is)')
     .action(load);
   for (const [name, spec] of Object.entries(LOAD_PARAMETERS)) loadCommand.addOption(optionOf(name, spec));
 }

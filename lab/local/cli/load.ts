@@ -6,6 +6,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { assertReachesDatabase } from '../../../local/ask-health.ts';
+import { commandText } from '../../../local/command-text.ts';
+import { onlySink } from '../../../local/only-sink.ts';
 import { routeOf } from '../../../local/worker-address.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { type OptionTable, resolveOptions } from '../../../src/core/option-table.ts';
@@ -32,7 +34,7 @@ export const LOAD_PARAMETERS = {
 
 interface LoadFlags {
   url: string;
-  sink: string;
+  sink?: string;
   [parameter: string]: unknown;
 }
 
@@ -48,7 +50,7 @@ interface Sums {
 const DRAIN_TIME_LIMIT_MS = 120_000;
 const HEALTH_EVERY_MS = 100;
 
-export async function load({ url: address, sink, ...flags }: LoadFlags): Promise<void> {
+export async function load({ url: address, sink: named, ...flags }: LoadFlags): Promise<void> {
   if (!URL.canParse(address))
     throw new SluiceError(
       'invalid_options',
@@ -56,6 +58,7 @@ export async function load({ url: address, sink, ...flags }: LoadFlags): Promise
     );
   const parameters = resolveOptions(LOAD_PARAMETERS, flags);
   const url = new URL(address);
+  const sink = named ?? onlySink(Object.keys((await stats(url)).sinks ?? {}));
   const before = await sums(url, sink);
   await assertReachesDatabase(url);
   const run = randomBytes(3).toString('hex');
@@ -100,17 +103,26 @@ function socketUrl(base: URL, sink: string, producer: string): URL {
   return url;
 }
 
-async function sums(base: URL, sink: string): Promise<Sums> {
+interface Stats {
+  detail?: string;
+  sinks?: Record<string, { shards: Sums[] }>;
+}
+
+async function stats(base: URL, sink?: string): Promise<Stats> {
   const url = routeOf(base, '/stats');
-  url.searchParams.set('sink', sink);
+  if (sink !== undefined) url.searchParams.set('sink', sink);
   const response = await fetch(url).catch((error: unknown) => {
     throw new SluiceError(
       'internal',
-      `Nothing answers at ${base.origin}: is the Worker running? (npm run dev)`,
+      `Nothing answers at ${base.origin}: is the Worker running? (${commandText('dev')})`,
       { cause: error },
     );
   });
-  const body = (await response.json()) as { detail?: string; sinks?: Record<string, { shards: Sums[] }> };
+  return (await response.json()) as Stats;
+}
+
+async function sums(base: URL, sink: string): Promise<Sums> {
+  const body = await stats(base, sink);
   const shards = body.sinks?.[sink]?.shards;
   if (shards === undefined)
     throw new SluiceError('invalid_options', body.detail ?? `The Worker knows no sink ${sink}`);

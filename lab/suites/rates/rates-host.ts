@@ -76,7 +76,7 @@ export class RatesHost implements SuiteHost {
     if (ports.openPool === undefined && parameters.modes.includes(FIRE_AND_FORGET)) {
       throw new SluiceError(
         'invalid_options',
-        `There is no mode ${FIRE_AND_FORGET} here: it needs its own process; use npm run bench -- rates`,
+        `There is no mode ${FIRE_AND_FORGET} here: it needs its own process; use the command bench rates`,
         { details: { option: 'modes', value: FIRE_AND_FORGET } },
       );
     }

@@ -53,13 +53,16 @@ afterEach(() => {
   server.close();
 });
 
-/** Runs a command against the Worker; `env` without a token unless it has one. */
+/** Runs a command against the Worker, for its sink `messages` unless another is named; `env` without a token unless it has one. */
 function run(
   command: string,
   args: readonly string[] = [],
   env: Record<string, string> = {},
 ): Promise<Ended> {
-  return cli.run([...command.split(' '), ...args, '--url', url], { SLUICE_ADMIN_TOKEN: '', ...env });
+  const all = [...command.split(' '), ...args];
+  const isForShard = /^(dead-letters (list|show|retry|drop)|shard (resume|drain))\b/.test(all.join(' '));
+  if (isForShard && !all.includes('--sink')) all.push('--sink', 'messages');
+  return cli.run([...all, '--url', url], { SLUICE_ADMIN_TOKEN: '', ...env });
 }
 
 const TOTALS = { count: 1, bytes: 1_039, maxRows: 10_000, maxBytes: 1_000_000, isFull: false };
@@ -436,13 +439,13 @@ describe('wrong options end with one line on stderr, exit 2, and nothing asked',
 describe('a reader that has gone (as in … | head)', () => {
   const page = { letters: Array.from({ length: 100 }, () => EXCERPT), next: null, totals: TOTALS };
   test.each([
-    ['dead-letters list', page],
+    ['dead-letters list --sink messages', page],
     [
       'dead-letters summary --sink messages',
       { sink: 'messages', count: 1, isFull: false, shards: [{ shard: 0, ...TOTALS }] },
     ],
-    ['dead-letters show 7 --json', { ...LETTER, payload: '1' }],
-    ['dead-letters drop 7', { dropped: 1, missing: [] }],
+    ['dead-letters show 7 --sink messages --json', { ...LETTER, payload: '1' }],
+    ['dead-letters drop 7 --sink messages', { dropped: 1, missing: [] }],
     ['export', '{}\n'.repeat(100_000)],
     ['bench schema', undefined],
     ['--help', undefined],
@@ -454,6 +457,47 @@ describe('a reader that has gone (as in … | head)', () => {
     const { exitCode, stderr } = await running.ended;
     expect(stderr).not.toMatch(/EPIPE|\bat |Error|broke off/);
     expect(exitCode).toBe(0);
+  });
+});
+
+describe('without --sink', () => {
+  const drained = { isPaused: false, buffered: 0, sockets: 0, deadLetters: { count: 0, isFull: false } };
+  const commands = ['dead-letters list', 'dead-letters show 7', 'dead-letters drop 7', 'shard drain'];
+
+  test.each([
+    ['dead-letters list', { letters: [EXCERPT], next: null, totals: TOTALS }],
+    ['dead-letters show 7', { ...LETTER, payload: '1' }],
+    ['dead-letters retry 7', { retried: 1, missing: [], remaining: 0, isFull: false }],
+    ['dead-letters drop 7', { dropped: 1, missing: [] }],
+    ['shard resume', drained],
+    ['shard drain', drained],
+  ])('%s is for the only sink that the Worker has', async (command, body) => {
+    answers = [{ body: { sinks: { 'old readings': {} } } }, { body }];
+    const { exitCode, stderr } = await cli.run([...command.split(' '), '--url', url], {
+      SLUICE_ADMIN_TOKEN: 's3cret',
+    });
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(asked.map(({ path }) => path)).toEqual([
+      '/stats',
+      expect.stringMatching(/^\/admin\/old%20readings\/0\//),
+    ]);
+    expect(asked[0]).toMatchObject({ authorization: 'Bearer s3cret' });
+  });
+
+  test.each(commands)('%s names the sinks where there are several', async (command) => {
+    answers = [{ body: { sinks: { clicks: {}, readings: {} } } }];
+    expect(await cli.run([...command.split(' '), '--url', url])).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: 'sluice: The Worker has several sinks: name one with --sink (clicks, readings)\n',
+    });
+    expect(asked).toHaveLength(1);
+  });
+
+  test('a wrong --shard is said before anything is asked', async () => {
+    const { exitCode, stderr } = await cli.run(['shard', 'drain', '--shard', '256', '--url', url]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringContaining('"256" for shard') });
+    expect(asked).toEqual([]);
   });
 });
 
