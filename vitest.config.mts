@@ -2,7 +2,9 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { fastFiles, IN_WORKERD } from './test/support/fast-files.ts';
+import { longestFirst } from './test/support/longest-first.ts';
 import { ALIASES } from './test/support/package-sources.ts';
 import { HANG_LIMIT_MS, TEST_LIMIT_MS } from './test/support/patience.ts';
 
@@ -14,12 +16,19 @@ const LIMITS = {
   expect: { poll: { timeout: HANG_LIMIT_MS } },
 };
 
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    return longestFirst(await super.sort(files));
+  }
+}
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/summary-reporter.ts'],
     // Twice the cores: most of a test's time it waits, for Postgres, workerd, a browser or a process. With as many workers as
     // cores, two cores were busy for half of the time.
     maxWorkers: 2 * availableParallelism(),
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         // Examples import the package as its users do.
