@@ -1,22 +1,33 @@
-/** One real Postgres for a whole test run, on a free port and with its own data directory. */
+/** One real Postgres for a whole test run, on a free port and with its own data directory; and a cluster to copy. */
 
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
 import { createBenchCheckpoints } from '../../lab/suites/ingest/bench-sink.ts';
 import { migrateDatabase } from '../../local/migrate.ts';
+import { serverAccount } from '../../local/postgres/account.ts';
+import { locateBinaries } from '../../local/postgres/binaries.ts';
+import { ensureCluster, placeData } from '../../local/postgres/data-directory.ts';
 import { startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
 import { openConnection } from './open-connection.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
     databaseUrl: string;
+    /**
+     * A folder as `initdb` has made it. Tests that start a Postgres of their own copy it, unless it is about that: to make
+     * one takes more than a second of CPU, to copy it a tenth.
+     */
+    emptyCluster: string;
   }
 }
 
 interface TestPostgres {
   url: string;
+  emptyCluster: string;
   stop(): Promise<void>;
 }
 
@@ -29,6 +40,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   of.users += 1;
   const postgres = await of.postgres;
   project.provide('databaseUrl', postgres.url);
+  project.provide('emptyCluster', postgres.emptyCluster);
   return async () => {
     of.users -= 1;
     if (of.users > 0) return;
@@ -39,8 +51,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 async function start(): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
+  const dataDirectory = join(folder, 'data');
+  const emptyCluster = join(folder, 'empty');
+  const account = await serverAccount();
+  const place = await placeData(dataDirectory, account);
+  await ensureCluster(place, await locateBinaries(account), account);
+  await promisify(execFile)('cp', ['-a', place, emptyCluster]);
   const postgres = await startEmbeddedPostgres({
-    dataDirectory: join(folder, 'data'),
+    dataDirectory,
     port: 0,
     // All tests together have more statements than the usual 5,000, and those that a test looks for were thrown out.
     settings: { 'pg_stat_statements.max': 50_000 },
@@ -55,6 +73,7 @@ async function start(): Promise<TestPostgres> {
   connection.close();
   return {
     url: postgres.url,
+    emptyCluster,
     async stop() {
       await postgres.stop();
       // As root, the data lies elsewhere.

@@ -25,6 +25,12 @@ describe('the embedded Postgres', () => {
     await data.remove();
   });
 
+  /** For what initdb has a part in: most tests find a cluster that was made before. */
+  async function withoutCluster(): Promise<void> {
+    await data.remove();
+    data = await temporaryData('nothing');
+  }
+
   async function start(
     port = 0,
     more: Partial<Parameters<typeof startEmbeddedPostgres>[0]> = {},
@@ -71,6 +77,7 @@ describe('the embedded Postgres', () => {
   });
 
   test('starts with our credentials and settings, and stops', async () => {
+    await withoutCluster();
     const server = await start();
     expect(server.url).toBe(`postgres://sluice:sluice@127.0.0.1:${server.port}/sluice`);
     const [row] = await query(
@@ -154,6 +161,7 @@ describe('the embedded Postgres', () => {
   });
 
   test('removes what an interrupted initdb left', async () => {
+    await withoutCluster();
     const real = await placeData(data.dataDirectory, await serverAccount());
     await mkdir(`${real}.initializing-0123`, { recursive: true });
     const server = await start();
@@ -196,6 +204,7 @@ describe('the embedded Postgres', () => {
   });
 
   test('two starts at once give one server with one owner', async () => {
+    await withoutCluster();
     const [one, two, other] = await Promise.all([start(), start(), hold(data.dataDirectory, 0)]);
     expect(new Set([one.processId, two.processId, other.server.processId]).size).toBe(1);
     expect([one, two, other.server].filter((server) => server.owned)).toHaveLength(1);

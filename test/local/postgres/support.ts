@@ -1,11 +1,13 @@
 /** What the tests of the embedded Postgres share. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import pg from 'pg';
+import { inject } from 'vitest';
 import { serverAccount } from '../../../local/postgres/account.ts';
 import { placeData } from '../../../local/postgres/data-directory.ts';
 
@@ -14,10 +16,20 @@ export const isRoot = process.getuid?.() === 0;
 /** Small, so that several servers fit beside each other. */
 export const SETTINGS = { shared_buffers: '16MB' };
 
-/** A folder for one cluster. `remove` removes the place where the data really lies too. */
-export async function temporaryData(): Promise<{ dataDirectory: string; remove(): Promise<void> }> {
+/**
+ * A folder for one cluster. `remove` removes the place where the data really lies too.
+ *
+ * @param holds `cluster`: one in which nothing is yet. `nothing`: the start makes it, which takes a second more of CPU
+ */
+export async function temporaryData(
+  holds: 'cluster' | 'nothing' = 'cluster',
+): Promise<{ dataDirectory: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(path.join(tmpdir(), 'sluice-test-'));
   const dataDirectory = path.join(folder, 'data');
+  if (holds === 'cluster') {
+    const place = await placeData(dataDirectory, await serverAccount());
+    await promisify(execFile)('cp', ['-a', inject('emptyCluster'), place]);
+  }
   return {
     dataDirectory,
     async remove() {
