@@ -255,6 +255,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
       failpoints: this.#failpoints,
       // After a long backoff the alarm is far away, and what waits has to be flushed sooner.
       onProgress: () => this.#armAlarm(Date.now()),
+      onNotice: (message) => console.warn(JSON.stringify({ level: 'warn', message })),
       // Memory and storage differ from here on. A new start reads what is stored; clients send the rest again.
       onStorageFailure: (error) => {
         console.error(JSON.stringify({ level: 'error', message: `The outbox failed: ${errorText(error)}` }));
@@ -539,17 +540,17 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     const pipeline = this.#pipeline;
     // Nobody says where to write them. The route says so before it asks.
     if (pipeline === undefined)
-      return { retried: 0, missing: [], remaining: this.#letters.count, isFull: false };
+      return { retried: 0, refused: 0, missing: [], remaining: this.#letters.count, isFull: false };
     const { rows, bytes } = pipeline.free;
     // Out of the dead letters and into the outbox, in one step.
     const { letters, missing, remaining } = this.#letters.take(ids, { maxRows: rows, maxBytes: bytes });
     const edited = payload === undefined ? letters : letters.map((letter) => ({ ...letter, payload }));
-    pipeline.retry(edited, Date.now());
+    const refused = pipeline.retry(edited, Date.now());
     // There is room again for what the shard may have paused for.
     if (letters.length > 0 && pipeline.state === 'paused') pipeline.flush();
     this.#armAlarm(Date.now());
     const isFull = remaining > 0 && letters.length < MAX_TAKEN_DEAD_LETTERS && rows <= letters.length;
-    return { retried: letters.length, missing, remaining, isFull };
+    return { retried: letters.length, refused, missing, remaining, isFull };
   }
 
   async dropDeadLetters({ ids }: { ids: DeadLetterIds }): Promise<DroppedDeadLetters> {

@@ -172,6 +172,10 @@ async function retry(
     process.stdout.write(
       `${printable(client.name)}: ${counted(answer.retried, 'dead letter')} to be written again\n`,
     );
+    if (answer.refused > 0)
+      process.stdout.write(
+        `The sink's schema refuses ${answer.refused.toLocaleString('en-US')} of them: these are dead letters again, with the reason\n`,
+      );
     tellMissing(answer.missing);
     if (answer.remaining > 0) {
       const why = answer.isFull
@@ -188,14 +192,15 @@ async function retryAll(client: AdminClient, body: unknown): Promise<RetriedDead
   let last = await client.post<RetriedDeadLetters>('dead-letters/retry', body);
   const { missing } = last;
   const asked = last.retried + last.remaining;
-  let { retried } = last;
+  let { retried, refused } = last;
   // A letter that fails again comes back after all others, so those that were there at first are through when as many
   // have been retried: this ends even where all of them fail for ever. What was retried is missing from the second call on.
   while (retried < asked && last.retried > 0 && !last.isFull) {
     last = await client.post<RetriedDeadLetters>('dead-letters/retry', body);
     retried += last.retried;
+    refused += last.refused;
   }
-  return { retried, missing, remaining: Math.max(0, asked - retried), isFull: last.isFull };
+  return { retried, refused, missing, remaining: Math.max(0, asked - retried), isFull: last.isFull };
 }
 
 async function drop(given: string[], { all, ...flags }: ChoiceFlags): Promise<void> {

@@ -23,7 +23,9 @@ export type RefusalCode =
   | 'number_out_of_range'
   | 'nesting_too_deep'
   | 'message_too_large'
-  | 'dead_letter';
+  | 'dead_letter'
+  | 'invalid_message'
+  | 'sink_failed';
 
 /** Why a frame cannot be read. */
 export type FrameCode =

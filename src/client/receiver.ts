@@ -32,6 +32,8 @@ const REFUSAL_CODES: readonly RefusalCode[] = [
   'nesting_too_deep',
   'message_too_large',
   'dead_letter',
+  'invalid_message',
+  'sink_failed',
 ];
 
 const FRAME_CODES: readonly FrameCode[] = [

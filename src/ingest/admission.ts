@@ -3,6 +3,7 @@
  * them. Everything that arrives is counted here.
  */
 
+import { MAX_REFUSALS_PER_ERROR_FRAME } from '../core/limits.ts';
 import type { Producer } from '../outbox/producer.ts';
 import { JSON_PLAIN } from '../protocol/check-json.ts';
 import {
@@ -17,6 +18,7 @@ import { type BatchBody, type BatchHeader, type LineLimits, readBatchBody } from
 import { type Capacity, charactersOf } from './capacity.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { IntakeCounters } from './intake-counters.ts';
+import type { SchemaGate } from './schema-gate.ts';
 import type { BatchSource, BatchVerdict, SessionTerms } from './session-port.ts';
 
 /** What became of a raw frame. */
@@ -34,6 +36,8 @@ export interface AdmissionOptions {
   capacity: Capacity;
   group: GroupCommit;
   counters: IntakeCounters;
+  /** Asked of every message that is good JSON. Missing: the sink has no schema. */
+  gate: SchemaGate | undefined;
 }
 
 const TAKEN: BatchVerdict = { kind: 'taken', refused: [] };
@@ -45,18 +49,20 @@ export class Admission {
   readonly #capacity: Capacity;
   readonly #group: GroupCommit;
   readonly #counters: IntakeCounters;
+  readonly #gate: SchemaGate | undefined;
 
-  constructor({ terms, capacity, group, counters }: AdmissionOptions) {
+  constructor({ terms, capacity, group, counters, gate }: AdmissionOptions) {
     this.#terms = terms;
     this.#capacity = capacity;
     this.#group = group;
     this.#counters = counters;
+    this.#gate = gate;
   }
 
   /** Takes the frame of a raw socket. */
   takeRawFrame(producer: Producer, frame: string | ArrayBuffer, nowMs: number): Receipt {
     const { frameLimits } = this.#terms;
-    const decoded = decodeFrame(frame, frameLimits);
+    const decoded = this.#decode(frame);
     const { payloads, refusedCount } = decoded;
     this.#counters.received += payloads.length + refusedCount;
     if (refusedCount > 0) this.#countRefusals(decoded);
@@ -71,6 +77,14 @@ export class Admission {
     const errorFrame =
       refusedCount === 0 ? undefined : encodeErrorFrame(decoded.refusals, refusedCount, frameLimits);
     return { accepted: payloads.length, errorFrame, isFull: false };
+  }
+
+  #decode(frame: string | ArrayBuffer): DecodedFrame {
+    const { frameLimits } = this.#terms;
+    if (this.#gate === undefined) return decodeFrame(frame, frameLimits);
+    const lines: number[] = [];
+    const decoded = decodeFrame(frame, frameLimits, lines);
+    return this.#gate.gateFrame(decoded, lines, MAX_REFUSALS_PER_ERROR_FRAME);
   }
 
   #countRefusals({ refusals, refusedCount }: DecodedFrame): void {
@@ -114,7 +128,7 @@ export class Admission {
     if (n === 1 && seq === expected && this.#takeOne(producer, source, frame, header, limits, nowMs))
       return TAKEN;
     const skipped = Math.min(n, expected - seq);
-    const body = readBatchBody(frame, header, skipped, limits);
+    const body = this.#readBody(frame, header, skipped, limits);
     if (body === undefined) {
       counters.countRefused('invalid_frame', n);
       return MALFORMED;
@@ -135,6 +149,12 @@ export class Admission {
     return { kind: 'taken', refused };
   }
 
+  #readBody(frame: string, header: BatchHeader, skipped: number, limits: LineLimits): BatchBody | undefined {
+    if (this.#gate === undefined) return readBatchBody(frame, header, skipped, limits);
+    const body = readBatchBody(frame, header, 0, limits);
+    return body === undefined ? undefined : this.#gate.gateBatch(body, header.n, skipped);
+  }
+
   // The way of a single plain message for which there is room: nine tenths of the work of producers that do not batch.
   #takeOne(
     producer: Producer,
@@ -144,7 +164,12 @@ export class Admission {
     { maxMessageBytes, takesReplacement, badLines }: LineLimits,
     nowMs: number,
   ): boolean {
-    if (badLines !== undefined || (!takesReplacement && frame.includes(REPLACEMENT))) return false;
+    if (
+      this.#gate !== undefined ||
+      badLines !== undefined ||
+      (!takesReplacement && frame.includes(REPLACEMENT))
+    )
+      return false;
     const newline = frame.indexOf('\n', bodyStart);
     const isOneLine = newline === -1 || newline === frame.length - 1;
     if (!isOneLine || credit.isNone) return false;

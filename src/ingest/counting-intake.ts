@@ -54,6 +54,7 @@ export function emptyIntakeStats(): IntakeStats {
     refused: {},
     deadLetters: 0,
     deadLettersFull: false,
+    mappingChange: null,
     latency: { count: 0, maxMs: 0, indexes: [], counts: [] },
   };
 }

@@ -87,6 +87,8 @@ export interface IntakeStats extends FlusherStats {
   deadLetters: number;
   /** True where there is no room for further ones. */
   deadLettersFull: boolean;
+  /** How the sink's mapping was changed while the messages waited that were found at the start; null where it was not. */
+  mappingChange: string | null;
   /** How long the batches took to be written. */
   latency: HistogramSnapshot;
 }

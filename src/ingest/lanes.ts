@@ -201,6 +201,11 @@ export class Lanes {
     return this.#lanes.some(({ lane }) => lane.rows > 0);
   }
 
+  /** True once rows were committed since the start. */
+  get hasCommitted(): boolean {
+    return this.#lanes.some(({ flusher }) => flusher.stats.committed > 0);
+  }
+
   /** True while a batch is on its way to Postgres. */
   get isWriting(): boolean {
     return this.#lanes.some(({ flusher }) => flusher.isWriting);

@@ -25,8 +25,10 @@ import { InputGateHold } from './input-gate-hold.ts';
 import type { Intake, IntakeStats, Peer, Session, SessionRequest } from './intake.ts';
 import { IntakeCounters } from './intake-counters.ts';
 import { Lanes } from './lanes.ts';
+import { MappingWatch } from './mapping-watch.ts';
 import { Progress } from './progress.ts';
 import { RawSession } from './raw-session.ts';
+import { SchemaGate } from './schema-gate.ts';
 import type { SessionPort, SessionTerms } from './session-port.ts';
 import { Sessions } from './sessions.ts';
 import { V1Session } from './v1-session.ts';
@@ -51,6 +53,8 @@ export interface PipelineOptions {
   onProgress?: () => void;
   /** Called when the storage cannot be written: what is in memory and what is stored differ from then on. */
   onStorageFailure?: (error: unknown) => void;
+  /** Told of what an operator should know, and what needs nobody's help. */
+  onNotice?: (sentence: string) => void;
   /** Does some work while no frames are delivered. Used for the writes of a shard whose buffer fills up. */
   holdFrames?: (work: () => Promise<void>) => Promise<void>;
 }
@@ -72,6 +76,8 @@ export class Pipeline implements Intake {
   readonly #capacity: Capacity;
   readonly #flow: FlowControl;
   readonly #group: GroupCommit;
+  readonly #gate: SchemaGate | undefined;
+  readonly #mapping: MappingWatch | undefined;
   readonly #port: SessionPort;
 
   /** @throws SluiceError `invalid_configuration` for a sink of streams without storage */
@@ -124,6 +130,7 @@ export class Pipeline implements Intake {
         this.#counters.received += messages;
       },
       onProgress: () => {
+        if (this.#lanes.hasCommitted) this.#mapping?.noteWritten();
         this.#afterFlush();
         options.onProgress?.();
       },
@@ -143,11 +150,14 @@ export class Pipeline implements Intake {
       failStorage,
     });
     const terms = this.#terms(sink);
+    const ask = sink.kind === 'table' ? sink.askSchema : undefined;
+    this.#gate = ask === undefined ? undefined : new SchemaGate(ask, terms.maxMessageBytes);
     this.admission = new Admission({
       terms,
       capacity: this.#capacity,
       group: this.#group,
       counters: this.#counters,
+      gate: this.#gate,
     });
     const helloHandler = new HelloHandler({
       producers,
@@ -161,6 +171,11 @@ export class Pipeline implements Intake {
     this.#port = this.#openPort(terms, helloHandler);
     this.#counters.recovered = this.#lanes.rows;
     this.#counters.received = this.#lanes.rows;
+    this.#mapping =
+      facts === undefined || sink.kind !== 'table'
+        ? undefined
+        : new MappingWatch(sink, facts, this.#lanes.rows);
+    if (this.#mapping?.change !== undefined) options.onNotice?.(this.#mapping.change);
     if (this.isBusy) this.#lanes.start();
   }
 
@@ -308,11 +323,22 @@ export class Pipeline implements Intake {
   /**
    * Puts dead letters back into the outbox, with the triple that they had. They come after later messages of their producer:
    * the order is given up where somebody decides so. They are durable, and stay so while they are retried, whatever the
-   * sink's durability.
+   * sink's durability. The sink's schema is asked of them again, since somebody may have edited them.
+   *
+   * @returns how many of them the schema refuses: they are dead letters again, with its reason
    */
-  retry(letters: readonly DeadLetter[], nowMs: number): void {
+  retry(letters: readonly DeadLetter[], nowMs: number): number {
     const durable = this.#lanes.openDurableBesideMemory();
-    for (const { producer: name, epoch, sequence, payload, receivedAtMs } of letters) {
+    let refused = 0;
+    for (const letter of letters) {
+      const { producer: name, epoch, sequence, receivedAtMs } = letter;
+      const verdict = this.#gate?.judge(letter.payload);
+      if (verdict !== undefined && 'code' in verdict) {
+        this.#deadLetters?.add({ ...letter, failedAtMs: nowMs, sqlState: null, reason: verdict.message });
+        refused += 1;
+        continue;
+      }
+      const payload = verdict?.payload ?? letter.payload;
       const carrier = untrackedProducer(name, epoch, sequence);
       this.#counters.received += 1;
       const plain = [!/[\\\p{Cc}]/u.test(payload)];
@@ -328,6 +354,7 @@ export class Pipeline implements Intake {
     }
     durable?.storeOrFail();
     this.#group.store();
+    return refused;
   }
 
   /**
@@ -393,6 +420,7 @@ export class Pipeline implements Intake {
       storageRowsWritten: this.#sqlite?.rowsWritten ?? 0,
       deadLetters: this.#deadLetters?.count ?? 0,
       deadLettersFull: this.#deadLetters?.isFull ?? false,
+      mappingChange: this.#mapping?.change ?? null,
     };
   }
 }

@@ -21,6 +21,7 @@ import {
   frameTooLarge,
   type Hello,
   type LineLimits,
+  type RefusedLine,
   readClientFrame,
 } from '../protocol/sluice-v1.ts';
 import { ClientCredit } from './client-credit.ts';
@@ -267,14 +268,19 @@ export class V1Session implements Session, ShardSession, BatchSource {
   // Those of lines that were skipped too: the nack of the first time may have been lost with its connection, and an ack
   // must not pass for it. Neighbours that are refused for the same reason share a nack.
   #nackRefused(seq: number, refused: BatchBody['refused']): void {
+    let nacks = 0;
     for (let index = 0; index < refused.length; ) {
-      const { offset, code } = refused[index] as BatchBody['refused'][number];
+      const { offset, code } = refused[index] as RefusedLine;
+      const reason = reasonOf(refused[index], nacks);
       let count = 1;
-      while (refused[index + count]?.code === code && refused[index + count]?.offset === offset + count) {
+      for (let next = refused[index + 1]; next !== undefined; next = refused[index + count]) {
+        if (next.offset !== offset + count || next.code !== code || reasonOf(next, nacks) !== reason) break;
         count += 1;
       }
       const range = { from: seq + offset, to: seq + offset + count - 1 };
-      this.#send(encodeNack(code, false, refusalText(code, this.#port.terms.frameLimits), range));
+      const text = reason ?? refusalText(code, this.#port.terms.frameLimits);
+      this.#send(encodeNack(code, false, text, range));
+      nacks += 1;
       index += count;
     }
   }
@@ -347,4 +353,11 @@ export class V1Session implements Session, ShardSession, BatchSource {
     this.#cancelHelloLimit?.();
     if (this.#producer !== undefined) this.#port.leave(this, this.#producer);
   }
+}
+
+/** Nacks of a batch that have a reason of their own; further ones give the one of their code, so that neighbours can share. */
+const MAX_OWN_REASONS = 100;
+
+function reasonOf(refused: RefusedLine | undefined, nacks: number): string | undefined {
+  return nacks < MAX_OWN_REASONS ? refused?.message : undefined;
 }

@@ -16,8 +16,10 @@ import type { LaneState } from './lane-faults.ts';
 import type { MissingChoice, MissingMessages } from './missing-messages.ts';
 
 export interface RetriedDeadLetters {
-  /** Letters that are in the outbox again, to be written. They are no longer among the dead letters. */
+  /** Letters that were taken from the dead letters, to be written. */
   retried: number;
+  /** Of these, the ones that the sink's schema refuses: they are dead letters again, with new ids. */
+  refused: number;
   /** Ids that were asked for and that do not exist. */
   missing: number[];
   /** Letters that were asked for and are still dead letters, because one call takes no more, or because of `isFull`. */

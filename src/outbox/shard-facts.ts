@@ -10,8 +10,9 @@ import { hasTable, type Sqlite } from '../database/sqlite.ts';
  *   in the outbox again, the time in ms from which on storage is right about them.
  * - `listed`: `yes` while the directory of shards names this one.
  * - `shard-counts`: the numbers of shards that the sink had, the latest first.
+ * - `mapping`: what went into each column of the sink's table when the shard last wrote.
  */
-export type ShardFact = 'volatile' | 'listed' | 'shard-counts';
+export type ShardFact = 'volatile' | 'listed' | 'shard-counts' | 'mapping';
 
 export class ShardFacts {
   readonly #sqlite: Sqlite;

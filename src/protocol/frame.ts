@@ -6,6 +6,7 @@ import type { ErrorCode } from '../core/errors.ts';
 import {
   DEFAULT_MAX_MESSAGE_BYTES,
   MAX_FRAME_BYTES,
+  MAX_NACK_TEXT_LENGTH,
   MAX_NESTING_DEPTH,
   MAX_NUMERIC_FRACTION_DIGITS,
   MAX_NUMERIC_INTEGER_DIGITS,
@@ -36,12 +37,16 @@ export type RefusalCode = Extract<
   | 'number_out_of_range'
   | 'nesting_too_deep'
   | 'buffer_full'
+  | 'invalid_message'
+  | 'sink_failed'
 >;
 
 /** One refused message. `line` counts the frame's lines from 1; 0 means the frame as a whole. */
 export interface Refusal {
   line: number;
   code: RefusalCode;
+  /** Why, where the code alone does not say it. */
+  message?: string;
 }
 
 /** What a frame holds: the good messages, in order, and what was refused beside them. */
@@ -101,10 +106,13 @@ const BLANK = /^[ \t\r]*$/;
 /**
  * Splits a frame into messages and checks each of them. Bad messages never harm the good ones beside them.
  * Blank lines are skipped, so that a trailing newline is no message.
+ *
+ * @param lines filled with the line of each payload, counted from 1
  */
 export function decodeFrame(
   frame: string | ArrayBuffer,
   limits: FrameLimits = DEFAULT_FRAME_LIMITS,
+  lines?: number[],
 ): DecodedFrame {
   if (typeof frame !== 'string') return refusedWhole('binary_frame');
   if (!utf8BytesAtMost(frame, 0, frame.length, limits.maxFrameBytes)) return refusedWhole('frame_too_large');
@@ -120,6 +128,7 @@ export function decodeFrame(
     utf8BytesAtMost(frame, 0, frame.length, limits.maxMessageBytes) &&
     checkJson(frame) === JSON_PLAIN
   ) {
+    lines?.push(1);
     return { payloads: [frame], plain: [true], text: frame, refusals: NONE_REFUSED, refusedCount: 0 };
   }
 
@@ -130,6 +139,7 @@ export function decodeFrame(
     let end = frame.indexOf(NEWLINE, start);
     if (end === -1) end = frame.length;
     decodeLine(frame, start, end, line, limits.maxMessageBytes, refusesReplacement, decoded);
+    if (lines !== undefined && lines.length < decoded.payloads.length) lines.push(line);
     start = end + 1;
   }
   for (const payload of decoded.payloads) taken += payload.length + 1;
@@ -216,6 +226,10 @@ export function refusalText(
       return `The message holds a number that Postgres cannot store: at most ${MAX_NUMERIC_INTEGER_DIGITS} digits before the point and ${MAX_NUMERIC_FRACTION_DIGITS} after it`;
     case 'nesting_too_deep':
       return `The message is nested deeper than ${MAX_NESTING_DEPTH} levels: flatten it`;
+    case 'invalid_message':
+      return "The sink's schema refuses the message: send what it asks for";
+    case 'sink_failed':
+      return "The sink's own schema failed, and the message was not taken: the sink has to be put right";
     case 'buffer_full':
       return 'The buffer is full because the database takes less than arrives: reconnect later, and send the refused messages again';
   }
@@ -230,6 +244,10 @@ export function encodeErrorFrame(
   return JSON.stringify({
     t: 'error',
     refused: refusedCount,
-    errors: refusals.map(({ line, code }) => ({ line, code, message: refusalText(code, limits) })),
+    errors: refusals.map(({ line, code, message }) => ({
+      line,
+      code,
+      message: message?.slice(0, MAX_NACK_TEXT_LENGTH) ?? refusalText(code, limits),
+    })),
   });
 }

@@ -209,7 +209,16 @@ export interface BatchBody {
   /** All of them one below the other, as in the frame; undefined where the frame has something else in between. */
   text: string | undefined;
   /** The refused ones, those of skipped lines included: how far after the first line, and why. */
-  refused: readonly { offset: number; code: LineRefusal }[];
+  refused: readonly RefusedLine[];
+}
+
+/** A line of a batch that is not taken. */
+export interface RefusedLine {
+  /** How far after the first line. */
+  offset: number;
+  code: LineRefusal;
+  /** Why, where the code alone does not say it. */
+  message?: string;
 }
 
 /** Why a line of a batch is not taken. */
@@ -255,7 +264,7 @@ export function readBatchBody(
   }
   const payloads: string[] = [];
   const plain: boolean[] = [];
-  let refused: { offset: number; code: LineRefusal }[] | undefined;
+  let refused: RefusedLine[] | undefined;
   let isWhole = skip === 0;
   let start = bodyStart;
   for (let line = 0; line < n; line += 1) {

@@ -5,6 +5,7 @@
 
 import type { PgTable } from 'drizzle-orm/pg-core';
 import type { MessageColumns } from './message-batch.ts';
+import type { AskSchema } from './message-schema.ts';
 import type { ConflictRule } from './on-conflict.ts';
 import type { SinkOptions } from './sink-options.ts';
 
@@ -57,6 +58,8 @@ export interface TableSink extends SinkBase {
   mapping: Readonly<Record<string, string>>;
   /** What becomes of rows that meet under a unique key; undefined: Postgres refuses them. */
   onConflict: ConflictRule | undefined;
+  /** Asked of each message before it is stored. Undefined: the sink has no schema. */
+  askSchema: AskSchema | undefined;
 }
 
 /** A sink whose messages are appended to streams of the message store. */

@@ -1,5 +1,6 @@
 /** Sinks of tables: which column gets what. */
 
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { getTableName } from 'drizzle-orm';
 import { getTableConfig, type PgColumn, type PgTable } from 'drizzle-orm/pg-core';
 import { quoteName } from '../core/sql-text.ts';
@@ -15,6 +16,7 @@ import {
 import { originOf } from './mapping-origin.ts';
 import { memberReader, type RestRule, type ValueColumn, valueColumn } from './member-sources.ts';
 import type { ReadMessage } from './message-batch.ts';
+import { schemaAsker } from './message-schema.ts';
 import { type OnConflict, resolveOnConflict } from './on-conflict.ts';
 import { checkedSource } from './own-source.ts';
 import { type RowFunction, type RowValue, rowReader } from './row-function.ts';
@@ -50,6 +52,12 @@ export interface TableSinkDefinition<Table extends PgTable = PgTable> {
    * `{ action: 'update', columns: ['device', 'at'] }`.
    */
   onConflict?: OnConflict<ColumnKey<Table>>;
+  /**
+   * Asked of each message before it is stored: a Standard Schema (zod, valibot and others), which must be synchronous. What it
+   * refuses, the client is told at once (`invalid_message`). What it makes of the message is stored and mapped. It gets numbers
+   * that a double cannot hold as `bigint`, or as text where they have a fraction.
+   */
+  schema?: StandardSchemaV1;
   options?: Partial<SinkOptions>;
   /** The table that counts its batches, in the form of `checkpoints`. Default: `sluice_checkpoints`. */
   checkpointTable?: string;
@@ -60,8 +68,8 @@ export interface TableSinkDefinition<Table extends PgTable = PgTable> {
  *
  * @param name part of addresses, of errors, and of the checkpoint
  * @throws SluiceError `invalid_options` for what cannot work: wrong options, an unknown column, one that Postgres lets nobody
- *   write, a view, a table with row security and no writer named, a table none of whose columns is written, or an `onConflict`
- *   that names the wrong columns
+ *   write, a view, a table with row security and no writer named, an asynchronous schema, a table none of whose columns is
+ *   written, or an `onConflict` that names the wrong columns
  */
 export function defineSink<Table extends PgTable>(
   name: string,
@@ -86,6 +94,7 @@ export function defineSink<Table extends PgTable>(
       columns.map(({ name: column, sqlType, origin = 'a source' }) => [column, `${sqlType} from ${origin}`]),
     ),
     onConflict,
+    askSchema: definition.schema === undefined ? undefined : schemaAsker(name, definition.schema),
     options,
     checkpointTable: definition.checkpointTable ?? getTableName(checkpoints),
   };

@@ -59,7 +59,7 @@ class FakeShards {
       summary: async () => SUMMARY,
       listDeadLetters: async () => ({ letters: [], next: null, totals: TOTALS }),
       readDeadLetter: async () => null,
-      retryDeadLetters: async () => ({ retried: 1, missing: [], remaining: 0, isFull: false }),
+      retryDeadLetters: async () => ({ retried: 1, refused: 0, missing: [], remaining: 0, isFull: false }),
       dropDeadLetters: async () => ({ dropped: 1, missing: [] }),
       resume: async () => STATE,
       drainShard: async () => STATE,
@@ -374,7 +374,7 @@ describe('POST dead-letters/retry', () => {
       { ids: [7], payload: '1' },
     ],
   ])('asks the shard for what %j says, and shows its answer', async (body, request) => {
-    const answer = { retried: 1, missing: [3], remaining: 4, isFull: true };
+    const answer = { retried: 1, refused: 0, missing: [3], remaining: 4, isFull: true };
     const fake = new FakeShards({ retryDeadLetters: async () => answer });
     const response = await fake.post(path, body);
     expect(response.status).toBe(200);

@@ -307,6 +307,7 @@ describe('GET /stats', () => {
         dead: 0,
         deadLetters: 0,
         deadLettersFull: false,
+        mappingChange: null,
         flushes: expect.any(Number),
         failures: 0,
         failuresInARow: 0,

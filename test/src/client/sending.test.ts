@@ -19,6 +19,8 @@ const CODES: Record<ClientErrorCode, true> = {
   nesting_too_deep: true,
   message_too_large: true,
   dead_letter: true,
+  invalid_message: true,
+  sink_failed: true,
   invalid_frame: true,
   unknown_type: true,
   binary_frame: true,
