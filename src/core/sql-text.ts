@@ -4,3 +4,8 @@
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
+
+/** A text as SQL writes it, however the server is set to read backslashes. It must hold no NUL. */
+export function quoteText(text: string): string {
+  return `E'${text.replaceAll(/['\\]/g, '$&$&')}'`;
+}

@@ -1,9 +1,9 @@
 import { MAX_STATEMENT_PARAMETERS } from '../core/limits.ts';
 import { quoteName } from '../core/sql-text.ts';
-import type { Database } from '../database/connection.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { SinkColumn, TableSink } from '../sinks/sink.ts';
 import { knownStatement } from './known-statement.ts';
+import { readByTable, type TableTypes, TableTypesReader } from './table-types.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /**
@@ -16,6 +16,7 @@ export const bulk: Writer = {
   isExactlyOnce: true,
   plan: batchPlan,
   create(sink) {
+    const reader = new TableTypesReader(sink);
     const maxRows = Math.floor(MAX_STATEMENT_PARAMETERS / sink.columns.length);
     const insertText = insertTexts(sink);
     return function prepareValues(batch) {
@@ -24,15 +25,13 @@ export const bulk: Writer = {
         const to = Math.min(batch.to, from + maxRows);
         statements.push({ rows: to - from, parameters: parametersOf(sink.columns, batch, from, to) });
       }
-      return async function insertValues({ db }, transaction = 'own') {
-        const insertAll = async (database: Database): Promise<void> => {
-          for (const { rows, parameters } of statements) {
-            await database.execute(knownStatement(insertText(rows), parameters));
-          }
-        };
+      return function insertValues(connection, transaction = 'own') {
         // A batch that needs several statements is one transaction all the same: it is in, or it is not.
-        if (statements.length === 1 || transaction === 'callers') await insertAll(db);
-        else await db.transaction((own) => insertAll(own as unknown as Database));
+        return reader.run(connection, transaction, statements.length === 1, async (types, db) => {
+          for (const { rows, parameters } of statements) {
+            await db.execute(knownStatement(insertText(rows, framesOf(sink, types, parameters)), parameters));
+          }
+        });
       };
     };
   },
@@ -51,19 +50,44 @@ function parametersOf(
   return parameters;
 }
 
+/** What stands before and after a parameter, for each column; undefined where nothing does. */
+type Frames = readonly (readonly [string, string])[] | undefined;
+
+function framesOf({ columns }: TableSink, types: TableTypes, parameters: readonly (string | null)[]): Frames {
+  let isFramed = false;
+  const frames = columns.map((column, index): readonly [string, string] => {
+    const reads = types.columns[index]?.isReadByModifier;
+    if (reads === undefined) return ['', ''];
+    for (let place = index; place < parameters.length; place += columns.length) {
+      if (!reads(parameters[place] as string | null)) continue;
+      isFramed = true;
+      return readByTable(types, column);
+    }
+    return ['', ''];
+  });
+  return isFramed ? frames : undefined;
+}
+
 /**
  * The statement for a number of rows. It is not taken from Drizzle, which names the columns in the table's order and
  * adds those that have a default in the client. Remembers the last one: under load all batches are full, so one is enough.
  */
-function insertTexts({ quotedTable, columns }: TableSink): (rows: number) => string {
+function insertTexts({ quotedTable, columns }: TableSink): (rows: number, frames?: Frames) => string {
   const head = `insert into ${quotedTable} (${columns.map(({ name }) => quoteName(name)).join(', ')}) values `;
   let lastRows = 0;
   let lastText = '';
-  return function insertText(rows) {
+  return function insertText(rows, frames) {
+    const rowText = (row: number): string =>
+      `(${columns
+        .map((_, index) => {
+          const parameter = `$${row * columns.length + index + 1}`;
+          return frames?.[index]?.join(parameter) ?? parameter;
+        })
+        .join(', ')})`;
+    const textOf = (): string => head + Array.from({ length: rows }, (_, row) => rowText(row)).join(', ');
+    if (frames !== undefined) return textOf();
     if (rows !== lastRows) {
-      const rowText = (row: number): string =>
-        `(${columns.map((_, index) => `$${row * columns.length + index + 1}`).join(', ')})`;
-      lastText = head + Array.from({ length: rows }, (_, row) => rowText(row)).join(', ');
+      lastText = textOf();
       lastRows = rows;
     }
     return lastText;

@@ -3,6 +3,7 @@ import { quoteName } from '../core/sql-text.ts';
 import { sqlState } from '../database/connection.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { SinkColumn, TableSink } from '../sinks/sink.ts';
+import { TableTypesReader } from './table-types.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /** COPY FROM STDIN in the text format: the fastest way into Postgres, one statement and so all or nothing. */
@@ -14,12 +15,17 @@ export const copy: Writer = {
   plan: (options) => ({ ...batchPlan(options), maxRows: MAX_COPY_ROWS }),
   create(sink) {
     const statement = copyStatement(sink);
+    const reader = new TableTypesReader(sink);
     return function prepareCopy(batch) {
       const data = [...encodeCopyText(sink, batch)];
-      return async function copyRows(connection) {
-        await connection.copy(statement, data).catch((error: unknown) => {
-          throw copyError(error, sink);
-        });
+      return async function copyRows(connection, transaction = 'own') {
+        const send = () =>
+          connection.copy(statement, data).catch((error: unknown) => {
+            throw copyError(error, sink);
+          });
+        // COPY reads each text by the column's own type, whatever that is: there is nothing to ask for.
+        if (transaction === 'callers') await send();
+        else await reader.run(connection, transaction, true, send);
       };
     };
   },

@@ -11,6 +11,7 @@ import { serverErrorOf } from '../database/server-error.ts';
 import type { SinkColumn, TableSink } from '../sinks/sink.ts';
 import { mergeStatement } from './conflict-sql.ts';
 import { knownStatement } from './known-statement.ts';
+import { NULL_IN_ARRAYS } from './table-types.ts';
 import type { PrepareWrite, Write, Writer } from './writer.ts';
 
 /** In the schema of the session's temporary tables, where nobody else has names. */
@@ -38,7 +39,9 @@ function mergeBatches(writer: Writer, sink: TableSink): PrepareWrite {
   return function prepareMerge(batch) {
     const stage = prepare(batch);
     return async function mergeBatch(connection, transaction = 'own') {
-      const run = writer.mode === 'copy' ? inOneMessage(create, stage, merge) : inTurn(create, stage, merge);
+      // In the caller's transaction it is said already.
+      const first = transaction === 'callers' ? create : `${NULL_IN_ARRAYS}; ${create}`;
+      const run = writer.mode === 'copy' ? inOneMessage(first, stage, merge) : inTurn(first, stage, merge);
       try {
         if (transaction === 'callers') await run(connection, 'callers');
         else await connection.db.transaction(() => run(connection, 'callers'));

@@ -1,77 +1,131 @@
-import { type SQL, sql } from 'drizzle-orm';
+import type { SQL } from 'drizzle-orm';
 import { quoteName } from '../core/sql-text.ts';
-import type { MessageBatch } from '../sinks/message-batch.ts';
-import type { SinkColumn } from '../sinks/sink.ts';
+import { rowsOf } from '../sinks/message-batch.ts';
+import type { SinkColumn, TableSink } from '../sinks/sink.ts';
+import { knownStatement } from './known-statement.ts';
+import { type ColumnType, readByTable, type TableTypes, TableTypesReader } from './table-types.ts';
 import { batchPlan, type Writer } from './writer.ts';
 
 /**
- * One statement of constant text with one array per column. It has as many parameters as columns, whatever the
- * number of rows, so Postgres parses a short statement and the parameter limit is far away.
+ * One statement with one array per column. It has as many parameters as columns, whatever the number of rows, so Postgres
+ * parses a short statement and the parameter limit is far away.
  */
 export const unnest: Writer = {
   mode: 'unnest',
   description: 'one INSERT … SELECT FROM unnest, one array per column',
   isExactlyOnce: true,
   plan: batchPlan,
-  create({ quotedTable, columns }) {
-    const names = columns.map(({ name }) => quoteName(name));
-    const head = sql.raw(
-      `insert into ${quotedTable} (${names.join(', ')}) select ${columns.map(selected).join(', ')} from unnest(`,
-    );
-    const tail = sql.raw(`) as rows (${names.join(', ')})`);
+  create(sink) {
+    const reader = new TableTypesReader(sink);
     return function prepareArrays(batch) {
-      const statement: SQL[] = [head];
-      arrayTexts(columns, batch).forEach((text, index) => {
-        const { shape, sqlType } = columns[index] as SinkColumn;
-        if (index > 0) statement.push(sql.raw(', '));
-        statement.push(ARRAY_SQL[shape](sql.param(text), sqlType));
-      });
-      statement.push(tail);
-      const joined = sql.join(statement);
-      return async function insertArrays({ db }) {
-        await db.execute(joined);
+      const texts = sink.columns.map((): (string | null)[] => []);
+      for (let row = batch.from; row < batch.to; row += 1) {
+        for (let index = 0; index < texts.length; index += 1) {
+          texts[index]?.push((sink.columns[index] as SinkColumn).text(batch.columns, row));
+        }
+      }
+      let encoded: { types: TableTypes; statement: SQL } | undefined;
+      function encode(types: TableTypes): SQL {
+        if (encoded?.types !== types) encoded = { types, statement: insertStatement(sink, types, texts) };
+        return encoded.statement;
+      }
+      if (reader.known !== undefined) encode(reader.known);
+      return function insertArrays(connection, transaction = 'own') {
+        // A message that is refused alone becomes a dead letter: not for a type that the column no longer has.
+        if (rowsOf(batch) === 1 && reader.known?.columns.some((type) => type?.isTakenApart)) reader.forget();
+        return reader.run(connection, transaction, true, async (types, db) => {
+          await db.execute(encode(types));
+        });
       };
     };
   },
 };
 
-// An array of digits is cheapest as the array literal of its type. A text full of quotes, such as JSON, would have to
-// be escaped into a literal here and unescaped there; split at newlines, which it never holds, it goes as it is
-// (measured: 181k against 112k rows/s). Only a text that may be anything pays for the literal.
-const ARRAY_SQL: Record<
-  SinkColumn['shape'],
-  (array: SQL | ReturnType<typeof sql.param>, sqlType: string) => SQL
-> = {
-  digits: (array, sqlType) => sql`${array}::${sql.raw(castType(sqlType))}[]`,
-  line: (array) => sql`string_to_array(${array}, E'\n')`,
-  any: (array) => sql`${array}::text[]`,
-};
-
-function selected({ name, shape, sqlType }: SinkColumn): string {
-  return shape === 'digits' ? quoteName(name) : `${quoteName(name)}::${castType(sqlType)}`;
+/** How a column goes: its parameter, what unnest is given, and what is selected. */
+interface Encoded {
+  parameter: string;
+  array: string;
+  selected: string;
 }
 
-// A cast to varchar(3) or bit(3) cuts what is longer in silence; an assignment of what has no length refuses it, as all
-// writers should.
-function castType(sqlType: string): string {
-  const array = /(\[\d*\])+$/.test(sqlType) ? '[]' : '';
-  if (/^((var)?char|character|bpchar)\b/i.test(sqlType)) return `text${array}`;
-  return /^(bit|varbit)\b/i.test(sqlType) ? `bit varying${array}` : sqlType;
-}
-
-/** One array for each column. Read row by row, so that a row whose values come from one reading is read once. */
-function arrayTexts(sinkColumns: readonly SinkColumn[], { columns, from, to }: MessageBatch): string[] {
-  const parts = sinkColumns.map((): string[] => []);
-  for (let row = from; row < to; row += 1) {
-    for (let index = 0; index < sinkColumns.length; index += 1) {
-      const column = sinkColumns[index] as SinkColumn;
-      const text = column.text(columns, row);
-      (parts[index] as string[]).push(column.shape === 'any' ? literalElement(text) : (text as string));
-    }
-  }
-  return parts.map((texts, index) =>
-    (sinkColumns[index] as SinkColumn).shape === 'line' ? texts.join('\n') : `{${texts.join(',')}}`,
+function insertStatement(
+  { quotedTable, columns }: TableSink,
+  types: TableTypes,
+  texts: readonly (readonly (string | null)[])[],
+): SQL {
+  const encoded = columns.map((column, index) =>
+    encodeColumn(column, index, types, texts[index] as (string | null)[]),
   );
+  const names = columns.map(({ name }) => quoteName(name)).join(', ');
+  const selected = encoded.map((column) => column.selected).join(', ');
+  const arrays = encoded.map((column) => column.array).join(', ');
+  return knownStatement(
+    `insert into ${quotedTable} (${names}) select ${selected} from unnest(${arrays}) as rows (${names})`,
+    encoded.map(({ parameter }) => parameter),
+  );
+}
+
+// No type is named where that can be avoided, and no value is cast to its column's type: a cast to varchar(3) or bit(3) cuts what
+// is longer without a word, and the assignment of a value refuses it, as all writers should. So an array of the column's own type
+// is asked for, and Postgres finds the type in the table.
+function encodeColumn(
+  column: SinkColumn,
+  index: number,
+  types: TableTypes,
+  texts: readonly (string | null)[],
+): Encoded {
+  const place = `$${index + 1}`;
+  const name = quoteName(column.name);
+  const type = types.columns[index];
+  // Where the column is not there, Postgres says so.
+  if (type === undefined || needsTable(type, texts)) {
+    const selected = type === undefined ? name : readByTable(types, column).join(name);
+    return { parameter: literal(column, texts, ','), array: `${place}::pg_catalog.text[]`, selected };
+  }
+  if (type.isTakenApart) {
+    return {
+      parameter: literal(column, texts, ','),
+      array: `${place}::pg_catalog.text[]`,
+      selected: `${name}::${type.name}`,
+    };
+  }
+  const cast = column.shape === 'line' ? LINE_CASTS.get(type.builtIn) : undefined;
+  if (cast !== undefined) {
+    return {
+      parameter: texts.join('\n'),
+      array: `pg_catalog.string_to_array(${place}, E'\\n')`,
+      selected: name + cast,
+    };
+  }
+  return {
+    parameter: literal(column, texts, type.delimiter),
+    array: `coalesce(${place}, array[(null::${types.rowType}).${name}])`,
+    selected: name,
+  };
+}
+
+/**
+ * Types that a text may have on its way. JSON, full of quotes, would have to be escaped into an array's literal here and unescaped
+ * there; split at newlines, which it never holds, it goes as it is (measured: 181k against 112k rows/s).
+ */
+const LINE_CASTS: ReadonlyMap<string | undefined, string> = new Map([
+  ['text', ''],
+  ['varchar', ''],
+  ['bpchar', ''],
+  ['json', '::pg_catalog.json'],
+  ['jsonb', '::pg_catalog.jsonb'],
+]);
+
+function needsTable(
+  { isTakenApart, isNameable, isReadByModifier }: ColumnType,
+  texts: readonly (string | null)[],
+) {
+  return (isTakenApart && !isNameable) || (isReadByModifier !== undefined && texts.some(isReadByModifier));
+}
+
+/** An array's text. Digits go as they are, and only what may be anything is escaped. */
+function literal({ shape }: SinkColumn, texts: readonly (string | null)[], delimiter: string): string {
+  return `{${(shape === 'digits' ? texts : texts.map(literalElement)).join(delimiter)}}`;
 }
 
 // Quoted, an element may hold anything: only quotes and backslashes need a backslash, and the word NULL is a text.

@@ -18,6 +18,7 @@ import { quoteName } from '../core/sql-text.ts';
 import { withTimeLimit } from '../core/time-limit.ts';
 import { type Connection, sqlState } from '../database/connection.ts';
 import { type CheckpointKey, isKey, tableOf } from './checkpoint-key.ts';
+import { NULL_IN_ARRAYS } from './table-types.ts';
 import type { Write } from './writer.ts';
 
 export interface WriteOnceOrder {
@@ -143,6 +144,7 @@ const BEGIN = [
   'begin isolation level read committed',
   `set local lock_timeout = ${LOCK_TIME_LIMIT_MS}`,
   `set local idle_in_transaction_session_timeout = ${WRITE_TIME_LIMIT_MS}`,
+  NULL_IN_ARRAYS,
 ];
 
 /** Moves the checkpoint, or creates it: one row if it was where the order says, otherwise none. */

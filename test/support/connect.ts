@@ -13,9 +13,12 @@ export interface TestDatabase {
   open(): Promise<Connection>;
 }
 
-/** To be called where tests are collected: opens the tunnel for the Neon driver, and closes all in the end. */
-export function testDatabase(driver: Driver): TestDatabase {
-  const url = inject('databaseUrl');
+/**
+ * To be called where tests are collected: opens the tunnel for the Neon driver, and closes all in the end.
+ *
+ * @param url of another database of the same server, or of another role
+ */
+export function testDatabase(driver: Driver, url: string = inject('databaseUrl')): TestDatabase {
   const connections: Connection[] = [];
   let tunnel: NeonTunnel | undefined;
   beforeAll(async () => {
