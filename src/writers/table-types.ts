@@ -176,8 +176,9 @@ function columnType({ schema, name, delimiter, isTakenApart, isNameable, ...row 
 /** The bits of an interval's modifier that say which fields it has, and their value where it has all of them. */
 const INTERVAL_FIELDS = 0x7fff_0000;
 
-// Of Postgres's own types these two. `5` is five hours to `interval hour`, and five seconds to `interval`, which cut to hours
-// are none. What is too small even for `numeric` is 0.00 to `numeric(5,2)`.
+// Of Postgres's own types these. `5` is five hours to `interval hour`, and five seconds to `interval`, which cut to hours are
+// none. What is too small even for `numeric` is 0.00 to `numeric(5,2)`. Of what is neither bits nor of the right length, `bit(3)`
+// says the length.
 function readingByModifier({
   base,
   modifier,
@@ -185,7 +186,12 @@ function readingByModifier({
   if (modifier < 0) return {};
   if (base === 'interval' && (modifier & INTERVAL_FIELDS) !== INTERVAL_FIELDS)
     return { isReadByModifier: () => true };
-  return base === 'numeric' ? { isReadByModifier: mayBeTooSmall } : {};
+  if (base === 'numeric') return { isReadByModifier: mayBeTooSmall };
+  return base === 'bit' || base === 'varbit' ? { isReadByModifier: isNoBits } : {};
+}
+
+function isNoBits(text: string | null): boolean {
+  return text !== null && !/^[01]*$/.test(text);
 }
 
 // `numeric` has at most 16,383 digits after the point.

@@ -1,7 +1,7 @@
 /** Settings of a role or a database change how Postgres reads a text. All writers have to be changed alike. */
 
 import { integer, pgTable, text } from 'drizzle-orm/pg-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BENCH_CHECKPOINTS, createBenchCheckpoints } from '../../../lab/suites/ingest/bench-sink.ts';
 import { NO_FAILPOINTS } from '../../../src/core/failpoints.ts';
 import { type Connection, sqlState } from '../../../src/database/connection.ts';
@@ -87,10 +87,11 @@ describe.each(['role', 'database'])('settings of the %s', (of) => {
     const target = of === 'role' ? `role ${role}` : `database ${new URL(own.url).pathname.slice(1)}`;
     for (const [name, value] of Object.entries(SETTINGS))
       await rowsOf(connection, `alter ${target} set ${name} = ${value}`);
-    return async () => {
-      await rowsOf(connection, `drop owned by ${role}`);
-      await rowsOf(connection, `drop role ${role}`);
-    };
+  });
+
+  afterAll(async () => {
+    await rowsOf(own.connection, `drop owned by ${role}`);
+    await rowsOf(own.connection, `drop role ${role}`);
   });
 
   async function written(): Promise<Record<string, string | null>[]> {

@@ -2,7 +2,7 @@
 
 import { integer, pgTable, text } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { quoteName } from '../../../src/core/sql-text.ts';
 import type { Connection } from '../../../src/database/connection.ts';
 import { serverErrorOf, sqlState } from '../../../src/database/server-error.ts';
@@ -29,10 +29,11 @@ beforeAll(async () => {
   connection = own.connection;
   for (const statement of CREATE_TYPES) await rowsOf(connection, statement);
   await rowsOf(connection, `create role ${role} login password 'word'`);
-  return async () => {
-    await rowsOf(connection, `drop owned by ${role}`);
-    await rowsOf(connection, `drop role ${role}`);
-  };
+});
+
+afterAll(async () => {
+  await rowsOf(own.connection, `drop owned by ${role}`);
+  await rowsOf(own.connection, `drop role ${role}`);
 });
 
 /** A sink whose only column gets these texts, one a row. */

@@ -68,7 +68,7 @@ test.each(['digits', 'line'] as const)(
   async (shape) => {
     const connection = await databases.tcp.open();
     const table = ofShape(scalars, shape);
-    const expected = await writeGood('naive', 'shapes', table, connection);
+    const expected = await writeGood('naive', `of ${shape}`, table, connection);
     for (const mode of WRITER_MODES) {
       const rows = await writeGood(mode, 'shapes', table, connection, shape);
       for (const { name, good } of table.columns) {
