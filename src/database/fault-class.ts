@@ -1,15 +1,16 @@
 /**
- * What to do about a write that failed: the policy, as one table.
+ * What to do about a write that failed, by its SQLSTATE alone.
  *
  * Two mistakes cost data. To take an outage for bad data fills the dead letters with good rows (PostHog/posthog#10396,
  * fluent/fluent-plugin-sql#138), and to take bad data for an outage stops everything because of one row. Where the table
- * knows nothing, nothing is dropped: the sink pauses.
+ * knows nothing, nothing is dropped: the sink pauses. For the rows of a sink the table is only the beginning: `fault-kind.ts`
+ * says what else may be the reason, and `src/ingest/verdict.ts` what evidence it takes.
  */
 
 import { getTableName } from 'drizzle-orm';
 import { type ErrorCode, isSluiceError } from '../core/errors.ts';
 import { checkpoints } from '../schema/checkpoints.ts';
-import { sqlState } from './connection.ts';
+import { serverErrorOf, sqlState } from './server-error.ts';
 
 /**
  * - `retry`: it passes by itself. The same rows are written again after a pause, as often as it takes.
@@ -153,30 +154,35 @@ export function faultClassOf(error: unknown): FaultClass {
   const state = sqlState(error);
   if (state === undefined) return 'retry';
   const rule =
-    FAULT_CLASSES[`${state}:${fieldOf(error, 'routine')}`] ??
+    FAULT_CLASSES[`${state}:${serverErrorOf(error)?.routine}`] ??
     FAULT_CLASSES[state] ??
     FAULT_CLASSES[state.slice(0, 2)];
   if (rule === undefined) return 'pause';
   return rule.class === 'isolate' && !isAboutRows(error) ? 'pause' : rule.class;
 }
 
-const CHECKPOINTS = getTableName(checkpoints);
-
 /** False where what was refused is none of the sink's rows: to try them one by one would make each of them a dead letter. */
 function isAboutRows(error: unknown): boolean {
   // While a connection is opened, as with a wrong setting in the connection string (22023).
   if (isSluiceError(error) && error.code === 'database_unreachable') return false;
-  // In Sluice's own table, as with a constraint that somebody added. Errors of constraints say which table it was.
-  return fieldOf(error, 'table') !== CHECKPOINTS;
+  return !aboutCheckpoint(error);
 }
 
-/** A field of the server's error (PostgreSQL documentation, "Error and Notice Message Fields"), along the causes. */
-function fieldOf(error: unknown, field: 'routine' | 'table'): string | undefined {
-  let current: unknown = error;
-  for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth += 1) {
-    const value = (current as Record<string, unknown>)[field];
-    if (typeof value === 'string') return value;
-    current = 'cause' in current ? current.cause : undefined;
-  }
-  return undefined;
+const CHECKPOINTS = getTableName(checkpoints);
+
+/** Errors of statements that move a checkpoint. */
+const ofCheckpoints = new WeakSet<object>();
+
+/** Marks an error of a statement that was about a checkpoint, and about no row of the sink. */
+export function markAboutCheckpoint(error: unknown): void {
+  if (typeof error === 'object' && error !== null) ofCheckpoints.add(error);
+}
+
+/**
+ * True where the error is of Sluice's own table, as of a constraint that somebody added there, or of a lock on it. Errors of
+ * constraints say which table it was; of all others the statement is known.
+ */
+export function aboutCheckpoint(error: unknown): boolean {
+  if (typeof error === 'object' && error !== null && ofCheckpoints.has(error)) return true;
+  return serverErrorOf(error)?.table === CHECKPOINTS;
 }

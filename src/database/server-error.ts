@@ -64,6 +64,11 @@ export function serverErrorOf(error: unknown): ServerError | undefined {
   return { sqlState: server.code, message: cut(message, MAX_SERVER_TEXT), ...fields };
 }
 
+/** An error with these fields, as the drivers make them: for refusals that came as data. */
+export function asServerError({ sqlState: code, message, ...fields }: ServerError): Error {
+  return Object.assign(new Error(message), { ...fields, code, severity: 'ERROR' });
+}
+
 /** How many causes are looked at. */
 const MAX_DEPTH = 5;
 

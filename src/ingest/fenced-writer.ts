@@ -3,6 +3,7 @@
  * moves on, or stops until an operator resumes it.
  */
 
+import { sql } from 'drizzle-orm';
 import { errorText, isSluiceError, SluiceError } from '../core/errors.ts';
 import type { Failpoints } from '../core/failpoints.ts';
 import { type Connection, sqlState } from '../database/connection.ts';
@@ -48,12 +49,27 @@ export class FencedWriter {
     this.#options = options;
   }
 
-  /** What sends a batch, to be called once or more often. */
-  prepare(batch: MessageBatch, write: Write): () => Promise<WriteEnd> {
+  /**
+   * What sends a batch, to be called once or more often.
+   *
+   * @param settling where more is settled than the rows of the batch: up to which position, and what has to be done about that
+   *   once Postgres has taken the rows. It is durable before they are committed
+   */
+  prepare(
+    batch: MessageBatch,
+    write: Write,
+    settling?: { end: bigint; beforeCommit: () => void },
+  ): () => Promise<WriteEnd> {
     const { outbox, key, sqlite, slot, failpoints } = this.#options;
-    const end = batch.position + BigInt(rowsOf(batch));
+    const end = settling?.end ?? batch.position + BigInt(rowsOf(batch));
     const writeRows: Write = async (connection, transaction) => {
       await write(connection, transaction);
+      if (settling !== undefined) {
+        // What COMMIT would refuse, it refuses now.
+        await connection.db.execute(sql.raw('set constraints all immediate'));
+        settling.beforeCommit();
+        await sqlite.sync();
+      }
       outbox.noteSent(end);
     };
     return async () => {

@@ -61,14 +61,18 @@ export class FlushFaults {
     this.#stats.lastErrorAtMs = this.#options.timers.now();
   }
 
-  /** A try has failed: the next one is due after a backoff, or waits for an operator. */
-  failed(fault: FlushFault, error: unknown): void {
+  /**
+   * A try has failed: the next one is due after a backoff, or waits for an operator.
+   *
+   * @param isUndecided true where the next message may decide it, so that the next try comes sooner
+   */
+  failed(fault: FlushFault, error: unknown, isUndecided = false): void {
     const { timers, random, backoff = DEFAULT_BACKOFF } = this.#options;
     this.note(error);
     this.#stats.failuresInARow += 1;
     const state = fault === 'stop' ? 'stopped' : fault === 'pause' ? 'paused' : 'retrying';
     this.#stats.state = state;
-    const waits = fault === 'pause' ? PAUSE_BACKOFF : backoff;
+    const waits = fault === 'pause' && !isUndecided ? PAUSE_BACKOFF : backoff;
     const waitMs = backoffMs(this.#stats.failuresInARow, random(), waits);
     this.retryAtMs = timers.now() + waitMs;
     if (state === 'stopped' || waitMs >= KEPT_BACKOFF_MS || this.#isKept) this.#keep(state, error);

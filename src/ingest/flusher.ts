@@ -8,14 +8,13 @@
  * messages.
  */
 
-import { SluiceError } from '../core/errors.ts';
 import { LatencyHistogram } from '../core/latency-histogram.ts';
 import type { Timers } from '../core/timers.ts';
 import type { MessageBuffer } from '../outbox/message-buffer.ts';
-import { type MessageBatch, rowsOf, sliceBatch } from '../sinks/message-batch.ts';
+import { type MessageBatch, rowsOf } from '../sinks/message-batch.ts';
 import { type FlushFault, FlushFaults, type FlushFaultsOptions } from './flush-faults.ts';
 import { emptyFlusherStats, type FlusherStats } from './flusher-stats.ts';
-import { isolate } from './isolate.ts';
+import { type IsolationPorts, isolateBatch, type RowLook } from './isolation.ts';
 
 /**
  * How a write ended: the batch is committed, or the buffer itself learned that it and perhaps more was settled
@@ -30,10 +29,12 @@ export interface FlusherOptions extends FlushFaultsOptions {
    * batch. `worker` counts from 0.
    */
   prepare: (batch: MessageBatch, worker: number) => () => Promise<WriteEnd>;
-  /** What kind of failure it was. */
-  classify: (error: unknown) => FlushFault;
+  /** What kind of failure it was. `failuresInARow`: how many tries failed before it. */
+  classify: (error: unknown, failuresInARow: number) => FlushFault;
   /** Takes a message that Postgres refused alone; false where there is no room. Missing: it is tried for ever. */
   deadLetter?: (message: MessageBatch, error: unknown) => boolean;
+  /** What isolation has beside that. Missing: every message that is refused alone is at fault, and is found by halving. */
+  isolation?: (worker: number, failuresInARow: number) => Partial<IsolationAids>;
   /** Waiting rows that trigger a flush. */
   triggerRows: number;
   /** The most rows that one batch holds. */
@@ -52,6 +53,16 @@ export interface FlusherOptions extends FlushFaultsOptions {
    * this flusher is of no further use. Missing: the error is thrown where nobody catches it.
    */
   onBufferFailure?: (error: unknown) => void;
+}
+
+/** A writer of single rows has many batches that wait. */
+const MAX_PEEKED_BATCHES = 64;
+
+/** What a writer of batches adds to isolation. */
+export interface IsolationAids extends Pick<IsolationPorts, 'judge' | 'roomFor'> {
+  look: Omit<RowLook, 'writeWithout'> & {
+    writeWithout: (...given: Parameters<RowLook['writeWithout']>) => Promise<WriteEnd>;
+  };
 }
 
 interface PreparedBatch {
@@ -262,10 +273,10 @@ export class Flusher {
 
   async #recover(batch: MessageBatch, error: unknown, worker: number): Promise<void> {
     const { classify, deadLetter } = this.#options;
-    const fault = classify(error);
+    const fault = classify(error, this.#stats.failuresInARow);
     if (fault === 'isolate' && deadLetter !== undefined)
       await this.#isolate(batch, error, worker, deadLetter);
-    else this.#failed(batch, fault, error);
+    else this.#failed([batch], fault, error);
     this.#proceed(worker);
   }
 
@@ -275,59 +286,77 @@ export class Flusher {
     worker: number,
     deadLetter: NonNullable<FlusherOptions['deadLetter']>,
   ): Promise<void> {
-    const { buffer, classify } = this.#options;
+    const { buffer, classify, isolation } = this.#options;
+    const { failuresInARow } = this.#stats;
     let hasMoved = false;
     this.#faults.note(error);
-    const end = await isolate(batch.from, batch.to, error, {
-      attempt: async (from, to) => {
-        const written = await this.#prepare(sliceBatch(batch, from, to), worker).write();
-        if (written.state === 'committed') return;
-        hasMoved = true;
-        this.#stats.committed += written.settledRows;
-        throw new Error('The rest of the batch is settled elsewhere');
-      },
+    const moved = (written: WriteEnd): void => {
+      if (written.state === 'committed') return;
+      hasMoved = true;
+      this.#stats.committed += written.settledRows;
+      throw new Error('The rest of the batch is settled elsewhere');
+    };
+    const { judge, roomFor, look } = isolation?.(worker, failuresInARow) ?? {};
+    const end = await isolateBatch(batch, error, {
+      write: async (rows) => moved(await this.#prepare(rows, worker).write()),
       classify: (fault) => {
-        const found = hasMoved ? 'retry' : classify(fault);
+        const found = hasMoved ? 'retry' : classify(fault, failuresInARow);
         return found === 'stop' ? 'pause' : found;
       },
-      settle: (from, to) => {
-        buffer.settle(sliceBatch(batch, from, to));
-        this.#stats.committed += to - from;
+      judge: judge ?? (async (refusal) => ({ do: 'condemn', error: refusal.error })),
+      settle: (rows, position) => {
+        buffer.settle(rows, position);
+        this.#stats.committed += rowsOf(rows);
         this.#succeeded();
       },
       deadLetter: (row, fault) => {
-        if (!deadLetter(sliceBatch(batch, row, row + 1), fault)) return false;
+        if (!deadLetter(row, fault)) return false;
         this.#stats.dead += 1;
         return true;
       },
+      roomFor: roomFor ?? ((rows) => rows.length),
+      ...(look === undefined
+        ? {}
+        : {
+            look: {
+              ...look,
+              writeWithout: async (rows, left, beforeCommit) =>
+                moved(await look.writeWithout(rows, left, beforeCommit)),
+            },
+          }),
     });
     if (hasMoved) {
       this.#next = undefined;
       this.#succeeded();
-    } else if (end.state === 'done') {
-      this.#succeeded();
-    } else {
-      const rest = sliceBatch(batch, end.from, batch.to);
-      if (end.reason === 'dead_letters_full') {
-        this.#failed(
-          rest,
-          'pause',
-          new SluiceError(
-            'dead_letters_full',
-            'There is no room for another dead letter: drop or retry some; until then nothing is written',
-            { cause: end.error },
-          ),
-        );
-      } else this.#failed(rest, classify(end.error), end.error);
+    } else if (end.state === 'done') this.#succeeded();
+    else {
+      const fault = classify(end.error, failuresInARow) === 'stop' ? 'stop' : end.reason;
+      this.#failed(end.rest, fault, end.error, end.isUndecided);
     }
   }
 
-  #failed(batch: MessageBatch, fault: FlushFault, error: unknown): void {
-    // The younger batch first: what is put back last goes out first.
+  /** Messages that wait, the next ones first: about `rows` of them. They stay where they are. */
+  peek(rows: number): readonly MessageBatch[] {
+    if (this.#next !== undefined) return [this.#next.batch];
+    const { buffer, batchBytes, maxRows } = this.#options;
+    const taken: MessageBatch[] = [];
+    for (let found = 0; found < rows && taken.length < MAX_PEEKED_BATCHES && buffer.waitingRows > 0; ) {
+      // It goes out as it is cut here.
+      const batch = this.#take(Math.min(rows, maxRows), batchBytes);
+      if (batch === undefined) break;
+      taken.push(batch);
+      found += rowsOf(batch);
+    }
+    for (const batch of taken.toReversed()) buffer.putBack(batch);
+    return taken;
+  }
+
+  #failed(batches: readonly MessageBatch[], fault: FlushFault, error: unknown, isUndecided = false): void {
+    // The youngest batch first: what is put back last goes out first.
     if (this.#next !== undefined) this.#putBack(this.#next.batch);
     this.#next = undefined;
-    this.#putBack(batch);
-    this.#faults.failed(fault, error);
+    for (const batch of batches.toReversed()) this.#putBack(batch);
+    this.#faults.failed(fault, error, isUndecided);
   }
 
   // What was due once stays due: it does not wait for its age again when the backoff is over.

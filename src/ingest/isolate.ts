@@ -8,7 +8,11 @@ export interface IsolationPorts {
   classify(error: unknown): FaultClass;
   /** Called after an attempt succeeded: the rows are committed. */
   settle(from: number, to: number): void;
-  /** Makes a row a dead letter: it failed by itself, with a data error. False: there is no room for another. */
+  /**
+   * Judges a row that failed alone. Undefined: it is at fault. Otherwise why it is not. Missing: each that fails is at fault.
+   */
+  judge?(row: number, error: unknown): Promise<{ reason: 'retry' | 'pause'; error: unknown } | undefined>;
+  /** Makes a row a dead letter. False: there is no room for another. */
   deadLetter(row: number, error: unknown): boolean;
 }
 
@@ -32,8 +36,8 @@ type Span = { from: number; to: number } & (
 
 /**
  * Writes the rows by halves, from left to right, so that good rows are committed in their order; what is refused is
- * halved again. A row becomes a dead letter only after an attempt of that row alone failed with a data error. An attempt that
- * fails with anything else ends it at once: a connection that is lost on the way says nothing about any row
+ * halved again. A row becomes a dead letter only after an attempt of that row alone failed, and after it was judged. An attempt that
+ * fails with what is about no row ends it at once: a connection that is lost on the way says nothing about any row
  * (fluent/fluent-plugin-sql#138, where it set aside thousands).
  *
  * Where the left half is committed, the right half holds what was refused, and is halved without an attempt. So one bad
@@ -70,6 +74,8 @@ export async function isolate(
   for (let span = pending.pop(); span !== undefined; span = pending.pop()) {
     const isSingle = span.to - span.from === 1;
     if (isSingle && span.state === 'refused') {
+      const acquittal = await ports.judge?.(span.from, span.error);
+      if (acquittal !== undefined) return { state: 'stopped', from: span.from, ...acquittal };
       if (ports.deadLetter(span.from, span.error)) continue;
       return { state: 'stopped', from: span.from, reason: 'dead_letters_full', error: span.error };
     }

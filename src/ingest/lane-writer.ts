@@ -1,11 +1,12 @@
 /** One lane of a shard on its way to Postgres: its queue, its flusher, and how its batches are sent. */
 
-import { errorText, isSluiceError, SluiceError } from '../core/errors.ts';
+import { isSluiceError } from '../core/errors.ts';
 import type { Failpoints } from '../core/failpoints.ts';
 import type { Timers } from '../core/timers.ts';
 import type { Connection } from '../database/connection.ts';
 import { ConnectionSlot } from '../database/connection-slot.ts';
-import { faultClassOf } from '../database/fault-class.ts';
+import { type FaultClass, faultClassOf } from '../database/fault-class.ts';
+import { faultKindOf } from '../database/fault-kind.ts';
 import type { Sqlite } from '../database/sqlite.ts';
 import { type DeadLetters, failureOf } from '../outbox/dead-letters.ts';
 import type { Lane } from '../outbox/lane.ts';
@@ -15,12 +16,14 @@ import type { MissingChoice, MissingMessages } from '../outbox/missing-messages.
 import type { OutboxLane } from '../outbox/outbox-lane.ts';
 import { type MessageBatch, messageAt } from '../sinks/message-batch.ts';
 import type { LaneKey } from '../writers/checkpoint-survey.ts';
-import type { PrepareWrite, Write } from '../writers/writer.ts';
+import type { Write } from '../writers/writer.ts';
 import type { Writing } from '../writers/writers.ts';
 import { FencedWriter } from './fenced-writer.ts';
 import type { FlushFault } from './flush-faults.ts';
-import { Flusher, type WriteEnd } from './flusher.ts';
+import { Flusher, type FlusherOptions, type WriteEnd } from './flusher.ts';
+import { GoodRows } from './good-rows.ts';
 import type { InputGateHold } from './input-gate-hold.ts';
+import { classOf, LaneIsolation, prepareRows, type Worker } from './lane-isolation.ts';
 import { UnfencedWriter, writeUncounted } from './unfenced-writer.ts';
 
 /** What all lanes of a shard have in common. */
@@ -47,12 +50,6 @@ export interface LaneWriterOptions {
   onRewritten: (messages: number) => void;
   /** Called after each batch that was written or failed. */
   onProgress: () => void;
-}
-
-/** A connection, and what makes the writes for it. */
-interface Worker {
-  slot: ConnectionSlot;
-  prepare: PrepareWrite;
 }
 
 export class LaneWriter {
@@ -84,11 +81,29 @@ export class LaneWriter {
     }));
     this.#fenced = this.#fence((workers[0] as Worker).slot);
     const sender = this.#sender();
-    this.flusher = this.#flusher((batch, index) => {
-      const { slot, prepare } = workers[index] as Worker;
-      const send = sender(batch, prepareRows(prepare, batch), slot);
-      return hold === undefined ? send : () => hold.run(send);
+    const { outbox } = this;
+    const good = new GoodRows(() => outbox?.lastCommitted() ?? []);
+    const prepare = (batch: MessageBatch, index: number): (() => Promise<WriteEnd>) => {
+      const worker = workers[index] as Worker;
+      const send = sender(batch, prepareRows(worker.prepare, batch), worker.slot);
+      return async () => {
+        const end = await (hold === undefined ? send() : hold.run(send));
+        if (end.state === 'committed') good.note(batch);
+        return end;
+      };
+    };
+    const aids = new LaneIsolation({
+      writing,
+      fenced: this.#fenced,
+      hasOutbox: this.outbox !== undefined,
+      good,
+      waiting: (rows) => this.flusher.peek(rows),
+      deadLetters: options.deadLetters,
+      hold,
     });
+    this.flusher = this.#flusher(prepare, (index, failuresInARow) =>
+      aids.of(workers[index] as Worker, failuresInARow),
+    );
   }
 
   #fence(slot: ConnectionSlot): FencedWriter | undefined {
@@ -115,7 +130,7 @@ export class LaneWriter {
     return (_, write, slot) => unfenced.prepare(write, slot);
   }
 
-  #flusher(prepare: (batch: MessageBatch, worker: number) => () => Promise<WriteEnd>): Flusher {
+  #flusher(prepare: FlusherOptions['prepare'], isolation: NonNullable<FlusherOptions['isolation']>): Flusher {
     const { writing, batchBytes, timers, random, sqlite, deadLetters, onProgress, failStorage } =
       this.#options;
     const { plan } = writing;
@@ -123,10 +138,17 @@ export class LaneWriter {
     return new Flusher({
       buffer: this.lane,
       prepare,
-      classify,
+      // Where nothing can become a dead letter, nothing is looked for.
+      classify: (error, failuresInARow) =>
+        deadLetters === undefined
+          ? stopOr(error, faultClassOf)
+          : stopOr(error, (fault) => classOf(faultKindOf(fault, writing.columns), failuresInARow)),
       ...(deadLetters === undefined
         ? {}
-        : { deadLetter: (message, error) => this.#deadLetter(deadLetters, message, error) }),
+        : {
+            deadLetter: (message, error) => this.#deadLetter(deadLetters, message, error),
+            isolation,
+          }),
       triggerRows: plan.triggerRows,
       maxRows: plan.maxRows,
       batchBytes,
@@ -202,19 +224,8 @@ export class LaneWriter {
   }
 }
 
-// A sink's own code runs here. What it throws is about a row, not about the database.
-function prepareRows(prepare: PrepareWrite, batch: MessageBatch): Write {
-  try {
-    return prepare(batch);
-  } catch (error) {
-    // A sink of streams says itself what is wrong with a message.
-    if (isSluiceError(error) && faultClassOf(error) === 'isolate') throw error;
-    throw new SluiceError('sink_failed', `The sink's own code failed: ${errorText(error)}`, { cause: error });
-  }
-}
-
 const STOPS = new Set(['checkpoint_missing', 'checkpoint_behind', 'checkpoint_ahead']);
 
-function classify(error: unknown): FlushFault {
-  return isSluiceError(error) && STOPS.has(error.code) ? 'stop' : faultClassOf(error);
+function stopOr(error: unknown, classify: (error: unknown) => FaultClass): FlushFault {
+  return isSluiceError(error) && STOPS.has(error.code) ? 'stop' : classify(error);
 }

@@ -156,6 +156,18 @@ export class DeadLetters {
     };
   }
 
+  /** How many of these payloads there is room for, from the first on. */
+  roomFor(payloads: readonly string[]): number {
+    let bytes = this.#bytes;
+    let rows = 0;
+    for (const payload of payloads) {
+      if (this.#count + rows >= this.#maxRows || bytes >= this.#maxBytes) break;
+      bytes += encoder.encode(payload).byteLength + DEAD_LETTER_OVERHEAD_BYTES;
+      rows += 1;
+    }
+    return rows;
+  }
+
   /** Reads count and bytes from the table: needed after a transaction around any of the other calls was undone. */
   recount(): void {
     const [row] = this.#sqlite.run<{ count: number; bytes: number }>(

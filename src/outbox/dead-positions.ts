@@ -28,7 +28,10 @@ export class DeadPositions {
 
   /** Remembers a position, in the same step of storage that settles it. */
   add(position: bigint): void {
+    const last = this.#positions[this.#positions.length - 1];
     this.#positions.push(position);
+    // Some are settled ahead of others.
+    if (last !== undefined && last > position) this.#positions.sort((left, right) => Number(left - right));
     this.#storage.addDeadPosition(position);
   }
 

@@ -40,8 +40,13 @@ export interface MessageBuffer {
   readonly oldestWaitingAtMs: number | undefined;
   /** Takes a batch from the front; it stays counted until it is settled or put back. */
   take(limits: TakeLimits): MessageBatch | undefined;
-  /** The batch is committed: forget it. */
-  settle(batch: MessageBatch): void;
+  /**
+   * The batch is committed: forget it.
+   *
+   * @param end where the checkpoint is. Default: at the batch's end. Further where messages after the batch are settled by the
+   *   same transaction
+   */
+  settle(batch: MessageBatch, end?: bigint): void;
   /** The batch was not written: it goes out again before anything that waits. Of several, put back the youngest first. */
   putBack(batch: MessageBatch): void;
 }

@@ -12,7 +12,7 @@
 
 import type { Failpoints } from '../core/failpoints.ts';
 import type { Sqlite } from '../database/sqlite.ts';
-import { type MessageBatch, rowsOf } from '../sinks/message-batch.ts';
+import { type Message, type MessageBatch, rowsOf } from '../sinks/message-batch.ts';
 import { DeadPositions } from './dead-positions.ts';
 import { GatheredGroup } from './gathered-group.ts';
 import { decodeRuns, encodeGroup, type StoredRun } from './group.ts';
@@ -263,18 +263,41 @@ export class OutboxLane implements Lane {
     return batch;
   }
 
-  /** The batch is in Postgres. */
-  settle(batch: MessageBatch): void {
-    if (this.#options.isFenced) this.#checkpoint.passed(endOf(batch));
+  /** The batch is in Postgres, and the checkpoint at `end`. */
+  settle(batch: MessageBatch, end = endOf(batch)): void {
+    if (this.#options.isFenced) this.#checkpoint.passed(end);
     this.#settle(batch);
     this.#trimmer.trimIfDue(this.#ledger.head === this.#tail);
   }
 
   /** The batch is settled without being in Postgres: it is among the dead letters, by the same step of storage. */
   settleAsDead(batch: MessageBatch): void {
-    if (this.#trimmer.isKeeping) this.#dead.add(batch.position);
+    const isNext = batch.position === this.#ledger.head;
+    // One that is settled ahead of others is passed over in the next life, which begins at the head.
+    if (this.#trimmer.isKeeping || !isNext) this.#dead.add(batch.position);
     this.#settle(batch);
-    this.#trimmer.trim();
+    if (isNext) this.#trimmer.trim();
+  }
+
+  /** Messages that Postgres has and that are still in storage: the last ones, one of each of some producers. */
+  lastCommitted(): Message[] {
+    const { head } = this.#ledger;
+    const found = new Map<string, Message>();
+    if (this.held >= head) return [];
+    const start = this.#storage.startOfGroupAt(head - 1n);
+    for (const { runs, body } of this.#storage.read(start, start)) {
+      const payloads = body.split('\n');
+      let place = 0;
+      for (const { producer, epoch, firstSequence, rows, receivedAtMs } of decodeRuns(runs)) {
+        for (let row = 0; row < rows; row += 1, place += 1) {
+          const position = start + BigInt(place);
+          if (position >= head || this.#dead.has(position)) continue;
+          const payload = payloads[place] as string;
+          found.set(producer, { producer, epoch, sequence: firstSequence + row, payload, receivedAtMs });
+        }
+      }
+    }
+    return [...found.values()];
   }
 
   #settle(batch: MessageBatch): void {
@@ -320,7 +343,7 @@ export class OutboxLane implements Lane {
   advanceTo(position: bigint): number {
     const { producers } = this.#options;
     const { head } = this.#ledger;
-    const passedOver = this.#dead.ahead;
+    const rowsBefore = this.#unsettledRows;
     this.#moveTo(position);
     // From here on the lane is at the position, so that a session that hears of a commit finds it sound.
     for (const { start, runs } of this.#storage.headers(0n)) {
@@ -333,7 +356,7 @@ export class OutboxLane implements Lane {
     }
     this.#trimmer.recount(position);
     this.#trimmer.trim();
-    return Number(position - head) - (passedOver - this.#dead.ahead);
+    return rowsBefore - this.#unsettledRows;
   }
 
   /**

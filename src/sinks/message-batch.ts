@@ -116,3 +116,28 @@ export function sliceBatch(batch: MessageBatch, from: number, to: number): Messa
   }
   return { columns: batch.columns, from, to, position: batch.position + BigInt(from - batch.from), bytes };
 }
+
+/** The rows of a batch without some, in columns of their own. Its position is that of the batch, of whose rows some are missing. */
+export function withoutRows(batch: MessageBatch, left: ReadonlySet<number>): MessageBatch {
+  const columns = emptyColumns();
+  for (let row = batch.from; row < batch.to; row += 1) {
+    if (!left.has(row)) addRow(columns, messageAt(batch.columns, row), batch.columns.plain[row] as boolean);
+  }
+  return { columns, from: 0, to: columns.payloads.length, position: batch.position, bytes: batch.bytes };
+}
+
+/** A message as a batch that has no position in any lane: to be tried, and not to be settled. */
+export function batchOfOne(message: Message, isPlain = false): MessageBatch {
+  const columns = emptyColumns();
+  addRow(columns, message, isPlain);
+  return { columns, from: 0, to: 1, position: 0n, bytes: 0 };
+}
+
+function addRow(columns: MessageColumns, message: Message, isPlain: boolean): void {
+  columns.producers.push(message.producer);
+  columns.sequences.push(message.sequence);
+  columns.epochs.push(message.epoch);
+  columns.payloads.push(message.payload);
+  columns.plain.push(isPlain);
+  columns.receivedAtMs.push(message.receivedAtMs);
+}

@@ -17,6 +17,7 @@ import { LOCK_TIME_LIMIT_MS, WRITE_TIME_LIMIT_MS } from '../core/limits.ts';
 import { quoteName } from '../core/sql-text.ts';
 import { withTimeLimit } from '../core/time-limit.ts';
 import { type Connection, sqlState } from '../database/connection.ts';
+import { markAboutCheckpoint } from '../database/fault-class.ts';
 import { type CheckpointKey, isKey, tableOf } from './checkpoint-key.ts';
 import { NULL_IN_ARRAYS } from './table-types.ts';
 import type { Write } from './writer.ts';
@@ -62,6 +63,7 @@ export async function writeOnce(
   let isCommitted = false;
   try {
     const begun = await runScript(connection, beginning).catch((error: unknown) => {
+      markAboutCheckpoint(error);
       throw checkpointError(error, order.key);
     });
     if (begun.at(-1)?.rowCount !== 1) {
@@ -93,11 +95,13 @@ export async function writeOnce(
 /** What failed about the checkpoint; where its table is not there, an error that says so. */
 export function checkpointError(error: unknown, key: Pick<CheckpointKey, 'table'>): unknown {
   if (sqlState(error) !== UNDEFINED_TABLE) return error;
-  return new SluiceError(
+  const missing = new SluiceError(
     'database_refused',
     `The table of checkpoints ${getTableName(tableOf(key))} is not in this database: it was dropped, or DATABASE_URL names another database. Nothing is written without it; the command migrate creates it`,
     { cause: error },
   );
+  markAboutCheckpoint(missing);
+  return missing;
 }
 
 /** The SQLSTATE for a table that does not exist. */
@@ -140,7 +144,8 @@ export async function startIncarnation(
 // may be stricter, and then it would get an error (40001) instead.
 // A client that is gone without a word leaves its transaction open, and the checkpoint locked, until the server's TCP
 // notices (two hours by default). The client has given up after WRITE_TIME_LIMIT_MS, so the server may as well.
-const BEGIN = [
+/** Begins a transaction of a lane. */
+export const BEGIN = [
   'begin isolation level read committed',
   `set local lock_timeout = ${LOCK_TIME_LIMIT_MS}`,
   `set local idle_in_transaction_session_timeout = ${WRITE_TIME_LIMIT_MS}`,
@@ -158,9 +163,10 @@ function moveStatement({ key, fence, end }: WriteOnceOrder): string {
   return `update ${table} set position = ${end}, updated_at = now() where sink = ${sink} and shard = ${shard} and lane = ${lane} and incarnation = ${incarnation} and position = ${fence}`;
 }
 
-interface StatementResult {
+export interface StatementResult {
   command: string;
   rowCount: number | null;
+  rows: Record<string, unknown>[];
 }
 
 /**
@@ -168,13 +174,16 @@ interface StatementResult {
  * no parameters. Drizzle hands a text without parameters to both drivers in such a way, and both then answer with a
  * list of results where there are several.
  */
-async function runScript({ db }: Connection, statements: readonly string[]): Promise<StatementResult[]> {
+export async function runScript(
+  { db }: Connection,
+  statements: readonly string[],
+): Promise<StatementResult[]> {
   const answer = (await db.execute(sql.raw(statements.join('; ')))) as unknown;
   return (Array.isArray(answer) ? answer : [answer]) as StatementResult[];
 }
 
 /** Ends a transaction that failed, so that the connection can be used again; closes the connection where that fails. */
-async function rollback(connection: Connection, error: unknown): Promise<void> {
+export async function rollback(connection: Connection, error: unknown): Promise<void> {
   // Without an error of the server, nobody knows what the connection still waits for. Its end ends the transaction too.
   if (sqlState(error) === undefined) {
     connection.close();
@@ -203,9 +212,8 @@ function assertOrder({ key, fence, from, end }: WriteOnceOrder): void {
 }
 
 /** A text as SQL writes it, whatever is in it and however the server is set to read backslashes. */
-function quoteText(text: string): string {
+export function quoteText(text: string): string {
   // A statement ends at a NUL, and Postgres stores none.
-  if (text.includes('\0'))
-    throw new SluiceError('internal', 'The name of a checkpoint holds a NUL character');
+  if (text.includes('\0')) throw new SluiceError('internal', 'A text for a statement holds a NUL character');
   return `E'${text.replaceAll(/['\\]/g, '$&$&')}'`;
 }

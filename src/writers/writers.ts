@@ -1,5 +1,7 @@
 /** The table of all writers, and the choice of one. */
 
+import type { Connection } from '../database/connection.ts';
+import type { MessageBatch } from '../sinks/message-batch.ts';
 import { faultOfBatch } from '../sinks/refused-rows.ts';
 import type { Sink, TableSink } from '../sinks/sink.ts';
 import type { WriterMode } from '../sinks/writer-mode.ts';
@@ -9,6 +11,7 @@ import { bulk } from './bulk.ts';
 import { copy } from './copy.ts';
 import { merging } from './merging.ts';
 import { naive } from './naive.ts';
+import { findRefusedRows, type RefusedRow } from './row-look.ts';
 import { unnest } from './unnest.ts';
 import { batchPlan, type PrepareWrite, type WritePlan, type Writer } from './writer.ts';
 
@@ -27,18 +30,32 @@ export interface Writing {
   isExactlyOnce: boolean;
   /** Makes what is needed once. Each connection gets its own. */
   create(): PrepareWrite;
+  /** The columns that are written; undefined for streams. */
+  columns: ReadonlySet<string> | undefined;
+  /** Finds many rows at once that Postgres refuses; undefined where rows are written one by one, and for streams. */
+  findRefused: ((connection: Connection, batch: MessageBatch) => Promise<RefusedRow[]>) | undefined;
 }
 
 /** A table is written by the writer that its options name, a stream by appends. */
 export function writingOf(sink: Sink): Writing {
   if (sink.kind === 'stream') {
-    return { plan: batchPlan(sink.options), isExactlyOnce: true, create: () => prepareAppends(sink) };
+    return {
+      plan: batchPlan(sink.options),
+      isExactlyOnce: true,
+      create: () => prepareAppends(sink),
+      columns: undefined,
+      findRefused: undefined,
+    };
   }
   const writer = WRITERS[sink.options.writer];
   return {
     plan: writer.plan(sink.options),
     isExactlyOnce: writer.isExactlyOnce,
     create: () => preparing(sink, writer.create(sink)),
+    columns: new Set(sink.columns.map(({ name }) => name)),
+    findRefused: writer.isExactlyOnce
+      ? (connection, batch) => findRefusedRows(connection, sink, batch)
+      : undefined,
   };
 }
 
