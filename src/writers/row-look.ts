@@ -12,6 +12,7 @@ import type { Connection } from '../database/connection.ts';
 import { asServerError, type ServerError } from '../database/server-error.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { TableSink } from '../sinks/sink.ts';
+import { conflictClause } from './conflict-sql.ts';
 import { sinkFailure } from './sink-failure.ts';
 import { BEGIN, quoteText, rollback, runScript } from './write-once.ts';
 
@@ -34,9 +35,9 @@ export interface RowStatement {
 }
 
 /** The statement of a sink. */
-export function rowStatement({ quotedTable, columns }: TableSink): RowStatement {
-  const names = columns.map(({ name }) => quoteName(name)).join(', ');
-  return { head: `insert into ${quotedTable} (${names}) values `, tail: '' };
+export function rowStatement(sink: TableSink): RowStatement {
+  const names = sink.columns.map(({ name }) => quoteName(name)).join(', ');
+  return { head: `insert into ${sink.quotedTable} (${names}) values `, tail: conflictClause(sink) };
 }
 
 /**
