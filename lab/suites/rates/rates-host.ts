@@ -1,11 +1,9 @@
 /** Runs the steps of the suite `rates`, wherever it is: what differs between the CLI and the Worker comes in as ports. */
 
 import type { sql } from 'drizzle-orm';
-import { errorText, SluiceError } from '../../../src/core/errors.ts';
+import { SluiceError } from '../../../src/core/errors.ts';
 import type { Database } from '../../../src/database/connection.ts';
-import type { IntakeStats } from '../../../src/ingest/intake.ts';
-import { flushLatency, latencyRecord } from '../../measure/latency-record.ts';
-import type { HistogramRecord, RepResult, Warning } from '../../result.ts';
+import type { RepResult } from '../../result.ts';
 import type { RepContext, SuiteHost, Variant } from '../../suite.ts';
 import { auditTable } from '../ingest/audit.ts';
 import {
@@ -17,8 +15,10 @@ import {
 } from '../ingest/bench-sink.ts';
 import type { IngestPorts, LoadReport } from '../ingest/load.ts';
 import { whyBroken } from './breaking.ts';
-import { fireAndForget, type PoolUsage, type QueryPool } from './fire-and-forget.ts';
+import { fireAndForget, type QueryPool } from './fire-and-forget.ts';
+import { histogramsOf, type Load, megabytes, msOf, warningsOf, withReason } from './load-figures.ts';
 import { Making } from './making.ts';
+import { newPeaks, type PeakPorts, type Peaks, watchPeaks } from './peaks.ts';
 import {
   FIRE_AND_FORGET,
   type RatesParameters,
@@ -28,43 +28,16 @@ import {
   rateVariantOf,
   scheduleOf,
 } from './rates-suite.ts';
-import { type LoadSchedule, runScheduledLoad, type ScheduledReport } from './scheduled-load.ts';
+import { type LoadSchedule, runScheduledLoad } from './scheduled-load.ts';
 
-export interface RatesPorts extends IngestPorts {
-  /** Resolves after that time. */
-  wait(ms: number): Promise<unknown>;
+export interface RatesPorts extends IngestPorts, PeakPorts {
   /** Opens the pool of the bad example; undefined where a platform has none. */
   openPool: ((size: number) => QueryPool) | undefined;
-  /** Bytes of heap that this process uses; null where it cannot be told. */
-  heapBytes(): number | null;
-  /** Bytes of memory that the Worker's process has; null where it cannot be told. */
-  workerBytes(): Promise<number | null>;
   /** Starts to watch this process's event loop; what it returns ends that, with the p99 delay in milliseconds. */
   watchLoop(): () => number | null;
 }
 
-const SAMPLE_EVERY_MS = 100;
-/** Beyond it, the event loop of the sender is what is measured. */
-const BOUND_LOOP_DELAY_MS = 20;
 const WARM_UP = { ratePerSecond: 500, ms: 300 };
-
-/** What one load came to, of either kind. */
-interface Load {
-  run: string;
-  scheduled: ScheduledReport;
-  makingUs: number | null;
-  loopDelayP99Ms: number | null;
-  /** Why the first message failed. */
-  failure: unknown;
-  shards: IntakeStats[];
-}
-
-/** The most that was seen while a load ran. */
-interface Peaks {
-  heapBytes: number | null;
-  workerBytes: number | null;
-  pool: PoolUsage | null;
-}
 
 export class RatesHost implements SuiteHost {
   readonly #ports: RatesPorts;
@@ -210,7 +183,7 @@ export class RatesHost implements SuiteHost {
       withHeaders: false,
       schedule,
     };
-    const report: LoadReport = await this.#watched(this.#ports.load(order, onUnits), peaks);
+    const report: LoadReport = await watchPeaks(this.#ports.load(order, onUnits), peaks, this.#ports);
     if (report.scheduled === undefined) {
       throw new SluiceError(
         'internal',
@@ -252,29 +225,12 @@ export class RatesHost implements SuiteHost {
         done += messages;
         onUnits(done);
       });
-      const scheduled = await this.#watched(work, peaks, pool);
+      const scheduled = await watchPeaks(work, peaks, this.#ports, pool);
       const loopDelayP99Ms = loopDelay();
       return { run, scheduled, makingUs: making.usPerMessage, loopDelayP99Ms, failure, shards: [] };
     } finally {
       await pool.close();
     }
-  }
-
-  /** Looks at memory and pool now and then until the work is over. */
-  async #watched<Value>(work: Promise<Value>, peaks: Peaks, pool?: QueryPool): Promise<Value> {
-    let isOver = false;
-    const finished = work.finally(() => {
-      isOver = true;
-    });
-    // Awaited below; meanwhile its failure is no uncaught one.
-    finished.catch(() => {});
-    while (!isOver) {
-      peaks.heapBytes = higher(peaks.heapBytes, this.#ports.heapBytes());
-      if (pool === undefined) peaks.workerBytes = higher(peaks.workerBytes, await this.#ports.workerBytes());
-      else peaks.pool = peakUsage(peaks.pool, pool.usage);
-      await Promise.race([this.#ports.wait(SAMPLE_EVERY_MS), finished.catch(() => {})]);
-    }
-    return finished;
   }
 
   async #recreate(): Promise<void> {
@@ -286,57 +242,4 @@ export class RatesHost implements SuiteHost {
   #execute(statement: ReturnType<typeof sql.raw>): Promise<unknown> {
     return this.#ports.slot.use(({ db }: { db: Database }) => db.execute(statement));
   }
-}
-
-/** Without those in which nothing was measured. */
-function histogramsOf({ scheduled, shards }: Load): Record<string, HistogramRecord> {
-  const records = {
-    due: scheduled.sinceDue,
-    sent: scheduled.sinceSent,
-    flush: latencyRecord(flushLatency(shards)),
-  };
-  return Object.fromEntries(
-    Object.entries(records).flatMap(([name, record]) =>
-      record === undefined || record.count === 0 ? [] : [[name, record]],
-    ),
-  );
-}
-
-function newPeaks(): Peaks {
-  return { heapBytes: null, workerBytes: null, pool: null };
-}
-
-function higher(left: number | null, right: number | null): number | null {
-  return left === null || right === null ? (left ?? right) : Math.max(left, right);
-}
-
-function peakUsage(left: PoolUsage | null, right: PoolUsage): PoolUsage {
-  return {
-    active: Math.max(left?.active ?? 0, right.active),
-    idle: Math.max(left?.idle ?? 0, right.idle),
-    waiting: Math.max(left?.waiting ?? 0, right.waiting),
-  };
-}
-
-function msOf(record: ScheduledReport['sinceDue'], figure: 'p50Us' | 'p99Us' | 'maxUs'): number | null {
-  return record.count === 0 ? null : record[figure] / 1000;
-}
-
-function megabytes(bytes: number | null): number | null {
-  return bytes === null ? null : bytes / 2 ** 20;
-}
-
-function withReason(broken: string, failure: unknown): string {
-  return failure === undefined || !broken.includes('failed') ? broken : `${broken} (${errorText(failure)})`;
-}
-
-function warningsOf({ name }: Variant, loopDelayP99Ms: number | null): Warning[] {
-  if (loopDelayP99Ms === null || loopDelayP99Ms <= BOUND_LOOP_DELAY_MS) return [];
-  return [
-    {
-      code: 'client_bound',
-      where: name,
-      text: `The event loop of the process that sends was up to ${Math.round(loopDelayP99Ms)} ms late (p99): part of the latency comes from it. Give it another machine, or a lower rate.`,
-    },
-  ];
 }

@@ -1,14 +1,12 @@
 /** Runs the iterations of the suite `stress`, wherever it is: where a phase runs comes in as a port. */
 
-import { sql } from 'drizzle-orm';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { quoteName } from '../../../src/core/sql-text.ts';
-import type { Connection } from '../../../src/database/connection.ts';
 import type { ConnectionSlot } from '../../../src/database/connection-slot.ts';
 import type { Audit, RepResult } from '../../result.ts';
 import type { RepContext, SuiteHost, Variant } from '../../suite.ts';
 import { brokenText, type IterationFigures, type IterationStatus } from './iteration.ts';
-import { columnOf } from './payload-format.ts';
+import { derivedFigures, emptyFigures } from './iteration-figures.ts';
 import { failureText, type PhaseAnswer, type PhaseJob } from './phase.ts';
 import {
   rowsPerIteration,
@@ -17,6 +15,7 @@ import {
   stressStepOf,
   stressTableName,
 } from './stress-suite.ts';
+import { StressTable } from './stress-table.ts';
 
 /** What became of a phase: its answer, or how the process that ran it ended without one. */
 export type PhaseOutcome = { answer: PhaseAnswer } | { ended: string };
@@ -39,11 +38,13 @@ export class StressHost implements SuiteHost {
   readonly #ports: StressPorts;
   readonly #parameters: StressParameters;
   readonly #table: string;
+  readonly #tables: StressTable;
 
   constructor(ports: StressPorts, parameters: StressParameters) {
     this.#ports = ports;
     this.#parameters = parameters;
     this.#table = stressTableName(parameters);
+    this.#tables = new StressTable(ports.slot, parameters.payload);
   }
 
   /**
@@ -55,13 +56,13 @@ export class StressHost implements SuiteHost {
    */
   async warmUp(): Promise<void> {
     const { drop, truncate } = this.#parameters;
-    if (drop) await this.#execute(`drop table if exists ${quoteName(this.#table)}`);
-    await this.#create(this.#table);
-    if (truncate) await this.#execute(`truncate table ${quoteName(this.#table)}`);
+    if (drop) await this.#tables.execute(`drop table if exists ${quoteName(this.#table)}`);
+    await this.#tables.create(this.#table);
+    if (truncate) await this.#tables.execute(`truncate table ${quoteName(this.#table)}`);
 
     const table = this.#table + WARM_UP_SUFFIX;
-    await this.#execute(`drop table if exists ${quoteName(table)}`);
-    await this.#create(table);
+    await this.#tables.execute(`drop table if exists ${quoteName(table)}`);
+    await this.#tables.create(table);
     try {
       const step = { iteration: 0, epochs: WARM_UP_EPOCHS };
       const host = new StressHost(this.#ports, { ...this.#parameters, concurrency: 1, timeout: 0 });
@@ -70,7 +71,7 @@ export class StressHost implements SuiteHost {
         throw new SluiceError('invalid_configuration', `Cannot write and read a small record: ${error}`);
       }
     } finally {
-      await this.#execute(`drop table if exists ${quoteName(table)}`);
+      await this.#tables.execute(`drop table if exists ${quoteName(table)}`);
     }
   }
 
@@ -87,7 +88,7 @@ export class StressHost implements SuiteHost {
     return {
       units: status === 'OK' ? step.epochs * figures.successWrites : 0,
       elapsedMs,
-      metrics: { ...figures, ...this.#derived(figures) },
+      metrics: { ...figures, ...derivedFigures(figures, this.#parameters.mode === 'async') },
       audit,
       ...(status === 'OK' ? {} : { broken: brokenText(status, error) }),
       ...(serverFigures === undefined ? {} : { server: serverFigures }),
@@ -97,7 +98,7 @@ export class StressHost implements SuiteHost {
   /** Drops the table unless it is to be kept. */
   async close(): Promise<void> {
     await this.#ports.close();
-    if (!this.#parameters.keep) await this.#execute(`drop table if exists ${quoteName(this.#table)}`);
+    if (!this.#parameters.keep) await this.#tables.execute(`drop table if exists ${quoteName(this.#table)}`);
   }
 
   async #iterate(
@@ -123,8 +124,8 @@ export class StressHost implements SuiteHost {
     const figures = emptyFigures(iteration, epochs, rows);
     let before: string;
     try {
-      if (!keep) await this.#execute(`truncate table ${quoted}`);
-      before = await this.#lastId(quoted);
+      if (!keep) await this.#tables.execute(`truncate table ${quoted}`);
+      before = await this.#tables.lastId(quoted);
       await server?.begin();
     } catch (error) {
       // The ramp ends here, and its files are still written.
@@ -178,12 +179,12 @@ export class StressHost implements SuiteHost {
       if (auditFailure !== undefined) failRead(`audit: ${auditFailure}`);
       // Rows that differ are lost; rows that nobody could compare are only counted.
       if (audited.isCompared) equal = audited.ids;
-      const sizeFailure = await this.#measureSizes(quoted, write.ids[0] as string, figures, isAsync);
+      const sizeFailure = await this.#tables.measureSizes(quoted, write.ids[0] as string, figures, isAsync);
       if (sizeFailure !== undefined) failRead(`${isAsync ? 'table_size' : 'size_metrics'}: ${sizeFailure}`);
     }
     let audit: Audit | null = null;
     try {
-      audit = await this.#audit(quoted, before, rows, write.ids, equal);
+      audit = await this.#tables.audit(quoted, before, rows, write.ids, equal);
       if (audit.lost + audit.duplicated > 0 && status === 'OK') {
         failRead(`audit: ${audit.lost} rows lost, ${audit.duplicated} doubled`);
       }
@@ -198,103 +199,6 @@ export class StressHost implements SuiteHost {
       ...(serverFigures === undefined ? {} : { serverFigures }),
     };
   }
-
-  /** @returns why the sizes cannot be told; undefined where they can */
-  async #measureSizes(
-    table: string,
-    id: string,
-    figures: IterationFigures,
-    isAsync: boolean,
-  ): Promise<string | undefined> {
-    try {
-      const [sizes] = await this.#rows<{ payload: string; row: string; table: string }>(
-        `select pg_column_size(payload)::text as payload,
-          ${isAsync ? '0' : 'pg_column_size(t)'}::text as row, pg_total_relation_size('${table}'::regclass)::text as table
-          from ${table} t where id = ${BigInt(id)}`,
-      );
-      if (sizes === undefined) return `Row id=${id} not found for size metrics.`;
-      figures.dbPayloadBytes = Number(sizes.payload);
-      figures.dbRowBytes = Number(sizes.row);
-      figures.dbTableBytes = Number(sizes.table);
-      return undefined;
-    } catch (error) {
-      return failureText(error);
-    }
-  }
-
-  /** @param equal rows found equal to what was written; undefined where nobody could compare them */
-  async #audit(
-    table: string,
-    before: string,
-    sent: number,
-    ids: readonly string[],
-    equal: readonly string[] | undefined,
-  ): Promise<Audit> {
-    const rows = await this.#rows<{ id: string }>(
-      `select id::text as id from ${table} where id > ${BigInt(before)}`,
-    );
-    const known = new Set(ids);
-    const there = rows.filter(({ id }) => known.has(id)).length;
-    // Rows of writes that were answered with an error, or not at all: written nevertheless.
-    const others = rows.length - there;
-    const unanswered = Math.min(others, sent - ids.length);
-    const good = equal === undefined ? there : equal.length;
-    return {
-      sent,
-      refused: sent - ids.length - unanswered,
-      found: good + unanswered,
-      lost: ids.length - good,
-      duplicated: others - unanswered,
-      outOfOrder: 0,
-    };
-  }
-
-  /** Figures that follow from others, in the units of the table. */
-  #derived(figures: IterationFigures): Record<string, number | null> {
-    const isAsync = this.#parameters.mode === 'async';
-    const { writeSeconds, readSeconds, generateSeconds, encodeSeconds, decodeSeconds } = figures;
-    return {
-      dbWriteSeconds: isAsync ? writeSeconds : Math.max(0, writeSeconds - generateSeconds - encodeSeconds),
-      dbReadSeconds: isAsync ? readSeconds : Math.max(0, readSeconds - decodeSeconds),
-      clientPayloadMib: mebibytes(figures.clientPayloadBytes),
-      dbPayloadMib: mebibytes(figures.dbPayloadBytes),
-      writePeakMib: mebibytes(figures.writePeakBytes),
-      readPeakMib: mebibytes(figures.readPeakBytes),
-      writeRssMib: mebibytes(figures.writeRssBytes),
-      readRssMib: mebibytes(figures.readRssBytes),
-    };
-  }
-
-  async #create(table: string): Promise<void> {
-    const column = columnOf(this.#parameters.payload);
-    await this.#execute(
-      `create table if not exists ${quoteName(table)} (id bigserial primary key, payload ${column} not null)`,
-    );
-    const [found] = await this.#rows<{ type: string }>(
-      `select format_type(atttypid, null) as type from pg_attribute
-        where attrelid = '${quoteName(table)}'::regclass and attname = 'payload'`,
-    );
-    if (found?.type !== column) {
-      throw new SluiceError(
-        'invalid_options',
-        `The table ${table} is there with a payload of type ${found?.type ?? 'none'}, and ${this.#parameters.payload} needs ${column}: use --drop, or another --table`,
-      );
-    }
-  }
-
-  async #lastId(table: string): Promise<string> {
-    const [row] = await this.#rows<{ id: string }>(`select coalesce(max(id), 0)::text as id from ${table}`);
-    return (row as { id: string }).id;
-  }
-
-  async #rows<Row>(statement: string): Promise<Row[]> {
-    const result = await this.#ports.slot.use(({ db }: Connection) => db.execute(sql.raw(statement)));
-    return (result as unknown as { rows: Row[] }).rows;
-  }
-
-  async #execute(statement: string): Promise<void> {
-    await this.#rows(statement);
-  }
 }
 
 interface Outcome {
@@ -303,31 +207,6 @@ interface Outcome {
   figures: IterationFigures;
   audit: Audit | null;
   serverFigures?: NonNullable<RepResult['server']>;
-}
-
-function emptyFigures(iteration: number, epochs: number, concurrency: number): IterationFigures {
-  return {
-    iteration,
-    epochs,
-    concurrency,
-    writeSeconds: 0,
-    readSeconds: 0,
-    generateSeconds: 0,
-    encodeSeconds: 0,
-    decodeSeconds: 0,
-    successWrites: 0,
-    failedWrites: 0,
-    successReads: 0,
-    failedReads: 0,
-    clientPayloadBytes: 0,
-    dbPayloadBytes: 0,
-    dbRowBytes: 0,
-    dbTableBytes: 0,
-    writePeakBytes: null,
-    readPeakBytes: null,
-    writeRssBytes: null,
-    readRssBytes: null,
-  };
 }
 
 /** The answer, or one in which every row failed because of how the process ended. */
@@ -346,8 +225,4 @@ function answerOf(outcome: PhaseOutcome | undefined, rows: number): PhaseAnswer 
     peakAllocBytes: null,
     rssDeltaBytes: null,
   };
-}
-
-function mebibytes(bytes: number | null): number | null {
-  return bytes === null ? null : bytes / 2 ** 20;
 }
