@@ -187,6 +187,19 @@ export class Run {
     }
   }
 
+  /** Waits until there are `wanted` of something: as long as they become more. */
+  async untilCount(what: string, wanted: number, count: () => number | Promise<number>): Promise<void> {
+    let most = 0;
+    let found = await count();
+    while (found < wanted) {
+      most = Math.max(most, found);
+      await this.until(`there are more than ${most} ${what}, of ${wanted}`, async () => {
+        found = await count();
+        return found > most;
+      });
+    }
+  }
+
   /** No more figures are read, since each look wakes the shard. */
   async stopScraping(): Promise<void> {
     this.#isScraping = false;

@@ -104,6 +104,8 @@ export class ShardRemote {
     const response = await fetch(this.#url(path), {
       method,
       signal: AbortSignal.timeout(HANG_LIMIT_MS),
+      // The other end closes connections that are idle, perhaps at the moment at which one is used again.
+      headers: { connection: 'close' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -70,6 +70,8 @@ export class SinkRemote extends ShardRemote {
     const response = await fetch(url, {
       method,
       signal: AbortSignal.timeout(HANG_LIMIT_MS),
+      // The other end closes connections that are idle, perhaps at the moment at which one is used again.
+      headers: { connection: 'close' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -9,7 +9,7 @@ const ONLY_BY_ALARM = { lingerMs: 60_000, batchRows: 50_000, alarmMs: 100 } as c
 async function disturb(run: Run, order: AlarmOrder): Promise<void> {
   run.load({ paceMs: 40 });
   await run.shard.order({ alarm: order });
-  await run.until('the alarms went wrong', async () => (await run.shard.strikes()).alarm >= order.times);
+  await run.untilCount('alarms that go wrong', order.times, async () => (await run.shard.strikes()).alarm);
   run.struck(order.times);
 }
 

@@ -193,7 +193,11 @@ const spilled: Scenario = {
     const load = patientLoad(run);
     loseDatabase(run);
     const wanted = run.times(4_000);
-    await run.until('enough is in the outbox only', async () => (await run.shard.stats()).spilled > wanted);
+    await run.untilCount(
+      'messages in the outbox only',
+      wanted,
+      async () => (await run.shard.stats()).spilled,
+    );
     // Memory of a shard that starts again is empty, and all of it is in the outbox only.
     if (run.random.chance(0.5)) await run.shard.crash();
     await run.pause(100, 500);
@@ -217,16 +221,18 @@ const reconnectStorm: Scenario = {
       producers: SOCKETS,
       chunk: 8,
       paceMs: 1_500,
-      // A handshake takes longer than usual where 500 are made at once.
-      speed: 1,
+      // Where 500 handshakes are made at once, on a busy machine, each may take long.
+      speed: 0.2,
       onEvent(producer, { type }) {
         if (type === 'connected') welcomes.set(producer, (welcomes.get(producer) ?? 0) + 1);
       },
     });
     const { toWorker } = run.world;
     const allConnected = (times: number): Promise<void> =>
-      run.until(`all are connected, ${times} times`, () =>
-        producers.every(({ name }) => (welcomes.get(name) ?? 0) >= times),
+      run.untilCount(
+        `clients that are connected, ${times} times`,
+        SOCKETS,
+        () => producers.filter(({ name }) => (welcomes.get(name) ?? 0) >= times).length,
       );
     await allConnected(1);
     for (let storm = run.times(3); storm > 0; storm -= 1) {
@@ -268,15 +274,17 @@ const neverReads: Scenario = {
     }
     // Each is answered by an error frame of more than 1,000 characters.
     const errors = Math.ceil((MAX_ERROR_BYTES * 1.2) / 1_000);
-    for (let sent = 0; sent < errors; sent += 1)
-      await raw.send([raw.message(), ...Array.from({ length: 10 }, () => 'no message')]);
+    const sendBad = (): Promise<void> =>
+      raw.send([raw.message(), ...Array.from({ length: 10 }, () => 'no message')]);
+    for (let sent = 0; sent < errors; sent += 1) await sendBad();
     await allGoOn(run, load);
     deaf.socket.read();
     raw.socket.read();
-    await run.until(
-      'both have seen how they ended',
-      () => deaf.socket.end !== undefined && raw.socket.end !== undefined,
-    );
+    await run.until('both have seen how they ended', async () => {
+      // Error frames are forgiven as time goes by, so that on a busy machine those from before are too few.
+      for (let sent = 0; sent < 50 && raw.socket.isOpen; sent += 1) await sendBad();
+      return deaf.socket.end !== undefined && raw.socket.end !== undefined;
+    });
     if (deaf.socket.end?.code !== 4504) run.fail(`The deaf client ended with ${deaf.socket.end?.code}`);
     else run.struck();
     if (raw.socket.end?.code !== 1008) run.fail(`The deaf raw socket ended with ${raw.socket.end?.code}`);

@@ -42,7 +42,7 @@ export async function fill(run: Run): Promise<void> {
   }
   toPostgres.set({ refuse: true });
   toPostgres.reset();
-  await run.until('the outbox holds something', async () => (await run.sink.stats()).buffered >= WAITING);
+  await run.untilCount('messages in the outbox', WAITING, async () => (await run.sink.stats()).buffered);
 }
 
 /** Deploys other options with a full outbox. */

@@ -32,7 +32,7 @@ function poisonScenario(percent: number, load: LoadOptions, wantedDead: number):
     async run(run) {
       run.load({ ...load, isPoison: poison(run, percent / 100) });
       const wanted = run.times(wantedDead);
-      await run.until(`${wanted} rows were set aside`, async () => (await run.shard.stats()).dead >= wanted);
+      await run.untilCount('rows that are set aside', wanted, async () => (await run.shard.stats()).dead);
       run.struck((await run.shard.stats()).dead);
     },
   };

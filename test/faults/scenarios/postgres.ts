@@ -67,10 +67,8 @@ const downBeyondAlarms: Scenario = {
       load.pause();
       await run.stopScraping();
     }
-    await run.until(
-      `${wanted} alarms have passed`,
-      async () => (await run.shard.strikes()).alarm >= before + wanted,
-    );
+    const alarms = async (): Promise<number> => (await run.shard.strikes()).alarm - before;
+    await run.untilCount('alarms that have passed', wanted, alarms);
     const { failuresInARow } = await run.shard.stats();
     // An alarm is no separate try: but for the first, whose pauses are shorter than alarmMs, one follows each try.
     if (failuresInARow > 2 * wanted) run.fail(`${failuresInARow} tries until ${wanted} alarms had passed`);
@@ -144,11 +142,15 @@ const connectionLimit: Scenario = {
     const failures = await failuresOf(run);
     try {
       if (isOfRole) await postgres.query(`alter role ${WRITER.user} connection limit 0`);
+      else await occupy(postgres, held);
+      let isWriting = true;
       await run.until('the shard gets no connection', async () => {
-        // The shard's connections go through the proxy, those of the lab do not.
-        toPostgres.reset();
+        // The shard's connections go through the proxy, those of the lab do not. One that it is about to open is left alone:
+        // it has to be refused by Postgres, which may take its time.
+        if (isWriting) toPostgres.reset();
         if (!isOfRole) await occupy(postgres, held);
         const { failures: now, state, lastError } = await run.shard.stats();
+        isWriting = state === 'running';
         const isRefused = /too many (connections|clients)|connection slots are reserved/.test(
           lastError ?? '',
         );
@@ -236,7 +238,7 @@ const slow: Scenario = {
       latencyMs: run.random.integer(0, 30),
       jitterMs: run.random.integer(0, 10),
     });
-    await run.until('a backlog has grown', async () => (await run.shard.stats()).buffered > 800);
+    await run.untilCount('messages in a backlog', 800, async () => (await run.shard.stats()).buffered);
     run.struck();
     await run.pause(100, 500);
   },

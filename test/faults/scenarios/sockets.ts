@@ -40,7 +40,7 @@ const midBatch: Scenario = {
     const cutting = cuttingWire(run.random.fork(), 0.15, () => run.struck());
     // Connections that are made after the last cut live on.
     run.load({ wire: (port) => (run.strikes < wanted ? cutting : plainWire)(port) });
-    await run.until('enough connections were cut', () => run.strikes >= wanted);
+    await run.untilCount('connections that are cut', wanted, () => run.strikes);
   },
 };
 
