@@ -29,7 +29,17 @@ export {
 export type { Message, MessageColumns } from './sinks/message-batch.ts';
 export type { OnConflict } from './sinks/on-conflict.ts';
 // Sinks: a table, what goes into its columns, and how it is batched; or streams of the message store.
-export type { ColumnSource, Sink, SinkColumn, StreamSink, TableSink, TextShape } from './sinks/sink.ts';
+export { defineRouteSink, type RouteDefinition, type RouteSinkDefinition } from './sinks/route-sink.ts';
+export type {
+  ColumnSource,
+  RouteSink,
+  Sink,
+  SinkColumn,
+  SinkRoute,
+  StreamSink,
+  TableSink,
+  TextShape,
+} from './sinks/sink.ts';
 export { SINK_OPTIONS, type SinkOptions } from './sinks/sink-options.ts';
 export { defineStreamSink, type StreamSinkDefinition } from './sinks/stream-sink.ts';
 export { defineSink, type TableSinkDefinition } from './sinks/table-sink.ts';

@@ -1,13 +1,14 @@
 /** The sinks of a Worker: those that its code defines, and those of streams that the variable SINKS adds. */
 
 import { SluiceError } from '../src/core/errors.ts';
+import { defineRouteSink, type RouteSinkDefinition } from '../src/sinks/route-sink.ts';
 import type { Sink } from '../src/sinks/sink.ts';
 import { defineStreamSink, type StreamSinkDefinition } from '../src/sinks/stream-sink.ts';
 import { defineSink, type TableSinkDefinition } from '../src/sinks/table-sink.ts';
 import type { Env } from './env.ts';
 
-/** A sink as `createSluice` takes it: a table, or a namespace of the message store in Postgres. */
-export type SinkInput = TableSinkDefinition | StreamSinkDefinition;
+/** A sink as `createSluice` takes it: a table, routes to several tables, or a namespace of the message store in Postgres. */
+export type SinkInput = TableSinkDefinition | RouteSinkDefinition | StreamSinkDefinition;
 
 /** Part of addresses and of the names of shards. */
 const SINK_NAME = /^[A-Za-z0-9_-]{1,64}$/;
@@ -113,9 +114,9 @@ export class Sinks {
 /** Options of the variable win over those of the code. */
 function makeSink(name: string, definition: SinkInput, configured: Record<string, unknown>): Sink {
   const options = { ...definition.options, ...configured };
-  return 'namespace' in definition
-    ? defineStreamSink(name, { ...definition, options })
-    : defineSink(name, { ...definition, options });
+  if ('namespace' in definition) return defineStreamSink(name, { ...definition, options });
+  if ('routes' in definition) return defineRouteSink(name, { ...definition, options });
+  return defineSink(name, { ...definition, options });
 }
 
 function configuredOptions({ SINKS: configured }: Env): Record<string, unknown> {

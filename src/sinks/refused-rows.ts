@@ -44,8 +44,8 @@ export function faultOfBatch(sink: TableSink, batch: MessageBatch, error: unknow
   return rows.size === 0 ? error : new RefusedRows(rows, batch);
 }
 
-// What the mapping says itself of a message has a code. Anything else is what the sink's own code throws.
-function rowFault(error: unknown): SluiceError {
+/** The fault of one message: what the mapping says itself of it has a code, anything else is what the sink's own code throws. */
+export function rowFault(error: unknown): SluiceError {
   if (isSluiceError(error)) return error;
   return new SluiceError('sink_failed', `The sink's own code failed: ${errorText(error)}`, { cause: error });
 }

@@ -1,10 +1,11 @@
 /**
  * A sink: a named destination, with the options of buffering and writing. Most join a Drizzle table and a rule for each
- * of its columns (table-sink.ts); a stream sink appends to the message store (stream-sink.ts).
+ * of its columns (table-sink.ts); one of routes writes to several tables (route-sink.ts); a stream sink appends to the message
+ * store (stream-sink.ts).
  */
 
 import type { PgTable } from 'drizzle-orm/pg-core';
-import type { MessageColumns } from './message-batch.ts';
+import type { MessageColumns, ReadMessage } from './message-batch.ts';
 import type { AskSchema } from './message-schema.ts';
 import type { ConflictRule } from './on-conflict.ts';
 import type { SinkOptions } from './sink-options.ts';
@@ -69,4 +70,23 @@ export interface StreamSink extends SinkBase {
   namespace: string;
 }
 
-export type Sink = TableSink | StreamSink;
+/** One of the tables of a sink of routes. */
+export interface SinkRoute {
+  name: string;
+  /** Which messages go there; undefined: all. */
+  takes: ((message: ReadMessage) => boolean) | undefined;
+  /** The table and its mapping. Its options count for nothing: batches are those of the whole sink. */
+  sink: TableSink;
+}
+
+/** A sink whose messages go to each table whose route takes them. */
+export interface RouteSink extends SinkBase {
+  kind: 'routes';
+  routes: readonly SinkRoute[];
+  /** What becomes of a message that no route takes. */
+  unrouted: 'refuse' | 'ignore';
+  /** The mappings of all routes, and which messages they take. */
+  mapping: Readonly<Record<string, string>>;
+}
+
+export type Sink = TableSink | RouteSink | StreamSink;

@@ -12,6 +12,7 @@ import { copy } from './copy.ts';
 import { merging } from './merging.ts';
 import { naive } from './naive.ts';
 import { findRefusedRows, type RefusedRow } from './row-look.ts';
+import { prepareRoutes } from './routes.ts';
 import { unnest } from './unnest.ts';
 import { batchPlan, type PrepareWrite, type WritePlan, type Writer } from './writer.ts';
 
@@ -32,11 +33,11 @@ export interface Writing {
   create(): PrepareWrite;
   /** The columns that are written; undefined for streams. */
   columns: ReadonlySet<string> | undefined;
-  /** Finds many rows at once that Postgres refuses; undefined where rows are written one by one, and for streams. */
+  /** Finds many rows at once that Postgres refuses; undefined where rows are written one by one, for routes and for streams. */
   findRefused: ((connection: Connection, batch: MessageBatch) => Promise<RefusedRow[]>) | undefined;
 }
 
-/** A table is written by the writer that its options name, a stream by appends. */
+/** Tables are written by the writer that the options name, a stream by appends. */
 export function writingOf(sink: Sink): Writing {
   if (sink.kind === 'stream') {
     return {
@@ -48,6 +49,16 @@ export function writingOf(sink: Sink): Writing {
     };
   }
   const writer = WRITERS[sink.options.writer];
+  if (sink.kind === 'routes') {
+    return {
+      plan: writer.plan(sink.options),
+      isExactlyOnce: true,
+      create: () => prepareRoutes(sink, writer),
+      columns: new Set(sink.routes.flatMap((route) => route.sink.columns.map(({ name }) => name))),
+      // What is refused may be a row of any of the tables: halving finds whose message it is.
+      findRefused: undefined,
+    };
+  }
   return {
     plan: writer.plan(sink.options),
     isExactlyOnce: writer.isExactlyOnce,

@@ -61,6 +61,28 @@ test('examples/workers/upserts.ts keeps the newest values of each device', async
   ]);
 });
 
+test('examples/workers/routes.ts writes a message to each table whose route takes it', async () => {
+  const origin = await start('examples/workers/routes.ts', ['SHARD']);
+  await rowsOf(
+    own.connection,
+    `create table trades (symbol text not null, price double precision not null, volume bigint not null);
+     create table quotes (symbol text not null, bid double precision, ask double precision);
+     create table received (message jsonb not null)`,
+  );
+  await send(`${origin}/ws/market`, [
+    { kind: 'trade', symbol: 'A', price: 1.5, volume: 3 },
+    { kind: 'quote', symbol: 'B', bid: 2 },
+    { kind: 'halt', symbol: 'C' },
+  ]);
+  expect(await rowsOf(own.connection, 'select symbol, price, volume::int from trades')).toEqual([
+    { symbol: 'A', price: 1.5, volume: 3 },
+  ]);
+  expect(await rowsOf(own.connection, 'select * from quotes')).toEqual([{ symbol: 'B', bid: 2, ask: null }]);
+  expect(
+    await rowsOf(own.connection, "select message ->> 'symbol' as symbol from received order by 1"),
+  ).toEqual([{ symbol: 'A' }, { symbol: 'B' }, { symbol: 'C' }]);
+});
+
 test('examples/workers/hono-app.ts has a socket below its path', async () => {
   const origin = await start('examples/workers/hono-app.ts', ['SHARD']);
   await rowsOf(own.connection, 'create table notes (text text not null)');
