@@ -6,7 +6,7 @@
 
 import { SluiceError } from '../core/errors.ts';
 import { quoteName } from '../core/sql-text.ts';
-import type { Database } from '../database/connection.ts';
+import type { Connection, Database } from '../database/connection.ts';
 import { serverErrorOf } from '../database/server-error.ts';
 import type { SinkColumn, TableSink } from '../sinks/sink.ts';
 import { mergeStatement } from './conflict-sql.ts';
@@ -23,6 +23,11 @@ export function merging(writer: Writer): Writer {
     ...writer,
     create: (sink) => (sink.onConflict === undefined ? writer.create(sink) : mergeBatches(writer, sink)),
   };
+}
+
+/** Makes way for another sink's batch in the same transaction. */
+export async function dropStage({ db }: Connection): Promise<void> {
+  await execute(db, `drop table ${STAGE}`);
 }
 
 function mergeBatches(writer: Writer, sink: TableSink): PrepareWrite {

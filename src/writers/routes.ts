@@ -4,6 +4,7 @@ import { SluiceError } from '../core/errors.ts';
 import { emptyColumns, type MessageBatch, readMessageAt, rowsOf } from '../sinks/message-batch.ts';
 import { faultOfBatch, RefusedRows, rowFault } from '../sinks/refused-rows.ts';
 import type { RouteSink, SinkRoute } from '../sinks/sink.ts';
+import { dropStage } from './merging.ts';
 import type { PrepareWrite, Write, Writer } from './writer.ts';
 
 type Faults = Map<number, SluiceError>;
@@ -14,16 +15,20 @@ export function prepareRoutes(sink: RouteSink, writer: Writer): PrepareWrite {
   return function prepareRouted(batch) {
     const faults: Faults = new Map();
     const taken = takenRows(sink, batch, faults);
-    const writes: Write[] = [];
+    const writes: { write: Write; isMerged: boolean }[] = [];
     sink.routes.forEach((route, index) => {
       const rows = taken[index] as number[];
       const write = prepareRoute(route, prepares[index] as PrepareWrite, batch, rows, faults);
-      if (write !== undefined) writes.push(write);
+      if (write !== undefined) writes.push({ write, isMerged: route.sink.onConflict !== undefined });
     });
     if (faults.size > 0) throw thrownFor(batch, faults);
     return async function writeRouted(connection, transaction = 'own') {
       const writeAll = async (): Promise<void> => {
-        for (const write of writes) await write(connection, 'callers');
+        for (const [index, { write, isMerged }] of writes.entries()) {
+          await write(connection, 'callers');
+          // The temporary table of a batch has one name, whatever the sink.
+          if (isMerged && index < writes.length - 1) await dropStage(connection);
+        }
       };
       await (transaction === 'callers' ? writeAll() : connection.db.transaction(writeAll));
     };

@@ -97,6 +97,28 @@ describe.each(['tcp', 'neon'] as const)('with the driver %s', (driver) => {
     });
   });
 
+  test.each(['bulk', 'unnest', 'copy'] as const)(
+    'several routes of %s have rules for rows that meet under a key',
+    async (writer) => {
+      const names = [freshName('latest'), freshName('first')] as const;
+      for (const name of names)
+        await rowsOf(connection, `create table ${name} (symbol text primary key, price double precision)`);
+      const [latest, first] = names.map((name) =>
+        pgTable(name, { symbol: text().primaryKey(), price: doublePrecision() }),
+      ) as [ReturnType<typeof pgTable>, ReturnType<typeof pgTable>];
+      const sink = defineRouteSink('market', {
+        routes: {
+          latest: { table: latest, onConflict: { action: 'update', columns: ['symbol'] } },
+          first: { table: first, onConflict: 'ignore' },
+        },
+        options: { writer },
+      });
+      for (const price of [1, 2]) await write(sink, `{"symbol":"A","price":${price}}`);
+      expect(await rowsOf(connection, `select * from ${names[0]}`)).toEqual([{ symbol: 'A', price: 2 }]);
+      expect(await rowsOf(connection, `select * from ${names[1]}`)).toEqual([{ symbol: 'A', price: 1 }]);
+    },
+  );
+
   test('a message that no route takes is refused; with unrouted: ignore it counts as written', async () => {
     const { sink, read } = await market('copy');
     await expect(write(sink, OTHER)).rejects.toMatchObject({
