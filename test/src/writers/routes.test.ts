@@ -100,12 +100,11 @@ describe.each(['tcp', 'neon'] as const)('with the driver %s', (driver) => {
   test.each(['bulk', 'unnest', 'copy'] as const)(
     'several routes of %s have rules for rows that meet under a key',
     async (writer) => {
-      const names = [freshName('latest'), freshName('first')] as const;
-      for (const name of names)
+      const names = { latest: freshName('latest'), first: freshName('first') };
+      for (const name of Object.values(names))
         await rowsOf(connection, `create table ${name} (symbol text primary key, price double precision)`);
-      const [latest, first] = names.map((name) =>
-        pgTable(name, { symbol: text().primaryKey(), price: doublePrecision() }),
-      ) as [ReturnType<typeof pgTable>, ReturnType<typeof pgTable>];
+      const latest = pgTable(names.latest, { symbol: text().primaryKey(), price: doublePrecision() });
+      const first = pgTable(names.first, { symbol: text().primaryKey(), price: doublePrecision() });
       const sink = defineRouteSink('market', {
         routes: {
           latest: { table: latest, onConflict: { action: 'update', columns: ['symbol'] } },
@@ -114,8 +113,8 @@ describe.each(['tcp', 'neon'] as const)('with the driver %s', (driver) => {
         options: { writer },
       });
       for (const price of [1, 2]) await write(sink, `{"symbol":"A","price":${price}}`);
-      expect(await rowsOf(connection, `select * from ${names[0]}`)).toEqual([{ symbol: 'A', price: 2 }]);
-      expect(await rowsOf(connection, `select * from ${names[1]}`)).toEqual([{ symbol: 'A', price: 1 }]);
+      expect(await rowsOf(connection, `select * from ${names.latest}`)).toEqual([{ symbol: 'A', price: 2 }]);
+      expect(await rowsOf(connection, `select * from ${names.first}`)).toEqual([{ symbol: 'A', price: 1 }]);
     },
   );
 
