@@ -4,7 +4,7 @@
  */
 
 import type { ShardFacts } from '../outbox/shard-facts.ts';
-import type { TableSink } from '../sinks/sink.ts';
+import type { RouteSink, TableSink } from '../sinks/sink.ts';
 
 /** Columns that a sentence names. */
 const MAX_NAMED = 10;
@@ -18,9 +18,12 @@ export class MappingWatch {
   readonly change: string | undefined;
 
   /** @param waiting messages that were found in the outbox */
-  constructor({ name, quotedTable, mapping }: TableSink, facts: ShardFacts, waiting: number) {
+  constructor(sink: TableSink | RouteSink, facts: ShardFacts, waiting: number) {
+    const { name, mapping } = sink;
     this.#facts = facts;
-    this.#mapping = JSON.stringify({ table: quotedTable, columns: mapping });
+    // The mapping of routes names their tables itself.
+    const table = sink.kind === 'table' ? sink.quotedTable : 'several tables';
+    this.#mapping = JSON.stringify({ table, columns: mapping });
     const before = facts.get('mapping');
     this.#isNoted = before === this.#mapping;
     if (before === undefined || this.#isNoted || waiting === 0) return;

@@ -150,7 +150,7 @@ export class Pipeline implements Intake {
       failStorage,
     });
     const terms = this.#terms(sink);
-    const ask = sink.kind === 'table' ? sink.askSchema : undefined;
+    const ask = sink.kind === 'stream' ? undefined : sink.askSchema;
     this.#gate = ask === undefined ? undefined : new SchemaGate(ask, terms.maxMessageBytes);
     this.admission = new Admission({
       terms,
@@ -172,7 +172,7 @@ export class Pipeline implements Intake {
     this.#counters.recovered = this.#lanes.rows;
     this.#counters.received = this.#lanes.rows;
     this.#mapping =
-      facts === undefined || sink.kind !== 'table'
+      facts === undefined || sink.kind === 'stream'
         ? undefined
         : new MappingWatch(sink, facts, this.#lanes.rows);
     if (this.#mapping?.change !== undefined) options.onNotice?.(this.#mapping.change);

@@ -1,18 +1,20 @@
 /** Sinks of routes: one message goes to the tables whose routes take it, all of them in the transaction of its batch. */
 
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { getTableName } from 'drizzle-orm';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import { checkpoints } from '../schema/checkpoints.ts';
 import { wrongDefinition } from './definition-checks.ts';
 import { originOf } from './mapping-origin.ts';
 import type { ReadMessage } from './message-batch.ts';
+import { schemaAsker } from './message-schema.ts';
 import type { RouteSink, SinkRoute } from './sink.ts';
 import { resolveSinkOptions, type SinkOptions } from './sink-options.ts';
 import { defineSink, type TableSinkDefinition } from './table-sink.ts';
 
 /** One way that messages take: a table with its mapping, as in a sink of one table, and which messages go there. */
 export interface RouteDefinition<Table extends PgTable = PgTable>
-  extends Omit<TableSinkDefinition<Table>, 'options' | 'checkpointTable'> {
+  extends Omit<TableSinkDefinition<Table>, 'options' | 'checkpointTable' | 'schema'> {
   /**
    * True for the messages that go to this table. It runs once for each message, and must not throw. Missing: all go there. A
    * message goes to every table whose route takes it.
@@ -25,6 +27,8 @@ export interface RouteSinkDefinition {
   routes: Readonly<Record<string, RouteDefinition>>;
   /** What becomes of a message that no route takes: it is refused (default), or it counts as written without a row. */
   unrouted?: 'refuse' | 'ignore';
+  /** Asked of each message before it is stored; what it makes of the message is what the routes get. Default: none. */
+  schema?: StandardSchemaV1;
   /** `naive` and `buffered` cannot be chosen: with them, a message could be in one table and not in the other. */
   options?: Partial<SinkOptions>;
   /** The table that counts its batches, in the form of `checkpoints`. Default: `sluice_checkpoints`. */
@@ -67,6 +71,7 @@ export function defineRouteSink(name: string, definition: RouteSinkDefinition): 
     routes,
     unrouted,
     mapping: mappingOf(routes, unrouted),
+    askSchema: definition.schema === undefined ? undefined : schemaAsker(name, definition.schema),
     options,
     checkpointTable: checkpointTable ?? getTableName(checkpoints),
   };

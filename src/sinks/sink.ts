@@ -87,6 +87,8 @@ export interface RouteSink extends SinkBase {
   unrouted: 'refuse' | 'ignore';
   /** The mappings of all routes, and which messages they take. */
   mapping: Readonly<Record<string, string>>;
+  /** Asked of each message before it is stored. Undefined: the sink has no schema. */
+  askSchema: AskSchema | undefined;
 }
 
 export type Sink = TableSink | RouteSink | StreamSink;
