@@ -11,8 +11,8 @@ import { bulk } from './bulk.ts';
 import { copy } from './copy.ts';
 import { merging } from './merging.ts';
 import { naive } from './naive.ts';
-import { findRefusedRows, type RefusedRow } from './row-look.ts';
 import { prepareRoutes } from './routes.ts';
+import { findRefusedRows, type RefusedRow } from './row-look.ts';
 import { unnest } from './unnest.ts';
 import { batchPlan, type PrepareWrite, type WritePlan, type Writer } from './writer.ts';
 
