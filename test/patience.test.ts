@@ -7,8 +7,14 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Where the rules and their controls are. */
-const OWN = new Set(['test/patience.test.ts', 'test/support/patience.ts']);
+/** Where the rules and their controls are, and what tests the opening of connections itself. */
+const OWN = new Set([
+  'test/patience.test.ts',
+  'test/support/patience.ts',
+  'test/support/open-connection.ts',
+  'test/src/database/connection.test.ts',
+  'test/src/database/handshake.test.ts',
+]);
 
 const INSTEAD = 'use eventually() or the limits of test/support/patience.ts';
 
@@ -24,6 +30,10 @@ const RULES: readonly { what: string; pattern: RegExp }[] = [
     pattern: /^\s*(?:describe|test|it)\b.*\{ timeout: [\d_]+ \}/m,
   },
   { what: 'gives an answer a time limit', pattern: /AbortSignal\.timeout\([\d_]/ },
+  {
+    what: "has the product's five seconds (test/support/open-connection.ts has not)",
+    pattern: /\bopenConnection\b[^;]*from '[./]+\/src\/database\/connection\.ts'/,
+  },
   { what: 'gives a step a time limit', pattern: /\b\w*_LIMIT_MS = [\d_]+;/ },
   {
     what: 'gives up after so many looks',
@@ -54,6 +64,7 @@ describe('the control: a limit is found', () => {
     "describe('a server', { timeout: 180_000 }, () => {",
     'signal: AbortSignal.timeout(5_000),',
     'const STEP_LIMIT_MS = 600_000;',
+    "import { type Connection, openConnection } from '../../../src/database/connection.ts';",
     'if (look === 500) break;\nawait new Promise((resolve) => setTimeout(resolve, 20));',
   ])('in %j', (source) => {
     expect(faultsOf('some.test.ts', source)).toHaveLength(1);

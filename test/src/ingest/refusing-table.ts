@@ -1,7 +1,7 @@
 /** A shard over a real Postgres whose table refuses rows, for the tests of what becomes of them. */
 
 import { customType, integer, pgTable, text } from 'drizzle-orm/pg-core';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import type { DatabaseTarget } from '../../../src/database/target.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { type DeadLetterExcerpt, DeadLetters } from '../../../src/outbox/dead-letters.ts';
@@ -12,6 +12,7 @@ import { defineSink } from '../../../src/sinks/table-sink.ts';
 import { freshName, rowsOf } from '../../support/connect.ts';
 import { FakeTimers, settled } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
+import { openConnection } from '../../support/open-connection.ts';
 
 const anyType = customType<{ data: string; config: { type: string } }>({
   dataType: (config) => config?.type ?? 'text',

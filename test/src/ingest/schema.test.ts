@@ -4,7 +4,7 @@ import { sql } from 'drizzle-orm';
 import { bigint, doublePrecision, numeric, pgTable, text } from 'drizzle-orm/pg-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import type { Session } from '../../../src/ingest/intake.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
@@ -12,6 +12,7 @@ import { defineSink, type TableSinkDefinition } from '../../../src/sinks/table-s
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
+import { openConnection } from '../../support/open-connection.ts';
 
 const database = testDatabase('tcp');
 let onlooker: Connection;

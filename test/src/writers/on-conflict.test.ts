@@ -15,7 +15,7 @@ import {
 } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import { faultClassOf } from '../../../src/database/fault-class.ts';
 import { serverErrorOf, sqlState } from '../../../src/database/server-error.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
@@ -24,6 +24,7 @@ import type { TableSink } from '../../../src/sinks/sink.ts';
 import { defineSink } from '../../../src/sinks/table-sink.ts';
 import { WRITER_MODES } from '../../../src/sinks/writer-mode.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
+import { openConnection } from '../../support/open-connection.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 import { batchOf, write } from './contract.ts';
 

@@ -1,7 +1,7 @@
 import { integer, pgTable, text } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Connection, openConnection } from '../../../src/database/connection.ts';
+import type { Connection } from '../../../src/database/connection.ts';
 import { serverErrorOf } from '../../../src/database/server-error.ts';
 import { DRIVERS } from '../../../src/database/target.ts';
 import { fromMessage, fromProducer } from '../../../src/sinks/column-sources.ts';
@@ -11,6 +11,7 @@ import { findRefusedRows } from '../../../src/writers/row-look.ts';
 import { tryWrite } from '../../../src/writers/trial.ts';
 import { WRITERS } from '../../../src/writers/writers.ts';
 import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
+import { openConnection } from '../../support/open-connection.ts';
 import { startTransactionPooler } from '../../support/transaction-pooler.ts';
 import { anyText, batchOf, HARD_TEXTS } from './contract.ts';
 
