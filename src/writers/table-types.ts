@@ -11,6 +11,7 @@ import type { WriteTransaction } from './writer.ts';
 
 /** The type of a column in Postgres. */
 export interface ColumnType {
+  oid: string;
   /** The type's name, quoted, with its schema. */
   name: string;
   /** The type's name where it is one of Postgres's own, as in `jsonb` or `_int4`. */
@@ -55,11 +56,6 @@ export class TableTypesReader {
     return this.#types;
   }
 
-  /** Has the types read again by the next write. */
-  forget(): void {
-    this.#types = undefined;
-  }
-
   /**
    * Runs the statements of a write. In them, NULL in an array's text is NULL, whatever the database or the role says. What is
    * known of the table is forgotten when they fail, since the table may have changed.
@@ -84,9 +80,15 @@ export class TableTypesReader {
         await statements(types, own as unknown as Database);
       });
     } catch (error) {
-      this.forget();
+      this.#types = undefined;
       throw error;
     }
+  }
+
+  /** Reads the types again, in the transaction that the connection is in. */
+  async readAgain(connection: Connection): Promise<TableTypes> {
+    this.#types = undefined;
+    return this.#read(connection);
   }
 
   async #read(connection: Connection): Promise<TableTypes> {
@@ -117,6 +119,7 @@ interface CatalogRow {
   tableName: string | null;
   column: string | null;
   modifier: number;
+  oid: string;
   schema: string;
   name: string;
   delimiter: string;
@@ -148,7 +151,7 @@ function catalogQuery(quotedTable: string) {
       pg_catalog.clock_timestamp() as "readAt",
       case when c.relpersistence <> 't' then table_schema.nspname end as "tableSchema", c.relname as "tableName",
       a.attname as "column", a.atttypmod as "modifier",
-      type_schema.nspname as "schema", t.typname as "name", t.typdelim as "delimiter",
+      t.oid::pg_catalog.text as "oid", type_schema.nspname as "schema", t.typname as "name", t.typdelim as "delimiter",
       t.typarray = 0 or t.typcategory = 'C' or (t.typelem <> 0 and t.typlen = -1 and t.typtype <> 'd') as "isTakenApart",
       pg_catalog.has_schema_privilege(t.typnamespace, 'usage') as "isNameable",
       case when base.typnamespace = 'pg_catalog'::pg_catalog.regnamespace then base.typname end as "base"
@@ -162,8 +165,17 @@ function catalogQuery(quotedTable: string) {
       on base.oid = case when t.typarray = 0 and t.typtype = 'b' and t.typelem <> 0 then t.typelem else t.oid end`;
 }
 
-function columnType({ schema, name, delimiter, isTakenApart, isNameable, ...row }: CatalogRow): ColumnType {
+function columnType({
+  oid,
+  schema,
+  name,
+  delimiter,
+  isTakenApart,
+  isNameable,
+  ...row
+}: CatalogRow): ColumnType {
   return {
+    oid,
     name: `${quoteName(schema)}.${quoteName(name)}`,
     builtIn: schema === 'pg_catalog' ? name : undefined,
     delimiter,

@@ -1,6 +1,6 @@
 import type { SQL } from 'drizzle-orm';
 import { quoteName } from '../core/sql-text.ts';
-import { rowsOf } from '../sinks/message-batch.ts';
+import type { Database } from '../database/connection.ts';
 import type { SinkColumn, TableSink } from '../sinks/sink.ts';
 import { knownStatement } from './known-statement.ts';
 import { type ColumnType, readByTable, type TableTypes, TableTypesReader } from './table-types.ts';
@@ -31,21 +31,33 @@ export const unnest: Writer = {
       }
       if (reader.known !== undefined) encode(reader.known);
       return function insertArrays(connection, transaction = 'own') {
-        // A message that is refused alone becomes a dead letter: not for a type that the column no longer has.
-        if (rowsOf(batch) === 1 && reader.known?.columns.some((type) => type?.isTakenApart)) reader.forget();
         return reader.run(connection, transaction, true, async (types, db) => {
-          await db.execute(encode(types));
+          if ((await insertedRows(db, encode(types))) > 0) return;
+          // A trigger has taken all rows, or a column has another type by now. In this transaction it keeps that.
+          const now = await reader.readAgain(connection);
+          if (haveChanged(types, now)) await insertedRows(db, encode(now));
         });
       };
     };
   },
 };
 
+async function insertedRows(db: Database, statement: SQL): Promise<number> {
+  const result = (await db.execute(statement)) as unknown as { rowCount: number | null };
+  return result.rowCount ?? 0;
+}
+
+function haveChanged(types: TableTypes, now: TableTypes): boolean {
+  return types.columns.some((type, index) => type?.oid !== now.columns[index]?.oid);
+}
+
 /** How a column goes: its parameter, what unnest is given, and what is selected. */
 interface Encoded {
   parameter: string;
   array: string;
   selected: string;
+  /** The type that the column has to have still: otherwise no row is written. */
+  assumed?: ColumnType;
 }
 
 function insertStatement(
@@ -59,8 +71,14 @@ function insertStatement(
   const names = columns.map(({ name }) => quoteName(name)).join(', ');
   const selected = encoded.map((column) => column.selected).join(', ');
   const arrays = encoded.map((column) => column.array).join(', ');
+  const conditions = encoded.flatMap(({ assumed }, index) =>
+    assumed === undefined
+      ? []
+      : `pg_catalog.pg_typeof((null::${types.rowType}).${quoteName((columns[index] as SinkColumn).name)})::pg_catalog.oid = ${assumed.oid}`,
+  );
+  const where = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
   return knownStatement(
-    `insert into ${quotedTable} (${names}) select ${selected} from unnest(${arrays}) as rows (${names})`,
+    `insert into ${quotedTable} (${names}) select ${selected} from unnest(${arrays}) as rows (${names})${where}`,
     encoded.map(({ parameter }) => parameter),
   );
 }
@@ -87,6 +105,7 @@ function encodeColumn(
       parameter: literal(column, texts, ','),
       array: `${place}::pg_catalog.text[]`,
       selected: `${name}::${type.name}`,
+      assumed: type,
     };
   }
   const cast = column.shape === 'line' ? LINE_CASTS.get(type.builtIn) : undefined;
@@ -95,6 +114,7 @@ function encodeColumn(
       parameter: texts.join('\n'),
       array: `pg_catalog.string_to_array(${place}, E'\\n')`,
       selected: name + cast,
+      assumed: type,
     };
   }
   return {

@@ -1,12 +1,12 @@
 /** What writers find out about a table, and what they do without: rights, and a table that changes under them. */
 
-import { integer, pgTable, text } from 'drizzle-orm/pg-core';
+import { integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { quoteName } from '../../../src/core/sql-text.ts';
 import type { Connection } from '../../../src/database/connection.ts';
 import { serverErrorOf, sqlState } from '../../../src/database/server-error.ts';
-import { fromMessage } from '../../../src/sinks/column-sources.ts';
+import { fromMessage, fromPayload } from '../../../src/sinks/column-sources.ts';
 import type { TableSink } from '../../../src/sinks/sink.ts';
 import { defineSink } from '../../../src/sinks/table-sink.ts';
 import { WRITER_MODES, type WriterMode } from '../../../src/sinks/writer-mode.ts';
@@ -118,20 +118,51 @@ describe.each(WRITER_MODES)('the writer %s', (mode) => {
     ['integer', 'bigint', '5000000000', '5000000000'],
     ['integer', 'text', '007', '007'],
     ['integer[]', 'bigint[]', '{5000000000}', '{5000000000}'],
+    ['integer[]', 'text[]', '{007}', '{007}'],
     ['timestamptz', 'timestamp', '2024-01-01 00:00:00+05', '2024-01-01 00:00:00'],
+    ['timestamptz[]', 'timestamp[]', '{2024-01-01 00:00:00+05}', '{"2024-01-01 00:00:00"}'],
+    ['jsonb', 'text', '{"b":1, "a":1}', '{"b":1, "a":1}'],
   ])(
     'reads texts by the type that a column has now: %s, and %s since',
     async (before, since, given, value) => {
       const name = await valueTable(before);
-      const prepare = WRITERS[mode].create(valueSink(name, [null, given]));
+      const prepare = WRITERS[mode].create(valueSink(name, [null, given, given]));
       await prepare(batchOf([{ sequence: 0 }]))(connection);
       await taken(name);
-      const other = await own.connection;
-      await rowsOf(other, `alter table ${name} alter column value type ${since} using null`);
-      await prepare(batchOf([{ sequence: 1 }]))(connection);
+      await rowsOf(connection, `alter table ${name} alter column value type ${since} using null`);
+      const batch = batchOf([{ sequence: 1 }, { sequence: 2 }]);
+      await prepare(batch)(connection);
+      expect(await taken(name)).toEqual([value, value]);
+      await prepare({ ...batch, to: 1 })(connection);
       expect(await taken(name)).toEqual([value]);
     },
   );
+
+  test('a payload is written as it came once its column is a text', async () => {
+    const name = await valueTable('jsonb');
+    const table = pgTable(name, { value: jsonb() });
+    const prepare = WRITERS[mode].create(defineSink('payload', { table, columns: { value: fromPayload } }));
+    const batch = batchOf([{ payload: '{"b":1,  "a":2}' }]);
+    await prepare(batch)(connection);
+    expect(await taken(name)).toEqual(['{"a": 2, "b": 1}']);
+    await rowsOf(connection, `alter table ${name} alter column value type text using null`);
+    await prepare(batch)(connection);
+    expect(await taken(name)).toEqual(['{"b":1,  "a":2}']);
+  });
+
+  test('rows that a trigger takes away are not written in another way', async () => {
+    const name = await valueTable('integer[]');
+    await rowsOf(
+      connection,
+      `create function ${name}() returns trigger language plpgsql as 'begin return null; end'`,
+    );
+    await rowsOf(
+      connection,
+      `create trigger taker before insert on ${name} for each row execute function ${name}()`,
+    );
+    await write(mode, valueSink(name, ['{1}', '{2}']), rowsOfTexts(['{1}', '{2}']), connection);
+    expect(await taken(name)).toEqual([]);
+  });
 
   test('a column that is taken away is missed in the words of Postgres, and what is there again is written', async () => {
     const name = await valueTable('integer[]');
