@@ -114,7 +114,7 @@ async function list({
   );
   if (page.letters.length > 0) {
     printTable(
-      ['id', 'failed at', 'producer', 'epoch', 'sequence', 'bytes', 'state', 'reason'],
+      ['id', 'failed at', 'producer', 'epoch', 'sequence', 'bytes', 'by', 'state', 'where', 'reason'],
       page.letters.map((letter) => [
         String(letter.id),
         letter.failedAt,
@@ -122,7 +122,9 @@ async function list({
         String(letter.epoch),
         String(letter.sequence),
         String(letter.payloadBytes),
+        letter.by ?? '-',
         letter.sqlState ?? '-',
+        letter.column ?? letter.constraint ?? '-',
         letter.reason,
       ]),
     );
@@ -137,18 +139,27 @@ async function show(id: string, flags: ShardFlags): Promise<void> {
     printJson(letter);
     return;
   }
-  const lines = [
-    `id        ${letter.id}`,
-    `producer  ${letter.producer}`,
-    `epoch     ${letter.epoch}`,
-    `sequence  ${letter.sequence}`,
-    `received  ${letter.receivedAt}`,
-    `failed    ${letter.failedAt}`,
-    `state     ${letter.sqlState ?? '-'}`,
-    `reason    ${letter.reason}`,
-    `payload   ${letter.payload}`,
+  const lines: [string, string | number | null | undefined][] = [
+    ['id', letter.id],
+    ['producer', letter.producer],
+    ['epoch', letter.epoch],
+    ['sequence', letter.sequence],
+    ['received', letter.receivedAt],
+    ['failed', letter.failedAt],
+    ['by', letter.by],
+    ['state', letter.sqlState ?? '-'],
+    ['reason', letter.reason],
+    ['detail', letter.detail],
+    ['hint', letter.hint],
+    ['table', letter.table],
+    ['column', letter.column],
+    ['constraint', letter.constraint],
+    ['payload', letter.payload],
   ];
-  process.stdout.write(`${lines.map(printable).join('\n')}\n`);
+  // What nobody said is left out. A Worker of an older version says none of it.
+  for (const [name, value] of lines)
+    if (value !== null && value !== undefined)
+      process.stdout.write(`${name.padEnd(10)}  ${printable(String(value))}\n`);
 }
 
 async function retry(

@@ -4,10 +4,11 @@
  */
 
 import { type BackoffOptions, backoffMs, DEFAULT_BACKOFF, PAUSE_BACKOFF } from '../core/backoff.ts';
-import { errorText, isSluiceError } from '../core/errors.ts';
+import { isSluiceError } from '../core/errors.ts';
 import type { Timers } from '../core/timers.ts';
 import type { FaultClass } from '../database/fault-class.ts';
 import type { LaneFault } from '../outbox/lane-faults.ts';
+import { detailsOf, type RefusalDetails, refusalOf } from '../outbox/refusal.ts';
 import type { FlusherStats } from './flusher-stats.ts';
 
 /** `stop`: the shard's view and the database's differ, and only an operator may decide. */
@@ -42,12 +43,13 @@ export class FlushFaults {
     if (options.fault !== undefined) this.#takeUp(options.fault);
   }
 
-  #takeUp({ state, failuresInARow, retryAtMs, code, message, atMs }: LaneFault): void {
+  #takeUp({ state, failuresInARow, retryAtMs, code, message, atMs, details }: LaneFault): void {
     this.#stats.state = state;
     this.#stats.failuresInARow = failuresInARow;
     this.#stats.lastError = message;
     this.#stats.lastErrorCode = code;
     this.#stats.lastErrorAtMs = atMs;
+    this.#stats.lastErrorDetails = readDetails(details);
     // A clock that was set back must not make a pause of it that nobody has asked for.
     this.retryAtMs = Math.min(retryAtMs, this.#options.timers.now() + PAUSE_BACKOFF.maxMs);
     this.#isKept = true;
@@ -56,7 +58,9 @@ export class FlushFaults {
   /** Notes the error of a try that is not over. */
   note(error: unknown): void {
     this.#stats.failures += 1;
-    this.#stats.lastError = errorText(error);
+    const refusal = refusalOf(error);
+    this.#stats.lastError = refusal.reason;
+    this.#stats.lastErrorDetails = detailsOf(refusal);
     this.#stats.lastErrorCode = isSluiceError(error) ? error.code : 'database_refused';
     this.#stats.lastErrorAtMs = this.#options.timers.now();
   }
@@ -100,7 +104,8 @@ export class FlushFaults {
   }
 
   #keep(state: LaneFault['state'], error: unknown): void {
-    const { failuresInARow, lastError, lastErrorCode, lastErrorAtMs } = this.#stats;
+    const { failuresInARow, lastError, lastErrorCode, lastErrorAtMs, lastErrorDetails } = this.#stats;
+    const details = { ...(isSluiceError(error) ? error.details : {}), ...keptDetails(lastErrorDetails) };
     this.#isKept = true;
     this.#options.onFault?.({
       state,
@@ -109,8 +114,17 @@ export class FlushFaults {
       code: lastErrorCode ?? 'internal',
       message: lastError ?? '',
       atMs: lastErrorAtMs ?? this.#options.timers.now(),
-      details:
-        isSluiceError(error) && Object.keys(error.details).length > 0 ? JSON.stringify(error.details) : null,
+      details: Object.keys(details).length > 0 ? JSON.stringify(details) : null,
     });
   }
+}
+
+/** In storage, what is said of the refusal stands beside the error's own details. */
+function keptDetails(refusal: RefusalDetails | null): { refusal?: RefusalDetails } {
+  return refusal === null ? {} : { refusal };
+}
+
+function readDetails(details: string | null): RefusalDetails | null {
+  if (details === null) return null;
+  return (JSON.parse(details) as { refusal?: RefusalDetails }).refusal ?? null;
 }

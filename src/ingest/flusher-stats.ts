@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from '../core/errors.ts';
 import type { LaneState } from '../outbox/lane-faults.ts';
+import type { RefusalDetails } from '../outbox/refusal.ts';
 
 export interface FlusherStats {
   state: LaneState;
@@ -18,6 +19,8 @@ export interface FlusherStats {
   lastError: string | null;
   lastErrorCode: ErrorCode | null;
   lastErrorAtMs: number | null;
+  /** What it said beside its text: who refused what, and where; null where that is all. */
+  lastErrorDetails: RefusalDetails | null;
 }
 
 /** The figures before anything was flushed. */
@@ -32,5 +35,6 @@ export function emptyFlusherStats(): FlusherStats {
     lastError: null,
     lastErrorCode: null,
     lastErrorAtMs: null,
+    lastErrorDetails: null,
   };
 }

@@ -8,12 +8,13 @@ import { ConnectionSlot } from '../database/connection-slot.ts';
 import { type FaultClass, faultClassOf } from '../database/fault-class.ts';
 import { faultKindOf } from '../database/fault-kind.ts';
 import type { Sqlite } from '../database/sqlite.ts';
-import { type DeadLetters, failureOf } from '../outbox/dead-letters.ts';
+import type { DeadLetters } from '../outbox/dead-letters.ts';
 import type { Lane } from '../outbox/lane.ts';
 import { readLaneFault, saveLaneFault } from '../outbox/lane-faults.ts';
 import { MemoryLane } from '../outbox/memory-lane.ts';
 import type { MissingChoice, MissingMessages } from '../outbox/missing-messages.ts';
 import type { OutboxLane } from '../outbox/outbox-lane.ts';
+import { type Refusal, refusalOf } from '../outbox/refusal.ts';
 import { type MessageBatch, messageAt } from '../sinks/message-batch.ts';
 import type { LaneKey } from '../writers/checkpoint-survey.ts';
 import type { Write } from '../writers/writer.ts';
@@ -45,7 +46,7 @@ export interface LaneWriterOptions {
   /** Called when the storage cannot be written. */
   failStorage: (error: unknown) => void;
   /** Called when a message has become a dead letter. */
-  onDeadLetter: (producer: string, epoch: number, sequence: number, reason: string) => void;
+  onDeadLetter: (producer: string, epoch: number, sequence: number, refusal: Refusal) => void;
   /** Called when messages that had been committed are to be written again. */
   onRewritten: (messages: number) => void;
   /** Called after each batch that was written or failed. */
@@ -170,11 +171,11 @@ export class LaneWriter {
   #deadLetter(deadLetters: DeadLetters, message: MessageBatch, error: unknown): boolean {
     const { timers, onDeadLetter } = this.#options;
     const refused = messageAt(message.columns, message.from);
-    const failure = failureOf(error);
-    if (!deadLetters.add({ ...refused, ...failure, failedAtMs: timers.now() })) return false;
+    const refusal = refusalOf(error);
+    if (!deadLetters.add({ ...refused, ...refusal, failedAtMs: timers.now() })) return false;
     // In the same step of storage: the message is among the dead letters, or still in the outbox.
     this.lane.settleAsDead(message);
-    onDeadLetter(refused.producer, refused.epoch, refused.sequence, failure.reason);
+    onDeadLetter(refused.producer, refused.epoch, refused.sequence, refusal);
     return true;
   }
 

@@ -248,6 +248,7 @@ export class Lanes {
         sums.lastError = stats.lastError;
         sums.lastErrorCode = stats.lastErrorCode;
         sums.lastErrorAtMs = stats.lastErrorAtMs;
+        sums.lastErrorDetails = stats.lastErrorDetails;
       }
       sums.buffered += lane.rows;
       sums.bufferedBytes += lane.bytes;

@@ -13,6 +13,7 @@ import { untrackedProducer } from '../outbox/producer.ts';
 import type { ProducerRegistry } from '../outbox/producer-registry.ts';
 import type { HandedOver } from '../outbox/producer-rows.ts';
 import { Producers } from '../outbox/producers.ts';
+import { refusalBySchema } from '../outbox/refusal.ts';
 import { ShardFacts } from '../outbox/shard-facts.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { writingOf } from '../writers/writers.ts';
@@ -334,7 +335,7 @@ export class Pipeline implements Intake {
       const { producer: name, epoch, sequence, receivedAtMs } = letter;
       const verdict = this.#gate?.judge(letter.payload);
       if (verdict !== undefined && 'code' in verdict) {
-        this.#deadLetters?.add({ ...letter, failedAtMs: nowMs, sqlState: null, reason: verdict.message });
+        this.#deadLetters?.add({ ...letter, ...refusalBySchema(verdict), failedAtMs: nowMs });
         refused += 1;
         continue;
       }

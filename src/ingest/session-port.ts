@@ -4,6 +4,7 @@ import type { ErrorCode } from '../core/errors.ts';
 import type { Timers } from '../core/timers.ts';
 import type { Producer } from '../outbox/producer.ts';
 import type { Resumption } from '../outbox/producer-registry.ts';
+import type { Refusal } from '../outbox/refusal.ts';
 import type { FrameLimits } from '../protocol/frame.ts';
 import type {
   AckLevel,
@@ -106,7 +107,7 @@ export interface ShardSession {
   sendAck(credit: Credit, creditText: string): void;
   sendFlow(credit: Credit, reason: FlowReason): void;
   /** A message that was stored is among the dead letters. */
-  sendDead(epoch: number, sequence: number, reason: string): void;
+  sendDead(epoch: number, sequence: number, refusal: Refusal): void;
   /** The producer's `committed` has moved. */
   onCommitted(): void;
   /** Tells the client to come back after so long. */

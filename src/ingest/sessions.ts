@@ -2,6 +2,7 @@
 
 import { type Producer, RAW_EPOCH } from '../outbox/producer.ts';
 import type { ProducerRegistry } from '../outbox/producer-registry.ts';
+import type { Refusal } from '../outbox/refusal.ts';
 import type { ShardSession } from './session-port.ts';
 
 export class Sessions {
@@ -62,8 +63,8 @@ export class Sessions {
   }
 
   /** A message has become a dead letter: its client hears of it. */
-  onDeadLetter(name: string, epoch: number, sequence: number, reason: string): void {
+  onDeadLetter(name: string, epoch: number, sequence: number, refusal: Refusal): void {
     const producer = epoch === RAW_EPOCH ? undefined : this.#producers.peek(name, epoch);
-    if (producer !== undefined) this.#sessions.get(producer)?.sendDead(epoch, sequence, reason);
+    if (producer !== undefined) this.#sessions.get(producer)?.sendDead(epoch, sequence, refusal);
   }
 }

@@ -3,6 +3,7 @@
 import { closeCode, closeReason, type ErrorCode } from '../core/errors.ts';
 import { HELLO_TIME_LIMIT_MS, MAX_BAD_FRAMES, MAX_FRAME_BYTES } from '../core/limits.ts';
 import { type Producer, settledUpTo } from '../outbox/producer.ts';
+import type { Refusal } from '../outbox/refusal.ts';
 import { decodeBinaryFrame } from '../protocol/binary-frame.ts';
 import { refusalText } from '../protocol/frame.ts';
 import {
@@ -318,9 +319,10 @@ export class V1Session implements Session, ShardSession, BatchSource {
     if (this.#ack === 'committed' || this.#isLeaving) this.#port.ackSoon(this);
   }
 
-  sendDead(epoch: number, sequence: number, reason: string): void {
+  sendDead(epoch: number, sequence: number, refusal: Refusal): void {
     if (this.#ack !== 'committed' || this.#producer?.epoch !== epoch) return;
-    this.#send(encodeNack('dead_letter', false, reason, { from: sequence, to: sequence }));
+    const range = { from: sequence, to: sequence };
+    this.#send(encodeNack('dead_letter', false, refusal.reason, range, refusal));
   }
 
   sendFlow(credit: Credit, reason: FlowReason): void {

@@ -3,29 +3,24 @@
  * with the reason until somebody retries or drops them. All of it is synchronous, one step of the outbox like any other.
  */
 
-import { errorText, SluiceError } from '../core/errors.ts';
+import { SluiceError } from '../core/errors.ts';
 import {
   DEAD_LETTER_EXCERPT_CHARACTERS,
-  MAX_DEAD_LETTER_REASON_LENGTH,
   MAX_LISTED_DEAD_LETTERS,
   MAX_TAKEN_DEAD_LETTER_BYTES,
   MAX_TAKEN_DEAD_LETTERS,
 } from '../core/limits.ts';
-import { sqlState } from '../database/connection.ts';
 import type { Sqlite } from '../database/sqlite.ts';
+import type { Refusal, Refuser } from './refusal.ts';
 
 /** A message that Postgres refused, before it has an id. */
-export interface NewDeadLetter {
+export interface NewDeadLetter extends Refusal {
   producer: string;
   /** 0 for a raw socket's message. */
   epoch: number;
   sequence: number;
   receivedAtMs: number;
   failedAtMs: number;
-  /** The SQLSTATE of the refusal; null where it did not come from Postgres, as from a sink's own code. */
-  sqlState: string | null;
-  /** What was wrong, in one line; cut to `MAX_DEAD_LETTER_REASON_LENGTH`. `failureOf` makes it of an error. */
-  reason: string;
   /** The message's own text. */
   payload: string;
 }
@@ -79,15 +74,10 @@ export interface DroppedDeadLetters {
   missing: number[];
 }
 
-/** What a letter counts beside its payload: reason, producer's name, numbers, and SQLite's own. */
+/** What a letter counts beside its payload: the refusal's texts, producer's name, numbers, and SQLite's own. */
 export const DEAD_LETTER_OVERHEAD_BYTES = 1_024;
 
 const encoder = new TextEncoder();
-
-/** What a dead letter says of an error: its text, without addresses, statements or the data of other rows. */
-export function failureOf(error: unknown): Pick<NewDeadLetter, 'sqlState' | 'reason'> {
-  return { sqlState: sqlState(error) ?? null, reason: errorText(error) };
-}
 
 export interface DeadLettersOptions {
   sqlite: Sqlite;
@@ -126,10 +116,23 @@ export class DeadLetters {
       failed_at_ms integer not null,
       sql_state text,
       reason text not null,
+      ${REFUSAL_COLUMNS.map((column) => `${column} text`).join(', ')},
       payload_bytes integer not null,
       payload text not null
     )`);
+    this.#addMissingColumns();
     this.recount();
+  }
+
+  // The table of an older version says only the SQLSTATE and the reason.
+  #addMissingColumns(): void {
+    const there = new Set(
+      this.#sqlite
+        .run<{ name: string }>("select name from pragma_table_info('dead_letters')")
+        .map(({ name }) => name),
+    );
+    for (const column of REFUSAL_COLUMNS)
+      if (!there.has(column)) this.#sqlite.run(`alter table dead_letters add column ${column} text`);
   }
 
   get count(): number {
@@ -187,16 +190,22 @@ export class DeadLetters {
     const payloadBytes = encoder.encode(letter.payload).byteLength;
     this.#sqlite.run(
       `insert into dead_letters
-        (producer, epoch, sequence, received_at_ms, failed_at_ms, sql_state, reason, payload_bytes, payload)
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        (producer, epoch, sequence, received_at_ms, failed_at_ms, sql_state, reason, ${REFUSAL_COLUMNS.join(', ')},
+        payload_bytes, payload)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       letter.producer,
       letter.epoch,
       letter.sequence,
       letter.receivedAtMs,
       letter.failedAtMs,
       letter.sqlState,
-      // The cut may halve a surrogate pair.
-      letter.reason.slice(0, MAX_DEAD_LETTER_REASON_LENGTH).toWellFormed(),
+      letter.reason,
+      letter.by,
+      letter.detail,
+      letter.hint,
+      letter.table,
+      letter.column,
+      letter.constraint,
       payloadBytes,
       letter.payload,
     );
@@ -214,7 +223,7 @@ export class DeadLetters {
   } = {}): DeadLetterPage {
     const most = Math.min(limit, MAX_LISTED_DEAD_LETTERS);
     const rows = this.#sqlite.run<LetterRow & { payload_bytes: number }>(
-      `select id, producer, epoch, sequence, received_at_ms, failed_at_ms, sql_state, reason, payload_bytes,
+      `select ${LETTER_HEAD}, payload_bytes,
         substr(payload, 1, ${DEAD_LETTER_EXCERPT_CHARACTERS}) as payload
         from dead_letters where id > ? order by id limit ?`,
       afterId,
@@ -328,11 +337,20 @@ interface LetterRow {
   failed_at_ms: number;
   sql_state: string | null;
   reason: string;
+  refused_by: Refuser | null;
+  detail: string | null;
+  hint: string | null;
+  table_name: string | null;
+  column_name: string | null;
+  constraint_name: string | null;
   payload: string;
 }
 
-const LETTER_COLUMNS =
-  'id, producer, epoch, sequence, received_at_ms, failed_at_ms, sql_state, reason, payload';
+/** The columns that tables of versions before 0.3 lack. */
+const REFUSAL_COLUMNS = ['refused_by', 'detail', 'hint', 'table_name', 'column_name', 'constraint_name'];
+
+const LETTER_HEAD = `id, producer, epoch, sequence, received_at_ms, failed_at_ms, sql_state, reason, ${REFUSAL_COLUMNS.join(', ')}`;
+const LETTER_COLUMNS = `${LETTER_HEAD}, payload`;
 
 function letterOf(row: LetterRow): DeadLetter {
   return {
@@ -344,6 +362,13 @@ function letterOf(row: LetterRow): DeadLetter {
     failedAtMs: row.failed_at_ms,
     sqlState: row.sql_state,
     reason: row.reason,
+    // Before 0.3 only the SQLSTATE said it.
+    by: row.refused_by ?? (row.sql_state === null ? null : 'postgres'),
+    detail: row.detail,
+    hint: row.hint,
+    table: row.table_name,
+    column: row.column_name,
+    constraint: row.constraint_name,
     payload: row.payload,
   };
 }

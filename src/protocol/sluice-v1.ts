@@ -354,12 +354,21 @@ export function encodeGap(expected: number, got: number): string {
   return `{"t":"gap","expected":${expected},"got":${got}}`;
 }
 
+/** Who made a message a dead letter, and where it does not fit. What is null is left out. */
+export interface NackDetails {
+  by: string | null;
+  column: string | null;
+  constraint: string | null;
+  sqlState: string | null;
+}
+
 /** A refusal of the messages `from` to `to`, or of a frame where these are missing. */
 export function encodeNack(
   code: ErrorCode,
   isTemporary: boolean,
   message: string,
   range?: { from: number; to: number },
+  details?: NackDetails,
 ): string {
   return JSON.stringify({
     t: 'nack',
@@ -368,5 +377,9 @@ export function encodeNack(
     code,
     temporary: isTemporary,
     message: message.slice(0, MAX_NACK_TEXT_LENGTH),
+    by: details?.by ?? undefined,
+    column: details?.column ?? undefined,
+    constraint: details?.constraint ?? undefined,
+    sqlState: details?.sqlState ?? undefined,
   });
 }

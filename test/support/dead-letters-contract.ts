@@ -21,7 +21,13 @@ export function letter(changes: Partial<NewDeadLetter> = {}): NewDeadLetter {
     receivedAtMs: 1_795_266_607_001,
     failedAtMs: 1_795_266_607_042,
     sqlState: '22P02',
+    by: 'postgres',
     reason: 'invalid input syntax for type integer: "x"',
+    detail: 'Only digits are taken.',
+    hint: 'Send a number.',
+    table: 'readings',
+    column: 'celsius',
+    constraint: 'celsius_is_warm',
     payload: '{"celsius":"x"}',
     ...changes,
   };
@@ -249,13 +255,37 @@ export const DEAD_LETTER_CASES: { name: string; run: (sqlite: Sqlite) => void }[
     },
   },
   {
-    name: 'a reason is cut to 500 characters, and never within one',
+    name: 'the table of an older version gets the columns that it lacks, and keeps its letters and ids',
     run(sqlite) {
+      sqlite.run(`create table dead_letters (
+        id integer primary key autoincrement, producer text not null, epoch integer not null, sequence integer not null,
+        received_at_ms integer not null, failed_at_ms integer not null, sql_state text, reason text not null,
+        payload_bytes integer not null, payload text not null
+      )`);
+      for (const state of [null, '22P02'])
+        sqlite.run(
+          `insert into dead_letters (producer, epoch, sequence, received_at_ms, failed_at_ms, sql_state, reason,
+            payload_bytes, payload) values ('old', 1, 2, 3, 4, ?, 'wrong', 1, '7')`,
+          state,
+        );
       const letters = new DeadLetters({ sqlite, ...WIDE });
-      letters.add(letter({ reason: 'r'.repeat(500) }));
-      letters.add(letter({ reason: `${'r'.repeat(499)}\u{1f600}` }));
-      expect(letters.read(1)?.reason).toBe('r'.repeat(500));
-      expect(letters.read(2)?.reason).toBe(`${'r'.repeat(499)}\ufffd`);
+      const empty = { detail: null, hint: null, table: null, column: null, constraint: null };
+      const old = { producer: 'old', epoch: 1, sequence: 2, receivedAtMs: 3, failedAtMs: 4, payload: '7' };
+      expect(letters.read(1)).toEqual({ id: 1, ...old, ...empty, by: null, sqlState: null, reason: 'wrong' });
+      expect(letters.read(2)).toEqual({
+        id: 2,
+        ...old,
+        ...empty,
+        by: 'postgres',
+        sqlState: '22P02',
+        reason: 'wrong',
+      });
+      expect(letters.add(letter())).toBe(true);
+      expect(letters.read(3)).toEqual({ id: 3, ...letter() });
+      // A second start finds nothing to add.
+      const before = sqlite.rowsWritten;
+      expect(idsOf(new DeadLetters({ sqlite, ...WIDE }).take('all').letters)).toEqual([1, 2, 3]);
+      expect(sqlite.rowsWritten).toBeLessThanOrEqual(before + 3);
     },
   },
 ];

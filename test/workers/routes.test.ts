@@ -314,6 +314,7 @@ describe('GET /stats', () => {
         lastError: null,
         lastErrorCode: null,
         lastErrorAt: null,
+        lastErrorDetails: null,
         flushLatencyMs: expect.objectContaining({}),
         since: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
       },

@@ -74,14 +74,30 @@ const LETTER = {
   receivedAt: '2026-11-21T13:10:07.001Z',
   failedAt: '2026-11-21T13:10:07.042Z',
   sqlState: '22P02',
+  by: 'postgres',
   reason: 'invalid input syntax for type integer: "x"',
+  detail: null,
+  hint: null,
+  table: 'readings',
+  column: 'celsius',
+  constraint: null,
 };
 const EXCERPT = { ...LETTER, excerpt: '{"n":"x"}', payloadBytes: 9 };
 
 describe('dead-letters list', () => {
   test('asks for the first page of shard 0 and prints a table', async () => {
     answers = [
-      { body: { letters: [EXCERPT, { ...EXCERPT, id: 8, sqlState: null }], next: 8, totals: TOTALS } },
+      {
+        body: {
+          letters: [
+            EXCERPT,
+            { ...EXCERPT, id: 8, by: null, sqlState: null, column: null },
+            { ...EXCERPT, id: 9, column: null, constraint: 'above_zero' },
+          ],
+          next: 8,
+          totals: TOTALS,
+        },
+      },
     ];
     const { exitCode, stdout, stderr } = await run('dead-letters list');
     expect(stderr).toBe('');
@@ -97,13 +113,14 @@ describe('dead-letters list', () => {
     const lines = stdout.split('\n');
     expect(lines[0]).toBe('messages, shard 0: 1 dead letter, 1,039 bytes');
     expect(lines[1]).toMatch(
-      /^id {2}failed at {17}producer {2}epoch {10}sequence {10}bytes {2}state {2}reason$/,
+      /^id {2}failed at {17}producer {2}epoch {10}sequence {10}bytes {2}by {8}state {2}where {7}reason$/,
     );
     expect(lines[2]).toBe(
-      '7   2026-11-21T13:10:07.042Z  dev-7f3a  1795266606000  9007199254740991  9      22P02  invalid input syntax for type integer: "x"',
+      '7   2026-11-21T13:10:07.042Z  dev-7f3a  1795266606000  9007199254740991  9      postgres  22P02  celsius     invalid input syntax for type integer: "x"',
     );
-    expect(lines[3]).toContain('  -      invalid input');
-    expect(lines[4]).toBe('There are more: --after 8');
+    expect(lines[3]).toContain('  -         -      -           invalid input');
+    expect(lines[4]).toContain('  above_zero  invalid input');
+    expect(lines[5]).toBe('There are more: --after 8');
   });
 
   test('asks as it is told, with the token of the variable, and says where no room is left', async () => {
@@ -199,8 +216,10 @@ describe('dead-letters show', () => {
     answers = [{ body: { ...LETTER, payload } }, { body: { ...LETTER, payload } }];
     const { exitCode, stdout } = await run('dead-letters show 7');
     expect(exitCode).toBe(0);
-    expect(stdout).toContain(`payload   ${payload}\n`);
-    expect(stdout).toContain('sequence  9007199254740991\n');
+    expect(stdout).toContain(`payload     ${payload}\n`);
+    expect(stdout).toContain('column      celsius\n');
+    expect(stdout).not.toContain('constraint');
+    expect(stdout).toContain('sequence    9007199254740991\n');
     const json = await run('dead-letters show 7 --json');
     expect(JSON.parse(json.stdout)).toEqual({ ...LETTER, payload });
     expect(asked).toMatchObject([

@@ -927,6 +927,7 @@ describe('level committed', () => {
     const news = client.peer.news();
     const nack = news.findIndex(({ t }) => t === 'nack');
     expect(news[nack]).toMatchObject({ from: 2, to: 2, code: 'dead_letter', temporary: false });
+    expect(news[nack]).toHaveProperty('by', 'postgres');
     expect(news.slice(0, nack).every(({ committed }) => (committed as number) < 2)).toBe(true);
     expect(news.at(-1)).toMatchObject({ t: 'ack', stored: 3, committed: 3 });
     expect(other.peer.frames.filter(({ t }) => t === 'nack')).toEqual([]);

@@ -4,7 +4,6 @@ import {
   DEAD_LETTER_OVERHEAD_BYTES,
   type DeadLetter,
   DeadLetters,
-  failureOf,
   type NewDeadLetter,
 } from '../../../src/outbox/dead-letters.ts';
 import { DEAD_LETTER_CASES, letter, WIDE } from '../../support/dead-letters-contract.ts';
@@ -35,6 +34,12 @@ describe('against a list that does the same', () => {
     failedAtMs: fc.maxSafeNat(),
     sqlState: fc.option(fc.constantFrom('22P02', '23505')),
     reason: fc.string({ maxLength: 500 }),
+    by: fc.constantFrom('mapping', 'postgres'),
+    detail: fc.option(fc.string()),
+    hint: fc.option(fc.string()),
+    table: fc.option(fc.string()),
+    column: fc.option(fc.string()),
+    constraint: fc.option(fc.string()),
     payload,
   });
   const ids = fc.oneof(
@@ -149,37 +154,3 @@ test('a statement has at most as many bindings as a Durable Object takes, for an
     expect(most).toBeGreaterThan(5);
     expect(most).toBeLessThanOrEqual(100);
   }));
-
-describe('the reason of a failure', () => {
-  const refusal = Object.assign(new Error('invalid input syntax for type integer: "x"'), {
-    code: '22P02',
-    detail: 'Failing row contains (4711, of-somebody-else).',
-    where: 'COPY messages, line 3, column n: "of-somebody-else"',
-  });
-
-  test("is Postgres's message and SQLSTATE, without the row that it shows", () => {
-    expect(failureOf(refusal)).toEqual({ sqlState: '22P02', reason: refusal.message });
-  });
-
-  test('leaves out the statement and the parameters that Drizzle adds', () => {
-    const wrapped = Object.assign(new Error('Failed query: insert into t values ($1)\nparams: topsecret'), {
-      query: 'insert into t values ($1)',
-      params: ['topsecret'],
-      cause: refusal,
-    });
-    expect(failureOf(wrapped)).toEqual({ sqlState: '22P02', reason: refusal.message });
-  });
-
-  test('has no SQLSTATE where it did not come from Postgres', () => {
-    expect(failureOf(new TypeError('celsius is not a number'))).toEqual({
-      sqlState: null,
-      reason: 'celsius is not a number',
-    });
-  });
-
-  test('is one line of at most 500 characters', () => {
-    const { reason } = failureOf(new Error(`a\n  b ${'x'.repeat(1_000)}`));
-    expect(reason).toHaveLength(500);
-    expect(reason.startsWith('a b x')).toBe(true);
-  });
-});

@@ -473,14 +473,18 @@ describe('what the server sends', () => {
     );
   });
 
+  const said = fc.option(fc.string({ unit: 'binary', maxLength: 128 }));
   test('a nack is one line of JSON, whatever its sentence holds, and no longer than it may be', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'binary', maxLength: 2 * MAX_NACK_TEXT_LENGTH }),
         fc.boolean(),
         fc.option(fc.record({ from: whole, to: whole }), { nil: undefined }),
-        (message, temporary, range) => {
-          const frame = encodeNack('dead_letter', temporary, message, range);
+        fc.option(fc.record({ by: said, column: said, constraint: said, sqlState: said }), {
+          nil: undefined,
+        }),
+        (message, temporary, range, details) => {
+          const frame = encodeNack('dead_letter', temporary, message, range, details);
           expect(frame).not.toMatch(/[\n\r]/);
           expect(frame.isWellFormed()).toBe(true);
           expect(JSON.parse(frame)).toEqual({
@@ -489,6 +493,7 @@ describe('what the server sends', () => {
             code: 'dead_letter',
             temporary,
             message: message.slice(0, MAX_NACK_TEXT_LENGTH),
+            ...Object.fromEntries(Object.entries(details ?? {}).filter(([, value]) => value !== null)),
           });
         },
       ),
