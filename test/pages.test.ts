@@ -52,6 +52,7 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
   [/^npm run faults\b/, 'takes minutes; its faults are looked for below, and CI runs the short form'],
   [/^psql /, 'needs a psql; test/package/pack.test.ts reads the same table at the same address'],
   [/^npx drizzle-kit generate$/, "is drizzle-kit's own"],
+  [/^(cp|rm) /, 'moves files of a clone that somebody has changed'],
 ];
 
 /** Commands that are run as they are shown, by how they begin, and the test that takes them from the pages. */
@@ -181,6 +182,7 @@ describe('a command on a page', () => {
       commandsOf("a 'b # c' # d\n{\n  e\n} | f\nX=1 g \\\n  h |\n  i\n\n# only a comment\nj '\nk'\n"),
     ).toEqual(["a 'b # c'", '{\n  e\n} | f', 'X=1 g \\\n  h |\n  i', "j '\nk'"]);
     expect(wordsOf('X=1 g \'h i\' -d"j" | k')).toEqual(['g', 'h i', '-dj']);
+    expect(wordsOf('a \\\n  b')).toEqual(['a', 'b']);
   });
 });
 

@@ -105,7 +105,8 @@ export function commandsOf(text: string): string[] {
 
 /** Words of a simple command as a shell splits them, up to a pipe or a redirection. Assignments before it are left out. */
 export function wordsOf(command: string): string[] {
-  const words = [...command.matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)].map(([word]) =>
+  const joined = command.replaceAll('\\\n', ' ');
+  const words = [...joined.matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)].map(([word]) =>
     word.replaceAll(/'([^']*)'|"([^"]*)"/g, (_, single?: string, double?: string) => single ?? double ?? ''),
   );
   const end = words.findIndex((word) => ['|', '<', '>', '&&'].includes(word));
