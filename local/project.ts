@@ -55,3 +55,9 @@ export async function loadMiniflare(): Promise<typeof import('miniflare')> {
   const fromWrangler = createRequire(resolvePackage('wrangler/package.json'));
   return await import(pathToFileURL(fromWrangler.resolve('miniflare')).href);
 }
+
+/** The esbuild that wrangler brings. @throws Error like `resolvePackage` */
+export async function loadBundler(): Promise<typeof import('esbuild')> {
+  const fromWrangler = createRequire(resolvePackage('wrangler/package.json'));
+  return await import(pathToFileURL(fromWrangler.resolve('esbuild')).href);
+}

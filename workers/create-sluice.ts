@@ -82,6 +82,9 @@ export function createSluice<const Options extends SluiceOptions>(options: Optio
 /** The class of the shards of these sinks. */
 export function shardOf(sinks: Sinks): new (ctx: DurableObjectState, env: Env) => Shard {
   return class extends Shard {
+    /** For tools, which load a Worker and find its sinks by the class that it exports (local/worker-sinks.ts). */
+    static readonly sluiceSinks = sinks;
+
     protected override role(name: string): ShardRole {
       return sinkRole(name, (sink) => sinks.find(this.env, sink));
     }

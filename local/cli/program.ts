@@ -8,6 +8,7 @@ import type { doctor } from './doctor.ts';
 import { defineExchange } from './exchange.ts';
 import type { migrate } from './migrate.ts';
 import { defineShard } from './shard.ts';
+import type { tryMessages } from './try.ts';
 
 const SLUICE_ONLY = [
   '--sluice-only',
@@ -60,6 +61,18 @@ export function createProgram(): Command {
     )
     .option('--url <address>', 'address of the Worker (default http://localhost:8787, if it runs)')
     .action(async (...given: Parameters<typeof doctor>) => (await import('./doctor.ts')).doctor(...given));
+
+  program
+    .command('try')
+    .description(
+      'Show what row each message of a file would become, or why it would be refused; write nothing',
+    )
+    .argument('<file>', 'one message a line; - reads stdin')
+    .option('--sink <name>', 'the sink of the Worker (default: the only one)')
+    .option('--json', 'one JSON object a line')
+    .action(async (...given: Parameters<typeof tryMessages>) =>
+      (await import('./try.ts')).tryMessages(...given),
+    );
 
   defineDeadLetters(program);
   defineShard(program);
