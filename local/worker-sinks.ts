@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Plugin } from 'esbuild';
+import type { BuildFailure, BuildOptions, Plugin } from 'esbuild';
 import { errorText, SluiceError } from '../src/core/errors.ts';
 import type { Sink } from '../src/sinks/sink.ts';
 import { loadBundler, loadWrangler } from './project.ts';
@@ -56,7 +56,7 @@ async function loadModule(main: string, vars: unknown): Promise<Record<string, u
   try {
     const outfile = join(folder, 'worker.mjs');
     const { build } = await loadBundler();
-    await build({
+    const options: BuildOptions = {
       entryPoints: [main],
       outfile,
       bundle: true,
@@ -70,7 +70,12 @@ async function loadModule(main: string, vars: unknown): Promise<Record<string, u
       banner: {
         js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
       },
-      plugins: [platformModules(vars), missingPackages],
+      plugins: [platformModules(vars)],
+    };
+    await build(options).catch(async (failure: unknown) => {
+      const external = missingPackages(failure);
+      if (external.length === 0) throw failure;
+      await build({ ...options, external });
     });
     return (await import(pathToFileURL(outfile).href)) as Record<string, unknown>;
   } catch (error) {
@@ -99,14 +104,9 @@ function platformModules(vars: unknown): Plugin {
   };
 }
 
-/** A driver that is not installed is missing only where it is used. */
-const missingPackages: Plugin = {
-  name: 'missing-packages',
-  setup(build) {
-    build.onResolve({ filter: /^[^./]/ }, async ({ path, pluginData, ...from }) => {
-      if (pluginData === 'asked' || from.kind === 'entry-point') return undefined;
-      const found = await build.resolve(path, { ...from, pluginData: 'asked' });
-      return found.errors.length === 0 ? found : { path, external: true };
-    });
-  },
-};
+/** Packages for want of which a build has failed. A driver that is not installed is missing only where it is used. */
+function missingPackages(failure: unknown): string[] {
+  const { errors = [] } = failure as Partial<BuildFailure>;
+  const names = errors.map(({ text }) => /^Could not resolve "([^./"][^"]*)"$/.exec(text)?.[1]);
+  return names.every((name) => name !== undefined) ? names : [];
+}

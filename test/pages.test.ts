@@ -35,6 +35,7 @@ const PLAIN: Record<string, string> = {
   'docs/contributing.md: src/         runs anywhere and imports no platform': 'the folders, looked for below',
   'docs/database-addresses.md: postgres://user:password@host:port/database?sslmode=require':
     'a form; test/src/database/address.test.ts reads the tables below it',
+  'docs/sinks.md: line 1': 'compared by test/package/pack.test.ts',
   'docs/first-sink.md: ok     Node 24.21.0': 'versions change; test/package/pack.test.ts runs the command',
 };
 
@@ -60,7 +61,10 @@ const RUN: readonly (readonly [RegExp, string])[] = [
   [/^(curl|create extension) /, 'test/examples/commands.test.ts'],
   [/websocat /, 'test/examples/websocat.test.ts'],
   [/^((npm ci && )?npm pack|npm run check:package)\b/, 'test/package/pack.test.ts'],
-  [/^(mkdir|npm install|node client\/send\.ts$|npx sluice (init|dev|doctor)$)/, 'test/package/pack.test.ts'],
+  [
+    /^(mkdir|npm install|node client\/send\.ts$|npx sluice (init|dev|doctor|try --sink readings sample\.ndjson)$)/,
+    'test/package/pack.test.ts',
+  ],
 ];
 
 /** Commands of Sluice. The command line reads them in test/examples/commands.test.ts. */

@@ -1,6 +1,6 @@
 import { SluiceError } from '../core/errors.ts';
 import { quoteName } from '../core/sql-text.ts';
-import { sqlState } from '../database/connection.ts';
+import { serverErrorOf } from '../database/server-error.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { SinkColumn, TableSink } from '../sinks/sink.ts';
 import { TableTypesReader } from './table-types.ts';
@@ -33,7 +33,8 @@ export const copy: Writer = {
 
 /** What failed about a COPY; where Postgres has no COPY into such a table, an error that names the writer that works. */
 function copyError(error: unknown, { name, quotedTable }: TableSink): unknown {
-  const reason = NOT_COPYABLE[sqlState(error) ?? ''];
+  const { sqlState, routine } = serverErrorOf(error) ?? {};
+  const reason = NOT_COPYABLE[`${sqlState}:${routine}`];
   if (reason === undefined) return error;
   return new SluiceError(
     'database_refused',
@@ -42,10 +43,10 @@ function copyError(error: unknown, { name, quotedTable }: TableSink): unknown {
   );
 }
 
-/** By the SQLSTATE of the refusal (PostgreSQL source, copyfrom.c). */
+/** By SQLSTATE and routine of the refusal (PostgreSQL source, copy.c and copyfrom.c). */
 const NOT_COPYABLE: Readonly<Record<string, string>> = {
-  '0A000': 'which has row security',
-  '42809': 'which is not a table',
+  '0A000:DoCopy': 'which has row security that its role does not bypass',
+  '42809:CopyFrom': 'which is not a table',
 };
 
 /** The statement that takes what `encodeCopyText` makes. */

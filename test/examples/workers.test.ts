@@ -42,6 +42,37 @@ test('examples/workers/columns.ts writes each member into its column', async () 
   ]);
 });
 
+test('examples/workers/mapping.ts keeps other members, asks the schema, and makes rows by a function', async () => {
+  const origin = await start('examples/workers/mapping.ts', ['SHARD']);
+  await rowsOf(
+    own.connection,
+    'create table orders (id bigint primary key, customer text not null, extra jsonb)',
+  );
+  await rowsOf(
+    own.connection,
+    'create table measurements (device text not null, celsius double precision, measured_at timestamptz not null)',
+  );
+  const client = new SluiceClient({ url: `${origin}/ws/orders`, producer: 'kitchen', ack: 'committed' });
+  await client.sendText('{"id":9007199254740993,"customer":"a","total":1.10}');
+  await client.close();
+  await send(`${origin}/ws/measurements`, [{ device: 'A', fahrenheit: 212, at: 0 }]);
+  const refused = new SluiceClient({ url: `${origin}/ws/measurements`, producer: 'hall', ack: 'committed' });
+  await expect(refused.send({ device: 'B', fahrenheit: 'warm', at: 0 })).rejects.toMatchObject({
+    code: 'invalid_message',
+    message: expect.stringContaining('fahrenheit'),
+  });
+  await refused.close();
+  expect(await rowsOf(own.connection, 'select id::text, customer, extra::text from orders')).toEqual([
+    { id: '9007199254740993', customer: 'a', extra: '{"total": 1.10}' },
+  ]);
+  expect(
+    await rowsOf(
+      own.connection,
+      'select device, celsius, extract(epoch from measured_at)::int as at from measurements',
+    ),
+  ).toEqual([{ device: 'a', celsius: 100, at: 0 }]);
+});
+
 test('examples/workers/upserts.ts keeps the newest values of each device', async () => {
   const origin = await start('examples/workers/upserts.ts', ['SHARD']);
   await rowsOf(

@@ -15,6 +15,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findingsOf, pack } from '../../local/build/check-package.ts';
 import { PgClient } from '../../src/database/client.ts';
 import { launchChromium } from '../support/chromium.ts';
+import { allBlocks } from '../support/pages.ts';
 import { Project, type RunningServer } from './project.ts';
 
 /** The bundle of a Worker made by `init`, compressed, may have so much. */
@@ -193,6 +194,15 @@ await client.close();
     const migrate = await project.succeed('npx', ['sluice', 'migrate'], { DATABASE_URL });
     expect(migrate.stdout).toMatch(/^The tables of .* are up to date/);
     const at = ['--url', url, '--sink', 'readings'];
+    const sample = '{"sensor":"kitchen","celsius":21.5}\n{"sensor":"kitchen","celsius":"warm"}\n';
+    await writeFile(join(project.folder, 'sample.ndjson'), sample);
+    const tried = await project.run('npx', ['sluice', 'try', '--sink', 'readings', 'sample.ndjson']);
+    const shown = allBlocks().find(
+      ({ page, text }) => page === 'docs/sinks.md' && text.startsWith('line 1'),
+    )?.text;
+    const withoutTime = (text = '') => text.trimEnd().replace(/20\d\d-\S+Z/, 'TIME');
+    expect(withoutTime(tried.stdout)).toBe(withoutTime(shown));
+    expect(tried.exitCode).toBe(1);
     const summary = await project.succeed('npx', ['sluice', 'dead-letters', 'summary', ...at]);
     expect(summary.stdout).toMatch(/readings/);
     const drain = await project.succeed('npx', ['sluice', 'shard', 'drain', ...at]);

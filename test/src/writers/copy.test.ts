@@ -3,10 +3,11 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { benchSink } from '../../../lab/suites/ingest/bench-sink.ts';
 import type { Connection } from '../../../src/database/connection.ts';
+import { faultClassOf } from '../../../src/database/fault-class.ts';
 import { fromMessage, fromPayload, fromProducer } from '../../../src/sinks/column-sources.ts';
 import { defineSink } from '../../../src/sinks/table-sink.ts';
 import { copyStatement, encodeCopyText } from '../../../src/writers/copy.ts';
-import { rowsOf, testDatabase } from '../../support/connect.ts';
+import { freshName, rowsOf, testDatabase } from '../../support/connect.ts';
 import { anyText, batchOf, write } from './contract.ts';
 
 describe('copy', () => {
@@ -41,6 +42,42 @@ describe('copy', () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  test('a table that Postgres refuses COPY for is named with the writer that works, which does', async () => {
+    const name = freshName('secured');
+    const role = freshName('role');
+    await rowsOf(
+      connection,
+      `create table ${name} (value text); alter table ${name} enable row level security`,
+    );
+    await rowsOf(connection, `create policy everybody on ${name} using (true) with check (true)`);
+    await rowsOf(connection, `create view ${name}_view as select * from ${name}`);
+    await rowsOf(connection, `create role ${role}; grant insert, select on ${name}, ${name}_view to ${role}`);
+    const batch = batchOf([{ producer: 'a' }]);
+    const columns = { value: fromProducer };
+    const table = defineSink('secured', { table: pgTable(name, { value: text() }), columns });
+    const view = defineSink('view', { table: pgTable(`${name}_view`, { value: text() }), columns });
+    await rowsOf(connection, `set role ${role}`);
+    try {
+      for (const [sink, reason] of [
+        [table, 'row security'],
+        [view, 'not a table'],
+      ] as const) {
+        const error = await write('copy', sink, batch, connection).catch((thrown: unknown) => thrown);
+        expect(error).toMatchObject({
+          code: 'database_refused',
+          message: expect.stringMatching(`${reason}.*writer: 'unnest' } of the sink ${sink.name}`),
+        });
+        expect(faultClassOf(error)).toBe('pause');
+        await write('unnest', sink, batch, connection);
+      }
+    } finally {
+      await rowsOf(connection, 'reset role');
+    }
+    // A role that owns the table bypasses its security.
+    await write('copy', table, batch, connection);
+    expect(await rowsOf(connection, `select count(*)::int as rows from ${name}`)).toEqual([{ rows: 3 }]);
   });
 
   test('a text with NUL is refused by Postgres as a whole batch, and the same without it is taken', async () => {
