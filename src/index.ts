@@ -28,9 +28,9 @@ export {
 } from './sinks/column-sources.ts';
 export type { Message, MessageColumns, ReadMessage } from './sinks/message-batch.ts';
 export type { OnConflict } from './sinks/on-conflict.ts';
-export type { RowValue } from './sinks/row-function.ts';
 // Sinks: a table, what goes into its columns, and how it is batched; or streams of the message store.
 export { defineRouteSink, type RouteDefinition, type RouteSinkDefinition } from './sinks/route-sink.ts';
+export type { RowValue } from './sinks/row-function.ts';
 export type {
   ColumnSource,
   RouteSink,
