@@ -55,6 +55,12 @@ export const CONNECT_TIME_LIMIT_MS = 5_000;
 /** How long one batch may take to be written before its connection is given up. */
 export const WRITE_TIME_LIMIT_MS = 30_000;
 
+/**
+ * How long one statement of a batch may take on the server, which ends it by itself then, and gives its locks back. Below
+ * `WRITE_TIME_LIMIT_MS`: a connection that is given up would leave the statement running.
+ */
+export const STATEMENT_TIME_LIMIT_MS = 25_000;
+
 /** How long an unused connection stays open. An open socket keeps a Durable Object and a Neon compute awake. */
 export const IDLE_CONNECTION_MS = 5_000;
 

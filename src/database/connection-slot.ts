@@ -5,6 +5,7 @@
  * idle for long may be dead without notice; so an unused one is closed after a few seconds.
  */
 
+import { isSluiceError } from '../core/errors.ts';
 import { IDLE_CONNECTION_MS, WRITE_TIME_LIMIT_MS } from '../core/limits.ts';
 import { withTimeLimit } from '../core/time-limit.ts';
 import type { Timers } from '../core/timers.ts';
@@ -55,6 +56,8 @@ export class ConnectionSlot {
       this.#cancelIdle = timers.after(idleMs, () => this.close());
       return result;
     } catch (error) {
+      // The statement would go on without us, and hold what the next try needs.
+      if (isSluiceError(error) && error.code === 'time_limit') connection.cancel();
       if (isLost(error) || !connection.isOpen) this.close();
       else this.#cancelIdle = timers.after(idleMs, () => this.close());
       throw error;

@@ -7,6 +7,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { isSluiceError, SluiceError } from '../core/errors.ts';
 import { CONNECT_TIME_LIMIT_MS } from '../core/limits.ts';
 import { withTimeLimit } from '../core/time-limit.ts';
+import { requestCancel } from './cancel-request.ts';
 import { CopyIn } from './copy-in.ts';
 import { createClient } from './drivers.ts';
 import { Handshake } from './handshake.ts';
@@ -29,6 +30,11 @@ export interface Connection {
    * the socket takes them, where the platform tells (Node does; sockets on Workers give no backpressure).
    */
   copyStream(statement: string, chunks: Iterable<Uint8Array>): Promise<void>;
+  /**
+   * Asks the server to stop what the connection runs. Never waits, and may do nothing: Neon's proxy has no way for it. To be
+   * called before `close`, where a statement is given up.
+   */
+  cancel(): void;
   /** Ends the connection. Never waits: ending a dead socket can hang on Workers (brianc/node-postgres#3152). */
   close(): void;
 }
@@ -85,6 +91,7 @@ export async function openConnection(
     );
   }
   const db = drizzle(client);
+  const opened = client;
   return {
     db: db as unknown as Database,
     get isOpen() {
@@ -109,6 +116,12 @@ export async function openConnection(
       }
       stream.end();
       await finished;
+    },
+    cancel() {
+      if (!isOpen || target.driver === 'neon') return;
+      createClient(target, socket)
+        .then((messenger) => requestCancel(opened, messenger))
+        .catch(() => {});
     },
     close,
   };

@@ -74,6 +74,7 @@ function inOneMessage(create: string, stage: Write, merge: string): Write {
         isOpen: connection.isOpen,
         copy: (statement, data) => connection.copy(`${create}; ${statement}; ${merge}`, data),
         copyStream: connection.copyStream,
+        cancel: connection.cancel,
         close: connection.close,
       },
       'callers',

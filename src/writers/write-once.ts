@@ -13,7 +13,7 @@
 import { getTableName, sql } from 'drizzle-orm';
 import { SluiceError } from '../core/errors.ts';
 import type { Failpoints } from '../core/failpoints.ts';
-import { LOCK_TIME_LIMIT_MS, WRITE_TIME_LIMIT_MS } from '../core/limits.ts';
+import { LOCK_TIME_LIMIT_MS, STATEMENT_TIME_LIMIT_MS, WRITE_TIME_LIMIT_MS } from '../core/limits.ts';
 import { quoteName } from '../core/sql-text.ts';
 import { withTimeLimit } from '../core/time-limit.ts';
 import { type Connection, sqlState } from '../database/connection.ts';
@@ -150,6 +150,8 @@ export const BEGIN = [
   `set local lock_timeout = ${LOCK_TIME_LIMIT_MS}`,
   `set local idle_in_transaction_session_timeout = ${WRITE_TIME_LIMIT_MS}`,
   NULL_IN_ARRAYS,
+  // A shorter limit of the role or the database stays.
+  `select set_config('statement_timeout', '${STATEMENT_TIME_LIMIT_MS}', true) where current_setting('statement_timeout') = '0' or current_setting('statement_timeout')::interval > '${STATEMENT_TIME_LIMIT_MS} ms'`,
 ];
 
 /** Moves the checkpoint, or creates it: one row if it was where the order says, otherwise none. */

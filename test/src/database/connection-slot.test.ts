@@ -10,10 +10,16 @@ import { eventually } from '../../support/patience.ts';
 class Line {
   isOpen = true;
   closed = 0;
+  cancelled = 0;
   readonly name: number;
 
   constructor(name: number) {
     this.name = name;
+  }
+
+  cancel(): void {
+    // After the end, the server cannot be told any more whose statement it was.
+    if (this.isOpen) this.cancelled += 1;
   }
 
   close(): void {
@@ -131,8 +137,14 @@ describe('ConnectionSlot', () => {
   test('gives up a use that takes too long, closes the connection, and goes on with another', async () => {
     const { lines, use } = slotWith({ useTimeLimitMs: 1 });
     await expect(use(() => new Promise(() => {}))).rejects.toMatchObject({ code: 'time_limit' });
-    expect(lines[0]?.closed).toBe(1);
+    expect([lines[0]?.cancelled, lines[0]?.closed]).toEqual([1, 1]);
     expect(await use()).toBe(1);
+  });
+
+  test('does not cancel a statement that failed by itself', async () => {
+    const { lines, use } = slotWith();
+    await expect(use(failing())).rejects.toThrow('failed');
+    expect([lines[0]?.cancelled, lines[0]?.closed]).toEqual([0, 1]);
   });
 
   test('a connection that cannot be opened is the failure of that use alone', async () => {

@@ -155,6 +155,39 @@ describe.each(DRIVERS)('a connection by the driver %s', (driver) => {
   });
 });
 
+describe('cancel', () => {
+  const database = testDatabase('tcp');
+
+  test('stops the statement on the server, which gives its locks back', async () => {
+    const [connection, other] = [await database.open(), await database.open()];
+    const table = freshName('cancelled');
+    await rowsOf(other, `create table ${table} (number integer)`);
+    const slow = connection.db.transaction(async (transaction) => {
+      await transaction.execute(sql.raw(`lock table ${table}`));
+      await transaction.execute(sql.raw('select pg_sleep(3600)'));
+    });
+    const failed = slow.catch((error: unknown) => sqlState(error));
+    const holders = `select 1 from pg_locks where relation = '${table}'::regclass and granted`;
+    await eventually(async () => {
+      const asleep = `select 1 from pg_stat_activity where wait_event = 'PgSleep' and pid in (select pid from pg_locks where relation = '${table}'::regclass)`;
+      expect(await rowsOf(other, asleep)).toHaveLength(1);
+    });
+    expect(await rowsOf(other, holders)).toHaveLength(1);
+    connection.cancel();
+    expect(await failed).toBe('57014');
+    expect(await rowsOf(other, holders)).toEqual([]);
+    // The connection is as good as before.
+    expect(await rowsOf(connection, 'select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
+  test('of a connection that is closed does nothing', async () => {
+    const connection = await database.open();
+    connection.close();
+    connection.cancel();
+    expect(connection.isOpen).toBe(false);
+  });
+});
+
 describe('a connection that cannot even be made', () => {
   test('is database_unreachable, with the address and without the password', async () => {
     const opening = openConnection(

@@ -98,6 +98,7 @@ class FakePostgres {
         else this.rows.push(...payloads);
       },
       copyStream: () => Promise.reject(new Error('not used')),
+      cancel() {},
       close() {},
     };
   };
