@@ -49,7 +49,9 @@ export function faultKindOf(error: unknown, columns?: ReadonlySet<string>): Faul
   if (server === undefined) return fault === 'pause' ? 'database' : 'outage';
   if (aboutCheckpoint(error)) return fault === 'retry' ? 'outage' : 'database';
   const { sqlState } = server;
-  if (fault === 'retry') return isRaised(server) || sqlState === 'XX000' ? 'passing' : 'outage';
+  // A statement that took too long: the server has too much to do, or a trigger takes that long for this row.
+  const mayBeRow = isRaised(server) || sqlState === 'XX000' || sqlState === '57014';
+  if (fault === 'retry') return mayBeRow ? 'passing' : 'outage';
   if (sqlState === '23505' || sqlState === '23P01') return 'duplicate';
   if (sqlState === '23514' && server.routine === 'ExecFindPartition') return 'partition';
   if (isRaised(server)) return 'unclear';

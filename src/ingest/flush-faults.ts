@@ -82,6 +82,15 @@ export class FlushFaults {
     if (state === 'stopped' || waitMs >= KEPT_BACKOFF_MS || this.#isKept) this.#keep(state, error);
   }
 
+  /** A batch was too large, and the next one is smaller. It is tried soon: that it failed says nothing about a smaller one. */
+  shrunk(error: unknown): void {
+    const { timers, random, backoff = DEFAULT_BACKOFF } = this.#options;
+    this.note(error);
+    this.#stats.state = 'retrying';
+    this.retryAtMs = timers.now() + backoffMs(1, random(), backoff);
+    if (this.#isKept) this.#keep('retrying', error);
+  }
+
   /** A try went well. */
   succeeded(): void {
     this.#stats.failuresInARow = 0;

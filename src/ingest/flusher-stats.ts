@@ -12,6 +12,8 @@ export interface FlusherStats {
   dead: number;
   /** Batches that Postgres has committed. */
   flushes: number;
+  /** The most rows of a batch, while larger ones take too long to be written; null where they do not. */
+  maxBatchRows: number | null;
   /** Tries that failed, in all and since the last one that went well. */
   failures: number;
   failuresInARow: number;
@@ -30,6 +32,7 @@ export function emptyFlusherStats(): FlusherStats {
     committed: 0,
     dead: 0,
     flushes: 0,
+    maxBatchRows: null,
     failures: 0,
     failuresInARow: 0,
     lastError: null,

@@ -12,6 +12,7 @@ import { LatencyHistogram } from '../core/latency-histogram.ts';
 import type { Timers } from '../core/timers.ts';
 import type { MessageBuffer } from '../outbox/message-buffer.ts';
 import { type MessageBatch, rowsOf } from '../sinks/message-batch.ts';
+import { BatchLimit, isTooLarge } from './batch-limit.ts';
 import { type FlushFault, FlushFaults, type FlushFaultsOptions } from './flush-faults.ts';
 import { emptyFlusherStats, type FlusherStats } from './flusher-stats.ts';
 import { type IsolationPorts, isolateBatch, type RowLook } from './isolation.ts';
@@ -76,6 +77,7 @@ export class Flusher {
   readonly #latency = new LatencyHistogram();
   readonly #stats = emptyFlusherStats();
   readonly #faults: FlushFaults;
+  readonly #limit = new BatchLimit();
 
   // With one worker, the batch after the one in flight: ready to be sent the moment that the way is free.
   #next: PreparedBatch | undefined;
@@ -163,9 +165,8 @@ export class Flusher {
   }
 
   #pump(): void {
-    const { maxRows, batchBytes } = this.#options;
     while (this.#idleWorkers.length > 0 && this.#isDue()) {
-      const batch = this.#take(maxRows, batchBytes);
+      const batch = this.#take(this.#maxRows);
       if (batch === undefined) break;
       this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
       const worker = this.#idleWorkers.pop() as number;
@@ -176,18 +177,23 @@ export class Flusher {
 
   // Only a batch that cannot grow any more is prepared ahead: a partial one may still become a full one.
   #prepareNext(): void {
-    const { buffer, workers, maxRows, batchBytes } = this.#options;
+    const { buffer, workers, batchBytes } = this.#options;
     if (workers > 1 || this.#next !== undefined) return;
-    if (buffer.waitingRows < maxRows && buffer.waitingBytes < batchBytes) return;
-    const batch = this.#take(maxRows, batchBytes);
+    if (buffer.waitingRows < this.#maxRows && buffer.waitingBytes < batchBytes) return;
+    const batch = this.#take(this.#maxRows);
     if (batch === undefined) return;
     this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
     this.#next = this.#prepare(batch, 0);
   }
 
-  #take(maxRows: number, maxBytes: number): MessageBatch | undefined {
+  /** The most rows that a batch may have at the moment. */
+  get #maxRows(): number {
+    return Math.min(this.#options.maxRows, this.#limit.rows);
+  }
+
+  #take(maxRows: number): MessageBatch | undefined {
     try {
-      return this.#options.buffer.take({ maxRows, maxBytes });
+      return this.#options.buffer.take({ maxRows, maxBytes: this.#options.batchBytes });
     } catch (error) {
       this.#bufferFailed(error);
       return undefined;
@@ -245,6 +251,8 @@ export class Flusher {
       buffer.settle(batch);
       this.#latency.record(timers.now() - startedAtMs);
       this.#stats.committed += rowsOf(batch);
+      this.#limit.written(rowsOf(batch), this.#options.maxRows);
+      this.#stats.maxBatchRows = Number.isFinite(this.#limit.rows) ? this.#limit.rows : null;
     } else {
       this.#stats.committed += end.settledRows;
       this.#next = undefined;
@@ -273,6 +281,13 @@ export class Flusher {
 
   async #recover(batch: MessageBatch, error: unknown, worker: number): Promise<void> {
     const { classify, deadLetter } = this.#options;
+    if (isTooLarge(error) && this.#limit.shrink(rowsOf(batch))) {
+      this.#stats.maxBatchRows = this.#limit.rows;
+      this.#putAllBack([batch]);
+      this.#faults.shrunk(error);
+      this.#proceed(worker);
+      return;
+    }
     const fault = classify(error, this.#stats.failuresInARow);
     if (fault === 'isolate' && deadLetter !== undefined)
       await this.#isolate(batch, error, worker, deadLetter);
@@ -338,11 +353,11 @@ export class Flusher {
   /** Messages that wait, the next ones first: about `rows` of them. They stay where they are. */
   peek(rows: number): readonly MessageBatch[] {
     if (this.#next !== undefined) return [this.#next.batch];
-    const { buffer, batchBytes, maxRows } = this.#options;
+    const { buffer } = this.#options;
     const taken: MessageBatch[] = [];
     for (let found = 0; found < rows && taken.length < MAX_PEEKED_BATCHES && buffer.waitingRows > 0; ) {
       // It goes out as it is cut here.
-      const batch = this.#take(Math.min(rows, maxRows), batchBytes);
+      const batch = this.#take(Math.min(rows, this.#maxRows));
       if (batch === undefined) break;
       taken.push(batch);
       found += rowsOf(batch);
@@ -352,11 +367,15 @@ export class Flusher {
   }
 
   #failed(batches: readonly MessageBatch[], fault: FlushFault, error: unknown, isUndecided = false): void {
+    this.#putAllBack(batches);
+    this.#faults.failed(fault, error, isUndecided);
+  }
+
+  #putAllBack(batches: readonly MessageBatch[]): void {
     // The youngest batch first: what is put back last goes out first.
     if (this.#next !== undefined) this.#putBack(this.#next.batch);
     this.#next = undefined;
     for (const batch of batches.toReversed()) this.#putBack(batch);
-    this.#faults.failed(fault, error, isUndecided);
   }
 
   // What was due once stays due: it does not wait for its age again when the backoff is over.

@@ -242,6 +242,8 @@ export class Lanes {
       sums.committed += stats.committed;
       sums.dead += stats.dead;
       sums.flushes += stats.flushes;
+      if (stats.maxBatchRows !== null)
+        sums.maxBatchRows = Math.min(sums.maxBatchRows ?? stats.maxBatchRows, stats.maxBatchRows);
       sums.failures += stats.failures;
       sums.failuresInARow = Math.max(sums.failuresInARow, stats.failuresInARow);
       if (stats.lastErrorAtMs !== null && stats.lastErrorAtMs >= (sums.lastErrorAtMs ?? 0)) {

@@ -8,6 +8,8 @@ import {
   MESSAGE_OVERHEAD_BYTES,
   type MessageBatch,
   type MessageColumns,
+  rowsOf,
+  sliceBatch,
 } from '../sinks/message-batch.ts';
 
 /** The messages of one frame, all of one producer and received together. */
@@ -123,11 +125,20 @@ export class MemoryBuffer implements MessageBuffer {
   }
 
   take({ maxRows, maxBytes }: TakeLimits): MessageBatch | undefined {
-    const batch = this.#returned.shift() ?? this.#cut(maxRows, maxBytes);
+    const batch = this.#takeReturned(maxRows) ?? this.#cut(maxRows, maxBytes);
     if (batch === undefined) return undefined;
     this.#waitingRows -= batch.to - batch.from;
     this.#waitingBytes -= batch.bytes;
     return batch;
+  }
+
+  // Batches may have to be smaller now than when this one was cut.
+  #takeReturned(maxRows: number): MessageBatch | undefined {
+    const batch = this.#returned.shift();
+    if (batch === undefined || rowsOf(batch) <= maxRows) return batch;
+    const middle = batch.from + maxRows;
+    this.#returned.unshift(sliceBatch(batch, middle, batch.to));
+    return sliceBatch(batch, batch.from, middle);
   }
 
   settle(batch: MessageBatch): void {

@@ -4,7 +4,12 @@ import { SluiceError } from '../../../src/core/errors.ts';
 import { BatchLimit, isTooLarge } from '../../../src/ingest/batch-limit.ts';
 
 /** Writes batches, as large as they may be, to a database that takes `fits` rows in time. Returns their sizes. */
-function sizes(limit: BatchLimit, batches: number, fits: (batch: number) => number, maxRows = 5_000): number[] {
+function sizes(
+  limit: BatchLimit,
+  batches: number,
+  fits: (batch: number) => number,
+  maxRows = 5_000,
+): number[] {
   return Array.from({ length: batches }, (_, batch) => {
     const rows = Math.min(maxRows, limit.rows);
     if (rows > fits(batch)) limit.shrink(rows);

@@ -395,6 +395,74 @@ describe('failures', () => {
   });
 });
 
+describe('a batch that takes too long', () => {
+  const tooLong = (): Error =>
+    Object.assign(new Error('canceling statement due to statement timeout'), {
+      code: '57014',
+      severity: 'ERROR',
+    });
+
+  /** A database in which `fits` rows are written in time, asked until all is committed. */
+  async function writeAll(bench: Bench, fits: number): Promise<number[]> {
+    const sizes: number[] = [];
+    while (bench.buffer.rows > 0) {
+      const [batch] = bench.batches;
+      if (batch === undefined) bench.timers.advance(100);
+      else {
+        sizes.push(batch.length);
+        if (batch.length > fits) await bench.fail(tooLong());
+        else await bench.commit();
+      }
+    }
+    return sizes;
+  }
+
+  test('becomes smaller until it fits, in the order of its messages, and grows again', async () => {
+    const bench = new Bench({ maxRows: 64, triggerRows: 64 });
+    bench.append(64);
+    bench.append(64);
+    const sizes = await writeAll(bench, 10);
+    expect(sizes.slice(0, 4)).toEqual([64, 16, 4, 8]);
+    expect(Math.max(...sizes.slice(4))).toBe(8);
+    expect(bench.committed).toEqual(numbered(1, 128));
+    expect(bench.flusher.stats).toMatchObject({ state: 'running', maxBatchRows: 8, failuresInARow: 0 });
+    expect(bench.dead).toEqual([]);
+  });
+
+  test('is tried again soon: tries before it are no reason to wait longer', async () => {
+    const bench = new Bench({
+      maxRows: 4_096,
+      triggerRows: 4_096,
+      backoff: { baseMs: 100, maxMs: 30_000 },
+      random: () => 1,
+    });
+    bench.append(4_096);
+    for (let tries = 0; tries < 6; tries += 1) {
+      await bench.fail(tooLong());
+      expect(bench.batches).toEqual([]);
+      bench.timers.advance(100);
+    }
+    expect(bench.batches).toEqual([numbered(1, 1)]);
+    // The control: of one message, it is an outage like any other.
+    await bench.fail(tooLong());
+    bench.timers.advance(100);
+    await bench.fail(tooLong());
+    bench.timers.advance(100);
+    expect(bench.batches).toEqual([]);
+    bench.timers.advance(100);
+    expect(bench.batches).toEqual([numbered(1, 1)]);
+  });
+
+  test('does not make others smaller for another reason to fail', async () => {
+    const bench = new Bench();
+    bench.append(5);
+    await bench.fail(new Fault('retry'));
+    bench.flusher.flush();
+    expect(bench.batches).toEqual([numbered(1, 5)]);
+    expect(bench.flusher.stats.maxBatchRows).toBeNull();
+  });
+});
+
 describe('a batch that is refused for what is in it', () => {
   test('is written without the message at fault, which is given up', async () => {
     const bench = new Bench();
