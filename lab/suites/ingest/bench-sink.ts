@@ -1,12 +1,13 @@
 /** The sinks of the bench: separate tables, prefixed so that nothing else can be meant. */
 
 import { sql } from 'drizzle-orm';
-import { bigint, jsonb, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
+import { bigint, jsonb, pgTable, text, timestamp, unique } from 'drizzle-orm/pg-core';
 import { quoteName } from '../../../src/core/sql-text.ts';
 import { messageSources } from '../../../src/sinks/column-sources.ts';
 import type { TableSink } from '../../../src/sinks/sink.ts';
 import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
 import { defineSink } from '../../../src/sinks/table-sink.ts';
+import { readingSource, type UpsertSpec } from './upsert-keys.ts';
 
 /** Every table of the bench begins with this; nothing else is ever created or dropped by it. */
 export const BENCH_TABLE_PREFIX = 'sluice_bench_';
@@ -24,35 +25,45 @@ export interface BenchSinkSpec {
   table: string;
   column: BenchColumn;
   options: Partial<SinkOptions>;
+  /** What becomes of messages whose key another message has. Missing: the table has no such key. */
+  upsert?: UpsertSpec;
 }
 
 /** The sink that a spec describes: the columns of `messages`, in a table of the bench. */
-export function benchSink({ table, column, options }: BenchSinkSpec): TableSink {
-  const drizzleTable = pgTable(BENCH_TABLE_PREFIX + table, {
+export function benchSink({ table, column, options, upsert }: BenchSinkSpec): TableSink {
+  const columns = {
     id: bigint({ mode: 'bigint' }).primaryKey().generatedAlwaysAsIdentity(),
     producer: text().notNull(),
     epoch: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
     sequence: bigint({ mode: 'bigint' }).notNull(),
     payload: column === 'jsonb' ? jsonb().notNull() : text().notNull(),
     receivedAt: timestamp('received_at', { withTimezone: true }).notNull(),
-  });
+  };
+  const name = BENCH_TABLE_PREFIX + table;
+  const common = { options, checkpointTable: BENCH_CHECKPOINTS };
+  if (upsert === undefined)
+    return defineSink('bench', { table: pgTable(name, columns), columns: messageSources, ...common });
+  const keyed = pgTable(name, { ...columns, reading: bigint({ mode: 'bigint' }).notNull() }, (made) => [
+    unique().on(made.producer, made.reading),
+  ]);
+  const key = ['producer', 'reading'] as const;
   return defineSink('bench', {
-    table: drizzleTable,
-    columns: messageSources,
-    options,
-    checkpointTable: BENCH_CHECKPOINTS,
+    table: keyed,
+    columns: { ...messageSources, reading: readingSource(upsert.duplicates) },
+    onConflict: { action: upsert.action, columns: key },
+    ...common,
   });
 }
 
-/** The statement that creates a bench table; it has the columns, key and constraints of `messages`. */
-export function createBenchTable(table: string, column: BenchColumn) {
+/** The statement that creates a bench table; it has the columns, key and constraints of `messages`, and the key of upserts. */
+export function createBenchTable(table: string, column: BenchColumn, upsert?: UpsertSpec) {
   return sql.raw(`create table ${benchTableName(table)} (
     id bigint primary key generated always as identity,
     producer text not null,
     epoch bigint not null default 0,
     sequence bigint not null,
     payload ${column} not null,
-    received_at timestamp with time zone not null
+    received_at timestamp with time zone not null${upsert === undefined ? '' : ',\n    reading bigint not null,\n    unique (producer, reading)'}
   )`);
 }
 

@@ -21,6 +21,7 @@ import {
 } from './ingest-suite.ts';
 import { IngestTables } from './ingest-tables.ts';
 import { type IngestPorts, type LoadJob, type LoadReport, loadOf } from './load.ts';
+import { auditUpserts } from './upsert-audit.ts';
 
 export class IngestHost implements SuiteHost {
   readonly #ports: IngestPorts;
@@ -59,7 +60,8 @@ export class IngestHost implements SuiteHost {
     const [durability = 'outbox'] = this.#parameters.durability;
     const [batch = 1] = this.#parameters.batch;
     for (const mode of this.#parameters.modes) {
-      await host.#measure(mode, { mode, ack, durability, batch }, () => {}, undefined);
+      for (const conflict of this.#parameters.conflicts)
+        await host.#measure(mode, { mode, ack, durability, conflict, batch }, () => {}, undefined);
     }
   }
 
@@ -83,14 +85,16 @@ export class IngestHost implements SuiteHost {
     const elapsedMs = endedAtMs - load.firstFrameAtMs;
     const figures = await server?.end(clients * messages, [benchTableName(spec.table)]);
 
+    const { upsert } = spec;
+    const sent = {
+      table: spec.table,
+      run: order.target.run,
+      clients,
+      messagesPerClient: messages,
+      refused: load.refused,
+    };
     const audit = await this.#ports.slot.use(({ db }) =>
-      auditTable(db, {
-        table: spec.table,
-        run: order.target.run,
-        clients,
-        messagesPerClient: messages,
-        refused: load.refused,
-      }),
+      upsert === undefined ? auditTable(db, sent) : auditUpserts(db, sent, upsert),
     );
     const latency = flushLatency(shards);
     const ackLatency = new LatencyHistogram();

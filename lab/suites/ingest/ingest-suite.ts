@@ -14,6 +14,10 @@ import { BENCH_COLUMNS } from './bench-sink.ts';
 export const BENCH_ACKS = ['raw', ...ACK_LEVELS] as const;
 export type BenchAck = (typeof BENCH_ACKS)[number];
 
+/** What may become of messages that share a key. */
+export const BENCH_CONFLICTS = ['error', 'ignore', 'update'] as const;
+export type BenchConflict = (typeof BENCH_CONFLICTS)[number];
+
 export const INGEST_PARAMETERS = optionTable({
   modes: {
     kind: 'choices',
@@ -32,6 +36,20 @@ export const INGEST_PARAMETERS = optionTable({
     choices: SINK_OPTIONS.durability.choices,
     default: ['outbox'],
     description: "Where messages wait: in the shard's storage, or in its memory",
+  },
+  conflicts: {
+    kind: 'choices',
+    choices: BENCH_CONFLICTS,
+    default: ['error'],
+    description:
+      'What becomes of messages that share a key: ignore and update are upserts; error: none does, and the table has no such key',
+  },
+  duplicates: {
+    kind: 'integer',
+    min: 0,
+    max: 50,
+    default: 10,
+    description: 'Of a hundred messages, how many have the key of an earlier one (ignore, update)',
   },
   clients: {
     kind: 'integer',
@@ -172,13 +190,16 @@ export interface IngestVariant {
   mode: WriterMode;
   ack: BenchAck;
   durability: SinkOptions['durability'];
+  /** What becomes of messages that share a key. */
+  conflict: BenchConflict;
   /** Rows of one flush. */
   batch: number;
 }
 
 // Each way of writing with each level on each kind of durability that has it, and each size of batches. The first of
 // these has the plain name.
-function measuredVariants({ modes, acks, durability: durabilities, batch }: IngestParameters): Variant[] {
+function measuredVariants(parameters: IngestParameters): Variant[] {
+  const { modes, acks, durability: durabilities, batch, conflicts } = parameters;
   const variants: Variant[] = [];
   for (const mode of WRITER_MODES) {
     if (!modes.includes(mode)) continue;
@@ -194,7 +215,19 @@ function measuredVariants({ modes, acks, durability: durabilities, batch }: Inge
         for (const size of sizes) {
           const suffix = `${acks.length * durabilities.length > 1 ? ` ${ack} ${durability}` : ''}${sizes.length > 1 ? ` ${size}` : ''}`;
           const labels = { batch: isExactlyOnce ? String(size) : '', ack, durability, delivery };
-          variants.push({ name: isFirst ? mode : `${mode}${suffix}`, role: 'measured', description, labels });
+          const name = isFirst ? mode : `${mode}${suffix}`;
+          for (const conflict of conflicts) {
+            variants.push(
+              conflict === 'error'
+                ? { name, role: 'measured', description, labels }
+                : {
+                    name: `${name} ${conflict}`,
+                    role: 'measured',
+                    description: `${description}; ${parameters.duplicates} % have a known key: ${conflict}`,
+                    labels: { ...labels, conflict },
+                  },
+            );
+          }
           isFirst = false;
         }
       }
@@ -214,15 +247,22 @@ export function ingestVariantOf(
   { name, labels }: Variant,
   { batch: [first = SINK_OPTIONS.batchRows.default] }: Pick<IngestParameters, 'batch'>,
 ): IngestVariant {
-  const { ack, durability, batch } = labels as {
+  const {
+    ack,
+    durability,
+    batch,
+    conflict = 'error',
+  } = labels as {
     ack: BenchAck;
     durability: SinkOptions['durability'];
     batch: string;
+    conflict?: BenchConflict;
   };
   return {
     mode: name.split(' ')[0] as WriterMode,
     ack,
     durability,
+    conflict,
     batch: batch === '' ? first : Number(batch),
   };
 }

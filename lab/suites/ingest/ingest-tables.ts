@@ -8,7 +8,12 @@ import {
   createBenchTable,
   dropBenchTable,
 } from './bench-sink.ts';
-import { type IngestParameters, type IngestVariant, sinkOptionsOf } from './ingest-suite.ts';
+import {
+  type BenchConflict,
+  type IngestParameters,
+  type IngestVariant,
+  sinkOptionsOf,
+} from './ingest-suite.ts';
 import type { IngestPorts } from './load.ts';
 
 export class IngestTables {
@@ -22,27 +27,33 @@ export class IngestTables {
 
   /** Makes the table of a variant, empty. @returns its sink */
   async create(
-    variant: Pick<IngestVariant, 'mode' | 'durability' | 'batch'>,
+    variant: Pick<IngestVariant, 'mode' | 'durability' | 'batch'> & { conflict?: BenchConflict },
     name: string,
   ): Promise<BenchSinkSpec> {
-    const { column } = this.#parameters;
-    const table = this.#tableOf(name);
+    const { column, duplicates } = this.#parameters;
+    const { conflict = 'error' } = variant;
+    const table = this.#tableOf(name, conflict);
+    const upsert = conflict === 'error' ? undefined : { action: conflict, duplicates };
     await this.#execute(dropBenchTable(table));
-    await this.#execute(createBenchTable(table, column));
+    await this.#execute(createBenchTable(table, column, upsert));
     await this.#execute(createBenchCheckpoints());
-    return { table, column, options: sinkOptionsOf(variant, this.#parameters) };
+    const options = sinkOptionsOf(variant, this.#parameters);
+    return { table, column, options, ...(upsert === undefined ? {} : { upsert }) };
   }
 
   /** Drops every table of the suite. */
   async drop(): Promise<void> {
-    const tables = [...this.#parameters.modes, 'floor'].map((name) => this.#tableOf(name));
+    const { modes, conflicts } = this.#parameters;
+    const tables = [...modes, 'floor'].flatMap((name) =>
+      ['error' as const, ...conflicts].map((conflict) => this.#tableOf(name, conflict)),
+    );
     // A place with its own names may have others beside it, whose shards go by the same checkpoints.
     if (this.#ports.tableSuffix === undefined) tables.push('checkpoints');
     for (const table of tables) await this.#execute(dropBenchTable(table));
   }
 
-  #tableOf(name: string): string {
-    return `${name}${this.#ports.tableSuffix ?? ''}`;
+  #tableOf(name: string, conflict: BenchConflict): string {
+    return `${name}${conflict === 'error' ? '' : `_${conflict}`}${this.#ports.tableSuffix ?? ''}`;
   }
 
   #execute(statement: ReturnType<typeof sql.raw>): Promise<unknown> {

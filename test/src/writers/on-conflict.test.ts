@@ -45,7 +45,7 @@ function devices(name: string) {
   );
 }
 
-const COLUMNS = `id bigint generated always as identity, device text, port integer not null, version integer, value text,
+const COLUMNS = `id bigint generated always as identity, device text, port integer not null check (port > 0), version integer, value text,
   first text, note text default 'from Postgres', unique (device, port)`;
 
 interface Message {
@@ -294,17 +294,52 @@ describe.each(DRIVERS)('over the driver %s', (driver) => {
         mode,
         sink,
         payloads([
-          { device: 'a', port: null },
+          { device: 'a', port: 0 },
           { device: 'b', port: 1 },
         ]),
         connection,
       );
-      await expect(failing.catch(sqlState)).resolves.toBe('23502');
+      await expect(failing.catch(sqlState)).resolves.toBe('23514');
       expect(await read()).toEqual([]);
       await write(mode, sink, payloads([{ device: 'b', port: 1 }]), connection);
       expect(await read()).toHaveLength(1);
     });
   });
+});
+
+const server = testDatabase('tcp');
+
+test('copy writes to a table with row security by a rule, which Postgres refuses it without one', async () => {
+  const connection = await server.open();
+  const role = freshName('role');
+  const table = pgTable(freshName('guarded'), { id: integer().primaryKey(), text: text() }).enableRLS();
+  const { quotedTable } = defineSink('guarded', { table, onConflict: 'ignore' });
+  for (const statement of [
+    `create table ${quotedTable} (id integer primary key, text text)`,
+    `alter table ${quotedTable} enable row level security`,
+    `create policy taken on ${quotedTable} for insert with check (text <> 'secret')`,
+    `create role ${role}`,
+    `grant insert on ${quotedTable} to ${role}`,
+    `set role ${role}`,
+  ])
+    await rowsOf(connection, statement);
+  const sink = defineSink('guarded', { table, onConflict: 'ignore' });
+  await write(
+    'copy',
+    sink,
+    payloads([
+      { id: 1, text: 'a' },
+      { id: 1, text: 'b' },
+    ]),
+    connection,
+  );
+  const plain = defineSink('guarded', { table, options: { writer: 'copy' } });
+  const refused = write('copy', plain, payloads([{ id: 2, text: 'a' }]), connection);
+  await expect(refused.catch(sqlState)).resolves.toBe('0A000');
+  await rowsOf(connection, 'reset role');
+  expect(await rowsOf(connection, `select * from ${quotedTable}`)).toEqual([{ id: 1, text: 'a' }]);
+  await rowsOf(connection, `drop owned by ${role}`);
+  await rowsOf(connection, `drop role ${role}`);
 });
 
 describe('a role that may not create temporary tables', () => {
