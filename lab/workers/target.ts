@@ -2,10 +2,11 @@
 
 import { SluiceError } from '../../src/core/errors.ts';
 import { MAX_SHARDS } from '../../src/core/limits.ts';
-import { assertKnownNames, resolveOptions } from '../../src/core/option-table.ts';
+import { assertKnownNames, optionTable, resolveOptions } from '../../src/core/option-table.ts';
 import { resolveSinkOptions } from '../../src/sinks/sink-options.ts';
 import { BENCH_COLUMNS } from '../suites/ingest/bench-sink.ts';
 import type { BenchTarget } from '../suites/ingest/load.ts';
+import type { UpsertSpec } from '../suites/ingest/upsert-keys.ts';
 import { encodeBenchShardName } from './bench-shard-name.ts';
 
 const NAME = /^[a-z0-9]{1,32}$/;
@@ -30,7 +31,34 @@ export function readBenchTarget(text: string | undefined): BenchTarget {
   const chosen = BENCH_COLUMNS.find((known) => known === column);
   if (chosen === undefined) throw wrong('target.spec.column', BENCH_COLUMNS.join(', '));
   resolveSinkOptions((sinkOptions ?? {}) as Record<string, unknown>, 'target.spec.options');
-  return { run, spec: { table, column: chosen, options: (sinkOptions ?? {}) as object }, ...options };
+  const upsert = readUpsert(named.upsert);
+  return {
+    run,
+    spec: {
+      table,
+      column: chosen,
+      options: (sinkOptions ?? {}) as object,
+      ...(upsert === undefined ? {} : { upsert }),
+    },
+    ...options,
+  };
+}
+
+const UPSERT = optionTable({
+  action: { kind: 'choice', choices: ['ignore', 'update'], default: 'ignore', description: '' },
+  duplicates: { kind: 'integer', min: 0, max: 50, default: 0, description: '' },
+  /** 0: as many as `duplicates` leaves. */
+  keys: { kind: 'integer', min: 0, max: 1_000_000, default: 0, description: '' },
+});
+
+function readUpsert(given: unknown): UpsertSpec | undefined {
+  if (given === undefined) return undefined;
+  const { keys, ...upsert } = resolveOptions(
+    UPSERT,
+    (given ?? {}) as Record<string, unknown>,
+    'target.spec.upsert',
+  );
+  return keys === 0 ? upsert : { ...upsert, keys };
 }
 
 /**

@@ -39,6 +39,8 @@ describe('nothing that was acknowledged is lost or doubled, and order is kept:',
     'resume-after-sleep',
     'resume-after-lost-commit',
     'options-changed',
+    'upserts-ignore',
+    'upserts-update',
   ])('%s', async (name) => {
     const scenario = SCENARIOS.find((known) => known.name === name);
     if (scenario === undefined) throw new Error(`There is no fault ${name}`);

@@ -3,6 +3,7 @@
 import type { IntakeStats } from '../../src/ingest/intake.ts';
 import type { Entry } from './ledger.ts';
 import { contentHash, keyOf, nameOf, POISON, type StoredMessage } from './message.ts';
+import { mergeRows, type UpsertAction } from './upserts.ts';
 
 /** A shard's figures at some moment. A shard that was started again counts from zero, and has another `sinceMs`. */
 export type Scrape = IntakeStats & { sinceMs: number };
@@ -23,6 +24,8 @@ export interface Evidence {
   bounds: Bounds;
   /** Older epochs are sent beside newer ones: a producer's order holds within each. Default: false. */
   epochsInterleave?: boolean;
+  /** Messages of one key are merged into one row, in this way. Default: each has a row of its own. */
+  upsert?: UpsertAction | undefined;
   /** The texts that are in the clients' storages at the end. */
   keptByStorages?: Iterable<string>;
 }
@@ -55,15 +58,20 @@ export interface Verdict {
 const EXAMPLES = 3;
 
 export function judge({
-  entries,
+  entries: all,
   rows,
   deadLetters,
   scrapes,
   bounds,
   epochsInterleave = false,
+  upsert,
   keptByStorages = [],
 }: Evidence): Verdict {
   const faults = new Faults();
+  const merged = upsert === undefined ? undefined : mergeRows(all, rows, upsert);
+  for (const example of merged?.lost ?? []) faults.add('lost', example);
+  for (const example of merged?.doubled ?? []) faults.add('doubled', example);
+  const entries = all.filter((entry) => merged?.overtaken.has(entry) !== true);
   const byHash = new Map(entries.map((entry) => [entry.hash, entry]));
   const byKey = new Map(entries.map((entry) => [keyOf(entry), entry]));
   // The content says which message it is. Only a content that nobody sent is asked for its name, to say what became of it.
@@ -129,11 +137,11 @@ export function judge({
     epochsInterleave,
     faults,
   );
-  findMiscounts({ rows, deadLetters, scrapes, bounds }, faults);
+  findMiscounts({ rows, deadLetters, scrapes, bounds, upsert }, faults);
 
   return {
-    sent: entries.length,
-    acked: entries.filter(({ outcome }) => outcome.state === 'acked').length,
+    sent: all.length,
+    acked: all.filter(({ outcome }) => outcome.state === 'acked').length,
     committed: rows.length,
     dead: deadLetters.length,
     duplicate: sumOverLives(scrapes, ({ duplicate }) => duplicate),
@@ -197,7 +205,7 @@ function findDisorder(rows: readonly StoredMessage[], epochsInterleave: boolean,
 }
 
 function findMiscounts(
-  { rows, deadLetters, scrapes, bounds }: Omit<Evidence, 'entries'>,
+  { rows, deadLetters, scrapes, bounds, upsert }: Omit<Evidence, 'entries'>,
   faults: Faults,
 ): void {
   for (const scrape of scrapes) {
@@ -224,6 +232,8 @@ function findMiscounts(
     faults.add('miscounted', `${last.deadLetters} dead letters are counted, and ${deadLetters.length} there`);
   // A shard that lived through all of it has to know exactly what it wrote.
   if (scrapes.some(({ sinceMs }) => sinceMs !== last.sinceMs) || last.recovered > 0) return;
+  // What was merged into the row of another message is committed too.
+  if (upsert !== undefined) return;
   const written = last.committed - last.rewritten;
   if (written !== rows.length)
     faults.add('miscounted', `${written} rows are counted as committed, and ${rows.length} are there`);

@@ -16,6 +16,7 @@ import { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
 import { ShardRemote } from './shard-remote.ts';
 import { SinkRemote } from './sink-remote.ts';
+import { type UpsertAction, upsertKeyOf, upsertSpec } from './upserts.ts';
 import type { World } from './world.ts';
 
 /** Options of every run: small batches, so that there are many, and an alarm that comes soon. */
@@ -38,7 +39,7 @@ export interface Patience {
 
 export interface RunOptions {
   world: World;
-  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave' | 'hasSink'>;
+  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave' | 'hasSink' | 'upsert'>;
   seed: number;
   /** The size of the run: 1 is the usual one. */
   scale?: number;
@@ -59,6 +60,7 @@ export class Run {
   readonly #sink: SinkRemote | undefined;
   readonly #check: string | undefined;
   readonly #epochsInterleave: boolean;
+  readonly #upsert: UpsertAction | undefined;
   readonly #loads: Load[] = [];
   readonly #sockets: BareSocket[] = [];
   readonly #kept: (() => Promise<Iterable<string>>)[] = [];
@@ -78,6 +80,7 @@ export class Run {
     this.table = `sluice_bench_${this.name}`;
     this.#check = scenario.check;
     this.#epochsInterleave = scenario.epochsInterleave ?? false;
+    this.#upsert = scenario.upsert?.action;
     const options = {
       ...QUICK,
       writer: this.random.pick(['copy', 'copy', 'unnest', 'bulk'] as const),
@@ -89,20 +92,16 @@ export class Run {
       ...scenario.options,
     };
     this.options = resolveSinkOptions(options);
-    const target: BenchTarget = {
-      run: this.name,
-      spec: { table: this.name, column: 'text', options },
-      driver: 'tcp',
-      shards: 1,
-    };
-    this.#spec = { table: this.name, column: 'text', options };
+    const upsert = scenario.upsert === undefined ? {} : { upsert: upsertSpec(scenario.upsert) };
+    this.#spec = { table: this.name, column: 'text', options, ...upsert };
+    const target: BenchTarget = { run: this.name, spec: this.#spec, driver: 'tcp', shards: 1 };
     this.#sink = scenario.hasSink ? new SinkRemote(() => world.workerUrl, this.name) : undefined;
     this.shard = this.#sink ?? new ShardRemote(() => world.workerUrl, target);
   }
 
   static async open(options: RunOptions): Promise<Run> {
     const run = new Run(options);
-    await run.world.postgres.query(createBenchTable(run.name, 'text'));
+    await run.world.postgres.query(createBenchTable(run.name, 'text', run.#spec.upsert));
     if (run.#check !== undefined)
       await run.world.postgres.query(`alter table ${run.table} add check (${run.#check})`);
     await run.#sink?.define(run.#spec);
@@ -285,7 +284,8 @@ export class Run {
   // What was acked and has nothing in it that the table refuses. Poison may be among the rows too, once it was mended.
   get #expectedRows(): number {
     const isRefused = ({ text }: Entry): boolean => this.#check !== undefined && text.includes(POISON);
-    return this.ledger.entries.filter((entry) => entry.outcome.state === 'acked' && !isRefused(entry)).length;
+    const kept = this.ledger.entries.filter((entry) => entry.outcome.state === 'acked' && !isRefused(entry));
+    return this.#upsert === undefined ? kept.length : new Set(kept.map(upsertKeyOf)).size;
   }
 
   async #count(): Promise<number> {
@@ -300,7 +300,9 @@ export class Run {
       epoch: string;
       sequence: string;
       payload: string;
-    }>(`select producer, epoch, sequence, payload from ${this.table} order by id`);
+    }>(
+      `select producer, epoch, sequence, payload from ${this.table} order by ${this.#upsert === undefined ? 'id' : 'producer, epoch, sequence'}`,
+    );
     return {
       entries: this.ledger.entries,
       rows: rows.map(
@@ -314,6 +316,7 @@ export class Run {
       scrapes: this.#scrapes,
       bounds: this.#bounds,
       epochsInterleave: this.#epochsInterleave,
+      upsert: this.#upsert,
       keptByStorages: await this.#keptTexts(),
     };
   }

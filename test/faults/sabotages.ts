@@ -16,7 +16,7 @@ import { startOffline } from './scenarios/storages.ts';
 import type { World } from './world.ts';
 
 /** A broken promise, and the figure of the verdict that has to show it. */
-export interface Control extends Pick<Scenario, 'name' | 'title' | 'options' | 'hasSink' | 'run'> {
+export interface Control extends Pick<Scenario, 'name' | 'title' | 'options' | 'hasSink' | 'upsert' | 'run'> {
   breaks: 'lost' | 'doubled' | 'altered' | 'outOfOrder';
 }
 
@@ -111,6 +111,17 @@ export const CONTROLS: readonly Control[] = [
         await cut;
         run.struck();
       }
+    },
+  },
+  {
+    name: 'ignores-what-is-newer',
+    title: 'A sink that lets the first message win where the last one has to',
+    breaks: 'lost',
+    upsert: { action: 'update', isBroken: true },
+    async run(run) {
+      run.load();
+      await run.until('messages were merged', async () => (await run.shard.stats()).committed > 100);
+      run.struck();
     },
   },
   {

@@ -2,6 +2,7 @@
 
 import type { SinkOptions } from '../../src/sinks/sink-options.ts';
 import type { Run } from './run.ts';
+import type { UpsertAction } from './upserts.ts';
 
 export interface Scenario {
   /** What `--only` calls it: lower-case words with hyphens. */
@@ -18,6 +19,10 @@ export interface Scenario {
   longRuns?: number;
   /** The run has a sink with several shards, whose options may change (`Run.sink`), instead of one shard. */
   hasSink?: boolean;
+  /**
+   * Messages of one key are merged into one row. `isBroken`: the sink does the other thing, which the oracle has to find.
+   */
+  upsert?: { action: UpsertAction; isBroken?: boolean };
   /** Takes so long that only the long form has it. */
   isLong?: boolean;
   /** Why it cannot be done here; undefined where it can. */

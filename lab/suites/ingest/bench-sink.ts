@@ -49,7 +49,7 @@ export function benchSink({ table, column, options, upsert }: BenchSinkSpec): Ta
   const key = ['producer', 'reading'] as const;
   return defineSink('bench', {
     table: keyed,
-    columns: { ...messageSources, reading: readingSource(upsert.duplicates) },
+    columns: { ...messageSources, reading: readingSource(upsert) },
     onConflict: { action: upsert.action, columns: key },
     ...common,
   });

@@ -53,7 +53,7 @@ export class IngestTables {
   }
 
   #tableOf(name: string, conflict: BenchConflict): string {
-    return `${name}${conflict === 'error' ? '' : `_${conflict}`}${this.#ports.tableSuffix ?? ''}`;
+    return `${name}${conflict === 'error' ? '' : conflict}${this.#ports.tableSuffix ?? ''}`;
   }
 
   #execute(statement: ReturnType<typeof sql.raw>): Promise<unknown> {

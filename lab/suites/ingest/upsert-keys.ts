@@ -8,6 +8,8 @@ export interface UpsertSpec {
   action: 'ignore' | 'update';
   /** Of a hundred messages of a producer, how many have the key of an earlier one. */
   duplicates: number;
+  /** How many keys a producer has, each again and again; in place of `duplicates`. */
+  keys?: number;
 }
 
 /** How far apart two messages of a key are where the earlier one is in the table already. More than a batch of one producer. */
@@ -33,14 +35,15 @@ export function readingSql(n: SQL, duplicates: number): SQL {
 }
 
 /** The key, from the number in the message. */
-export function readingSource(duplicates: number): ColumnSource {
+export function readingSource({ duplicates, keys }: UpsertSpec): ColumnSource {
   return {
     shape: 'digits',
     origin: `the number in the message, ${duplicates} % of them those of earlier ones`,
     text: ({ payloads }, row) => {
       const payload = payloads[row] as string;
       const at = payload.indexOf('"n":') + 4;
-      return String(readingOf(Number.parseInt(payload.slice(at, at + 12), 10), duplicates));
+      const n = Number.parseInt(payload.slice(at, at + 12), 10);
+      return String(keys === undefined ? readingOf(n, duplicates) : n % keys);
     },
   };
 }

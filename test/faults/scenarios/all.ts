@@ -17,6 +17,7 @@ import { postgresScenarios } from './postgres.ts';
 import { shardScenarios } from './shards.ts';
 import { socketScenarios } from './sockets.ts';
 import { storageScenarios } from './storages.ts';
+import { upsertScenarios } from './upserts.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   ...socketScenarios,
@@ -31,6 +32,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...commitScenarios,
   ...postgresScenarios,
   ...failoverScenarios,
+  ...upsertScenarios,
   ...poisonScenarios,
   ...limitScenarios,
   ...hostileScenarios,

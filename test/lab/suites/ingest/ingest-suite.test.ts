@@ -20,6 +20,7 @@ function resolve(given: Given = {}) {
 }
 
 const BOUNDS = {
+  duplicates: [0, 50],
   clients: [1, 1_000],
   messages: [1, 10_000_000],
   frame: [1, 5_000],
@@ -75,6 +76,7 @@ describe('the parameters', () => {
   test.each([
     ['acks', ['raw', 'none', 'stored', 'committed'], ['stored']],
     ['durability', ['outbox', 'memory'], ['outbox']],
+    ['conflicts', ['error', 'ignore', 'update'], ['error']],
   ])('%s takes a list of %j, and is %j unless told otherwise', (name, words, standard) => {
     expect(resolve()).toMatchObject({ [name]: standard });
     expect(resolve({ [name]: words.join() })).toMatchObject({ [name]: words });
@@ -138,11 +140,11 @@ describe('the variants', () => {
     ]);
     const batch = 5_000;
     expect(measured.slice(5).map((variant) => ingestVariantOf(variant, resolve()))).toEqual([
-      { mode: 'copy', ack: 'raw', durability: 'outbox', batch },
-      { mode: 'copy', ack: 'stored', durability: 'outbox', batch },
-      { mode: 'copy', ack: 'committed', durability: 'outbox', batch },
-      { mode: 'copy', ack: 'raw', durability: 'memory', batch },
-      { mode: 'copy', ack: 'committed', durability: 'memory', batch },
+      { mode: 'copy', ack: 'raw', durability: 'outbox', conflict: 'error', batch },
+      { mode: 'copy', ack: 'stored', durability: 'outbox', conflict: 'error', batch },
+      { mode: 'copy', ack: 'committed', durability: 'outbox', conflict: 'error', batch },
+      { mode: 'copy', ack: 'raw', durability: 'memory', conflict: 'error', batch },
+      { mode: 'copy', ack: 'committed', durability: 'memory', conflict: 'error', batch },
     ]);
     for (const { labels } of measured) expect(Object.keys(labels ?? {})).toEqual(ingestSuite.labels);
   });
@@ -156,6 +158,17 @@ describe('the variants', () => {
       ['copy 5000', 5_000],
     ]);
     expect(measured.map(({ labels }) => labels?.batch)).toEqual(['', '100', '5000']);
+  });
+
+  test('are each rule for messages that share a key, beside each other', () => {
+    const parameters = resolve({ modes: 'copy', acks: 'stored,committed', conflicts: 'error,update' });
+    const measured = ingestSuite.variants(parameters).filter(({ role }) => role === 'measured');
+    expect(measured.map((variant) => [variant.name, ingestVariantOf(variant, parameters).conflict])).toEqual([
+      ['copy', 'error'],
+      ['copy update', 'update'],
+      ['copy committed outbox', 'error'],
+      ['copy committed outbox update', 'update'],
+    ]);
   });
 
   test('cannot be made of the level stored without an outbox: that says so instead of measuring nothing', () => {
