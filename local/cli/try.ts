@@ -3,8 +3,8 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { errorText, SluiceError } from '../../src/core/errors.ts';
-import { type TriedMessage, tryMessage } from '../../src/ingest/try-message.ts';
-import type { TableSink } from '../../src/sinks/sink.ts';
+import { type TriedMessage, type TriedRow, tryMessage } from '../../src/ingest/try-message.ts';
+import type { RouteSink, TableSink } from '../../src/sinks/sink.ts';
 import { projectFolder, wranglerConfigIn } from '../project.ts';
 import { loadWorkerSinks } from '../worker-sinks.ts';
 import { counted, printable } from './admin-client.ts';
@@ -18,6 +18,7 @@ interface TryOptions {
 /** Exit codes: 0 where every message becomes a row, 1 where some are refused. */
 export async function tryMessages(file: string, { sink: name, json }: TryOptions): Promise<void> {
   const sink = await sinkOf(name);
+  let messages = 0;
   let rows = 0;
   let refused = 0;
   let line = 0;
@@ -26,19 +27,20 @@ export async function tryMessages(file: string, { sink: name, json }: TryOptions
     line += 1;
     const tried = tryMessage(sink, text, { producer: 'try', sequence: line, receivedAtMs: Date.now() });
     if (tried === undefined) continue;
-    if ('row' in tried) rows += 1;
-    else refused += 1;
+    if ('refused' in tried) refused += 1;
+    else rows += 'row' in tried ? 1 : Object.keys(tried.routes).length;
+    messages += 1;
     process.stdout.write(show(line, tried));
   }
   if (json !== true) {
     process.stdout.write(
-      `${counted(rows + refused, 'message')} for the sink ${sink.name}: ${counted(rows, 'row')}, ${refused.toLocaleString('en-US')} refused. Nothing was written\n`,
+      `${counted(messages, 'message')} for the sink ${sink.name}: ${counted(rows, 'row')}, ${refused.toLocaleString('en-US')} refused. Nothing was written\n`,
     );
   }
   if (refused > 0) process.exitCode = EXIT.failed;
 }
 
-async function sinkOf(name: string | undefined): Promise<TableSink> {
+async function sinkOf(name: string | undefined): Promise<TableSink | RouteSink> {
   const config = wranglerConfigIn(projectFolder());
   if (config === undefined)
     throw new SluiceError(
@@ -56,7 +58,7 @@ async function sinkOf(name: string | undefined): Promise<TableSink> {
       'invalid_options',
       `There is no sink ${JSON.stringify(chosen)}: there are ${names.join(', ')}`,
     );
-  if (sink.kind === 'table') return sink;
+  if (sink.kind !== 'stream') return sink;
   throw new SluiceError(
     'invalid_options',
     `The sink ${chosen} appends to streams: it maps nothing to columns`,
@@ -80,11 +82,18 @@ function showJson(line: number, tried: TriedMessage): string {
 function showText(line: number, tried: TriedMessage): string {
   if ('refused' in tried)
     return `line ${line}: refused (${tried.refused.code})\n  ${printable(tried.refused.message)}\n`;
-  const width = Math.max(0, ...Object.keys(tried.row).map((column) => column.length));
-  const columns = Object.entries(tried.row).map(
-    ([column, text]) => `  ${printable(column.padEnd(width))}  ${shownText(text)}\n`,
+  if ('row' in tried) return `line ${line}\n${rowText(tried.row, '  ')}`;
+  const routes = Object.entries(tried.routes).map(
+    ([route, row]) => `  route ${printable(route)}\n${rowText(row, '    ')}`,
   );
-  return `line ${line}\n${columns.join('')}`;
+  return `line ${line}\n${routes.join('') || '  no route\n'}`;
+}
+
+function rowText(row: TriedRow, indent: string): string {
+  const width = Math.max(0, ...Object.keys(row).map((column) => column.length));
+  return Object.entries(row)
+    .map(([column, text]) => `${indent}${printable(column.padEnd(width))}  ${shownText(text)}\n`)
+    .join('');
 }
 
 // A text that could be taken for something else is shown in quotes.

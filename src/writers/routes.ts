@@ -48,8 +48,7 @@ function takenRows({ name, routes, unrouted }: RouteSink, batch: MessageBatch, f
         isTaken = true;
         (taken[index] as number[]).push(row);
       });
-      if (!isTaken && unrouted === 'refuse')
-        throw new SluiceError('invalid_message', `No route of the sink ${name} takes the message`);
+      if (!isTaken && unrouted === 'refuse') throw noRoute(name);
     } catch (error) {
       faults.set(row, rowFault(error));
     }
@@ -57,7 +56,13 @@ function takenRows({ name, routes, unrouted }: RouteSink, batch: MessageBatch, f
   return taken;
 }
 
-function isTakenBy(
+/** The error for a message that no route takes. */
+export function noRoute(sink: string): SluiceError {
+  return new SluiceError('invalid_message', `No route of the sink ${sink} takes the message`);
+}
+
+/** Whether a route takes a message. @throws SluiceError `sink_failed` where its function does not say so */
+export function isTakenBy(
   sink: string,
   { name, takes }: SinkRoute,
   message: ReturnType<typeof readMessageAt>,

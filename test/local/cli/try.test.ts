@@ -19,6 +19,12 @@ const others = pgTable('others', { id: bigint({ mode: 'bigint' }), bytes: bytea(
 const sluice = createSluice({
   sinks: {
     readings: { table: readings, rest: 'extra' },
+    both: {
+      routes: {
+        warm: { table: readings, when: ({ json }) => json.celsius > 20 },
+        all: { table: readings, rest: 'extra' },
+      },
+    },
     others: {
       table: others,
       schema: z.object({ id: z.bigint() }),
@@ -103,9 +109,36 @@ line 6: refused (invalid_json)
     expect(refused.exitCode).toBe(1);
   });
 
+  test('shows the row of each route that takes the message', async () => {
+    const { stdout, exitCode } = await tryIt(
+      ['--sink', 'both', '-'],
+      '{"sensor":"a","celsius":21}\n{"sensor":"b"}',
+    );
+    expect(stdout).toBe(`line 1
+  route warm
+    sensor   a
+    celsius  21
+    extra    NULL
+  route all
+    sensor   a
+    celsius  21
+    extra    {}
+line 2
+  route all
+    sensor   b
+    celsius  NULL
+    extra    {}
+2 messages for the sink both: 3 rows, 0 refused. Nothing was written
+`);
+    expect(exitCode).toBe(0);
+  });
+
   test.each([
-    [['sample.ndjson'], /Name the sink with --sink: there are readings, others, archive/],
-    [['--sink', 'none', 'sample.ndjson'], /There is no sink "none": there are readings, others, archive/],
+    [['sample.ndjson'], /Name the sink with --sink: there are readings, both, others, archive/],
+    [
+      ['--sink', 'none', 'sample.ndjson'],
+      /There is no sink "none": there are readings, both, others, archive/,
+    ],
     [['--sink', 'archive', 'sample.ndjson'], /appends to streams/],
     [['--sink', 'readings', 'missing.ndjson'], /Cannot read missing\.ndjson/],
   ])('%j says what is wrong', async (args, sentence) => {
