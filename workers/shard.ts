@@ -13,9 +13,9 @@ import { HeldIntake } from '../src/ingest/held-intake.ts';
 import type { Intake, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
 import { DEFAULT_READ_THROTTLE, ReadThrottle, THROTTLE_WITH_HOLDS } from '../src/ingest/read-throttle.ts';
+import type { DeadLetterChoice, DeadLetterFilter } from '../src/outbox/dead-letter-filter.ts';
 import {
   type DeadLetter,
-  type DeadLetterIds,
   type DeadLetterPage,
   DeadLetters,
   type DroppedDeadLetters,
@@ -522,8 +522,16 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     return { ...this.#letters.totals, state, code: isPaused ? lastErrorCode : null, buffered };
   }
 
-  async listDeadLetters({ after, limit }: { after: number; limit: number }): Promise<DeadLetterPage> {
-    return this.#letters.list({ afterId: after, limit });
+  async listDeadLetters({
+    after,
+    limit,
+    where = {},
+  }: {
+    after: number;
+    limit: number;
+    where?: DeadLetterFilter;
+  }): Promise<DeadLetterPage> {
+    return this.#letters.list({ afterId: after, limit, where });
   }
 
   async readDeadLetter(id: number): Promise<DeadLetter | null> {
@@ -534,7 +542,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     ids,
     payload,
   }: {
-    ids: DeadLetterIds;
+    ids: DeadLetterChoice;
     payload?: string;
   }): Promise<RetriedDeadLetters> {
     const pipeline = this.#pipeline;
@@ -553,7 +561,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     return { retried: letters.length, refused, missing, remaining, isFull };
   }
 
-  async dropDeadLetters({ ids }: { ids: DeadLetterIds }): Promise<DroppedDeadLetters> {
+  async dropDeadLetters({ ids }: { ids: DeadLetterChoice }): Promise<DroppedDeadLetters> {
     const dropped = this.#letters.drop(ids);
     this.#listing?.leaveIfEmpty();
     // There is room again for what the shard may have paused for.

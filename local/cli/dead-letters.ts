@@ -40,8 +40,33 @@ interface Summary {
   shards: (ShardSummary & { shard: number })[];
 }
 
-interface ChoiceFlags extends ShardFlags {
+interface FilterFlags {
+  reason?: string;
+  column?: string;
+  since?: string;
+  until?: string;
+}
+
+interface ChoiceFlags extends ShardFlags, FilterFlags {
   all?: true;
+}
+
+/** Adds the flags that name letters by why and when they were refused. */
+function withFilterFlags(command: Command): Command {
+  return command
+    .option(
+      '--reason <text>',
+      'those with this SQLSTATE, refused by it (postgres, mapping, schema, sink), or with it in the reason',
+    )
+    .option('--column <name>', 'those that did not fit this column')
+    .option('--since <time>', 'those refused at this time or later, as 2026-11-21T13:10:00Z')
+    .option('--until <time>', 'those refused before this time');
+}
+
+/** The flags that were given; undefined where none was. */
+function filterOf({ reason, column, since, until }: FilterFlags): FilterFlags | undefined {
+  const given = Object.entries({ reason, column, since, until }).filter(([, value]) => value !== undefined);
+  return given.length === 0 ? undefined : (Object.fromEntries(given) as FilterFlags);
 }
 
 /** Adds the command and its subcommands. */
@@ -52,18 +77,22 @@ export function defineDeadLetters(program: Command): void {
   withWorkerFlags(command.command('summary').description('how many each shard has'))
     .option('--sink <name>', 'only this sink (default all)')
     .action(summary);
-  withShardFlags(command.command('list').description('those of one shard, oldest first'))
+  withFilterFlags(withShardFlags(command.command('list').description('those of one shard, oldest first')))
     .option('--after <id>', 'begin after this one')
     .option('--limit <n>', 'how many at most (1 to 100; default 50)')
     .action(list);
   withShardFlags(command.command('show').description('one, with all of its payload').argument('<id>')).action(
     show,
   );
-  withShardFlags(command.command('retry').description('write them again').argument('[ids...]'))
+  withFilterFlags(
+    withShardFlags(command.command('retry').description('write them again').argument('[ids...]')),
+  )
     .option('--all', 'every one that is there now')
     .option('--payload <json>', 'what to write instead of the payload; with one id only')
     .action(retry);
-  withShardFlags(command.command('drop').description('remove them for good').argument('[ids...]'))
+  withFilterFlags(
+    withShardFlags(command.command('drop').description('remove them for good').argument('[ids...]')),
+  )
     .option('--all', 'every one there is')
     .action(drop);
 }
@@ -98,11 +127,12 @@ async function list({
   after,
   limit,
   ...flags
-}: ShardFlags & { after?: string; limit?: string }): Promise<void> {
+}: ShardFlags & FilterFlags & { after?: string; limit?: string }): Promise<void> {
   const client = await AdminClient.forShard(flags);
   const page = await client.get<Page>('dead-letters', {
     ...(after === undefined ? {} : { after }),
     ...(limit === undefined ? {} : { limit }),
+    ...filterOf(flags),
   });
   if (flags.json) {
     printJson(page);
@@ -166,8 +196,8 @@ async function retry(
   given: string[],
   { all, payload, ...flags }: ChoiceFlags & { payload?: string },
 ): Promise<void> {
-  const ids = readChoice(given, all);
-  if (payload !== undefined && (ids === 'all' || ids.length !== 1))
+  const choice = readChoice(given, all, flags);
+  if (payload !== undefined && (!Array.isArray(choice.ids) || choice.ids.length !== 1))
     throw new SluiceError('invalid_options', '--payload replaces one message: name one id');
   // The Worker refuses it too, but sees less of what it is.
   const unexpected = payload === undefined ? undefined : unexpectedText(payload);
@@ -177,7 +207,7 @@ async function retry(
       `Cannot use --payload: it is ${unexpected.seen}; ${unexpected.remedy}`,
     );
   const client = await AdminClient.forShard(flags);
-  const answer = await retryAll(client, payload === undefined ? { ids } : { ids, payload });
+  const answer = await retryAll(client, payload === undefined ? choice : { ...choice, payload });
   if (flags.json) printJson(answer);
   else {
     process.stdout.write(
@@ -215,9 +245,9 @@ async function retryAll(client: AdminClient, body: unknown): Promise<RetriedDead
 }
 
 async function drop(given: string[], { all, ...flags }: ChoiceFlags): Promise<void> {
-  const ids = readChoice(given, all);
+  const choice = readChoice(given, all, flags);
   const client = await AdminClient.forShard(flags);
-  const answer = await client.post<DroppedDeadLetters>('dead-letters/drop', { ids });
+  const answer = await client.post<DroppedDeadLetters>('dead-letters/drop', choice);
   if (flags.json) printJson(answer);
   else {
     process.stdout.write(`${printable(client.name)}: ${counted(answer.dropped, 'dead letter')} dropped\n`);
@@ -233,10 +263,20 @@ function tellMissing(missing: readonly number[]): void {
   );
 }
 
-function readChoice(given: readonly string[], all: true | undefined): number[] | 'all' {
-  if (given.length > 0 === (all === true))
-    throw new SluiceError('invalid_options', 'Name the ids of dead letters, or give --all');
-  return all === true ? 'all' : readIds(given);
+function readChoice(
+  given: readonly string[],
+  all: true | undefined,
+  flags: FilterFlags,
+): { ids?: number[] | 'all'; where?: FilterFlags } {
+  const where = filterOf(flags);
+  const ways = [given.length > 0, all === true, where !== undefined].filter(Boolean);
+  if (ways.length !== 1)
+    throw new SluiceError(
+      'invalid_options',
+      'Name the ids of dead letters, or give --all, or say which with --reason, --column, --since and --until',
+    );
+  if (where !== undefined) return { where };
+  return { ids: all === true ? 'all' : readIds(given) };
 }
 
 function readIds(given: readonly string[]): number[] {

@@ -11,6 +11,7 @@ import {
   MAX_TAKEN_DEAD_LETTERS,
 } from '../core/limits.ts';
 import type { Sqlite } from '../database/sqlite.ts';
+import { conditionOf, type DeadLetterChoice, type DeadLetterFilter, isFilter } from './dead-letter-filter.ts';
 import type { Refusal, Refuser } from './refusal.ts';
 
 /** A message that Postgres refused, before it has an id. */
@@ -55,9 +56,6 @@ export interface DeadLetterPage {
   next: number | null;
   totals: DeadLetterTotals;
 }
-
-/** Some letters by their ids, or every one there is. */
-export type DeadLetterIds = readonly number[] | 'all';
 
 export interface TakenDeadLetters {
   /** Oldest first. They are no longer among the dead letters. */
@@ -213,20 +211,24 @@ export class DeadLetters {
     return true;
   }
 
-  /** The letters with ids above `afterId` (default 0), at most `limit` of them (default and most: 100). */
+  /** The letters that meet `where`, with ids above `afterId` (default 0), at most `limit` of them (default and most: 100). */
   list({
     afterId = 0,
     limit = MAX_LISTED_DEAD_LETTERS,
+    where = {},
   }: {
     afterId?: number;
     limit?: number;
+    where?: DeadLetterFilter;
   } = {}): DeadLetterPage {
+    const { condition, bindings } = conditionOf(where);
     const most = Math.min(limit, MAX_LISTED_DEAD_LETTERS);
     const rows = this.#sqlite.run<LetterRow & { payload_bytes: number }>(
       `select ${LETTER_HEAD}, payload_bytes,
         substr(payload, 1, ${DEAD_LETTER_EXCERPT_CHARACTERS}) as payload
-        from dead_letters where id > ? order by id limit ?`,
+        from dead_letters where id > ? and ${condition} order by id limit ?`,
       afterId,
+      ...bindings,
       most + 1,
     );
     const letters = rows.slice(0, most).map((row) => {
@@ -246,15 +248,16 @@ export class DeadLetters {
    * Removes letters and hands them out, oldest first, to be written again. The caller puts them where they are as
    * safe as here within the same transaction.
    *
-   * @param ids at most `MAX_TAKEN_DEAD_LETTERS` of them, or `all`
+   * @param choice at most `MAX_TAKEN_DEAD_LETTERS` ids, `all`, or a filter
    * @param bounds how many letters (default and most: 1,000), with payloads of how many bytes (default and most:
    *   8 MiB). The first letter that does not fit ends the taking, so that none overtakes an older one.
    * @throws SluiceError `invalid_options` for too many ids
    */
-  take(ids: DeadLetterIds, bounds: { maxRows?: number; maxBytes?: number } = {}): TakenDeadLetters {
+  take(choice: DeadLetterChoice, bounds: { maxRows?: number; maxBytes?: number } = {}): TakenDeadLetters {
     const maxRows = Math.min(bounds.maxRows ?? MAX_TAKEN_DEAD_LETTERS, MAX_TAKEN_DEAD_LETTERS);
     const maxBytes = Math.min(bounds.maxBytes ?? MAX_TAKEN_DEAD_LETTER_BYTES, MAX_TAKEN_DEAD_LETTER_BYTES);
-    const found = this.#find(ids, maxRows);
+    const found = this.#find(choice, maxRows);
+    const asked = Array.isArray(choice) ? found.length : this.countOf(choice as 'all' | DeadLetterFilter);
     let bytes = 0;
     const taken: number[] = [];
     for (const { id, payload_bytes: payloadBytes } of found) {
@@ -266,12 +269,11 @@ export class DeadLetters {
       `delete from dead_letters where id in (select value from json_each(?)) returning ${LETTER_COLUMNS}`,
       JSON.stringify(taken),
     );
-    const asked = ids === 'all' ? this.#count : found.length;
     this.#countIn(-rows.length, -bytes);
     return {
       // SQLite promises no order of what it returns.
       letters: rows.map(letterOf).sort((left, right) => left.id - right.id),
-      missing: missingOf(ids, found),
+      missing: missingOf(choice, found),
       remaining: asked - rows.length,
     };
   }
@@ -279,10 +281,12 @@ export class DeadLetters {
   /**
    * Removes letters for good.
    *
-   * @param ids at most `MAX_TAKEN_DEAD_LETTERS` of them, or `all`, which has no bound
+   * @param choice at most `MAX_TAKEN_DEAD_LETTERS` ids; `all` and filters have no bound
    * @throws SluiceError `invalid_options` for too many ids
    */
-  drop(ids: DeadLetterIds): DroppedDeadLetters {
+  drop(choice: DeadLetterChoice): DroppedDeadLetters {
+    if (isFilter(choice)) return { dropped: this.#dropWhere(choice), missing: [] };
+    const ids = choice;
     if (ids === 'all') {
       const dropped = this.#count;
       this.#sqlite.run('delete from dead_letters');
@@ -302,14 +306,39 @@ export class DeadLetters {
     return { dropped: rows.length, missing: missingOf(ids, rows) };
   }
 
-  /** The letters of these ids, oldest first; of all there are, the oldest `limit`. */
-  #find(ids: DeadLetterIds, limit: number): FoundRow[] {
-    if (ids === 'all') {
+  #dropWhere(filter: DeadLetterFilter): number {
+    const { condition, bindings } = conditionOf(filter);
+    const [sum] = this.#sqlite.run<{ count: number; bytes: number }>(
+      `select count(*) as count, coalesce(sum(payload_bytes), 0) as bytes from dead_letters where ${condition}`,
+      ...bindings,
+    );
+    this.#sqlite.run(`delete from dead_letters where ${condition}`, ...bindings);
+    this.#countIn(-(sum?.count ?? 0), -(sum?.bytes ?? 0));
+    return sum?.count ?? 0;
+  }
+
+  /** How many letters meet a filter. */
+  countOf(choice: 'all' | DeadLetterFilter): number {
+    if (choice === 'all') return this.#count;
+    const { condition, bindings } = conditionOf(choice);
+    const [row] = this.#sqlite.run<{ count: number }>(
+      `select count(*) as count from dead_letters where ${condition}`,
+      ...bindings,
+    );
+    return row?.count ?? 0;
+  }
+
+  /** The letters of these ids, oldest first; of all there are, or of those that meet a filter, the oldest `limit`. */
+  #find(choice: DeadLetterChoice, limit: number): FoundRow[] {
+    if (choice === 'all' || isFilter(choice)) {
+      const { condition, bindings } = conditionOf(choice === 'all' ? {} : choice);
       return this.#sqlite.run<FoundRow>(
-        'select id, payload_bytes from dead_letters order by id limit ?',
+        `select id, payload_bytes from dead_letters where ${condition} order by id limit ?`,
+        ...bindings,
         limit,
       );
     }
+    const ids = choice;
     assertNumberOfIds(ids);
     return this.#sqlite.run<FoundRow>(
       'select id, payload_bytes from dead_letters where id in (select value from json_each(?)) order by id',
@@ -381,8 +410,8 @@ function assertNumberOfIds(ids: readonly number[]): void {
   );
 }
 
-function missingOf(ids: DeadLetterIds, found: readonly FoundRow[]): number[] {
-  if (ids === 'all') return [];
+function missingOf(choice: DeadLetterChoice, found: readonly FoundRow[]): number[] {
+  if (choice === 'all' || isFilter(choice)) return [];
   const there = new Set(found.map(({ id }) => id));
-  return [...new Set(ids)].filter((id) => !there.has(id));
+  return [...new Set(choice)].filter((id) => !there.has(id));
 }

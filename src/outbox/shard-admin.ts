@@ -5,13 +5,8 @@
  */
 
 import type { ErrorCode } from '../core/errors.ts';
-import type {
-  DeadLetter,
-  DeadLetterIds,
-  DeadLetterPage,
-  DeadLetterTotals,
-  DroppedDeadLetters,
-} from './dead-letters.ts';
+import type { DeadLetterChoice, DeadLetterFilter } from './dead-letter-filter.ts';
+import type { DeadLetter, DeadLetterPage, DeadLetterTotals, DroppedDeadLetters } from './dead-letters.ts';
 import type { LaneState } from './lane-faults.ts';
 import type { MissingChoice, MissingMessages } from './missing-messages.ts';
 
@@ -56,8 +51,8 @@ export interface ShardState {
 export interface ShardAdmin {
   /** What it holds, and whether it writes. */
   summary(): Promise<ShardSummary>;
-  /** The letters with ids above `after`, at most `limit` (100 at the most). */
-  listDeadLetters(page: { after: number; limit: number }): Promise<DeadLetterPage>;
+  /** The letters with ids above `after` that meet `where`, at most `limit` (100 at the most). */
+  listDeadLetters(page: { after: number; limit: number; where?: DeadLetterFilter }): Promise<DeadLetterPage>;
   /** Null where there is none of that id. */
   readDeadLetter(id: number): Promise<DeadLetter | null>;
   /**
@@ -66,8 +61,8 @@ export interface ShardAdmin {
    *
    * @param request `payload` replaces that of the one letter in `ids`; it has passed `readEditedPayload`
    */
-  retryDeadLetters(request: { ids: DeadLetterIds; payload?: string }): Promise<RetriedDeadLetters>;
-  dropDeadLetters(request: { ids: DeadLetterIds }): Promise<DroppedDeadLetters>;
+  retryDeadLetters(request: { ids: DeadLetterChoice; payload?: string }): Promise<RetriedDeadLetters>;
+  dropDeadLetters(request: { ids: DeadLetterChoice }): Promise<DroppedDeadLetters>;
   /**
    * Lets a shard that has paused or stopped try again, at once, and answers with its state after that try. Where the database
    * has lost messages that the shard still has, `missing` says what becomes of them; without it the shard stays stopped.

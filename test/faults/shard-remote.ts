@@ -1,7 +1,8 @@
 /** The shard of a run, from outside: its figures, and what it is told to do wrong. */
 
 import type { BenchTarget } from '../../lab/suites/ingest/load.ts';
-import type { DeadLetter, DeadLetterIds, DroppedDeadLetters } from '../../src/outbox/dead-letters.ts';
+import type { DeadLetterChoice } from '../../src/outbox/dead-letter-filter.ts';
+import type { DeadLetter, DroppedDeadLetters } from '../../src/outbox/dead-letters.ts';
 import type { MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { RetriedDeadLetters, ShardState } from '../../src/outbox/shard-admin.ts';
 import { HANG_LIMIT_MS } from '../support/patience.ts';
@@ -72,11 +73,11 @@ export class ShardRemote {
 
   // What operators do (src/outbox/shard-admin.ts).
 
-  retryDeadLetters(request: { ids: DeadLetterIds; payload?: string }): Promise<RetriedDeadLetters> {
+  retryDeadLetters(request: { ids: DeadLetterChoice; payload?: string }): Promise<RetriedDeadLetters> {
     return this.#ask('POST', '/faults/dead-letters/retry', request);
   }
 
-  dropDeadLetters(request: { ids: DeadLetterIds }): Promise<DroppedDeadLetters> {
+  dropDeadLetters(request: { ids: DeadLetterChoice }): Promise<DroppedDeadLetters> {
     return this.#ask('POST', '/faults/dead-letters/drop', request);
   }
 

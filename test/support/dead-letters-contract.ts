@@ -255,6 +255,42 @@ export const DEAD_LETTER_CASES: { name: string; run: (sqlite: Sqlite) => void }[
     },
   },
   {
+    name: 'letters of one reason, column or time are listed, taken and dropped, and no others',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      const given = [
+        letter({ sqlState: '23505', column: 'device', failedAtMs: 10 }),
+        letter({ sqlState: null, by: 'mapping', reason: 'The Column n cannot take it', failedAtMs: 20 }),
+        letter({ failedAtMs: 30 }),
+        letter({ failedAtMs: 40, payload: '12' }),
+      ];
+      for (const each of given) letters.add(each);
+      for (const [where, ids] of [
+        [{}, [1, 2, 3, 4]],
+        [{ reason: '23505' }, [1]],
+        [{ reason: 'postgres' }, [1, 3, 4]],
+        [{ reason: 'the column N' }, [2]],
+        [{ reason: "' or true --" }, []],
+        [{ column: 'celsius' }, [2, 3, 4]],
+        [{ sinceMs: 20, untilMs: 40 }, [2, 3]],
+        [{ reason: '22P02', sinceMs: 31 }, [4]],
+      ] as const) {
+        expect(idsOf(letters.list({ where }).letters)).toEqual(ids);
+        expect(letters.countOf(where)).toBe(ids.length);
+      }
+      expect(letters.list({ where: { reason: 'postgres' }, limit: 2 }).next).toBe(3);
+      expect(idsOf(letters.list({ where: { reason: 'postgres' }, afterId: 3 }).letters)).toEqual([4]);
+      const first = letters.take({ reason: 'postgres' }, { maxRows: 2 });
+      expect([idsOf(first.letters), first.missing, first.remaining]).toEqual([[1, 3], [], 1]);
+      expect(letters.drop({ reason: '22P02' })).toEqual({ dropped: 1, missing: [] });
+      expect(letters.drop({ reason: '22P02' })).toEqual({ dropped: 0, missing: [] });
+      expect(idsOf(letters.list().letters)).toEqual([2]);
+      const { totals } = letters;
+      letters.recount();
+      expect(letters.totals).toEqual(totals);
+    },
+  },
+  {
     name: 'the table of an older version gets the columns that it lacks, and keeps its letters and ids',
     run(sqlite) {
       sqlite.run(`create table dead_letters (

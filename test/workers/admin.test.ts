@@ -321,7 +321,24 @@ describe('GET dead-letters', () => {
     ]);
   });
 
+  it('passes on which letters are meant', async () => {
+    const fake = new FakeShards();
+    await fake.ask(
+      `${path}?reason=22P02&column=n&since=2026-11-21&until=2026-11-21T13:10:07.042%2B01:00&limit=5`,
+    );
+    const where = {
+      reason: '22P02',
+      column: 'n',
+      sinceMs: Date.UTC(2026, 10, 21),
+      untilMs: Date.UTC(2026, 10, 21, 12, 10, 7, 42),
+    };
+    expect(fake.calls).toEqual([['messages/0', 'listDeadLetters', { after: 0, limit: 5, where }]]);
+  });
+
   it.each([
+    ['reason=', 'reason'],
+    ['since=yesterday', 'since'],
+    ['until=2026-13-01', 'until'],
     ['after=-1', 'after'],
     ['after=x', 'after'],
     ['after=9007199254740992', 'after'],
@@ -409,6 +426,30 @@ describe('POST dead-letters/retry', () => {
     const response = await fake.post(path, body);
     expect(response.status).toBe(400);
     expect(await problemOf(response)).toMatchObject({ code: 'invalid_options', option: 'payload' });
+    expect(fake.calls).toEqual([]);
+  });
+});
+
+describe('POST dead-letters/retry and drop by a filter', () => {
+  it.each(['retry', 'drop'])('%s asks the shard for the letters that are meant', async (what) => {
+    const fake = new FakeShards();
+    const body = { where: { reason: 'mapping', since: '2026-11-21T13:10:00Z' } };
+    expect((await fake.post(`/admin/messages/0/dead-letters/${what}`, body)).status).toBe(200);
+    const ids = { reason: 'mapping', sinceMs: Date.UTC(2026, 10, 21, 13, 10) };
+    expect(fake.calls).toMatchObject([['messages/0', `${what}DeadLetters`, { ids }]]);
+  });
+
+  it.each([
+    [{ where: {} }, 'where'],
+    [{ where: 'all' }, 'where'],
+    [{ where: { reason: 'x' }, ids: 'all' }, 'where'],
+    [{ where: { reson: 'x' } }, 'reson'],
+    [{ where: { column: 7 } }, 'column'],
+    [{ where: { reason: 'x' }, payload: '1' }, 'payload'],
+  ])('%j is refused', async (body, option) => {
+    const fake = new FakeShards();
+    const response = await fake.post('/admin/messages/0/dead-letters/retry', body);
+    expect(await problemOf(response)).toMatchObject({ code: 'invalid_options', option });
     expect(fake.calls).toEqual([]);
   });
 });

@@ -10,13 +10,18 @@ import { SluiceError } from '../../src/core/errors.ts';
 import {
   DRAIN_TIME_LIMIT_MS,
   MAX_ADMIN_BODY_BYTES,
+  MAX_DEAD_LETTER_REASON_LENGTH,
   MAX_LISTED_DEAD_LETTERS,
   MAX_TAKEN_DEAD_LETTERS,
 } from '../../src/core/limits.ts';
 import { assertKnownNames, optionTable, resolveOptions } from '../../src/core/option-table.ts';
 import { withTimeLimit } from '../../src/core/time-limit.ts';
 import { readEditedPayload } from '../../src/ingest/edited-payload.ts';
-import type { DeadLetterIds } from '../../src/outbox/dead-letters.ts';
+import type {
+  DeadLetterChoice,
+  DeadLetterFilter,
+  DeadLetterIds,
+} from '../../src/outbox/dead-letter-filter.ts';
 import { MISSING_CHOICES, type MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { ShardAdmin } from '../../src/outbox/shard-admin.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
@@ -103,9 +108,12 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
 
   routes.get('/admin/:sink/:shard/dead-letters', guard, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
-    const { letters, next, totals } = await shard.listDeadLetters(
-      resolveOptions(PAGE_PARAMETERS, context.req.query()),
-    );
+    const { reason, column, since, until, ...page } = context.req.query();
+    const where = readFilter({ reason, column, since, until });
+    const { letters, next, totals } = await shard.listDeadLetters({
+      ...resolveOptions(PAGE_PARAMETERS, page),
+      ...(Object.keys(where).length === 0 ? {} : { where }),
+    });
     return context.json({ letters: letters.map(presentLetter), next, totals });
   });
 
@@ -127,8 +135,8 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     const { shard, sink } = await askedShard(sinks, context.env, context.req.param());
     // The shard keeps its letters: there is nowhere to write them.
     if (sink === undefined) throw sinks.unknown(context.env, context.req.param('sink'));
-    const body = await readBody(context.req, ['ids', 'payload']);
-    const ids = readIds(body.ids);
+    const body = await readBody(context.req, ['ids', 'where', 'payload']);
+    const ids = readChoice(body);
     if (body.payload === undefined) return context.json(await shard.retryDeadLetters({ ids }));
     if (typeof body.payload !== 'string') {
       throw invalid(
@@ -136,7 +144,7 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
         'the text of a message is allowed, as in {"ids":[7],"payload":"{\\"celsius\\":21}"}',
       );
     }
-    if (ids === 'all' || ids.length !== 1)
+    if (!Array.isArray(ids) || ids.length !== 1)
       throw invalid('payload', 'it replaces one message, so name one id');
     const payload = readEditedPayload(body.payload, sink.options.maxMessageBytes);
     return context.json(await shard.retryDeadLetters({ ids, payload }));
@@ -144,8 +152,8 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
 
   routes.post('/admin/:sink/:shard/dead-letters/drop', guard, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
-    const body = await readBody(context.req, ['ids']);
-    return context.json(await shard.dropDeadLetters({ ids: readIds(body.ids) }));
+    const body = await readBody(context.req, ['ids', 'where']);
+    return context.json(await shard.dropDeadLetters({ ids: readChoice(body) }));
   });
 
   routes.post('/admin/:sink/:shard/resume', guard, async (context) => {
@@ -229,6 +237,44 @@ async function readBody(body: Body, known: readonly string[]): Promise<Record<st
 
 function isMissingChoice(value: unknown): value is MissingChoice {
   return (MISSING_CHOICES as readonly unknown[]).includes(value);
+}
+
+function readChoice({ ids, where }: Record<string, unknown>): DeadLetterChoice {
+  if (where === undefined) return readIds(ids);
+  if (ids !== undefined) throw invalid('where', 'it is given in place of ids');
+  const isObject = typeof where === 'object' && where !== null && !Array.isArray(where);
+  const wrong = invalid('where', 'an object with some of reason, column, since and until is allowed');
+  if (!isObject) throw wrong;
+  assertKnownNames(where as Record<string, unknown>, FILTER_NAMES);
+  const filter = readFilter(where as Record<string, unknown>);
+  // One that asks for nothing would mean every letter, which has to be said.
+  if (Object.keys(filter).length === 0) throw wrong;
+  return filter;
+}
+
+const FILTER_NAMES = ['reason', 'column', 'since', 'until'];
+
+function readFilter({ reason, column, since, until }: Record<string, unknown>): DeadLetterFilter {
+  const filter: DeadLetterFilter = {};
+  if (reason !== undefined) filter.reason = readText('reason', reason);
+  if (column !== undefined) filter.column = readText('column', column);
+  if (since !== undefined) filter.sinceMs = readTime('since', since);
+  if (until !== undefined) filter.untilMs = readTime('until', until);
+  return filter;
+}
+
+function readText(option: string, value: unknown): string {
+  if (typeof value === 'string' && value !== '' && value.length <= MAX_DEAD_LETTER_REASON_LENGTH)
+    return value;
+  throw invalid(option, `1 to ${MAX_DEAD_LETTER_REASON_LENGTH} characters are allowed`);
+}
+
+const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/;
+
+function readTime(option: string, value: unknown): number {
+  const timeMs = typeof value === 'string' && ISO_TIME.test(value) ? Date.parse(value) : Number.NaN;
+  if (!Number.isNaN(timeMs)) return timeMs;
+  throw invalid(option, 'a time as in 2026-11-21T13:10:00Z is allowed, or a day (UTC)');
 }
 
 function readIds(value: unknown): DeadLetterIds {

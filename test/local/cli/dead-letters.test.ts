@@ -266,6 +266,18 @@ describe('dead-letters retry', () => {
     expect(asked.map(({ body }) => body)).toEqual([{ ids: 'all' }, { ids: 'all' }, { ids: 'all' }]);
   });
 
+  test('of a reason, a column or a time goes on until as many are retried as there were', async () => {
+    answers = [{ body: { ...done, retried: 1_000, remaining: 5 } }, { body: { ...done, retried: 5 } }];
+    const { exitCode, stdout } = await run(
+      'dead-letters retry --reason 22P02 --column celsius --since 2026-11-21',
+    );
+    expect([exitCode, stdout]).toEqual([0, 'messages, shard 0: 1,005 dead letters to be written again\n']);
+    const where = { reason: '22P02', column: 'celsius', since: '2026-11-21' };
+    expect(asked.map(({ body }) => body)).toEqual([{ where }, { where }]);
+    expect((await run('dead-letters retry 7 --reason 22P02')).exitCode).toBe(2);
+    expect(asked).toHaveLength(2);
+  });
+
   test('stops where the outbox is full, says how many are left, and exits 1', async () => {
     answers = [
       { body: { ...done, retried: 5, remaining: 10 } },

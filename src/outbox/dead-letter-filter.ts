@@ -1,0 +1,53 @@
+/** Which dead letters are meant: by their ids, all of them, or by why and when they were refused. */
+
+import type { SqliteValue } from '../database/sqlite.ts';
+
+/** Some letters by their ids, or every one there is. */
+export type DeadLetterIds = readonly number[] | 'all';
+
+/** Letters of one reason, or of a time. A letter has to meet all that is given. */
+export interface DeadLetterFilter {
+  /** An SQLSTATE, who refused it (`postgres`, `mapping`, `schema`, `sink`), or a part of the reason in any case. */
+  reason?: string;
+  /** The column that did not fit. */
+  column?: string;
+  /** Refused at this time or later. */
+  sinceMs?: number;
+  /** Refused before this time. */
+  untilMs?: number;
+}
+
+export type DeadLetterChoice = DeadLetterIds | DeadLetterFilter;
+
+export function isFilter(choice: DeadLetterChoice): choice is DeadLetterFilter {
+  return typeof choice === 'object' && !Array.isArray(choice);
+}
+
+/** The condition of a filter in SQL, and what it binds; `true` where nothing is asked for. */
+export function conditionOf({ reason, column, sinceMs, untilMs }: DeadLetterFilter): {
+  condition: string;
+  bindings: SqliteValue[];
+} {
+  const conditions: string[] = [];
+  const bindings: SqliteValue[] = [];
+  if (reason !== undefined) {
+    // Letters of 0.2.0 say by their SQLSTATE alone that it was Postgres.
+    conditions.push(
+      "(sql_state = ? or coalesce(refused_by, iif(sql_state is null, null, 'postgres')) = ? or instr(lower(reason), lower(?)) > 0)",
+    );
+    bindings.push(reason, reason, reason);
+  }
+  if (column !== undefined) {
+    conditions.push('column_name = ?');
+    bindings.push(column);
+  }
+  if (sinceMs !== undefined) {
+    conditions.push('failed_at_ms >= ?');
+    bindings.push(sinceMs);
+  }
+  if (untilMs !== undefined) {
+    conditions.push('failed_at_ms < ?');
+    bindings.push(untilMs);
+  }
+  return { condition: conditions.length === 0 ? 'true' : conditions.join(' and '), bindings };
+}
