@@ -15,6 +15,7 @@ export {
 } from './core/errors.ts';
 // The tables that Sluice brings: one for messages, and the one that counts batches.
 export { checkpoints } from './schema/checkpoints.ts';
+export { deadLetters } from './schema/dead-letters.ts';
 export { messages } from './schema/messages.ts';
 // Where a column gets its value from, besides the members of a message.
 export {

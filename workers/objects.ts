@@ -3,6 +3,7 @@
  * only, so that the classes need not import each other.
  */
 
+import type { DeadLetterCopyStats } from '../src/ingest/dead-letter-copy.ts';
 import type { IntakeStats } from '../src/ingest/intake.ts';
 import type { HandedOver } from '../src/outbox/producer-rows.ts';
 import type { ShardAdmin } from '../src/outbox/shard-admin.ts';
@@ -34,6 +35,8 @@ export const PRODUCER_HEADER = 'sluice-producer';
 export interface ShardStats extends IntakeStats {
   shard: number;
   sockets: number;
+  /** How the copy of the dead letters to Postgres stands; null where the sink asks for none. */
+  deadLetterTable: DeadLetterCopyStats | null;
   /** When the object was last started; the counters begin there. */
   sinceMs: number;
 }

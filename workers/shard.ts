@@ -9,10 +9,12 @@ import { type Failpoints, NO_FAILPOINTS } from '../src/core/failpoints.ts';
 import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/core/limits.ts';
 import { systemTimers, type Timers } from '../src/core/timers.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
+import { DeadLetterCopy } from '../src/ingest/dead-letter-copy.ts';
 import { HeldIntake } from '../src/ingest/held-intake.ts';
 import type { Intake, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
 import { DEFAULT_READ_THROTTLE, ReadThrottle, THROTTLE_WITH_HOLDS } from '../src/ingest/read-throttle.ts';
+import { noteUncopied } from '../src/outbox/copied-letters.ts';
 import type { DeadLetterChoice, DeadLetterFilter } from '../src/outbox/dead-letter-filter.ts';
 import {
   type DeadLetter,
@@ -108,6 +110,8 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   /** The same where there is no sink to write to. */
   readonly #held: HeldIntake | undefined;
   readonly #deadLetters: DeadLetters | undefined;
+  /** Copies them to a table, where the sink asks for it. */
+  readonly #letterCopy: DeadLetterCopy | undefined;
   /** Its place in the directory; a shard of a bench run has none. */
   readonly #listing: ShardListing | undefined;
   /** Brings what other shards of its sink know of producers; a shard of a bench run has no others. */
@@ -161,6 +165,8 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
         this.#throttle = new ReadThrottle();
       } else {
         this.#pipeline = this.#openPipeline(role, sink, sqlite, this.#deadLetters);
+        if (this.#options.deadLetters === 'table') this.#letterCopy = this.#openCopy(role, sink, sqlite);
+        else noteUncopied(sqlite);
         this.#intake = this.#pipeline;
         this.#throttle = new ReadThrottle(
           this.#canHoldFrames(role) ? THROTTLE_WITH_HOLDS : DEFAULT_READ_THROTTLE,
@@ -186,6 +192,25 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     if (this.#holdsSomething) this.#listing?.add();
   }
 
+  #openCopy(role: ShardRole, sink: Sink, sqlite: DurableObjectSqlite): DeadLetterCopy {
+    return new DeadLetterCopy({
+      sqlite,
+      deadLetters: this.#letters,
+      sink: sink.name,
+      shard: role.label,
+      openConnection: () => connect(databaseTarget(this.env, role.driver)),
+      timers: this.#timers,
+      random: Math.random,
+      randomId: () => crypto.randomUUID(),
+    });
+  }
+
+  /** Copies dead letters where some are due. The alarm is armed for what fails. */
+  #copyLetters(): void {
+    if (this.#letterCopy?.isBehind !== true) return;
+    void this.#letterCopy.copy().then(() => this.#armAlarm(Date.now()));
+  }
+
   #openMoves(place: ShardPlace, facts: ShardFacts, pipeline: Pipeline): ProducerMoves {
     return new ProducerMoves({
       place,
@@ -209,6 +234,9 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   // find nothing to do, and be billed. A shard that has stopped waits for an operator.
   #armAlarm(nowMs: number): void {
     if (this.#held !== undefined && this.#held.rows > 0) this.#alarm.armWithin(HELD_ALARM_MS, nowMs);
+    const copy = this.#letterCopy;
+    if (copy?.isBehind === true)
+      this.#alarm.armWithin(Math.max(0, copy.retryAtMs - nowMs) + this.#options.alarmMs, nowMs);
     const { isBusy, isStopped, retryAtMs } = this.#intake;
     if (!isBusy || isStopped) return;
     this.#alarm.armWithin(Math.max(0, retryAtMs - nowMs) + this.#options.alarmMs, nowMs);
@@ -254,7 +282,10 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
       deadLetters,
       failpoints: this.#failpoints,
       // After a long backoff the alarm is far away, and what waits has to be flushed sooner.
-      onProgress: () => this.#armAlarm(Date.now()),
+      onProgress: () => {
+        this.#armAlarm(Date.now());
+        this.#copyLetters();
+      },
       onNotice: (message) => console.warn(JSON.stringify({ level: 'warn', message })),
       // Memory and storage differ from here on. A new start reads what is stored; clients send the rest again.
       onStorageFailure: (error) => {
@@ -438,6 +469,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     try {
       this.#failpoints.hit('in_alarm');
       this.#intake.flushSoon();
+      this.#copyLetters();
     } catch (error) {
       console.error(JSON.stringify({ level: 'error', message: `An alarm failed: ${errorText(error)}` }));
     }
@@ -451,6 +483,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
       sockets: this.ctx.getWebSockets().length + this.#residentSockets.size,
       sinceMs: this.#startedAtMs,
       ...this.#intake.stats(),
+      deadLetterTable: this.#letterCopy?.stats() ?? null,
     };
   }
 
@@ -554,6 +587,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     const { letters, missing, remaining } = this.#letters.take(ids, { maxRows: rows, maxBytes: bytes });
     const edited = payload === undefined ? letters : letters.map((letter) => ({ ...letter, payload }));
     const refused = pipeline.retry(edited, Date.now());
+    this.#noteRemoved();
     // There is room again for what the shard may have paused for.
     if (letters.length > 0 && pipeline.state === 'paused') pipeline.flush();
     this.#armAlarm(Date.now());
@@ -563,14 +597,22 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
 
   async dropDeadLetters({ ids }: { ids: DeadLetterChoice }): Promise<DroppedDeadLetters> {
     const dropped = this.#letters.drop(ids);
+    this.#noteRemoved();
     this.#listing?.leaveIfEmpty();
     // There is room again for what the shard may have paused for.
     if (this.#pipeline?.state === 'paused') this.#pipeline.flush();
     return dropped;
   }
 
+  #noteRemoved(): void {
+    this.#letterCopy?.noteRemoved();
+    this.#copyLetters();
+    this.#armAlarm(Date.now());
+  }
+
   async resume({ missing }: { missing?: MissingChoice } = {}): Promise<ShardState> {
     await this.#pipeline?.resume(missing);
+    void this.#letterCopy?.copyNow();
     // A shard that had stopped has no alarm.
     this.#armAlarm(Date.now());
     await this.#pipeline?.nextAttempt();

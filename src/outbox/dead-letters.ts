@@ -238,6 +238,44 @@ export class DeadLetters {
     return { letters, next: rows.length > most ? (letters.at(-1)?.id ?? null) : null, totals: this.totals };
   }
 
+  /** True where there are letters with ids above this one. */
+  hasAfter(id: number): boolean {
+    return this.#sqlite.run('select 1 from dead_letters where id > ? limit 1', id).length > 0;
+  }
+
+  /** The next letters above an id, as many as fit; the first one always does. */
+  readAfter(id: number, maxRows: number, maxBytes: number): DeadLetter[] {
+    const found = this.#sqlite.run<FoundRow>(
+      'select id, payload_bytes from dead_letters where id > ? order by id limit ?',
+      id,
+      maxRows,
+    );
+    let bytes = 0;
+    let last = id;
+    for (const row of found) {
+      bytes += row.payload_bytes;
+      if (last > id && bytes > maxBytes) break;
+      last = row.id;
+    }
+    return this.#sqlite
+      .run<LetterRow>(
+        `select ${LETTER_COLUMNS} from dead_letters where id > ? and id <= ? order by id`,
+        id,
+        last,
+      )
+      .map(letterOf);
+  }
+
+  /** Those of these ids that have no letter. */
+  missing(ids: readonly number[]): number[] {
+    const there = this.#sqlite.run<{ id: number }>(
+      'select id from dead_letters where id in (select value from json_each(?))',
+      JSON.stringify(ids),
+    );
+    const known = new Set(there.map(({ id }) => id));
+    return ids.filter((id) => !known.has(id));
+  }
+
   /** One letter with all of its payload; null where there is none of that id. */
   read(id: number): DeadLetter | null {
     const [row] = this.#sqlite.run<LetterRow>(`select ${LETTER_COLUMNS} from dead_letters where id = ?`, id);

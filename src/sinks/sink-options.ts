@@ -138,6 +138,13 @@ export const SINK_OPTIONS = optionTable({
     default: 64 * 1024 * 1024,
     description: 'Bytes of dead letters of a shard at which it pauses too',
   },
+  deadLetters: {
+    kind: 'choice',
+    choices: ['shard', 'table'],
+    default: 'shard',
+    description:
+      'shard: dead letters are in the shard that has them; table: they are also copied to sluice_dead_letters in Postgres',
+  },
   maxMessageBytes: {
     kind: 'integer',
     min: 1,

@@ -64,13 +64,18 @@ describe('migrations of the application', () => {
       taken: expect.arrayContaining(['0000_readings', '0001_sensor']),
       found: [],
     });
-    expect(await database.tables()).toEqual(['readings', 'sluice_checkpoints', 'sluice_migrations']);
+    expect(await database.tables()).toEqual([
+      'readings',
+      'sluice_checkpoints',
+      'sluice_dead_letters',
+      'sluice_migrations',
+    ]);
     expect(await migrate()).toMatchObject({ taken: [], found: [] });
     await generate(READINGS, SENSOR, INDEX);
     expect(await migrate()).toMatchObject({ taken: ['0002_index'] });
     expect(await history()).toEqual([1_000, 2_000, 3_000]);
     const own = await rowsOf<{ name: string }>(database.connection, 'select name from sluice_migrations');
-    expect(own.map(({ name }) => name)).toEqual(['sluice_0000_checkpoints']);
+    expect(own.map(({ name }) => name)).toEqual(['sluice_0000_checkpoints', 'sluice_0001_dead_letters']);
   });
 
   test('are found by a configuration in JSON too, which drizzle-kit takes as well', async () => {

@@ -12,7 +12,14 @@ import { freshName } from '../support/connect.ts';
 import { drizzleFolder } from '../support/drizzle-folder.ts';
 import { eventually } from '../support/patience.ts';
 
-const ALL_STEPS = ['sluice_0000_checkpoints', '0000_messages', '0001_checkpoints'];
+const ALL_STEPS = [
+  'sluice_0000_checkpoints',
+  'sluice_0001_dead_letters',
+  '0000_messages',
+  '0001_checkpoints',
+];
+/** What a database of 0.2.0 lacks. */
+const SINCE_0_2_0 = ['sluice_0001_dead_letters'];
 const SLUICE_0_2_0 = {
   '0000_messages': 1_795_257_329_112,
   '0001_checkpoints': 1_795_267_931_032,
@@ -99,7 +106,7 @@ async function migrateWithDrizzle(
   }
 }
 
-const COMPLETE = ['messages', 'sluice_checkpoints', 'sluice_migrations'];
+const COMPLETE = ['messages', 'sluice_checkpoints', 'sluice_dead_letters', 'sluice_migrations'];
 const APPLICATION = { tag: '0000_orders', text: 'CREATE TABLE "orders" ("id" bigint PRIMARY KEY);' };
 const LATER = 1_900_000_000_000;
 const EARLIER = 1_700_000_000_000;
@@ -119,7 +126,7 @@ describe('a database', () => {
       `insert into messages (producer, sequence, payload, received_at) values ('p', 7, '{"a":1}', now());
        insert into sluice_checkpoints (sink, shard, lane, incarnation, position) values ('s', 'h', 0, 'i', 9)`,
     );
-    expect(await migrateDatabase(url)).toEqual({ schema: 'public', taken: [] });
+    expect(await migrateDatabase(url)).toEqual({ schema: 'public', taken: SINCE_0_2_0 });
     expect(await history()).toEqual(ALL_STEPS);
     expect(
       await query('select position::int, (select count(*)::int from messages) from sluice_checkpoints'),
@@ -132,7 +139,7 @@ describe('a database', () => {
     await migrateAs020(url, 1);
     expect(await migrateDatabase(url)).toEqual({
       schema: 'public',
-      taken: ['sluice_0000_checkpoints', '0001_checkpoints'],
+      taken: ['sluice_0000_checkpoints', 'sluice_0001_dead_letters', '0001_checkpoints'],
     });
     expect(await query(`select epoch from messages`)).toEqual([]);
   });
@@ -140,7 +147,7 @@ describe('a database', () => {
   test('that was restored without the schema drizzle is recognised by its tables', async () => {
     await migrateAs020();
     await query('drop schema drizzle cascade');
-    expect(await migrateDatabase(url)).toEqual({ schema: 'public', taken: [] });
+    expect(await migrateDatabase(url)).toEqual({ schema: 'public', taken: SINCE_0_2_0 });
     expect(await history()).toEqual(ALL_STEPS);
   });
 
@@ -151,6 +158,7 @@ describe('a database', () => {
       'messages',
       'orders',
       'sluice_checkpoints',
+      'sluice_dead_letters',
       'sluice_migrations',
     ]);
     expect(await query('select count(*)::int from drizzle.__drizzle_migrations')).toEqual([{ count: 1 }]);
@@ -169,7 +177,7 @@ describe('a database', () => {
   test('of two search_paths gets tables in both; drizzle would have said that the second has them', async () => {
     await query('create schema one; create schema two');
     await migrateAs020(withPath('one'));
-    expect(await migrateDatabase(withPath('one'))).toEqual({ schema: 'one', taken: [] });
+    expect(await migrateDatabase(withPath('one'))).toEqual({ schema: 'one', taken: SINCE_0_2_0 });
     expect(await migrateDatabase(withPath('two'))).toEqual({ schema: 'two', taken: ALL_STEPS });
     expect(await tablesOf('one')).toEqual(COMPLETE);
     expect(await tablesOf('two')).toEqual(COMPLETE);
@@ -181,7 +189,7 @@ describe('a database', () => {
   test('whose role got a schema of its own name later goes on with the tables that it used', async () => {
     await migrateAs020();
     await query('create schema sluice');
-    expect(await migrateDatabase(url)).toEqual({ schema: 'public', taken: [] });
+    expect(await migrateDatabase(url)).toEqual({ schema: 'public', taken: SINCE_0_2_0 });
     expect(await tablesOf('sluice')).toEqual([]);
   });
 
@@ -302,7 +310,7 @@ describe('a role without CREATE', () => {
     'succeeds where %s has migrated, whatever it may read',
     async (version) => {
       if (version === '0.2.0') await migrateAs020();
-      else await migrateDatabase(url);
+      await migrateDatabase(url);
       expect(await migrateDatabase(roleUrl)).toEqual({ schema: 'public', taken: [] });
       await query(`grant select, insert, update on all tables in schema public to ${role}`);
       expect(await migrateDatabase(roleUrl)).toEqual({ schema: 'public', taken: [] });
@@ -410,9 +418,13 @@ describe('npm run migrate', () => {
     const only = await cli.run(['migrate', '--sluice-only'], { DATABASE_URL: url });
     expect(only).toMatchObject({ exitCode: 0, stderr: '' });
     expect(only.stdout).toMatch(
-      /^Done: sluice_0000_checkpoints\nThe tables of .* are up to date \(schema public\)\n$/,
+      /^Done: sluice_0000_checkpoints\nDone: sluice_0001_dead_letters\nThe tables of .* are up to date \(schema public\)\n$/,
     );
-    expect(await tablesOf('public')).toEqual(['sluice_checkpoints', 'sluice_migrations']);
+    expect(await tablesOf('public')).toEqual([
+      'sluice_checkpoints',
+      'sluice_dead_letters',
+      'sluice_migrations',
+    ]);
     const all = await cli.run(['migrate'], { DATABASE_URL: url });
     expect(all.stdout).toMatch(/^Done: 0000_messages\nDone: 0001_checkpoints\nThe tables of /);
   });

@@ -315,6 +315,7 @@ describe('GET /stats', () => {
         lastErrorCode: null,
         lastErrorAt: null,
         lastErrorDetails: null,
+        deadLetterTable: null,
         flushLatencyMs: expect.objectContaining({}),
         since: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
       },

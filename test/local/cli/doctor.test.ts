@@ -131,7 +131,7 @@ describe('what is wrong', () => {
     expect({ exitCode, stdout }).toEqual({
       exitCode: 1,
       stdout: expect.stringMatching(
-        /^WRONG {2}The database .* answers, but lacks sluice_0000_checkpoints: run npx sluice migrate$/m,
+        /^WRONG {2}The database .* answers, but lacks sluice_0000_checkpoints, sluice_0001_dead_letters: run npx sluice migrate$/m,
       ),
     });
   });
