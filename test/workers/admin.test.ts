@@ -465,7 +465,11 @@ describe('POST dead-letters/drop', () => {
   it('takes no payload', async () => {
     const fake = new FakeShards();
     const response = await fake.post('/admin/messages/0/dead-letters/drop', { ids: [1], payload: '1' });
-    expect(await problemOf(response)).toMatchObject({ status: 400, option: 'payload', allowed: ['ids'] });
+    expect(await problemOf(response)).toMatchObject({
+      status: 400,
+      option: 'payload',
+      allowed: ['ids', 'where'],
+    });
     expect(fake.calls).toEqual([]);
   });
 });
