@@ -60,6 +60,7 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
 const RUN: readonly (readonly [RegExp, string])[] = [
   [/^(curl|create extension) /, 'test/examples/commands.test.ts'],
   [/websocat /, 'test/examples/websocat.test.ts'],
+  [/^select .* from sluice_dead_letters /, 'test/src/ingest/dead-letter-copy.test.ts'],
   [/^((npm ci && )?npm pack|npm run check:package)\b/, 'test/package/pack.test.ts'],
   [
     /^(mkdir|npm install|node client\/send\.ts$|npx sluice (init|dev|doctor|try --sink readings sample\.ndjson)$)/,

@@ -10,6 +10,7 @@ import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../sr
 import { systemTimers, type Timers } from '../src/core/timers.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import { DeadLetterCopy } from '../src/ingest/dead-letter-copy.ts';
+import { FaultLog } from '../src/ingest/fault-log.ts';
 import { HeldIntake } from '../src/ingest/held-intake.ts';
 import type { Intake, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
@@ -122,6 +123,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   #table: ShardTable | undefined;
   readonly #failpoints: Failpoints;
   readonly #alarm: AlarmClock;
+  readonly #faultLog = new FaultLog();
   readonly #throttle: ReadThrottle;
   // Open sockets, as the throttle counts them: asking the platform for each frame would cost too much.
   #sockets: number;
@@ -205,6 +207,14 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     });
   }
 
+  /** Tells the log of what went wrong since the last time. */
+  #logFaults(): void {
+    const line = this.#faultLog.lineOf(this.#intake.stats());
+    if (line === undefined) return;
+    const { sinkName: sink, label: shard } = this.#role;
+    console.warn(JSON.stringify({ level: 'warn', sink, shard, ...line }));
+  }
+
   /** Copies dead letters where some are due. The alarm is armed for what fails. */
   #copyLetters(): void {
     if (this.#letterCopy?.isBehind !== true) return;
@@ -285,6 +295,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
       onProgress: () => {
         this.#armAlarm(Date.now());
         this.#copyLetters();
+        this.#logFaults();
       },
       onNotice: (message) => console.warn(JSON.stringify({ level: 'warn', message })),
       // Memory and storage differ from here on. A new start reads what is stored; clients send the rest again.

@@ -15,6 +15,7 @@ import { FakeTimers } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 import { openConnection } from '../../support/open-connection.ts';
 import { ownDatabase } from '../../support/own-database.ts';
+import { blocksOf, readPage } from '../../support/pages.ts';
 
 const database = ownDatabase();
 const CREATE = SLUICE_STEPS.flatMap(({ name, statements }) =>
@@ -166,6 +167,20 @@ describe('letters', () => {
     }
     expect(await ids()).toEqual([1, 1]);
   });
+});
+
+test('the queries of the page find what was refused', async () => {
+  const queries = blocksOf('docs/operations.md', readPage('docs/operations.md')).filter(
+    ({ language }) => language === 'sql',
+  );
+  const life = new Life();
+  life.letters.add(letter({ payload: '{"celsius":"warm"}' }));
+  life.letters.add(letter({ sqlState: null, by: 'sink', column: null }));
+  await life.copy.copy();
+  const [reasons, sent] = await Promise.all(queries.map(({ text }) => rowsOf(database.connection, text)));
+  expect(queries).toHaveLength(2);
+  expect(reasons).toHaveLength(2);
+  expect(sent).toMatchObject([{ shard: '0', sent: 'warm', detail: letter().detail }]);
 });
 
 test('the migration makes the table that the schema names', async () => {
