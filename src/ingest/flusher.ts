@@ -47,6 +47,8 @@ export interface FlusherOptions extends FlushFaultsOptions {
   /** Batches in flight at the most. */
   workers: number;
   timers: Timers;
+  /** Called with messages that Postgres has committed. */
+  onCommitted?: (batch: MessageBatch) => void;
   /** Called after each batch that was settled or put back. */
   onProgress?: () => void;
   /**
@@ -249,6 +251,7 @@ export class Flusher {
     }
     if (end.state === 'committed') {
       buffer.settle(batch);
+      this.#options.onCommitted?.(batch);
       this.#latency.record(timers.now() - startedAtMs);
       this.#stats.committed += rowsOf(batch);
       this.#limit.written(rowsOf(batch), this.#options.maxRows);
@@ -321,6 +324,7 @@ export class Flusher {
       judge: judge ?? (async (refusal) => ({ do: 'condemn', error: refusal.error })),
       settle: (rows, position) => {
         buffer.settle(rows, position);
+        this.#options.onCommitted?.(rows);
         this.#stats.committed += rowsOf(rows);
         this.#succeeded();
       },

@@ -9,14 +9,14 @@
  */
 
 import { SluiceError } from '../core/errors.ts';
-import { type FaultClass, faultClassOf } from '../database/fault-class.ts';
-import { shapeOf } from '../database/fault-kind.ts';
+import type { FaultClass } from '../database/fault-class.ts';
 import { serverErrorOf } from '../database/server-error.ts';
 import { type MessageBatch, rowsOf, sliceBatch } from '../sinks/message-batch.ts';
 import { RefusedRows } from '../sinks/refused-rows.ts';
 import type { RefusedRow } from '../writers/row-look.ts';
 import type { Judgement, Refusal, Witnesses } from './evidence.ts';
 import { isolate } from './isolate.ts';
+import { kindsOf, namedBy, runsWithout, witnessesOf } from './refusals.ts';
 
 export interface IsolationPorts {
   /** Writes rows in one transaction. */
@@ -58,10 +58,6 @@ export type BatchEnd =
       /** True where evidence was missing, which the next message may bring. */
       isUndecided: boolean;
     };
-
-/** How far a witness is looked for, and how many later ones are named. */
-const MAX_SCANNED = 5_000;
-const MAX_LATER = 4;
 
 /** Kinds of refusals that are judged in one part; those of the first further kind wait for the next part. */
 const MAX_KINDS = 16;
@@ -204,36 +200,8 @@ class BatchIsolation {
         // What the sink's own code threw needs no statement.
         ...(serverErrorOf(error) === undefined ? { error } : {}),
       },
-      this.#witnesses(last, producers, isRefused),
+      witnessesOf(this.#batch, last, producers, isRefused),
     );
-  }
-
-  /** Rows of the batch that were not refused: some after the last refused one, and some before it. */
-  #witnesses(
-    last: number,
-    producers: ReadonlySet<string>,
-    isRefused: ReadonlySet<number>,
-  ): Pick<Witnesses, 'earlier' | 'later'> {
-    const { columns, from, to } = this.#batch;
-    const one = (row: number): MessageBatch => sliceBatch(this.#batch, row, row + 1);
-    const isOthers = (row: number): boolean => !producers.has(columns.producers[row] as string);
-    const later: number[] = [];
-    const seen = new Set<string>();
-    for (let row = last + 1; row < Math.min(to, last + MAX_SCANNED) && later.length < MAX_LATER; row += 1) {
-      const producer = columns.producers[row] as string;
-      if (isRefused.has(row) || seen.has(producer)) continue;
-      seen.add(producer);
-      later.push(row);
-    }
-    const earlier: number[] = [];
-    for (let row = last - 1; row >= Math.max(from, last - MAX_SCANNED) && earlier.length < 1; row -= 1) {
-      if (!isRefused.has(row)) earlier.push(row);
-    }
-    // Rows of other producers say more.
-    return {
-      later: [...later.filter(isOthers), ...later.filter((row) => !isOthers(row))].map(one),
-      earlier: earlier.map(one),
-    };
   }
 
   /** Writes the rows of a part that are good, and makes the others dead letters. */
@@ -288,7 +256,7 @@ class BatchIsolation {
         const producers = new Set([part.columns.producers[row] as string]);
         const judgement = await judge(
           { row: sliceBatch(part, row, row + 1), error: refusal, producers },
-          { ...this.#witnesses(row, producers, new Set()), earlier: [] },
+          { ...witnessesOf(this.#batch, row, producers, new Set()), earlier: [] },
         );
         if (judgement.do === 'condemn') return undefined;
         // It is written with the next try.
@@ -322,42 +290,6 @@ function fullEnd(cause: unknown): Stop['end'] {
     { cause },
   );
   return { state: 'stopped', reason: 'pause', error, isUndecided: false };
-}
-
-function namedBy({ rows }: RefusedRows): RefusedRow[] {
-  return [...rows].map(([row, error]) => ({ row, error }));
-}
-
-/** Refused rows by what they were refused for, each in their order, the kind of the first row first. */
-function kindsOf(refused: readonly RefusedRow[]): RefusedRow[][] {
-  const kinds = new Map<string, RefusedRow[]>();
-  for (const found of refused) {
-    const key = keyOf(found.error);
-    const kind = kinds.get(key);
-    if (kind === undefined) kinds.set(key, [found]);
-    else kind.push(found);
-  }
-  return [...kinds.values()];
-}
-
-function keyOf(error: unknown): string {
-  const server = serverErrorOf(error);
-  // Of what the sink's own code threw, one is like the other: it is about the row in any case.
-  if (server === undefined) return faultClassOf(error);
-  const { sqlState, schema, table, column, dataType, constraint, message } = server;
-  return JSON.stringify([sqlState, schema, table, column, dataType, constraint, shapeOf(message)]);
-}
-
-/** A batch in pieces, without some of its rows. */
-function runsWithout(batch: MessageBatch, left: { has(row: number): boolean }): MessageBatch[] {
-  const runs: MessageBatch[] = [];
-  let from = batch.from;
-  for (let row = batch.from; row <= batch.to; row += 1) {
-    if (row < batch.to && !left.has(row)) continue;
-    if (row > from) runs.push(sliceBatch(batch, from, row));
-    from = row + 1;
-  }
-  return runs;
 }
 
 function endOf(batch: MessageBatch): bigint {

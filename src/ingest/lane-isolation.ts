@@ -122,20 +122,17 @@ export class LaneIsolation {
     left: ReadonlySet<number>,
     beforeCommit: () => void,
   ): Promise<WriteEnd> {
-    const { fenced, good, hold } = this.#options;
+    const { fenced, hold } = this.#options;
     const batch = withoutRows(rows, left);
     const write = prepareRows(worker.prepare, batch);
     const end = rows.position + BigInt(rowsOf(rows));
     if (fenced === undefined) {
       await this.#use(worker, (connection) => write(connection));
       beforeCommit();
-      good.note(batch);
       return { state: 'committed' };
     }
     const send = fenced.prepare(batch, write, { end, beforeCommit });
-    const written = await (hold === undefined ? send() : hold.run(send));
-    if (written.state === 'committed') good.note(batch);
-    return written;
+    return hold === undefined ? send() : hold.run(send);
   }
 
   #use<Result>({ slot }: Worker, work: (connection: Connection) => Promise<Result>): Promise<Result> {

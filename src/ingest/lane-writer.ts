@@ -87,11 +87,7 @@ export class LaneWriter {
     const prepare = (batch: MessageBatch, index: number): (() => Promise<WriteEnd>) => {
       const worker = workers[index] as Worker;
       const send = sender(batch, prepareRows(worker.prepare, batch), worker.slot);
-      return async () => {
-        const end = await (hold === undefined ? send() : hold.run(send));
-        if (end.state === 'committed') good.note(batch);
-        return end;
-      };
+      return hold === undefined ? send : () => hold.run(send);
     };
     const aids = new LaneIsolation({
       writing,
@@ -102,9 +98,11 @@ export class LaneWriter {
       deadLetters: options.deadLetters,
       hold,
     });
-    this.flusher = this.#flusher(prepare, (index, failuresInARow) =>
-      aids.of(workers[index] as Worker, failuresInARow),
-    );
+    this.flusher = this.#flusher({
+      prepare,
+      isolation: (index, failuresInARow) => aids.of(workers[index] as Worker, failuresInARow),
+      onCommitted: (batch) => good.note(batch),
+    });
   }
 
   #fence(slot: ConnectionSlot): FencedWriter | undefined {
@@ -131,14 +129,17 @@ export class LaneWriter {
     return (_, write, slot) => unfenced.prepare(write, slot);
   }
 
-  #flusher(prepare: FlusherOptions['prepare'], isolation: NonNullable<FlusherOptions['isolation']>): Flusher {
+  #flusher({
+    isolation,
+    ...given
+  }: Pick<FlusherOptions, 'prepare' | 'onCommitted'> & Required<Pick<FlusherOptions, 'isolation'>>): Flusher {
     const { writing, batchBytes, timers, random, sqlite, deadLetters, onProgress, failStorage } =
       this.#options;
     const { plan } = writing;
     const { lane: number } = this.#key;
     return new Flusher({
       buffer: this.lane,
-      prepare,
+      ...given,
       // Where nothing can become a dead letter, nothing is looked for.
       classify: (error, failuresInARow) =>
         deadLetters === undefined

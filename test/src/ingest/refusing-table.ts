@@ -57,7 +57,10 @@ export class Shard {
       columns: {
         producer: fromProducer,
         number: fromSequence,
-        value: fromMessage(({ payload }) => JSON.parse(payload) as string | null),
+        value: fromMessage(({ payload }) => {
+          if (payload === '"throws"') throw new Error('this value is not for me');
+          return JSON.parse(payload) as string | null;
+        }),
       },
       options: { shards: 1, lingerMs: 60_000, groupMs: 0, ...options },
     });

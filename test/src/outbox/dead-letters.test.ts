@@ -154,3 +154,16 @@ test('a statement has at most as many bindings as a Durable Object takes, for an
     expect(most).toBeGreaterThan(5);
     expect(most).toBeLessThanOrEqual(100);
   }));
+
+test('what there is room for is what is then kept, by rows and by bytes', () => {
+  for (const bounds of [{ maxRows: 3 }, { maxBytes: 2 * DEAD_LETTER_OVERHEAD_BYTES + 20 }, {}]) {
+    withSqlite((sqlite) => {
+      const letters = new DeadLetters({ sqlite, ...WIDE, ...bounds });
+      letters.add(letter({ payload: '"é"' }));
+      const payloads = ['1', '"ééééééééé"', '3', '4'];
+      const room = letters.roomFor(payloads);
+      expect(payloads.filter((payload) => letters.add(letter({ payload })))).toEqual(payloads.slice(0, room));
+      expect(room).toBe('maxRows' in bounds || 'maxBytes' in bounds ? 2 : 4);
+    });
+  }
+});

@@ -6,7 +6,12 @@ import { OutboxLane } from '../../../src/outbox/outbox-lane.ts';
 import { createOutboxTables, forgetSettledLanes, lanesInOutbox } from '../../../src/outbox/outbox-tables.ts';
 import { type Producer, RAW_EPOCH, untrackedProducer } from '../../../src/outbox/producer.ts';
 import { ProducerRegistry } from '../../../src/outbox/producer-registry.ts';
-import { MESSAGE_OVERHEAD_BYTES, type MessageBatch, rowsOf } from '../../../src/sinks/message-batch.ts';
+import {
+  MESSAGE_OVERHEAD_BYTES,
+  type MessageBatch,
+  rowsOf,
+  sliceBatch,
+} from '../../../src/sinks/message-batch.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 
@@ -616,6 +621,36 @@ describe('settled messages', () => {
     expect(bench.producer('a').committed).toBe(3);
     bench.check();
   });
+
+  test('as dead ahead of others, are passed over in the next life, and by a checkpoint that is further', () => {
+    for (const then of ['settled', 'restarted', 'advanced'] as const) {
+      const bench = new Bench();
+      bench.store(bench.producer('a'), numbered('a', 1, 6));
+      const batch = bench.take();
+      for (const row of [1, 4])
+        bench.lane.settleAsDead(sliceBatch(batch, batch.from + row, batch.from + row + 1));
+      expect(bench.lane.rows).toBe(4);
+      if (then === 'advanced') {
+        // The commit of all of them was answered to nobody.
+        expect(bench.lane.advanceTo(6n)).toBe(4);
+      } else if (then === 'restarted') {
+        bench.restart();
+        expect(bench.lane.rows).toBe(4);
+        expect(bench.drain()).toEqual([1, 3, 4, 6].map((number) => `["a ${number}"]`));
+      } else {
+        for (const [from, to] of [
+          [0, 1],
+          [2, 4],
+          [5, 6],
+        ] as const)
+          bench.lane.settle(sliceBatch(batch, batch.from + from, batch.from + to), 6n);
+      }
+      expect(bench.lane).toMatchObject({ rows: 0, head: 6n, fence: 6n });
+      expect(bench.producer('a').committed).toBe(6);
+      expect(bench.groups()).toEqual([]);
+      expect(bench.sqlite.run('select key from outbox_dead')).toEqual([]);
+    }
+  });
 });
 
 describe('settled messages that are kept', () => {
@@ -729,6 +764,20 @@ describe('settled messages that are kept', () => {
       expect(bench.sqlite.run('select key from outbox_dead')).toEqual([]);
       bench.check();
     }
+  });
+
+  test('bear witness: the last message of each producer in their last group, and no dead letter', () => {
+    const { bench } = world();
+    const { lane } = bench;
+    lane.settle(bench.take(11));
+    lane.settleAsDead(bench.take(1));
+    expect(
+      lane.lastCommitted().map(({ producer, sequence, payload }) => [producer, sequence, payload]),
+    ).toEqual([['a', 11, '["a 11"]']]);
+    bench.restart();
+    expect(bench.lane.lastCommitted()).toHaveLength(1);
+    // The control: where nothing is kept, nothing is known.
+    expect(new Bench().lane.lastCommitted()).toEqual([]);
   });
 
   test('of lanes that are no longer opened are deleted, and others are not', () => {
