@@ -3,12 +3,13 @@ import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-import { fastFiles, IN_WORKERD } from './test/support/fast-files.ts';
+import { fastFiles, IN_WORKERD, postgresFiles } from './test/support/fast-files.ts';
 import { longestFirst } from './test/support/longest-first.ts';
 import { ALIASES } from './test/support/package-sources.ts';
 import { HANG_LIMIT_MS, TEST_LIMIT_MS } from './test/support/patience.ts';
 
 const fast = fastFiles();
+const postgres = postgresFiles();
 
 const LIMITS = {
   testTimeout: TEST_LIMIT_MS,
@@ -47,9 +48,21 @@ export default defineConfig({
       {
         resolve: { alias: ALIASES },
         test: {
+          // Of all that is started, only the Postgres of the run.
+          name: 'postgres',
+          include: postgres,
+          // To load drizzle, pg and fast-check for each file took a second or more of CPU.
+          isolate: false,
+          globalSetup: ['test/support/postgres.ts'],
+          ...LIMITS,
+        },
+      },
+      {
+        resolve: { alias: ALIASES },
+        test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: [...IN_WORKERD, ...fast],
+          exclude: [...IN_WORKERD, ...fast, ...postgres],
           globalSetup: [
             'test/support/postgres.ts',
             'test/support/lab-page.ts',

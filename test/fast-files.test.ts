@@ -1,9 +1,15 @@
-/** What `npm run test:fast` takes, and that nothing in it reaches a service. */
+/** What `npm run test:fast` takes, and that nothing in it reaches a service; and which files share a process. */
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { fastFiles, whatSlows } from './support/fast-files.ts';
+import {
+  CHANGES_THE_PROCESS,
+  fastFiles,
+  postgresFiles,
+  whatKeepsApart,
+  whatSlows,
+} from './support/fast-files.ts';
 
 describe('the fast files', () => {
   const files = fastFiles();
@@ -32,6 +38,40 @@ describe('the fast files', () => {
 
   test('are none of those that run in workerd', () => {
     expect(files.filter((file) => file.includes('/workers/'))).toEqual([]);
+  });
+});
+
+describe('the files that need only Postgres', () => {
+  const files = postgresFiles();
+
+  test('are no fast ones, and none that run in workerd', () => {
+    expect(files.length).toBeGreaterThan(30);
+    expect(files).toContain('test/src/writers/copy.test.ts');
+    const fast = new Set(fastFiles());
+    expect(files.filter((file) => fast.has(file) || file.includes('/workers/'))).toEqual([]);
+  });
+
+  test.each([
+    ['test/local/migrations.test.ts', 'node:child_process'],
+    ['test/lab/local/lab-page.test.ts', 'playwright-core'],
+    ['test/support/postgres.ts', 'node:child_process'],
+  ])('are none that import what %s starts', (file, reason) => {
+    expect(files).not.toContain(file);
+    expect(whatKeepsApart(file)?.at(-1)).toBe(reason);
+  });
+
+  test('do not change what the next file in their process sees', () => {
+    const changing = [
+      "process.env.A = 'b'",
+      'process.env[name] = value',
+      "process.chdir('/')",
+      "vi.mock('pg')",
+      'vi.useFakeTimers()',
+      'globalThis.a = 1',
+    ];
+    expect(changing.filter((code) => !CHANGES_THE_PROCESS.test(code))).toEqual([]);
+    const harmless = ['process.env.A === 1', 'Number(process.env.RUNS ?? 40)', "vi.spyOn(db, 'execute')"];
+    expect(harmless.filter((code) => CHANGES_THE_PROCESS.test(code))).toEqual([]);
   });
 });
 

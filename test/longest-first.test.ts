@@ -15,6 +15,7 @@ test('the longest files come first, and then the projects, those that wait for o
     file('node', 'test/d.test.ts'),
     file('node', second),
     file('node', 'test/c.test.ts'),
+    file('postgres', 'test/f.test.ts'),
     file('workers', 'test/e.test.ts'),
     file('workers', first),
   ];
@@ -24,6 +25,7 @@ test('the longest files come first, and then the projects, those that wait for o
     'test/d.test.ts',
     'test/c.test.ts',
     'test/e.test.ts',
+    'test/f.test.ts',
     'test/b.test.ts',
     'test/a.test.ts',
   ]);

@@ -1,4 +1,7 @@
-/** Which test files are fast: those that nothing leads from to Postgres, workerd, a browser or another process. */
+/**
+ * Which test files are fast: those that nothing leads from to Postgres, workerd, a browser or another process. And which need
+ * nothing of these but the Postgres of the test run.
+ */
 
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
@@ -16,12 +19,27 @@ const STARTS_SOMETHING =
 /** The way to the Postgres of the test run. */
 const ASKS_FOR_POSTGRES = /\binject\(\s*['"]databaseUrl['"]\s*\)/;
 
+/** What a file must not do whose process goes on with the next file: change what all modules of a process see. */
+export const CHANGES_THE_PROCESS =
+  /\bprocess\.(?:chdir\(|env(?:\.\w+|\[[^\]]+\])\s*=(?!=))|\bvi\.(?:mock|doMock|stubEnv|stubGlobal|useFakeTimers)\(|\bglobalThis\.\w+\s*=(?!=)/;
+
 /** The test files, relative to the root, that run without Postgres, workerd, a browser and other processes. */
 export function fastFiles(): string[] {
   const read = new Map<string, Source>();
+  return testFiles().filter((file) => whatSlows(file, read) === undefined);
+}
+
+/** The test files, relative to the root, that need Postgres and can follow each other in one process. */
+export function postgresFiles(): string[] {
+  const read = new Map<string, Source>();
+  return testFiles().filter(
+    (file) => whatSlows(file, read) !== undefined && whatKeepsApart(file, read) === undefined,
+  );
+}
+
+function testFiles(): string[] {
   return globSync('test/**/*.test.ts', { cwd: ROOT, exclude: IN_WORKERD })
     .map((file) => file.split(sep).join('/'))
-    .filter((file) => whatSlows(file, read) === undefined)
     .sort();
 }
 
@@ -32,17 +50,36 @@ export function fastFiles(): string[] {
  * @param file relative to the root
  */
 export function whatSlows(file: string, read = new Map<string, Source>()): string[] | undefined {
+  return wayToFirst(file, read, ({ starts, asks }) => starts ?? asks);
+}
+
+/**
+ * The way to the first thing for which a test file needs a process for itself: something is started, or what all modules of
+ * the process see is changed. Undefined for a file that needs none.
+ *
+ * @param file relative to the root
+ */
+export function whatKeepsApart(file: string, read = new Map<string, Source>()): string[] | undefined {
+  return wayToFirst(file, read, ({ starts, changes }) => starts ?? changes);
+}
+
+function wayToFirst(
+  file: string,
+  read: Map<string, Source>,
+  reasonOf: (source: Source) => string | undefined,
+): string[] | undefined {
   const importedBy = new Map<string, string | undefined>([[join(ROOT, file), undefined]]);
   // Grows while it is walked: all that is imported, however deep.
   for (const at of importedBy.keys()) {
-    const { slow, imports } = sourceOf(at, read);
-    if (slow !== undefined) {
-      const way = [slow];
+    const source = sourceOf(at, read);
+    const reason = reasonOf(source);
+    if (reason !== undefined) {
+      const way = [reason];
       for (let one: string | undefined = at; one !== undefined; one = importedBy.get(one))
         way.unshift(relative(ROOT, one));
       return way;
     }
-    for (const next of imports) if (!importedBy.has(next)) importedBy.set(next, at);
+    for (const next of source.imports) if (!importedBy.has(next)) importedBy.set(next, at);
   }
   return undefined;
 }
@@ -50,7 +87,9 @@ export function whatSlows(file: string, read = new Map<string, Source>()): strin
 interface Source {
   /** The files that are imported when it runs, also dynamically. */
   imports: string[];
-  slow: string | undefined;
+  starts: string | undefined;
+  asks: string | undefined;
+  changes: string | undefined;
 }
 
 function sourceOf(path: string, read: Map<string, Source>): Source {
@@ -63,8 +102,9 @@ function sourceOf(path: string, read: Map<string, Source>): Source {
       .filter((specifier) => specifier.startsWith('.'))
       .map((specifier) => join(dirname(path), specifier))
       .filter((next) => next.endsWith('.ts') && existsSync(next)),
-    slow:
-      specifiers.find((specifier) => STARTS_SOMETHING.test(specifier)) ?? ASKS_FOR_POSTGRES.exec(code)?.[0],
+    starts: specifiers.find((specifier) => STARTS_SOMETHING.test(specifier)),
+    asks: ASKS_FOR_POSTGRES.exec(code)?.[0],
+    changes: CHANGES_THE_PROCESS.exec(code)?.[0],
   };
   read.set(path, source);
   return source;

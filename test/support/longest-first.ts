@@ -21,7 +21,7 @@ export const LONGEST = [
 ];
 
 /** The projects after them. What waits for others comes before what only computes, whose files are short and many. */
-const PROJECTS = ['node', 'workers', 'fast'];
+const PROJECTS = ['node', 'workers', 'postgres', 'fast'];
 
 /** A test file of a run, as far as its place depends on it. */
 interface TestFile {

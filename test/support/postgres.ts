@@ -65,7 +65,8 @@ async function start(): Promise<TestPostgres> {
   });
   const connection = await openConnection({ url: postgres.url, driver: 'tcp' });
   // No test cuts this server's power; those about what a crash leaves start one of their own.
-  await connection.db.execute('alter system set fsync = off');
+  for (const setting of ['fsync', 'full_page_writes', 'synchronous_commit'])
+    await connection.db.execute(`alter system set ${setting} = off`);
   await connection.db.execute('select pg_reload_conf()');
   await migrateDatabase(postgres.url);
   // In a bench its host makes it; here, shards of many test files share it.

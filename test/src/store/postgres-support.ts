@@ -36,8 +36,12 @@ export function storeDatabase(): StoreDatabase {
   const names: string[] = [];
   const pools: ConnectionPool[] = [];
   let connection: Connection | undefined;
+  let creator: Connection | undefined;
   beforeAll(async () => {
     connection = await database.open();
+    // Their bodies are looked at when they are called; at their creation, that was 16 ms of CPU of 39 for a namespace.
+    creator = await database.open();
+    await creator.db.execute('set check_function_bodies = off');
   });
   afterAll(async () => {
     for (const pool of pools) pool.close();
@@ -53,7 +57,8 @@ export function storeDatabase(): StoreDatabase {
     },
     async namespace() {
       const name = freshName('store');
-      await createNamespaceSchema(this.connection, name, STORES);
+      if (creator === undefined) throw new Error('a namespace is made once the tests run');
+      await createNamespaceSchema(creator, name, STORES);
       names.push(name);
       return schemaOfNamespace(name);
     },
