@@ -1,7 +1,7 @@
 /** A shard of one measurement: the production shard, whose sink is a table of the bench, or which only counts frames. */
 
 import { Shard, type ShardRole } from '../../workers/shard.ts';
-import { benchSink } from '../suites/ingest/bench-sink.ts';
+import { sinkOfSpec } from '../suites/ingest/bench-form.ts';
 import { decodeBenchShardName } from './bench-shard-name.ts';
 
 export class BenchShard extends Shard {
@@ -19,6 +19,6 @@ export function benchRole(name: string): ShardRole {
     sinkName: bench,
     place: undefined,
     driver: driver ?? undefined,
-    sink: spec === null ? undefined : () => benchSink(spec),
+    sink: spec === null ? undefined : () => sinkOfSpec(spec),
   };
 }

@@ -4,6 +4,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { MAX_SHARDS } from '../../src/core/limits.ts';
 import { assertKnownNames, optionTable, resolveOptions } from '../../src/core/option-table.ts';
 import { resolveSinkOptions } from '../../src/sinks/sink-options.ts';
+import { BENCH_FORMS } from '../suites/ingest/bench-form.ts';
 import { BENCH_COLUMNS } from '../suites/ingest/bench-sink.ts';
 import type { BenchTarget } from '../suites/ingest/load.ts';
 import type { UpsertSpec } from '../suites/ingest/upsert-keys.ts';
@@ -32,6 +33,8 @@ export function readBenchTarget(text: string | undefined): BenchTarget {
   if (chosen === undefined) throw wrong('target.spec.column', BENCH_COLUMNS.join(', '));
   resolveSinkOptions((sinkOptions ?? {}) as Record<string, unknown>, 'target.spec.options');
   const upsert = readUpsert(named.upsert);
+  const form = BENCH_FORMS.find((known) => known === named.form);
+  if (form !== named.form) throw wrong('target.spec.form', BENCH_FORMS.join(', '));
   return {
     run,
     spec: {
@@ -39,6 +42,7 @@ export function readBenchTarget(text: string | undefined): BenchTarget {
       column: chosen,
       options: (sinkOptions ?? {}) as object,
       ...(upsert === undefined ? {} : { upsert }),
+      ...(form === undefined ? {} : { form }),
     },
     ...options,
   };

@@ -41,6 +41,7 @@ describe('nothing that was acknowledged is lost or doubled, and order is kept:',
     'options-changed',
     'upserts-ignore',
     'upserts-update',
+    'routes-to-two-tables',
   ])('%s', async (name) => {
     const scenario = SCENARIOS.find((known) => known.name === name);
     if (scenario === undefined) throw new Error(`There is no fault ${name}`);

@@ -325,6 +325,39 @@ describe('the oracle', () => {
     });
   });
 
+  describe('of two tables', () => {
+    test('has nothing to say where both have the same rows, in whatever order of producers', () => {
+      const found = new Case();
+      const copies = found.rows.toSorted((one, other) => one.producer.localeCompare(other.producer));
+      expect(found.judge({ copies })).toMatchObject({ pass: true, failures: [] });
+    });
+
+    test.each<
+      [what: string, figure: 'lost' | 'doubled' | 'outOfOrder', breach: (rows: StoredMessage[]) => void]
+    >([
+      ['a message that the second one lacks', 'lost', (rows) => rows.splice(3, 1)],
+      [
+        'a message that only the second one has, though nobody acked it',
+        'lost',
+        (rows) => rows.push({ producer: 'c', epoch: EPOCH, sequence: 1, payload: 'never acked' }),
+      ],
+      [
+        'a text that is another one in the second',
+        'lost',
+        (rows) => rows.splice(0, 1, { ...rows[0], payload: '{}' } as StoredMessage),
+      ],
+      ['a message that is twice in the second', 'doubled', (rows) => rows.push(rows.at(-1) as StoredMessage)],
+      ['another order in the second', 'outOfOrder', (rows) => rows.reverse()],
+    ])('finds %s', (_, figure, breach) => {
+      const found = new Case();
+      const copies = [...found.rows];
+      breach(copies);
+      const verdict = found.judge({ copies });
+      expect(verdict.pass).toBe(false);
+      expect(verdict[figure]).toBeGreaterThan(0);
+    });
+  });
+
   test('finds a shard that was never asked', () => {
     expect(new Case().judge({ scrapes: [] }).pass).toBe(false);
   });

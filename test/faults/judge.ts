@@ -1,6 +1,7 @@
 /** The oracle: what clients were promised against what is there. Pure, so that it can be shown to find every breach. */
 
 import type { IntakeStats } from '../../src/ingest/intake.ts';
+import { compareCopies } from './copies.ts';
 import type { Entry } from './ledger.ts';
 import { contentHash, keyOf, nameOf, POISON, type StoredMessage } from './message.ts';
 import { mergeRows, type UpsertAction } from './upserts.ts';
@@ -26,6 +27,8 @@ export interface Evidence {
   epochsInterleave?: boolean;
   /** Messages of one key are merged into one row, in this way. Default: each has a row of its own. */
   upsert?: UpsertAction | undefined;
+  /** The rows of the second table, where each message has to be in both. Default: there is one table. */
+  copies?: readonly StoredMessage[] | undefined;
   /** The texts that are in the clients' storages at the end. */
   keptByStorages?: Iterable<string>;
 }
@@ -65,6 +68,7 @@ export function judge({
   bounds,
   epochsInterleave = false,
   upsert,
+  copies,
   keptByStorages = [],
 }: Evidence): Verdict {
   const faults = new Faults();
@@ -130,6 +134,12 @@ export function judge({
         `${keyOf(entry)} was in a storage, is nowhere, and nobody was told (${entry.outcome.state})`,
       );
     if (outcome.state === 'sent') faults.add('unanswered', `${keyOf(entry)} was never answered`);
+  }
+  if (copies !== undefined) {
+    const { lost, doubled } = compareCopies(rows, copies);
+    for (const example of lost) faults.add('lost', example);
+    for (const example of doubled) faults.add('doubled', example);
+    findDisorder(copies, epochsInterleave, faults);
   }
   findDisorder(
     // A dead letter that is retried, and a message that is sent as new, give their order up.

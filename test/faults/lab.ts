@@ -28,7 +28,10 @@ export interface RunReport extends Verdict {
 /** Runs a scenario once. Never rejects: what goes wrong is a failure of the run. */
 export async function runOnce(
   world: World,
-  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave' | 'hasSink' | 'upsert' | 'run'>,
+  scenario: Pick<
+    Scenario,
+    'options' | 'check' | 'epochsInterleave' | 'hasSink' | 'upsert' | 'copies' | 'run'
+  >,
   seed: number,
   scale = 1,
   patience = PATIENT,

@@ -1,6 +1,7 @@
 /** One run of a fault: its own table, shard and producers, and all the evidence about them. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { copyOf } from '../../lab/suites/ingest/bench-form.ts';
 import { type BenchSinkSpec, createBenchTable, dropBenchTable } from '../../lab/suites/ingest/bench-sink.ts';
 import type { BenchTarget } from '../../lab/suites/ingest/load.ts';
 import { Cleanup } from '../../local/cli/cleanup.ts';
@@ -39,7 +40,7 @@ export interface Patience {
 
 export interface RunOptions {
   world: World;
-  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave' | 'hasSink' | 'upsert'>;
+  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave' | 'hasSink' | 'upsert' | 'copies'>;
   seed: number;
   /** The size of the run: 1 is the usual one. */
   scale?: number;
@@ -54,6 +55,8 @@ export class Run {
   readonly options: SinkOptions;
   /** The run's table, with the prefix of the bench. */
   readonly table: string;
+  /** The second table, where messages go to two. */
+  readonly copyTable: string | undefined;
   /** The run's name: the part of its shard's name, and of its checkpoints', that no other run has. */
   readonly name: string;
   readonly #spec: BenchSinkSpec;
@@ -78,6 +81,7 @@ export class Run {
     runs += 1;
     this.name = `f${process.pid}x${runs}`;
     this.table = `sluice_bench_${this.name}`;
+    if (scenario.copies !== undefined) this.copyTable = copyOf(this.table);
     this.#check = scenario.check;
     this.#epochsInterleave = scenario.epochsInterleave ?? false;
     this.#upsert = scenario.upsert?.action;
@@ -93,7 +97,9 @@ export class Run {
     };
     this.options = resolveSinkOptions(options);
     const upsert = scenario.upsert === undefined ? {} : { upsert: upsertSpec(scenario.upsert) };
-    this.#spec = { table: this.name, column: 'text', options, ...upsert };
+    const { copies } = scenario;
+    const form = copies === undefined ? {} : ({ form: copies.isBroken ? 'half-copied' : 'copied' } as const);
+    this.#spec = { table: this.name, column: 'text', options, ...upsert, ...form };
     const target: BenchTarget = { run: this.name, spec: this.#spec, driver: 'tcp', shards: 1 };
     this.#sink = scenario.hasSink ? new SinkRemote(() => world.workerUrl, this.name) : undefined;
     this.shard = this.#sink ?? new ShardRemote(() => world.workerUrl, target);
@@ -102,6 +108,8 @@ export class Run {
   static async open(options: RunOptions): Promise<Run> {
     const run = new Run(options);
     await run.world.postgres.query(createBenchTable(run.name, 'text', run.#spec.upsert));
+    if (run.copyTable !== undefined)
+      await run.world.postgres.query(createBenchTable(copyOf(run.name), 'text'));
     if (run.#check !== undefined)
       await run.world.postgres.query(`alter table ${run.table} add check (${run.#check})`);
     await run.#sink?.define(run.#spec);
@@ -295,23 +303,10 @@ export class Run {
 
   async evidence(): Promise<Evidence> {
     this.#scrapes.push(await this.shard.stats());
-    const rows = await this.world.postgres.query<{
-      producer: string;
-      epoch: string;
-      sequence: string;
-      payload: string;
-    }>(
-      `select producer, epoch, sequence, payload from ${this.table} order by ${this.#upsert === undefined ? 'id' : 'producer, epoch, sequence'}`,
-    );
     return {
       entries: this.ledger.entries,
-      rows: rows.map(
-        (row): StoredMessage => ({
-          ...row,
-          epoch: Number(row.epoch),
-          sequence: Number(row.sequence),
-        }),
-      ),
+      rows: await this.#rowsOf(this.table),
+      copies: this.copyTable === undefined ? undefined : await this.#rowsOf(this.copyTable),
       deadLetters: await this.shard.deadLetters(),
       scrapes: this.#scrapes,
       bounds: this.#bounds,
@@ -319,6 +314,18 @@ export class Run {
       upsert: this.#upsert,
       keptByStorages: await this.#keptTexts(),
     };
+  }
+
+  async #rowsOf(table: string): Promise<StoredMessage[]> {
+    const rows = await this.world.postgres.query<{
+      producer: string;
+      epoch: string;
+      sequence: string;
+      payload: string;
+    }>(
+      `select producer, epoch, sequence, payload from ${table} order by ${this.#upsert === undefined ? 'id' : 'producer, epoch, sequence'}`,
+    );
+    return rows.map((row) => ({ ...row, epoch: Number(row.epoch), sequence: Number(row.sequence) }));
   }
 
   // A frame that was under way may come in on top.
@@ -340,5 +347,6 @@ export class Run {
     await this.shard.wipe();
     await this.#cleanup.run();
     await this.world.postgres.query(dropBenchTable(this.name));
+    if (this.copyTable !== undefined) await this.world.postgres.query(dropBenchTable(copyOf(this.name)));
   }
 }

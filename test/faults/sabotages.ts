@@ -16,7 +16,8 @@ import { startOffline } from './scenarios/storages.ts';
 import type { World } from './world.ts';
 
 /** A broken promise, and the figure of the verdict that has to show it. */
-export interface Control extends Pick<Scenario, 'name' | 'title' | 'options' | 'hasSink' | 'upsert' | 'run'> {
+export interface Control
+  extends Pick<Scenario, 'name' | 'title' | 'options' | 'hasSink' | 'upsert' | 'copies' | 'run'> {
   breaks: 'lost' | 'doubled' | 'altered' | 'outOfOrder';
 }
 
@@ -121,6 +122,17 @@ export const CONTROLS: readonly Control[] = [
     async run(run) {
       run.load();
       await run.until('messages were merged', async () => (await run.shard.stats()).committed > 100);
+      run.struck();
+    },
+  },
+  {
+    name: 'writes-to-one-table-only',
+    title: 'A sink that writes some messages to one of their two tables only',
+    breaks: 'lost',
+    copies: { isBroken: true },
+    async run(run) {
+      run.load();
+      await run.until('messages were written', async () => (await run.shard.stats()).committed > 100);
       run.struck();
     },
   },

@@ -23,6 +23,8 @@ export interface Scenario {
    * Messages of one key are merged into one row. `isBroken`: the sink does the other thing, which the oracle has to find.
    */
   upsert?: { action: UpsertAction; isBroken?: boolean };
+  /** Each message goes to two tables. `isBroken`: some go to one of them only, which the oracle has to find. */
+  copies?: { isBroken?: boolean };
   /** Takes so long that only the long form has it. */
   isLong?: boolean;
   /** Why it cannot be done here; undefined where it can. */

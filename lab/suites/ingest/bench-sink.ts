@@ -7,6 +7,7 @@ import { messageSources } from '../../../src/sinks/column-sources.ts';
 import type { TableSink } from '../../../src/sinks/sink.ts';
 import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
 import { defineSink } from '../../../src/sinks/table-sink.ts';
+import type { BenchForm } from './bench-form.ts';
 import { readingSource, type UpsertSpec } from './upsert-keys.ts';
 
 /** Every table of the bench begins with this; nothing else is ever created or dropped by it. */
@@ -27,9 +28,11 @@ export interface BenchSinkSpec {
   options: Partial<SinkOptions>;
   /** What becomes of messages whose key another message has. Missing: the table has no such key. */
   upsert?: UpsertSpec;
+  /** What else becomes of a message. Missing: it is a row of the table, as it is. */
+  form?: BenchForm;
 }
 
-/** The sink that a spec describes: the columns of `messages`, in a table of the bench. */
+/** The sink of a spec without a form: the columns of `messages`, in a table of the bench. */
 export function benchSink({ table, column, options, upsert }: BenchSinkSpec): TableSink {
   const columns = {
     id: bigint({ mode: 'bigint' }).primaryKey().generatedAlwaysAsIdentity(),

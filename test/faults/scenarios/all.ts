@@ -14,6 +14,7 @@ import { limitScenarios } from './limits.ts';
 import { optionScenarios } from './options.ts';
 import { poisonScenarios } from './poison.ts';
 import { postgresScenarios } from './postgres.ts';
+import { routeScenarios } from './routes.ts';
 import { shardScenarios } from './shards.ts';
 import { socketScenarios } from './sockets.ts';
 import { storageScenarios } from './storages.ts';
@@ -33,6 +34,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...postgresScenarios,
   ...failoverScenarios,
   ...upsertScenarios,
+  ...routeScenarios,
   ...poisonScenarios,
   ...limitScenarios,
   ...hostileScenarios,

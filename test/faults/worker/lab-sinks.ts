@@ -3,7 +3,8 @@
  * when it starts, so a change reaches it with its next start.
  */
 
-import { type BenchSinkSpec, benchSink } from '../../../lab/suites/ingest/bench-sink.ts';
+import { sinkOfSpec } from '../../../lab/suites/ingest/bench-form.ts';
+import type { BenchSinkSpec } from '../../../lab/suites/ingest/bench-sink.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
 
 /** A sink as a run defines it. `isDefined: false`: its shards find none under its name. */
@@ -25,5 +26,5 @@ export function labShards(name: string): number {
 
 export function findLabSink(name: string): Sink | undefined {
   const sink = sinks.get(name);
-  return sink?.isDefined === true ? { ...benchSink(sink.spec), name } : undefined;
+  return sink?.isDefined === true ? { ...sinkOfSpec(sink.spec), name } : undefined;
 }
