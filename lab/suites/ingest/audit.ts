@@ -16,7 +16,8 @@ export interface AuditInput {
   refused: number;
 }
 
-interface ProducerRow {
+/** What is there of one producer. */
+export interface ProducerRow {
   producer: string;
   rows: number;
   distinct: number;

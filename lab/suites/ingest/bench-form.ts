@@ -3,20 +3,65 @@
 import { messageSources } from '../../../src/sinks/column-sources.ts';
 import { defineRouteSink } from '../../../src/sinks/route-sink.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
-import { type BenchSinkSpec, benchSink } from './bench-sink.ts';
+import { type BenchSinkSpec, benchSink, createBenchTable } from './bench-sink.ts';
+import {
+  createMappedTable,
+  type MappedTable,
+  mappedSink,
+  mappedTable,
+  routedSink,
+  routedTables,
+} from './mapped-sink.ts';
 
 /**
  * What becomes of a message:
  *
+ * - `mapped`: its members go to columns of their own.
+ * - `routed`: the same, in one or two of three tables.
  * - `copied`: it goes to two tables, as it is to each.
  * - `half-copied`: only messages of even sequences go to the second table, where all have to be.
  */
-export const BENCH_FORMS = ['copied', 'half-copied'] as const;
+export const BENCH_FORMS = ['mapped', 'routed', 'copied', 'half-copied'] as const;
 export type BenchForm = (typeof BENCH_FORMS)[number];
 
 /** The sink that a spec describes. */
 export function sinkOfSpec(spec: BenchSinkSpec): Sink {
-  return spec.form === undefined ? benchSink(spec) : copiedSink(spec);
+  const { form } = spec;
+  if (form === undefined) return benchSink(spec);
+  switch (form) {
+    case 'mapped':
+      return mappedSink(spec);
+    case 'routed':
+      return routedSink(spec);
+    case 'copied':
+    case 'half-copied':
+      return copiedSink(spec);
+  }
+}
+
+/** The tables whose columns are members of messages; undefined: the messages are there as they are. */
+export function mappedTablesOf({
+  form,
+  table,
+}: Pick<BenchSinkSpec, 'form' | 'table'>): MappedTable[] | undefined {
+  if (form === 'mapped') return [mappedTable(table)];
+  return form === 'routed' ? routedTables(table) : undefined;
+}
+
+/** The names of all tables of a sink, without the prefix. */
+export function tablesOfSpec(spec: Pick<BenchSinkSpec, 'form' | 'table'>): string[] {
+  const { form, table } = spec;
+  const mapped = mappedTablesOf(spec);
+  if (mapped !== undefined) return mapped.map((one) => one.table);
+  return form === undefined ? [table] : [table, copyOf(table)];
+}
+
+/** The statements that create the tables of a sink. */
+export function createTablesOf(spec: BenchSinkSpec) {
+  const isMapped = mappedTablesOf(spec) !== undefined;
+  return tablesOfSpec(spec).map((table) =>
+    isMapped ? createMappedTable(table) : createBenchTable(table, spec.column, spec.upsert),
+  );
 }
 
 /** The second table of `copied`, without the prefix. */

@@ -1,26 +1,23 @@
 /** Runs the variants of the suite `ingest`, wherever it is: what differs between the CLI and the Worker comes in as ports. */
 
 import { LatencyHistogram } from '../../../src/core/latency-histogram.ts';
+import type { Database } from '../../../src/database/connection.ts';
 import type { IntakeStats } from '../../../src/ingest/intake.ts';
 import { clientBoundWarnings } from '../../measure/client-bound.ts';
 import { flushLatency, latencyRecords } from '../../measure/latency-record.ts';
 import type { ServerWatch } from '../../measure/server-watch.ts';
 import { WindowCounter } from '../../measure/window-counter.ts';
-import type { RepResult } from '../../result.ts';
+import type { Audit, RepResult } from '../../result.ts';
 import type { RepContext, SuiteHost, Variant } from '../../suite.ts';
-import { auditTable } from './audit.ts';
-import { benchTableName } from './bench-sink.ts';
+import { type AuditInput, auditTable } from './audit.ts';
+import { mappedTablesOf, tablesOfSpec } from './bench-form.ts';
+import { type BenchSinkSpec, benchTableName } from './bench-sink.ts';
 import { copyFloor, insertFloor, intakeFloor } from './ingest-floors.ts';
-import {
-  COPY_FLOOR,
-  INSERT_FLOOR,
-  INTAKE_FLOOR,
-  type IngestParameters,
-  type IngestVariant,
-  ingestVariantOf,
-} from './ingest-suite.ts';
+import { COPY_FLOOR, INSERT_FLOOR, INTAKE_FLOOR, type IngestParameters } from './ingest-suite.ts';
 import { IngestTables } from './ingest-tables.ts';
+import { type IngestVariant, ingestVariantOf, messageRulesOf } from './ingest-variants.ts';
 import { type IngestPorts, type LoadJob, type LoadReport, loadOf } from './load.ts';
+import { auditMapped } from './mapped-audit.ts';
 import { auditUpserts } from './upsert-audit.ts';
 
 export class IngestHost implements SuiteHost {
@@ -60,8 +57,8 @@ export class IngestHost implements SuiteHost {
     const [durability = 'outbox'] = this.#parameters.durability;
     const [batch = 1] = this.#parameters.batch;
     for (const mode of this.#parameters.modes) {
-      for (const conflict of this.#parameters.conflicts)
-        await host.#measure(mode, { mode, ack, durability, conflict, batch }, () => {}, undefined);
+      for (const rule of messageRulesOf(this.#parameters, mode))
+        await host.#measure(mode, { mode, ack, durability, batch, ...rule }, () => {}, undefined);
     }
   }
 
@@ -83,9 +80,8 @@ export class IngestHost implements SuiteHost {
     await server?.begin();
     const { load, shards, endedAtMs, windows } = await this.#send(order, onUnits);
     const elapsedMs = endedAtMs - load.firstFrameAtMs;
-    const figures = await server?.end(clients * messages, [benchTableName(spec.table)]);
+    const figures = await server?.end(clients * messages, tablesOfSpec(spec).map(benchTableName));
 
-    const { upsert } = spec;
     const sent = {
       table: spec.table,
       run: order.target.run,
@@ -93,9 +89,7 @@ export class IngestHost implements SuiteHost {
       messagesPerClient: messages,
       refused: load.refused,
     };
-    const audit = await this.#ports.slot.use(({ db }) =>
-      upsert === undefined ? auditTable(db, sent) : auditUpserts(db, sent, upsert),
-    );
+    const audit = await this.#ports.slot.use(({ db }) => auditOf(spec, db, sent));
     const latency = flushLatency(shards);
     const ackLatency = new LatencyHistogram();
     if (load.ackLatency !== null) ackLatency.merge(load.ackLatency);
@@ -143,4 +137,10 @@ export class IngestHost implements SuiteHost {
       stopWatching?.();
     }
   }
+}
+
+function auditOf(spec: BenchSinkSpec, db: Database, sent: AuditInput): Promise<Audit> {
+  const mapped = mappedTablesOf(spec);
+  if (mapped !== undefined) return auditMapped(db, sent, mapped);
+  return spec.upsert === undefined ? auditTable(db, sent) : auditUpserts(db, sent, spec.upsert);
 }

@@ -1,14 +1,13 @@
 /** The suite `ingest`: the same messages from WebSockets into Postgres, five ways. */
 
-import { SluiceError } from '../../../src/core/errors.ts';
 import { MAX_CONNECTIONS, MAX_SHARDS } from '../../../src/core/limits.ts';
 import { type OptionsOf, optionTable } from '../../../src/core/option-table.ts';
 import { ACK_LEVELS } from '../../../src/protocol/sluice-v1.ts';
-import { SINK_OPTIONS, type SinkOptions } from '../../../src/sinks/sink-options.ts';
-import { WRITER_MODES, type WriterMode } from '../../../src/sinks/writer-mode.ts';
-import { WRITERS } from '../../../src/writers/writers.ts';
+import { SINK_OPTIONS } from '../../../src/sinks/sink-options.ts';
+import { WRITER_MODES } from '../../../src/sinks/writer-mode.ts';
 import { DRIVER_OPTION, type Suite, type Variant } from '../../suite.ts';
 import { BENCH_COLUMNS } from './bench-sink.ts';
+import { measuredVariants } from './ingest-variants.ts';
 
 /** What a client of the bench may wait for. */
 export const BENCH_ACKS = ['raw', ...ACK_LEVELS] as const;
@@ -17,6 +16,10 @@ export type BenchAck = (typeof BENCH_ACKS)[number];
 /** What may become of messages that share a key. */
 export const BENCH_CONFLICTS = ['error', 'ignore', 'update'] as const;
 export type BenchConflict = (typeof BENCH_CONFLICTS)[number];
+
+/** What a sink of the bench makes of a message. */
+export const BENCH_SINKS = ['plain', 'mapped', 'routed'] as const;
+export type BenchSinkKind = (typeof BENCH_SINKS)[number];
 
 export const INGEST_PARAMETERS = optionTable({
   modes: {
@@ -37,12 +40,19 @@ export const INGEST_PARAMETERS = optionTable({
     default: ['outbox'],
     description: "Where messages wait: in the shard's storage, or in its memory",
   },
+  sinks: {
+    kind: 'choices',
+    choices: BENCH_SINKS,
+    default: ['plain'],
+    description:
+      'What a sink makes of a message: plain: a row with its text; mapped: a row with a column for each member; routed: the same, in one or two of three tables (bulk, unnest, copy)',
+  },
   conflicts: {
     kind: 'choices',
     choices: BENCH_CONFLICTS,
     default: ['error'],
     description:
-      'What becomes of messages that share a key: ignore and update are upserts; error: none does, and the table has no such key',
+      'What becomes of messages that share a key (plain): ignore and update are upserts; error: none does, and the table has no such key',
   },
   duplicates: {
     kind: 'integer',
@@ -184,102 +194,3 @@ export const ingestSuite: Suite<typeof INGEST_PARAMETERS> = {
     'Client, Worker and Postgres share one machine where they run on one; a local Worker has one thread for all shards.',
   ],
 };
-
-/** What a measured variant is, told by its labels. */
-export interface IngestVariant {
-  mode: WriterMode;
-  ack: BenchAck;
-  durability: SinkOptions['durability'];
-  /** What becomes of messages that share a key. */
-  conflict: BenchConflict;
-  /** Rows of one flush. */
-  batch: number;
-}
-
-// Each way of writing with each level on each kind of durability that has it, and each size of batches. The first of
-// these has the plain name.
-function measuredVariants(parameters: IngestParameters): Variant[] {
-  const { modes, acks, durability: durabilities, batch, conflicts } = parameters;
-  const variants: Variant[] = [];
-  for (const mode of WRITER_MODES) {
-    if (!modes.includes(mode)) continue;
-    const { description, isExactlyOnce } = WRITERS[mode];
-    // Those that write row by row know no batches.
-    const sizes = isExactlyOnce ? batch : batch.slice(0, 1);
-    let isFirst = true;
-    for (const durability of durabilities) {
-      for (const ack of acks) {
-        // Without an outbox nothing is ever stored.
-        if (ack === 'stored' && durability === 'memory') continue;
-        const delivery = isExactlyOnce && durability === 'outbox' ? 'exactly once' : 'at least once';
-        for (const size of sizes) {
-          const suffix = `${acks.length * durabilities.length > 1 ? ` ${ack} ${durability}` : ''}${sizes.length > 1 ? ` ${size}` : ''}`;
-          const labels = { batch: isExactlyOnce ? String(size) : '', ack, durability, delivery };
-          const name = isFirst ? mode : `${mode}${suffix}`;
-          for (const conflict of conflicts) {
-            variants.push(
-              conflict === 'error'
-                ? { name, role: 'measured', description, labels }
-                : {
-                    name: `${name} ${conflict}`,
-                    role: 'measured',
-                    description: `${description}; ${parameters.duplicates} % have a known key: ${conflict}`,
-                    labels: { ...labels, conflict },
-                  },
-            );
-          }
-          isFirst = false;
-        }
-      }
-    }
-  }
-  if (variants.length === 0) {
-    throw new SluiceError(
-      'invalid_options',
-      `Cannot use acks ${acks.join(', ')} with durability ${durabilities.join(', ')}: without an outbox nothing is stored, so acks none, committed and raw are allowed`,
-    );
-  }
-  return variants;
-}
-
-/** Reads a measured variant back. */
-export function ingestVariantOf(
-  { name, labels }: Variant,
-  { batch: [first = SINK_OPTIONS.batchRows.default] }: Pick<IngestParameters, 'batch'>,
-): IngestVariant {
-  const {
-    ack,
-    durability,
-    batch,
-    conflict = 'error',
-  } = labels as {
-    ack: BenchAck;
-    durability: SinkOptions['durability'];
-    batch: string;
-    conflict?: BenchConflict;
-  };
-  return {
-    mode: name.split(' ')[0] as WriterMode,
-    ack,
-    durability,
-    conflict,
-    batch: batch === '' ? first : Number(batch),
-  };
-}
-
-/** The options of the sink that a variant is measured with. */
-export function sinkOptionsOf(
-  { mode, durability, batch }: Pick<IngestVariant, 'mode' | 'durability' | 'batch'>,
-  parameters: IngestParameters,
-): Partial<SinkOptions> {
-  return {
-    writer: mode,
-    durability,
-    batchRows: batch,
-    lingerMs: parameters.linger,
-    workers: parameters.workers,
-    connections: parameters.connections,
-    shards: parameters.shards,
-    sockets: parameters.sockets,
-  };
-}

@@ -1,20 +1,14 @@
-/** The tables of the suite `ingest`, one for each mode and one for the floors. */
+/** The tables of the suite `ingest`, of each mode and what becomes of messages, and one for the floors. */
 
 import type { sql } from 'drizzle-orm';
 import type { Database } from '../../../src/database/connection.ts';
-import {
-  type BenchSinkSpec,
-  createBenchCheckpoints,
-  createBenchTable,
-  dropBenchTable,
-} from './bench-sink.ts';
-import {
-  type BenchConflict,
-  type IngestParameters,
-  type IngestVariant,
-  sinkOptionsOf,
-} from './ingest-suite.ts';
+import { createTablesOf, tablesOfSpec } from './bench-form.ts';
+import { type BenchSinkSpec, createBenchCheckpoints, dropBenchTable } from './bench-sink.ts';
+import type { IngestParameters } from './ingest-suite.ts';
+import { type IngestVariant, type MessageRule, messageRulesOf, sinkOptionsOf } from './ingest-variants.ts';
 import type { IngestPorts } from './load.ts';
+
+const PLAIN: MessageRule = { sink: 'plain', conflict: 'error' };
 
 export class IngestTables {
   readonly #ports: Pick<IngestPorts, 'slot' | 'tableSuffix'>;
@@ -25,35 +19,40 @@ export class IngestTables {
     this.#parameters = parameters;
   }
 
-  /** Makes the table of a variant, empty. @returns its sink */
+  /** Makes the tables of a variant, empty. @returns its sink */
   async create(
-    variant: Pick<IngestVariant, 'mode' | 'durability' | 'batch'> & { conflict?: BenchConflict },
+    variant: Pick<IngestVariant, 'mode' | 'durability' | 'batch'> & Partial<MessageRule>,
     name: string,
   ): Promise<BenchSinkSpec> {
     const { column, duplicates } = this.#parameters;
-    const { conflict = 'error' } = variant;
-    const table = this.#tableOf(name, conflict);
-    const upsert = conflict === 'error' ? undefined : { action: conflict, duplicates };
-    await this.#execute(dropBenchTable(table));
-    await this.#execute(createBenchTable(table, column, upsert));
+    const { conflict = 'error', sink = 'plain' } = variant;
+    const spec: BenchSinkSpec = {
+      ...this.#placeOf(name, { conflict, sink }),
+      column,
+      options: sinkOptionsOf(variant, this.#parameters),
+      ...(conflict === 'error' ? {} : { upsert: { action: conflict, duplicates } }),
+    };
+    for (const table of tablesOfSpec(spec)) await this.#execute(dropBenchTable(table));
+    for (const statement of createTablesOf(spec)) await this.#execute(statement);
     await this.#execute(createBenchCheckpoints());
-    const options = sinkOptionsOf(variant, this.#parameters);
-    return { table, column, options, ...(upsert === undefined ? {} : { upsert }) };
+    return spec;
   }
 
   /** Drops every table of the suite. */
   async drop(): Promise<void> {
-    const { modes, conflicts } = this.#parameters;
-    const tables = [...modes, 'floor'].flatMap((name) =>
-      ['error' as const, ...conflicts].map((conflict) => this.#tableOf(name, conflict)),
+    const places = this.#parameters.modes.flatMap((mode) =>
+      messageRulesOf(this.#parameters, mode).map((rule) => this.#placeOf(mode, rule)),
     );
+    const tables = [this.#placeOf('floor', PLAIN), ...places].flatMap(tablesOfSpec);
     // A place with its own names may have others beside it, whose shards go by the same checkpoints.
     if (this.#ports.tableSuffix === undefined) tables.push('checkpoints');
     for (const table of tables) await this.#execute(dropBenchTable(table));
   }
 
-  #tableOf(name: string, conflict: BenchConflict): string {
-    return `${name}${conflict === 'error' ? '' : conflict}${this.#ports.tableSuffix ?? ''}`;
+  #placeOf(name: string, { conflict, sink }: MessageRule): Pick<BenchSinkSpec, 'table' | 'form'> {
+    const suffix = this.#ports.tableSuffix ?? '';
+    if (sink !== 'plain') return { table: `${name}${sink}${suffix}`, form: sink };
+    return { table: `${name}${conflict === 'error' ? '' : conflict}${suffix}` };
   }
 
   #execute(statement: ReturnType<typeof sql.raw>): Promise<unknown> {

@@ -6,9 +6,8 @@ import {
   INSERT_FLOOR_ROWS,
   INTAKE_FLOOR,
   ingestSuite,
-  ingestVariantOf,
-  sinkOptionsOf,
 } from '../../../../lab/suites/ingest/ingest-suite.ts';
+import { ingestVariantOf, sinkOptionsOf } from '../../../../lab/suites/ingest/ingest-variants.ts';
 import { resolveOptions } from '../../../../src/core/option-table.ts';
 import { resolveSinkOptions } from '../../../../src/sinks/sink-options.ts';
 import { WRITER_MODES } from '../../../../src/sinks/writer-mode.ts';
@@ -76,6 +75,7 @@ describe('the parameters', () => {
   test.each([
     ['acks', ['raw', 'none', 'stored', 'committed'], ['stored']],
     ['durability', ['outbox', 'memory'], ['outbox']],
+    ['sinks', ['plain', 'mapped', 'routed'], ['plain']],
     ['conflicts', ['error', 'ignore', 'update'], ['error']],
   ])('%s takes a list of %j, and is %j unless told otherwise', (name, words, standard) => {
     expect(resolve()).toMatchObject({ [name]: standard });
@@ -140,11 +140,11 @@ describe('the variants', () => {
     ]);
     const batch = 5_000;
     expect(measured.slice(5).map((variant) => ingestVariantOf(variant, resolve()))).toEqual([
-      { mode: 'copy', ack: 'raw', durability: 'outbox', conflict: 'error', batch },
-      { mode: 'copy', ack: 'stored', durability: 'outbox', conflict: 'error', batch },
-      { mode: 'copy', ack: 'committed', durability: 'outbox', conflict: 'error', batch },
-      { mode: 'copy', ack: 'raw', durability: 'memory', conflict: 'error', batch },
-      { mode: 'copy', ack: 'committed', durability: 'memory', conflict: 'error', batch },
+      { mode: 'copy', ack: 'raw', durability: 'outbox', conflict: 'error', sink: 'plain', batch },
+      { mode: 'copy', ack: 'stored', durability: 'outbox', conflict: 'error', sink: 'plain', batch },
+      { mode: 'copy', ack: 'committed', durability: 'outbox', conflict: 'error', sink: 'plain', batch },
+      { mode: 'copy', ack: 'raw', durability: 'memory', conflict: 'error', sink: 'plain', batch },
+      { mode: 'copy', ack: 'committed', durability: 'memory', conflict: 'error', sink: 'plain', batch },
     ]);
     for (const { labels } of measured) expect(Object.keys(labels ?? {})).toEqual(ingestSuite.labels);
   });
@@ -169,6 +169,25 @@ describe('the variants', () => {
       ['copy committed outbox', 'error'],
       ['copy committed outbox update', 'update'],
     ]);
+  });
+
+  test('are each kind of sink beside each other; upserts are plain, and routes need a batch', () => {
+    const named = (given: Given) =>
+      ingestSuite
+        .variants(resolve(given))
+        .filter(({ role }) => role === 'measured')
+        .map((variant) => [variant.name, ingestVariantOf(variant, resolve()).sink]);
+    const sinks = 'plain,mapped,routed';
+    expect(named({ modes: 'naive,copy', sinks, conflicts: 'error,update' })).toEqual([
+      ['naive', 'plain'],
+      ['naive update', 'plain'],
+      ['naive mapped', 'mapped'],
+      ['copy', 'plain'],
+      ['copy update', 'plain'],
+      ['copy mapped', 'mapped'],
+      ['copy routed', 'routed'],
+    ]);
+    expect(() => named({ modes: 'naive,copy', sinks: 'routed' })).toThrow(/routed with the mode naive/);
   });
 
   test('cannot be made of the level stored without an outbox: that says so instead of measuring nothing', () => {
