@@ -1,6 +1,6 @@
 /**
- * The inventory of the pages: every block of code is a file of `examples/` that a test runs, or a command that is run or
- * checked, or stands in a short list with the reason why neither can be.
+ * The inventory of the pages: every block of code is a file of `examples/` that a test runs, or a command that a test types,
+ * or stands in a short list with the reason why it does not (test/support/page-commands.ts).
  */
 
 import { existsSync, readdirSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { ingestSuite } from '../lab/suites/ingest/ingest-suite.ts';
 import { REPOSITORY } from '../local/repository.ts';
 import { SCENARIOS } from './faults/scenarios/all.ts';
 import { SOURCES } from './support/package-sources.ts';
+import { COMMANDS, NOT_RUN, RUN } from './support/page-commands.ts';
 import {
   allBlocks,
   type Block,
@@ -41,40 +42,6 @@ const PLAIN: Record<string, string> = {
 
 /** Languages of programs and configurations: a block of them is a copy of an example. */
 const PROGRAMS = ['ts', 'tsx', 'js', 'json', 'jsonc', 'toml', 'html'];
-
-/** Commands that no test runs, by how they begin, with the reason. */
-const NOT_RUN: readonly (readonly [RegExp, string])[] = [
-  [/\bnpx wrangler (secret put|deploy)\b/, 'needs an account at Cloudflare'],
-  [/^npm publish$/, 'would publish'],
-  [/^docker compose /, 'needs Docker'],
-  [/^npm ci( && npm (run bench|test))?$/, 'is what CI itself does (.ci/run)'],
-  [/^npm (test|run check|run test:fast)$/, 'is what CI itself does, or a part of it'],
-  [/^npx vitest run /, 'would start the tests within the tests; its files are looked for below'],
-  [/^npm run faults\b/, 'takes minutes; its faults are looked for below, and CI runs the short form'],
-  [/^psql /, 'needs a psql; test/package/pack.test.ts reads the same table at the same address'],
-  [/^npx drizzle-kit generate$/, "is drizzle-kit's own"],
-  [/^(cp|rm) /, 'moves files of a clone that somebody has changed'],
-];
-
-/** Commands that are run as they are shown, by how they begin, and the test that takes them from the pages. */
-const RUN: readonly (readonly [RegExp, string])[] = [
-  [/^(curl|create extension) /, 'test/examples/commands.test.ts'],
-  [/websocat /, 'test/examples/websocat.test.ts'],
-  [/^select .* from sluice_dead_letters /, 'test/src/ingest/dead-letter-copy.test.ts'],
-  [/^((npm ci && )?npm pack|npm run check:package)\b/, 'test/package/pack.test.ts'],
-  [
-    /^(mkdir|npm install|node client\/send\.ts$|npx sluice (init|dev|doctor|try --sink readings sample\.ndjson)$)/,
-    'test/package/pack.test.ts',
-  ],
-];
-
-/** Commands of Sluice. The command line reads them in test/examples/commands.test.ts. */
-const SLUICE =
-  /^(\w+=\S+ )*(npm run (bench|load|migrate|dev|dead-letters|shard|export|import)\b|npx sluice\b)/;
-
-const commands = blocks
-  .filter(({ language }) => ['sh', 'bash', 'console', 'sql'].includes(language))
-  .flatMap((block) => commandsOf(block.text).map((command) => ({ page: block.page, command })));
 
 describe('a block on a page', () => {
   test('is found on every page that has a fence', () => {
@@ -147,15 +114,13 @@ describe('an import of the package', () => {
 });
 
 describe('a command on a page', () => {
-  test.each(commands)('$page: $command', ({ command }) => {
-    const covered = [...NOT_RUN, ...RUN].filter(([pattern]) => pattern.test(command));
-    if (SLUICE.test(command)) expect(covered.length).toBeLessThanOrEqual(1);
-    else expect(covered).toHaveLength(1);
+  test.each(COMMANDS)('$page: $command', ({ command }) => {
+    expect([...NOT_RUN, ...RUN].filter(([pattern]) => pattern.test(command))).toHaveLength(1);
   });
 
   test('every exception stands for a command that is shown', () => {
     const unused = [...NOT_RUN, ...RUN].filter(
-      ([pattern]) => !commands.some(({ command }) => pattern.test(command)),
+      ([pattern]) => !COMMANDS.some(({ command }) => pattern.test(command)),
     );
     expect(unused).toEqual([]);
   });
@@ -170,13 +135,16 @@ describe('a command on a page', () => {
     const { scripts } = JSON.parse(readPage('package.json')) as { scripts: Record<string, string> };
     const faults = SCENARIOS.map(({ name }) => name);
     let named = 0;
-    for (const { command } of commands) {
+    for (const { command } of COMMANDS) {
       const words = wordsOf(command);
       if (words[0] === 'npm' && words[1] === 'run') expect(Object.keys(scripts)).toContain(words[2]);
       const only = words[2] === 'faults' ? words[words.indexOf('--only') + 1] : undefined;
       if (words.includes('--only'))
         for (const fault of only?.split(',') ?? []) expect(faults).toContain(fault);
-      if (words[1] === 'vitest') expect(existsSync(join(REPOSITORY, words[3] as string))).toBe(true);
+      if (words[1] === 'vitest') {
+        expect(existsSync(join(REPOSITORY, words[3] as string))).toBe(true);
+        if (words.includes('-t')) expect(readPage(words[3] as string)).toContain(words.at(-1));
+      }
       named += 1;
     }
     expect(named).toBeGreaterThan(20);

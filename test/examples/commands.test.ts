@@ -1,19 +1,19 @@
-/** The commands of the pages: curl and SQL as they stand there, against a real Worker; those of Sluice by its own command line. */
+/** Commands of the pages as they stand there, against a real Worker and Postgres; and all of Sluice's by its own command line. */
 
-import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { createProgram } from '../../local/cli/program.ts';
-import { REPOSITORY } from '../../local/repository.ts';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
+import { SluiceClient } from '../../src/client/index.ts';
+import { makeCliFolder } from '../support/cli-folder.ts';
 import { rowsOf } from '../support/connect.ts';
 import { ownDatabase } from '../support/own-database.ts';
 import { allBlocks, commandsOf, wordsOf } from '../support/pages.ts';
+import { Terminal } from '../support/terminal.ts';
 
 const own = ownDatabase();
 const blocks = allBlocks();
@@ -68,49 +68,39 @@ describe('a command of Sluice', () => {
 describe('against a Worker', () => {
   let worker: LocalWorker;
   let folder: string;
+  let terminal: Terminal;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'sluice-commands-'));
     // The pages speak of a sink `readings`; one of streams needs no code.
     const SINKS = JSON.stringify({ readings: { namespace: 'readings' } });
     const bindings = { ADMIN: 'on', BENCH: 'on', OPEN_NAMESPACE: 'default', SINKS };
     worker = await startWorker({ bindings: { ...bindings, DATABASE_URL: inject('databaseUrl') } });
+    await makeCliFolder(join(folder, 'my-worker'));
+    terminal = await Terminal.open({
+      folder: join(folder, 'my-worker'),
+      scratch: join(folder, 'terminal'),
+    });
+    terminal.places['localhost:8787'] = worker.url.host;
   });
   afterAll(async () => {
     await worker?.stop();
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** Runs a command as a shell does, in an empty folder, at the Worker's address. */
+  /** Types a command as it is shown. */
   async function run(command: string): Promise<string> {
-    const { stdout } = await promisify(execFile)('sh', ['-c', here(command)], { cwd: folder });
-    return stdout;
+    return (await terminal.succeed(command)).stdout;
   }
 
-  /** A command as it is shown, for the Worker of the test instead of the one at the usual port. */
-  function here(command: string): string {
-    const main = `"${process.execPath}" "${join(REPOSITORY, 'local/cli/main.ts')}"`;
-    return command
-      .replaceAll('localhost:8787', worker.url.host)
-      .replaceAll(
-        /(?:npx sluice|npm run) (?:(export|import)|(dead-letters|shard)(?: --)? (\w+))(?: --(?= ))?/g,
-        (_, whole?: string, group?: string, inner?: string) =>
-          `${main} ${whole ?? `${group} ${inner}`} --url ${worker.url.origin}`,
-      );
-  }
-
-  /** The first lines that a command prints, which is then ended: it would go on for ever, or for long. */
+  /** The first that a command prints, which is then ended: it would go on for ever, or for long. */
   async function begin(command: string, enough: RegExp): Promise<string> {
-    const child = spawn('sh', ['-c', `exec ${here(command)}`], { stdio: ['ignore', 'pipe', 'ignore'] });
-    let said = '';
+    const running = await terminal.start(command);
     try {
-      for await (const piece of child.stdout.setEncoding('utf8')) {
-        said += piece;
-        if (enough.test(said)) break;
-      }
+      await running.said(enough);
     } finally {
-      child.kill('SIGKILL');
+      await running.stop();
     }
-    return said;
+    return running.output();
   }
 
   /** What each command prints. Those that go on are read up to that. */
@@ -150,22 +140,42 @@ describe('against a Worker', () => {
     expect(inFiles).toHaveLength(4);
     const [gzipped, imported, all, again] = inFiles as [string, string, string, string];
     await run(gzipped);
-    const lines = gunzipSync(await readFile(join(folder, 'account.ndjson'))).toString();
+    const lines = gunzipSync(await readFile(join(terminal.folder, 'account.ndjson'))).toString();
     expect(lines.trim().split('\n').length).toBeGreaterThan(0);
     expect(lines).toContain('"stream":"account-123"');
     await run(imported);
     await run(all);
     await run(again);
-    expect(gunzipSync(await readFile(join(folder, 'all.ndjson.gz'))).toString()).toContain('account-123');
+    expect(gunzipSync(await readFile(join(terminal.folder, 'all.ndjson.gz'))).toString()).toContain(
+      'account-123',
+    );
   });
 
   test('dead letters are listed and counted, and a shard resumes and drains, as docs/operations.md shows it', async () => {
     const commands = shell
       .filter(({ page, command }) => page === 'docs/operations.md' && /dead-letters|shard/.test(command))
+      .filter(({ command }) => !command.includes('--reason'))
       .map(({ command }) => command);
     expect(commands.length).toBeGreaterThan(7);
-    // What is about the letter 17 needs one of this number; test/local/cli/dead-letters.test.ts has some.
-    for (const command of commands.filter((shown) => !/\b17\b|--write-again/.test(shown))) await run(command);
+    // Without a stream, each is refused: letters up to number 18.
+    const client = new SluiceClient({
+      url: new URL('/ws/readings', worker.url),
+      producer: 'kitchen',
+      ack: 'committed',
+    });
+    // The client is told of each: that is what is meant to happen here.
+    await Promise.allSettled(Array.from({ length: 18 }, () => client.send({ sensor: 'kitchen' })));
+    await client.close();
+    const printed: Record<string, string> = {};
+    for (const command of commands) {
+      // By then, 17 and 18 have been tried again with all others, and have other numbers: 1 says that they are not there.
+      const codes = command.includes('dead-letters drop 17 18') ? [1] : [0];
+      printed[command] = (await terminal.succeed(command, { codes })).stdout;
+    }
+    expect(printed['npx sluice dead-letters show 17 --sink readings']).toContain('"sensor":"kitchen"');
+    // The control: there is no such letter.
+    const { exitCode } = await terminal.type('npx sluice dead-letters show 17000 --sink readings');
+    expect(exitCode).toBe(1);
   });
 });
 

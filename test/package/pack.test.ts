@@ -8,13 +8,14 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findingsOf, pack } from '../../local/build/check-package.ts';
+import { findingsOf } from '../../local/build/check-package.ts';
 import { PgClient } from '../../src/database/client.ts';
 import { launchChromium } from '../support/chromium.ts';
+import { keptTarball } from '../support/kept-package.ts';
 import { allBlocks } from '../support/pages.ts';
 import { Project, type RunningServer } from './project.ts';
 
@@ -33,7 +34,9 @@ let dataFolder: string | undefined;
 
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'sluice-package-'));
-  tarball = await pack(scratch);
+  const packed = await keptTarball();
+  tarball = join(scratch, basename(packed));
+  await cp(packed, tarball);
   project = new Project(join(scratch, 'my-worker'));
 });
 

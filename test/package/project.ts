@@ -27,7 +27,12 @@ export class Project {
   }
 
   /** Runs a program of the PATH, or of the project's packages, to its end. */
-  run(program: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  run(
+    program: string,
+    args: readonly string[],
+    env: Record<string, string> = {},
+    input = '',
+  ): Promise<Ended> {
     return new Promise((resolve) => {
       const child = execFile(
         program,
@@ -38,8 +43,8 @@ export class Project {
           resolve({ exitCode: error === null ? 0 : typeof code === 'number' ? code : null, stdout, stderr });
         },
       );
-      // There is nothing to read, and no terminal.
-      child.stdin?.end();
+      // No terminal; a command that ends before it has read all of it is no fault.
+      child.stdin?.on('error', () => {}).end(input);
     });
   }
 
@@ -74,7 +79,10 @@ export class Project {
     const inherited = Object.entries(process.env).filter(
       ([name]) => !/^(DATABASE_URL|DRIVER|PG.*|CLOUDFLARE_.*|npm_.*|INIT_CWD|NODE_ENV|VITEST.*)$/.test(name),
     );
-    const path = [join(this.folder, 'node_modules/.bin'), dirname(process.execPath), process.env.PATH];
+    // What a caller puts first takes the place of the project's programs, which no terminal has in its PATH.
+    const first =
+      env.PATH ?? [join(this.folder, 'node_modules/.bin'), dirname(process.execPath)].join(delimiter);
+    const path = [first, process.env.PATH];
     return {
       ...Object.fromEntries(inherited),
       NO_COLOR: '1',

@@ -10,6 +10,7 @@
 export const LONGEST = [
   'test/package/pack.test.ts',
   'test/faults/faults.test.ts',
+  'test/package/from-a-clone.test.ts',
   'test/lab/local/lab-page.test.ts',
   'test/src/events/engines/postgres-contract.test.ts',
   'test/lab/workers/bench-dcb.test.ts',

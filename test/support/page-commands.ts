@@ -1,0 +1,83 @@
+/** The commands of the pages: which test types each, and which are not run, with the reason. */
+
+import { allBlocks, commandsOf } from './pages.ts';
+
+export interface ShownCommand {
+  page: string;
+  command: string;
+}
+
+export const COMMANDS: readonly ShownCommand[] = allBlocks()
+  .filter(({ language }) => ['sh', 'bash', 'console', 'sql'].includes(language))
+  .flatMap((block) => commandsOf(block.text).map((command) => ({ page: block.page, command })));
+
+/** Commands that no test runs, by how they begin, with the reason. */
+export const NOT_RUN: readonly (readonly [RegExp, string])[] = [
+  [/^npm publish$/, 'would publish'],
+  [
+    /^npx wrangler (secret put \w+|deploy --env (staging|production)$)/,
+    'needs an account at Cloudflare; test/package/from-a-clone.test.ts deploys with a stand-in for its API',
+  ],
+  [/^npm pack --dry-run /, 'would build the package once more'],
+  [/^npm install @/, "is npm's own"],
+  [/^psql /, 'needs a psql; test/package/pack.test.ts reads the same table at the same address'],
+  [/^websocat /, 'types by hand; test/examples/websocat.test.ts has the other command'],
+  [/^npx sluice migrate --sluice-only$/, 'test/examples/commands.test.ts reads it, and does not run it'],
+  [
+    /^npx sluice dead-letters retry --reason /,
+    'test/examples/commands.test.ts reads it, and does not run it',
+  ],
+  [/^docker compose /, 'needs Docker'],
+  [/^npm ci( && npm (run bench|test))?$/, 'is what CI itself does (.ci/run)'],
+  [
+    /^npm ci && npm pack$/,
+    'npm ci is what CI itself begins with; what npm pack makes is used by test/package/pack.test.ts',
+  ],
+  [/^npm (test|run check|run test:fast|run check:package)$/, 'is what CI itself does, or a part of it'],
+  [
+    /^npx vitest run /,
+    'would start the tests within the tests; what it names is looked for in test/pages.test.ts',
+  ],
+  [
+    /^npm run faults\b/,
+    'takes minutes; its faults are looked for in test/pages.test.ts, and CI runs the short form',
+  ],
+  [
+    /^npx sluice dev --path /,
+    'is npx sluice dev, which is run, with a flag; test/local/cli/report-health.test.ts asks below a path',
+  ],
+];
+
+/**
+ * Commands that are typed as they are shown, by how they begin, and the test that takes them from the pages. What differs from
+ * a reader's terminal is written in test/support/terminal.ts.
+ */
+export const RUN: readonly (readonly [RegExp, string])[] = [
+  [
+    /^(curl |create extension |npx sluice (export|import|shard resume|shard drain(?!.* --url ))\b)/,
+    'test/examples/commands.test.ts',
+  ],
+  [/^npx sluice dead-letters (?!list --sink readings$|retry --reason )/, 'test/examples/commands.test.ts'],
+  [/websocat -n /, 'test/examples/websocat.test.ts'],
+  [/^npx sluice bench\b/, 'test/examples/lab-commands.test.ts'],
+  [
+    /^(mkdir |npm install(?! @)|node client\/send\.ts$|npx sluice (init|dev|doctor|try --sink readings sample\.ndjson)$)/,
+    'test/package/pack.test.ts',
+  ],
+  [/^select .* from sluice_dead_letters /, 'test/src/ingest/dead-letter-copy.test.ts'],
+  [
+    /^(cp |rm |npx drizzle-kit generate$|npx wrangler deploy --env=""$|npx sluice shard drain .* --url )/,
+    'test/package/from-a-clone.test.ts',
+  ],
+  [/^npx sluice dead-letters list --sink readings$/, 'test/package/from-a-clone.test.ts'],
+  [/^DATABASE_URL=\S+ npx sluice migrate$/, 'test/package/from-a-clone.test.ts'],
+];
+
+/** What a test has to type. */
+export function commandsFor(test: string): string[] {
+  const patterns = RUN.filter(([, file]) => file === test).map(([pattern]) => pattern);
+  const commands = COMMANDS.map(({ command }) => command).filter((command) =>
+    patterns.some((pattern) => pattern.test(command)),
+  );
+  return [...new Set(commands)];
+}
