@@ -2,7 +2,7 @@
 
 import { Deque } from './deque.ts';
 import { type ClientErrorCode, SluiceError } from './errors.ts';
-import type { BatchReceipt, RefusedMessage } from './events.ts';
+import type { BatchReceipt, RefusalReason, RefusedMessage } from './events.ts';
 
 /** A call, and how far its messages are. Its sequences are contiguous. */
 export class Ticket {
@@ -33,9 +33,9 @@ export class Ticket {
   }
 
   /** Notes that a message is refused. */
-  refuse(index: number, code: ClientErrorCode, message: string): void {
+  refuse(index: number, code: ClientErrorCode, message: string, reason?: RefusalReason): void {
     this.#refused ??= [];
-    this.#refused.push({ index, code, message });
+    this.#refused.push({ index, code, message, ...reason });
   }
 
   /** Notes that a message is refused and never gets a sequence. */
@@ -76,8 +76,9 @@ export class Ticket {
       this.#resolve(receipt);
     } else if (!only) this.#resolve(undefined);
     else {
-      const details = hasSequence ? { sequence: this.first } : {};
-      this.#reject(new SluiceError(only.code, only.message, { details }));
+      const { index, code, message, ...reason } = only;
+      const details = hasSequence ? { ...reason, sequence: this.first } : {};
+      this.#reject(new SluiceError(code, message, { details }));
     }
   }
 

@@ -7,7 +7,17 @@ import type { StorageOperationName } from './storage.ts';
 export type ClientState = 'connecting' | 'recovering' | 'ready' | 'paused' | 'draining' | 'closed';
 
 /** A message that was not taken: its index in the call, and why. */
-export interface RefusedMessage {
+/** Who refused a message and where, as far as the server says it: with `dead_letter`, and `by` with the sink's schema. */
+export interface RefusalReason {
+  /** `postgres`, `mapping` (it does not fit the sink's columns), `schema`, or `sink` (the sink's own code). */
+  by?: string;
+  column?: string;
+  constraint?: string;
+  /** Postgres's code of the error. */
+  sqlState?: string;
+}
+
+export interface RefusedMessage extends RefusalReason {
   index: number;
   code: ClientErrorCode;
   /** Why, in a sentence: the server's own where it was the server that refused. */
@@ -120,7 +130,14 @@ export type ClientEvent =
       missing?: { from: number; to: number };
       known: boolean;
     }
-  | { type: 'nack'; from?: number; to?: number; code: string; temporary: boolean; message: string }
+  | ({
+      type: 'nack';
+      from?: number;
+      to?: number;
+      code: string;
+      temporary: boolean;
+      message: string;
+    } & RefusalReason)
   /** A message given to `post` was refused before it was sent. */
   | { type: 'refused'; code: ClientErrorCode; message: string }
   | { type: 'gap'; expected: number; got: number }

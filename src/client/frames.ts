@@ -31,6 +31,10 @@ export interface ServerFrame {
   expected?: unknown;
   got?: unknown;
   retryMs?: unknown;
+  by?: unknown;
+  column?: unknown;
+  constraint?: unknown;
+  sqlState?: unknown;
 }
 
 /** What the client may have on its way. */

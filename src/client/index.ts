@@ -9,6 +9,7 @@ export type {
   ClientStats,
   CloseReport,
   InDoubtMessages,
+  RefusalReason,
   RefusedMessage,
   UnsettledMessages,
 } from './events.ts';

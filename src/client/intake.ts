@@ -3,6 +3,7 @@ import { Calls, type Ticket } from './calls.ts';
 import type { ClientContext } from './context.ts';
 import { type Deferred, defer } from './deferred.ts';
 import { type ClientErrorCode, SluiceError } from './errors.ts';
+import type { RefusalReason } from './events.ts';
 import { lineOf, utf8Bytes } from './message-text.ts';
 import type { SendWindow } from './send-window.ts';
 
@@ -96,10 +97,16 @@ export function createIntake({ settings, counts, buffer, own, emit }: ClientCont
     },
 
     /** Settles one message as refused; false where it was settled before. */
-    refuseSequence(window: SendWindow, sequence: number, code: ClientErrorCode, message: string): boolean {
+    refuseSequence(
+      window: SendWindow,
+      sequence: number,
+      code: ClientErrorCode,
+      message: string,
+      reason?: RefusalReason,
+    ): boolean {
       if (!window.refuse(sequence)) return false;
       counts.refused += 1;
-      if (window === own) refuseInCall(sequence, code, message);
+      if (window === own) refuseInCall(sequence, code, message, reason);
       return true;
     },
 
@@ -188,10 +195,15 @@ export function createIntake({ settings, counts, buffer, own, emit }: ClientCont
     return `The message ${size}: the server takes ${self.mostBytes} bytes at most`;
   }
 
-  function refuseInCall(sequence: number, code: ClientErrorCode, message: string): void {
+  function refuseInCall(
+    sequence: number,
+    code: ClientErrorCode,
+    message: string,
+    reason?: RefusalReason,
+  ): void {
     const ticket = calls.ticketOf(sequence);
     if (!ticket || ticket.isDone) return;
-    ticket.refuse(ticket.indexOf(sequence), code, message);
+    ticket.refuse(ticket.indexOf(sequence), code, message, reason);
     ticket.finishRefused();
   }
 

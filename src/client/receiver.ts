@@ -3,7 +3,7 @@ import type { Connection } from './connection.ts';
 import type { ClientContext } from './context.ts';
 import type { Ending } from './ending.ts';
 import { type FrameCode, type RefusalCode, SluiceError } from './errors.ts';
-import type { ClientEvent } from './events.ts';
+import type { ClientEvent, RefusalReason } from './events.ts';
 import {
   creditOf,
   type Limits,
@@ -35,6 +35,8 @@ const REFUSAL_CODES: readonly RefusalCode[] = [
   'invalid_message',
   'sink_failed',
 ];
+
+const REASONS = ['by', 'column', 'constraint', 'sqlState'] as const;
 
 const FRAME_CODES: readonly FrameCode[] = [
   'invalid_frame',
@@ -206,6 +208,8 @@ export function createReceiver(parts: ReceiverParts) {
     const code = String(frame.code);
     const message = String(frame.message ?? '');
     const temporary = frame.temporary === true;
+    const reason: RefusalReason = {};
+    for (const name of REASONS) if (typeof frame[name] === 'string') reason[name] = frame[name];
     const event: ClientEvent = {
       type: 'nack',
       code,
@@ -213,6 +217,7 @@ export function createReceiver(parts: ReceiverParts) {
       message,
       ...(from && { from }),
       ...(to && { to }),
+      ...reason,
     };
     if (!temporary && from && to) {
       const refusal = oneOf(REFUSAL_CODES, code) ?? 'message_refused';
@@ -220,7 +225,7 @@ export function createReceiver(parts: ReceiverParts) {
       const last = Math.min(to, window.maxSentHere);
       let isNews = false;
       for (let sequence = Math.max(from, window.ackedUpTo + 1); sequence <= last; sequence += 1)
-        isNews = intake.refuseSequence(window, sequence, refusal, text) || isNews;
+        isNews = intake.refuseSequence(window, sequence, refusal, text, reason) || isNews;
       // What is sent again after a lost connection is refused again, and what was dropped here is known to be.
       if (isNews) emit(event);
       return;

@@ -22,6 +22,7 @@ import {
   frameTooLarge,
   type Hello,
   type LineLimits,
+  type NackDetails,
   type RefusedLine,
   readClientFrame,
 } from '../protocol/sluice-v1.ts';
@@ -29,6 +30,12 @@ import { ClientCredit } from './client-credit.ts';
 import type { Peer, Session, SessionMemory } from './intake.ts';
 import { ReaderCheck } from './reader-check.ts';
 import type { BatchSource, BatchVerdict, SessionPort, ShardSession } from './session-port.ts';
+
+/** Who refuses a message before it is stored, where the code of the refusal does not say it. */
+const REFUSED_BY: Partial<Record<RefusedLine['code'], NackDetails>> = {
+  invalid_message: { by: 'schema', column: null, constraint: null, sqlState: null },
+  sink_failed: { by: 'sink', column: null, constraint: null, sqlState: null },
+};
 
 export class V1Session implements Session, ShardSession, BatchSource {
   readonly protocol = 'sluice.v1';
@@ -280,7 +287,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
       }
       const range = { from: seq + offset, to: seq + offset + count - 1 };
       const text = reason ?? refusalText(code, this.#port.terms.frameLimits);
-      this.#send(encodeNack(code, false, text, range));
+      this.#send(encodeNack(code, false, text, range, REFUSED_BY[code]));
       nacks += 1;
       index += count;
     }

@@ -354,7 +354,7 @@ export function encodeGap(expected: number, got: number): string {
   return `{"t":"gap","expected":${expected},"got":${got}}`;
 }
 
-/** Who made a message a dead letter, and where it does not fit. What is null is left out. */
+/** Who refused a message, and where it does not fit. What is null is left out. */
 export interface NackDetails {
   by: string | null;
   column: string | null;
