@@ -7,6 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { createProgram } from '../../local/cli/program.ts';
+import { migrateDatabase } from '../../local/migrate.ts';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
 import { SluiceClient } from '../../src/client/index.ts';
 import { makeCliFolder } from '../support/cli-folder.ts';
@@ -183,6 +184,7 @@ describe('SQL', () => {
   test('is accepted by Postgres as it is shown', async () => {
     const statements = blocks.filter(({ language }) => language === 'sql');
     expect(statements.length).toBeGreaterThan(0);
+    await migrateDatabase(own.url);
     for (const { text } of statements) await rowsOf(own.connection, text);
   });
 });

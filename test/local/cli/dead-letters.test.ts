@@ -239,7 +239,7 @@ describe('dead-letters show', () => {
 });
 
 describe('dead-letters retry', () => {
-  const done = { retried: 1, missing: [], remaining: 0, isFull: false };
+  const done = { retried: 1, refused: 0, missing: [], remaining: 0, isFull: false };
 
   test('of ids, and of one with another payload, passes them on', async () => {
     answers = [{ body: { ...done, retried: 2 } }, { body: done }];
@@ -261,7 +261,7 @@ describe('dead-letters retry', () => {
     // Three are there; with each call the ones before are back.
     answers = Array.from({ length: 5 }, () => ({ body: { ...done, retried: 1, remaining: 2 } }));
     const { exitCode, stdout } = await run('dead-letters retry --all --json');
-    expect(JSON.parse(stdout)).toEqual({ retried: 3, missing: [], remaining: 0, isFull: false });
+    expect(JSON.parse(stdout)).toEqual({ retried: 3, refused: 0, missing: [], remaining: 0, isFull: false });
     expect(exitCode).toBe(0);
     expect(asked.map(({ body }) => body)).toEqual([{ ids: 'all' }, { ids: 'all' }, { ids: 'all' }]);
   });
