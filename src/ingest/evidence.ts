@@ -97,7 +97,14 @@ async function judgeBy(
   // Where rows from before are refused as well, others need not be asked, unless all are of the one producer.
   if (evidence.before !== 'refused' && (evidence.before !== 'taken' || evidence.kind === 'partition'))
     await askOthers(server, { later, earlier }, producers, evidence, ports);
-  return judgementOf(verdictOn(evidence), error);
+  const verdict = verdictOn(evidence);
+  if (verdict.do === 'condemn') {
+    // The refusal is older than what other rows say. Whatever let them in, as a table that was just made, may let in this one.
+    const again = await ask(row, ports);
+    if (again === undefined) return { do: 'taken' };
+    if (!isAlike(server, again)) return { do: 'retry', error: again, isUndecided: false };
+  }
+  return judgementOf(verdict, error);
 }
 
 async function askBefore(

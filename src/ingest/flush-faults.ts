@@ -25,7 +25,7 @@ export interface FlushFaultsOptions {
   onFault?: (fault: LaneFault | undefined) => void;
 }
 
-/** A shorter backoff is not worth a row of the storage: the next life may as well try at once. */
+/** A shorter backoff between retries is not worth a row of the storage: the next life may as well try at once. */
 const KEPT_BACKOFF_MS = 1_000;
 
 export class FlushFaults {
@@ -79,7 +79,7 @@ export class FlushFaults {
     const waits = fault === 'pause' && !isUndecided ? PAUSE_BACKOFF : backoff;
     const waitMs = backoffMs(this.#stats.failuresInARow, random(), waits);
     this.retryAtMs = timers.now() + waitMs;
-    if (state === 'stopped' || waitMs >= KEPT_BACKOFF_MS || this.#isKept) this.#keep(state, error);
+    if (state !== 'retrying' || waitMs >= KEPT_BACKOFF_MS || this.#isKept) this.#keep(state, error);
   }
 
   /** A batch was too large, and the next one is smaller. It is tried soon: that it failed says nothing about a smaller one. */

@@ -357,14 +357,23 @@ export class Flusher {
   /** Messages that wait, the next ones first: about `rows` of them. They stay where they are. */
   peek(rows: number): readonly MessageBatch[] {
     if (this.#next !== undefined) return [this.#next.batch];
-    const { buffer } = this.#options;
+    const { buffer, batchBytes } = this.#options;
     const taken: MessageBatch[] = [];
-    for (let found = 0; found < rows && taken.length < MAX_PEEKED_BATCHES && buffer.waitingRows > 0; ) {
+    let found = 0;
+    // What is taken may be read back from storage: no more than one batch, or a look would fill the memory.
+    let bytes = 0;
+    while (
+      found < rows &&
+      bytes < batchBytes &&
+      taken.length < MAX_PEEKED_BATCHES &&
+      buffer.waitingRows > 0
+    ) {
       // It goes out as it is cut here.
       const batch = this.#take(Math.min(rows, this.#maxRows));
       if (batch === undefined) break;
       taken.push(batch);
       found += rowsOf(batch);
+      bytes += batch.bytes;
     }
     for (const batch of taken.toReversed()) buffer.putBack(batch);
     return taken;

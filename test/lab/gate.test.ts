@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { assertCanFail } from '../../lab/gate.ts';
 import type { BenchResult } from '../../lab/result.ts';
-import { INGEST_PARAMETERS } from '../../lab/suites/ingest/ingest-suite.ts';
+import { INGEST_PARAMETERS } from '../../lab/suites/ingest/ingest-parameters.ts';
 import { parseThresholds } from '../../lab/threshold-text.ts';
 import { resultOf, variantOf } from '../support/bench-result.ts';
 

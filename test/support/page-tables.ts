@@ -1,7 +1,7 @@
 /** Tables of the pages, made from the same data that the code runs on. `test/docs.test.ts` holds the pages to them. */
 
 import { DCB_PARAMETERS } from '../../lab/suites/dcb/parameters.ts';
-import { INGEST_PARAMETERS } from '../../lab/suites/ingest/ingest-suite.ts';
+import { INGEST_PARAMETERS } from '../../lab/suites/ingest/ingest-parameters.ts';
 import { RATES_PARAMETERS } from '../../lab/suites/rates/rates-suite.ts';
 import { STORE_PARAMETERS } from '../../lab/suites/store/parameters.ts';
 import { STRESS_PARAMETERS } from '../../lab/suites/stress/stress-suite.ts';

@@ -231,7 +231,7 @@ describe('while the database is away', () => {
     const paused = await until(async () => {
       const stats = await shard.stats();
       expect(stats).toMatchObject({ state: 'paused', buffered: 2 });
-      expect(stats.failuresInARow).toBeGreaterThanOrEqual(3);
+      expect(stats.failuresInARow).toBeGreaterThanOrEqual(6);
       return stats;
     });
     await shard.restart();
@@ -295,12 +295,12 @@ describe('while the database is away', () => {
       await runDurableObjectAlarm(shard.stub);
       const down = await until(async () => {
         const stats = await shard.stats();
-        expect(stats.failures).toBeGreaterThan(0);
+        expect(stats.state).toBe('paused');
         return stats;
       });
       // A table is somebody's to create: the shard waits for that, and gives up none of the rows.
       expect(down).toMatchObject({ state: 'paused', buffered: payloads.length, committed: 0, dead: 0 });
-      expect(down.lastError).toMatch(/^relation "sluice_bench_\w+" does not exist$/);
+      expect(down.lastError).toMatch(/^relation "sluice_bench_\w+" does not exist\. No other row shows/);
 
       await shard.createTable();
       expect(await runDurableObjectAlarm(shard.stub)).toBe(true);

@@ -308,6 +308,7 @@ describe('GET /stats', () => {
         deadLetters: 0,
         deadLettersFull: false,
         mappingChange: null,
+        maxBatchRows: null,
         flushes: expect.any(Number),
         failures: 0,
         failuresInARow: 0,

@@ -12,7 +12,7 @@ import { routeOf } from '../../../local/worker-address.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
 import { type OptionTable, resolveOptions } from '../../../src/core/option-table.ts';
 import { withTimeLimit } from '../../../src/core/time-limit.ts';
-import { BENCH_ACKS, INGEST_PARAMETERS } from '../../suites/ingest/ingest-suite.ts';
+import { BENCH_ACKS, INGEST_PARAMETERS } from '../../suites/ingest/ingest-parameters.ts';
 import { benchProducer } from '../../suites/ingest/payload.ts';
 import { generateLoad } from '../load-generator.ts';
 

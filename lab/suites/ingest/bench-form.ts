@@ -13,17 +13,6 @@ import {
   routedTables,
 } from './mapped-sink.ts';
 
-/**
- * What becomes of a message:
- *
- * - `mapped`: its members go to columns of their own.
- * - `routed`: the same, in one or two of three tables.
- * - `copied`: it goes to two tables, as it is to each.
- * - `half-copied`: only messages of even sequences go to the second table, where all have to be.
- */
-export const BENCH_FORMS = ['mapped', 'routed', 'copied', 'half-copied'] as const;
-export type BenchForm = (typeof BENCH_FORMS)[number];
-
 /** The sink that a spec describes. */
 export function sinkOfSpec(spec: BenchSinkSpec): Sink {
   const { form } = spec;

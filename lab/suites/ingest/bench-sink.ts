@@ -7,7 +7,6 @@ import { messageSources } from '../../../src/sinks/column-sources.ts';
 import type { TableSink } from '../../../src/sinks/sink.ts';
 import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
 import { defineSink } from '../../../src/sinks/table-sink.ts';
-import type { BenchForm } from './bench-form.ts';
 import { readingSource, type UpsertSpec } from './upsert-keys.ts';
 
 /** Every table of the bench begins with this; nothing else is ever created or dropped by it. */
@@ -19,6 +18,17 @@ export const BENCH_CHECKPOINTS = `${BENCH_TABLE_PREFIX}checkpoints`;
 /** The type of the payload column. `text` costs Postgres about 1.3 µs less per row than `jsonb`. */
 export const BENCH_COLUMNS = ['jsonb', 'text'] as const;
 export type BenchColumn = (typeof BENCH_COLUMNS)[number];
+
+/**
+ * What becomes of a message:
+ *
+ * - `mapped`: its members go to columns of their own.
+ * - `routed`: the same, in one or two of three tables.
+ * - `copied`: it goes to two tables, as it is to each.
+ * - `half-copied`: only messages of even sequences go to the second table, where all have to be.
+ */
+export const BENCH_FORMS = ['mapped', 'routed', 'copied', 'half-copied'] as const;
+export type BenchForm = (typeof BENCH_FORMS)[number];
 
 /** A bench sink as data, small enough to travel in a shard's name. */
 export interface BenchSinkSpec {

@@ -4,7 +4,7 @@ import type { sql } from 'drizzle-orm';
 import type { Database } from '../../../src/database/connection.ts';
 import { createTablesOf, tablesOfSpec } from './bench-form.ts';
 import { type BenchSinkSpec, createBenchCheckpoints, dropBenchTable } from './bench-sink.ts';
-import type { IngestParameters } from './ingest-suite.ts';
+import type { IngestParameters } from './ingest-parameters.ts';
 import { type IngestVariant, type MessageRule, messageRulesOf, sinkOptionsOf } from './ingest-variants.ts';
 import type { IngestPorts } from './load.ts';
 

@@ -5,7 +5,7 @@ import { SINK_OPTIONS, type SinkOptions } from '../../../src/sinks/sink-options.
 import { WRITER_MODES, type WriterMode } from '../../../src/sinks/writer-mode.ts';
 import { WRITERS } from '../../../src/writers/writers.ts';
 import type { Variant } from '../../suite.ts';
-import type { BenchAck, BenchConflict, BenchSinkKind, IngestParameters } from './ingest-suite.ts';
+import type { BenchAck, BenchConflict, BenchSinkKind, IngestParameters } from './ingest-parameters.ts';
 
 /** What a measured variant is, told by its labels. */
 export interface IngestVariant {

@@ -5,7 +5,7 @@ import type { ConnectionSlot } from '../../../src/database/connection-slot.ts';
 import type { IntakeStats } from '../../../src/ingest/intake.ts';
 import type { LoadSchedule, ScheduledReport } from '../rates/scheduled-load.ts';
 import type { BenchSinkSpec } from './bench-sink.ts';
-import type { BenchAck, IngestParameters } from './ingest-suite.ts';
+import type { BenchAck, IngestParameters } from './ingest-parameters.ts';
 
 /** Which shards a run talks to. It travels to the Worker, and from there into the shards' names. */
 export interface BenchTarget {

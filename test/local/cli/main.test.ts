@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { INGEST_PARAMETERS } from '../../../lab/suites/ingest/ingest-suite.ts';
+import { INGEST_PARAMETERS } from '../../../lab/suites/ingest/ingest-parameters.ts';
 import { commandLine } from '../../support/command-line.ts';
 
 const cli = commandLine();

@@ -65,7 +65,7 @@ describe('MemoryBuffer', () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 80 }), (commands) => {
         const buffer = new MemoryBuffer(START);
-        // What waits, oldest first; a batch that came back stays the batch that it was.
+        // What waits, oldest first; a batch that came back stays the batch that it was, unless fewer rows may go now.
         const returned: ModelMessage[][] = [];
         const waiting: ModelMessage[] = [];
         const inFlight: { batch: MessageBatch; messages: ModelMessage[] }[] = [];
@@ -90,6 +90,8 @@ describe('MemoryBuffer', () => {
           } else if (step.do === 'take') {
             const batch = buffer.take(step);
             let expected = returned.shift();
+            if (expected !== undefined && expected.length > step.maxRows)
+              returned.unshift(expected.splice(step.maxRows));
             if (expected === undefined && waiting.length > 0) {
               const size = waiting.findIndex(
                 (_, index) =>

@@ -8,12 +8,15 @@ import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { migrateDatabase } from '../../../local/migrate.ts';
 import { REPOSITORY } from '../../../local/repository.ts';
-import * as tables from '../../../src/schema/index.ts';
+import { deadLetters } from '../../../src/schema/dead-letters.ts';
+import * as generated from '../../../src/schema/index.ts';
 import { HISTORY_TABLE } from '../../../src/schema/sluice-tables.ts';
 import { rowsOf } from '../../support/connect.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 
 const FOLDER = join(REPOSITORY, 'src/schema/migrations');
+/** Those of drizzle's folder, and what Sluice's own steps add. */
+const tables = { ...generated, deadLetters };
 
 /** Brings a database to where it was after the first `count` migrations. */
 async function migrateTo(url: string, count: number): Promise<void> {

@@ -4,9 +4,9 @@ import { passes } from '../../../../lab/result.ts';
 import type { Variant } from '../../../../lab/suite.ts';
 import { benchTableName } from '../../../../lab/suites/ingest/bench-sink.ts';
 import { IngestHost } from '../../../../lab/suites/ingest/ingest-host.ts';
+import { INGEST_PARAMETERS } from '../../../../lab/suites/ingest/ingest-parameters.ts';
 import {
   COPY_FLOOR,
-  INGEST_PARAMETERS,
   INSERT_FLOOR,
   INSERT_FLOOR_ROWS,
   INTAKE_FLOOR,

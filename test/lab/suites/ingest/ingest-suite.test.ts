@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { INGEST_PARAMETERS } from '../../../../lab/suites/ingest/ingest-parameters.ts';
 import {
   COPY_FLOOR,
-  INGEST_PARAMETERS,
   INSERT_FLOOR,
   INSERT_FLOOR_ROWS,
   INTAKE_FLOOR,

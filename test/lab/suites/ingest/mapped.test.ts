@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { AuditInput } from '../../../../lab/suites/ingest/audit.ts';
 import { createTablesOf, mappedTablesOf, sinkOfSpec } from '../../../../lab/suites/ingest/bench-form.ts';
 import { type BenchSinkSpec, benchTableName } from '../../../../lab/suites/ingest/bench-sink.ts';
-import { INGEST_PARAMETERS } from '../../../../lab/suites/ingest/ingest-suite.ts';
+import { INGEST_PARAMETERS } from '../../../../lab/suites/ingest/ingest-parameters.ts';
 import { IngestTables } from '../../../../lab/suites/ingest/ingest-tables.ts';
 import { auditMapped } from '../../../../lab/suites/ingest/mapped-audit.ts';
 import type { MappedTable } from '../../../../lab/suites/ingest/mapped-sink.ts';
