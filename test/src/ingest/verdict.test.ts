@@ -89,7 +89,7 @@ describe('without any other row', () => {
   });
 });
 
-test('whoever waits for another row is told so, and a fault of the table is told as one', () => {
+test('a wait for another row is told as one, and so is a fault of the table', () => {
   for (const evidence of everything) {
     const { do: act, why, isUndecided } = verdictOn(evidence);
     if (act === 'condemn') expect(why).toBe('');
