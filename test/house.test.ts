@@ -16,6 +16,7 @@ const FLOORS: Record<string, readonly string[]> = {
   schema: [],
   protocol: ['core'],
   client: ['core', 'protocol'],
+  access: ['core', 'protocol'],
   database: ['core', 'schema'],
   store: ['core', 'database', 'protocol'],
   messages: ['core', 'database', 'protocol', 'store'],
@@ -23,7 +24,7 @@ const FLOORS: Record<string, readonly string[]> = {
   sinks: ['core', 'schema', 'store'],
   outbox: ['core', 'database', 'protocol', 'sinks'],
   writers: ['core', 'schema', 'database', 'store', 'sinks', 'outbox', 'messages'],
-  ingest: ['core', 'protocol', 'database', 'sinks', 'outbox', 'writers'],
+  ingest: ['core', 'protocol', 'access', 'database', 'sinks', 'outbox', 'writers'],
 };
 
 /** The rooms of the repository, and which of the others each may import. */

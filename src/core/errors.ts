@@ -8,6 +8,8 @@ const ERROR_TABLE = {
   invalid_options: { status: 400, closeCode: 4400 },
   unsupported_subprotocol: { status: 400, closeCode: 1002 },
   unauthorized: { status: 401, closeCode: 4401 },
+  forbidden: { status: 403, closeCode: 4403 },
+  origin_not_allowed: { status: 403, closeCode: 4403 },
   bench_disabled: { status: 403, closeCode: 1008 },
   admin_disabled: { status: 403, closeCode: 1008 },
   unknown_sink: { status: 404, closeCode: 4404 },
@@ -43,8 +45,11 @@ const ERROR_TABLE = {
   hello_timeout: { status: 408, closeCode: 4408 },
   replaced: { status: 409, closeCode: 4409 },
   over_credit: { status: 429, closeCode: 4429 },
+  rate_limited: { status: 429, closeCode: 4429 },
+  too_many_connections: { status: 429, closeCode: 4429 },
   shard_failed: { status: 500, closeCode: 4500 },
   shard_unavailable: { status: 503, closeCode: 4503 },
+  authorization_unavailable: { status: 503, closeCode: 4503 },
   slow_reader: { status: 503, closeCode: 4504 },
   too_many_errors: { status: 429, closeCode: 1008 },
   dead_letter: { status: 422, closeCode: 4400 },
@@ -64,7 +69,6 @@ const ERROR_TABLE = {
   connection_lost: { status: 503, closeCode: 1006 },
   fate_unknown: { status: 409, closeCode: 4410 },
   storage_in_use: { status: 409, closeCode: 4409 },
-  forbidden: { status: 403, closeCode: 4403 },
 
   // What the message store and the event store answer (src/store).
   invalid_stream_name: { status: 400, closeCode: 1008 },

@@ -3,6 +3,7 @@
  * interface; what implements it runs anywhere.
  */
 
+import type { Grant } from '../access/grant.ts';
 import type { HistogramSnapshot } from '../core/latency-histogram.ts';
 import type { RefusalCode } from '../protocol/frame.ts';
 import type { AckLevel } from '../protocol/sluice-v1.ts';
@@ -37,8 +38,25 @@ export interface Session {
   readonly isWelcome: boolean;
 }
 
+/** Who may speak over a socket, and how that is asked again. */
+export interface SessionAccess {
+  /** Undefined: nobody has said yet. The `hello` has to bring a token. */
+  grant: Grant | undefined;
+  /**
+   * Asks whose a token is that came within the session, and whether it allows this sink and producer.
+   *
+   * @throws SluiceError `unauthorized`, `forbidden`, or `authorization_unavailable` where it cannot be asked now
+   */
+  authorize(token: string): Promise<Grant>;
+  /** The grant is another one from now on: it has to survive hibernation. */
+  onGrant(grant: Grant): void;
+}
+
 export interface SessionRequest {
+  /** Its whole name, with the tenant's (src/access/producer-name.ts). */
   producer: string;
+  /** Missing: everybody may speak, without end. */
+  access?: SessionAccess | undefined;
   /** `raw`, or the subprotocol. */
   protocol: 'raw' | 'sluice.v1';
   nowMs: number;
