@@ -26,7 +26,10 @@ export interface IsolationPorts {
   judge: (refusal: Refusal, witnesses: Pick<Witnesses, 'earlier' | 'later'>) => Promise<Judgement>;
   /** Called after rows were written: they are committed. `end`: the position of the checkpoint. */
   settle: (rows: MessageBatch, end: bigint) => void;
-  /** Makes a row a dead letter; false where there is no room. */
+  /**
+   * Makes a row a dead letter; false where there is no room. What it throws is a failure of the storage: nobody knows then what
+   * the lane holds, so it ends the isolation.
+   */
   deadLetter: (row: MessageBatch, error: unknown) => boolean;
   /** How many of these rows there is room for among the dead letters. */
   roomFor: (rows: readonly MessageBatch[]) => number;
@@ -64,7 +67,10 @@ const MAX_KINDS = 16;
 
 const DONE: BatchEnd = { state: 'done' };
 
-/** @param error what the batch as a whole has just failed with, of class `isolate` */
+/**
+ * @param error what the batch as a whole has just failed with, of class `isolate`
+ * @throws what `settle` or `deadLetter` has thrown: their storage failed, and no row may be put back
+ */
 export async function isolateBatch(
   batch: MessageBatch,
   error: unknown,
@@ -211,12 +217,20 @@ class BatchIsolation {
     look: RowLook,
     isNamed: boolean,
   ): Promise<BatchEnd> {
-    const { deadLetter, settle, classify } = this.#ports;
+    const { settle, classify } = this.#ports;
     const left = new Set(dead.keys());
     const gone = new Set<number>();
+    let storageFailure: { error: unknown } | undefined;
     const giveUp = (): void => {
       for (const [row, error] of dead) {
-        if (!deadLetter(sliceBatch(part, row, row + 1), error)) throw fullEnd(error).error;
+        let isKept: boolean;
+        try {
+          isKept = this.#ports.deadLetter(sliceBatch(part, row, row + 1), error);
+        } catch (failure) {
+          storageFailure = { error: failure };
+          throw failure;
+        }
+        if (!isKept) throw fullEnd(error).error;
         gone.add(row);
       }
     };
@@ -225,6 +239,9 @@ class BatchIsolation {
       else if (left.size === 0) await this.#ports.write(part);
       else await look.writeWithout(part, left, giveUp);
     } catch (error) {
+      // It passed through the transaction, which is rolled back. Taken for a failure of the database, it would put the row
+      // back into a lane where it may be settled, and make a second dead letter of it.
+      if (storageFailure !== undefined) throw storageFailure.error;
       const rest = runsWithout(part, gone);
       const reason = classify(error);
       if (reason !== 'isolate') return { state: 'stopped', rest, reason, error, isUndecided: false };

@@ -15,6 +15,8 @@ class Fault extends Error {
   }
 }
 
+const DISK_FULL = new Error('disk full');
+
 interface World {
   rows: number;
   bad: ReadonlySet<number>;
@@ -25,6 +27,8 @@ interface World {
   /** Statements that fail by themselves, counted from 1. `late`: after the dead letters are in storage. */
   losses?: ReadonlyMap<number, 'early' | 'late'>;
   room?: number;
+  /** The storage cannot keep the dead letter of this row. */
+  brokenAt?: number;
   judge?: (row: number) => 'condemn' | 'pause' | 'retry';
 }
 
@@ -66,7 +70,10 @@ async function isolateRows(batch: MessageBatch, world: World): Promise<Outcome> 
         ? error.fault
         : (error as { code?: string }).code === 'dead_letters_full'
           ? 'pause'
-          : 'isolate',
+          : error === DISK_FULL
+            ? // Without a SQLSTATE it passes for a lost connection.
+              'retry'
+            : 'isolate',
     judge: async ({ row, error }): Promise<Judgement> => {
       statements += 1;
       const number = numbersOf(row)[0] as number;
@@ -82,6 +89,7 @@ async function isolateRows(batch: MessageBatch, world: World): Promise<Outcome> 
       committed.push(...numbers);
     },
     deadLetter: (row) => {
+      if (numbersOf(row)[0] === world.brokenAt) throw DISK_FULL;
       if (room === 0) return false;
       room -= 1;
       dead.push(...numbersOf(row));
@@ -224,6 +232,20 @@ describe('rows of a batch that are refused', () => {
     expect((await isolateRows(batchWith(30), { rows: 30, bad, room: 4 })).end).toEqual({ state: 'done' });
   });
 });
+
+test.each([
+  ['in the transaction that writes the others', [3, 5], undefined],
+  ['where no others are left', all(8), undefined],
+  ['where it is found by halving', [3, 5], 'unusable'],
+] as const)(
+  'a storage that cannot keep a dead letter ends it, %s: no row is put back',
+  async (_, rows, answer) => {
+    const world: World = { rows: 8, bad: new Set(rows), ...(answer === undefined ? {} : { answer }) };
+    await expect(isolateRows(batchWith(8), { ...world, brokenAt: 5 })).rejects.toBe(DISK_FULL);
+    const { end, dead } = await isolateRows(batchWith(8), world);
+    expect([end.state, dead], 'the control: with a storage that works').toEqual(['done', rows]);
+  },
+);
 
 test('a part holds no more characters than a look takes', async () => {
   const batch = batchOf(Array.from({ length: 10 }, () => ({ payload: `"${'x'.repeat(98)}"` })));
