@@ -75,7 +75,10 @@ export default defineConfig({
         plugins: [
           cloudflareTest(async ({ inject }) => ({
             wrangler: { configPath: './wrangler.toml' },
-            miniflare: { bindings: { DATABASE_URL: inject('databaseUrl'), BENCH: 'on' }, cf: false },
+            miniflare: {
+              bindings: { DATABASE_URL: inject('databaseUrl'), BENCH: 'on', AUTHORIZE: 'open' },
+              cf: false,
+            },
           })),
         ],
         // Vite would take the empty module that pg-cloudflare is everywhere but in workerd.

@@ -150,6 +150,7 @@ export function workerVariables(
   database: { url: string; bindings: Readonly<Record<string, string>> } | undefined,
 ): Record<string, string> {
   return {
+    AUTHORIZE: 'open',
     BENCH: 'on',
     ADMIN: 'on',
     OPEN_NAMESPACE: configured.OPEN_NAMESPACE ?? 'default',

@@ -4,9 +4,11 @@
  */
 
 import type { Hono } from 'hono';
+import { Authorization, type AuthorizeOption } from './authorization.ts';
 import type { Env } from './env.ts';
 import { createRouter, type RouterPart } from './routes/router.ts';
 import { Shard, type ShardRole, sinkRole } from './shard.ts';
+import type { AskForToken } from './shard-access.ts';
 import { type SinkInput, Sinks } from './sinks.ts';
 
 /** A class of Durable Objects, to extend and export. The type is written out: an inferred one cannot be exported (TS4094). */
@@ -34,6 +36,12 @@ export interface SluiceOptions {
    * SINKS sets options over those given here.
    */
   sinks: Readonly<Record<string, SinkInput>>;
+  /**
+   * Who may send: `jwt(…)`, `tokens(…)`, `tickets(…)` of `sluice/worker`, a function of the request, or a list of these, which
+   * are asked in this order. `'open'`: everybody. The variable AUTHORIZE sets it over what is given here. With neither, nobody
+   * can connect.
+   */
+  authorize?: AuthorizeOption;
   /** The message and event store: `stores` of `sluice/worker`. Default: the Worker has none. */
   stores?: SluicePart<StoreClasses>;
   /** The bench under `/bench`: `lab` of `sluice/lab`. Default: the Worker has none. */
@@ -65,28 +73,39 @@ export type Sluice<Options extends SluiceOptions> = SluiceWorker &
  * export class Shard extends sluice.Shard {}
  * ```
  *
- * @throws SluiceError `invalid_options` or `invalid_namespace` where a sink is wrong; it names the sink
+ * @throws SluiceError `invalid_options` or `invalid_namespace` where a sink is wrong, which it names, or `authorize` is
  */
 export function createSluice<const Options extends SluiceOptions>(options: Options): Sluice<Options> {
   const sinks = new Sinks(options.sinks);
   const parts = [options.stores, options.lab].filter((part) => part !== undefined);
-  const router = createRouter(sinks, parts);
+  const authorization = new Authorization(options.authorize);
+  const router = createRouter(sinks, authorization, parts);
   const worker: SluiceWorker = {
     fetch: (request, env, context) => router.fetch(request, env as Env, context),
     router,
-    Shard: shardOf(sinks) as unknown as DurableObjectClass,
+    Shard: shardOf(sinks, authorization) as unknown as DurableObjectClass,
   };
   return Object.assign(worker, ...parts.map(({ classes }) => classes)) as Sluice<Options>;
 }
 
 /** The class of the shards of these sinks. */
-export function shardOf(sinks: Sinks): new (ctx: DurableObjectState, env: Env) => Shard {
+export function shardOf(
+  sinks: Sinks,
+  authorization: Authorization,
+): new (
+  ctx: DurableObjectState,
+  env: Env,
+) => Shard {
   return class extends Shard {
     /** For tools, which load a Worker and find its sinks by the class that it exports (local/worker-sinks.ts). */
     static readonly sluiceSinks = sinks;
 
     protected override role(name: string): ShardRole {
       return sinkRole(name, (sink) => sinks.find(this.env, sink));
+    }
+
+    protected override authorizer(): AskForToken {
+      return (request, asked) => authorization.ask(request, { ...asked, ticket: undefined }, this.env);
     }
   };
 }

@@ -16,6 +16,8 @@ export interface Env {
   DRIVER?: string;
   /** Where the Neon driver goes instead of the Neon host: `host:port/path`. For local use. */
   NEON_PROXY?: string;
+  /** Who may send: `open`, or a list, by commas, of `jwt`, `tokens` and `tickets`. Over `authorize` of `createSluice`. */
+  AUTHORIZE?: string;
   /** `on` allows `/admin`, which shows messages that Postgres refused and can drop them. */
   ADMIN?: string;
   /** The bearer token that `/admin` then asks for. */

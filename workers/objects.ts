@@ -30,6 +30,12 @@ export interface ObjectsOf<Calls> {
 
 /** The header by which the Worker tells a shard who connects. */
 export const PRODUCER_HEADER = 'sluice-producer';
+/** The header by which it tells what they may do: `open`, `none`, or a grant (src/access/socket-access.ts). */
+export const GRANT_HEADER = 'sluice-grant';
+/** The header by which it tells where they connected to, without what they said to prove who they are. */
+export const ADDRESS_HEADER = 'sluice-address';
+/** It is there where the Worker has given the producer its name. */
+export const ASSIGNED_HEADER = 'sluice-assigned';
 
 /** Figures of one shard, as `/stats` shows them. */
 export interface ShardStats extends IntakeStats {

@@ -4,7 +4,16 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import { closeCode, closeReason, type ErrorCode, errorText, SluiceError } from '../src/core/errors.ts';
+import { clientName } from '../src/access/producer-name.ts';
+import {
+  closeCode,
+  closeReason,
+  type ErrorCode,
+  errorText,
+  isSluiceError,
+  rawCloseCode,
+  SluiceError,
+} from '../src/core/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/core/failpoints.ts';
 import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/core/limits.ts';
 import { systemTimers, type Timers } from '../src/core/timers.ts';
@@ -15,6 +24,7 @@ import { HeldIntake } from '../src/ingest/held-intake.ts';
 import type { Intake, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
 import { DEFAULT_READ_THROTTLE, ReadThrottle, THROTTLE_WITH_HOLDS } from '../src/ingest/read-throttle.ts';
+import { UsedTickets } from '../src/ingest/used-tickets.ts';
 import { noteUncopied } from '../src/outbox/copied-letters.ts';
 import type { DeadLetterChoice, DeadLetterFilter } from '../src/outbox/dead-letter-filter.ts';
 import {
@@ -41,6 +51,7 @@ import {
   type ShardStats,
 } from './objects.ts';
 import { ProducerMoves } from './producer-moves.ts';
+import { type AskForToken, type KeptAccess, OPEN_ACCESS, ShardAccess } from './shard-access.ts';
 import { DIRECTORY_NAME, formerDirectory, ShardTable, shardDirectory } from './shard-directory.ts';
 import { ShardListing } from './shard-listing.ts';
 import { decodeShardName, encodeShardName } from './shard-name.ts';
@@ -55,6 +66,7 @@ interface Attachment {
   producer: string;
   protocol: 'raw' | typeof SLUICE_V1;
   memory: SessionMemory | undefined;
+  kept: KeptAccess;
 }
 
 /** Why a shard has no sink. */
@@ -130,7 +142,9 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   readonly #ended = new WeakSet<WebSocket>();
   readonly #startedAtMs = Date.now();
   readonly #sessions = new WeakMap<WebSocket, Session>();
-  readonly #producers = new WeakMap<WebSocket, string>();
+  readonly #attachments = new WeakMap<WebSocket, Attachment>();
+  /** Undefined where everybody who reaches the shard may send. */
+  readonly #access: ShardAccess | undefined;
   readonly #residentSockets = new Set<WebSocket>();
   readonly #timers: Timers = {
     now: systemTimers.now,
@@ -159,6 +173,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
       const sqlite = new DurableObjectSqlite(ctx.storage);
       const sink = this.#sinkOrFault(role.sinkName, role.sink);
       this.#options = sink instanceof Fault ? resolveSinkOptions({}) : sink.options;
+      this.#access = this.#openAccess(role, sqlite);
       const { maxDeadLetters, maxDeadLetterBytes } = this.#options;
       this.#deadLetters = new DeadLetters({ sqlite, maxRows: maxDeadLetters, maxBytes: maxDeadLetterBytes });
       if (sink instanceof Fault) {
@@ -189,9 +204,15 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
       }
     }
     // Woken up, or started again with messages of its life before: they are flushed whatever becomes of this event.
-    for (const socket of sockets) this.#openSession(socket, socket.deserializeAttachment() as Attachment);
+    for (const socket of sockets) this.#wakeSession(socket, socket.deserializeAttachment() as Attachment);
     this.#armAlarm(Date.now());
     if (this.#holdsSomething) this.#listing?.add();
+  }
+
+  #openAccess({ sinkName: sink }: ShardRole, sqlite: DurableObjectSqlite): ShardAccess | undefined {
+    const ask = this.authorizer();
+    if (ask === 'open') return undefined;
+    return new ShardAccess({ sink, ask, tickets: new UsedTickets(sqlite), now: Date.now });
   }
 
   #openCopy(role: ShardRole, sink: Sink, sqlite: DurableObjectSqlite): DeadLetterCopy {
@@ -260,6 +281,9 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   /** What this shard is: its place, its sink, and how it connects. */
   protected abstract role(name: string): ShardRole;
 
+  /** Who is asked about tokens that come within a session; `open` where everybody who reaches this shard may send. */
+  protected abstract authorizer(): AskForToken | 'open';
+
   // It never throws: a shard that could not start would lose its alarm after six tries, and nobody could see what it holds.
   #sinkOrFault(sinkName: string, findSink: () => Sink | undefined): Sink | Fault {
     try {
@@ -326,18 +350,21 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     const chosen = chooseProtocol(request);
     const protocol = chosen === SLUICE_V1 ? SLUICE_V1 : 'raw';
     // Raw sockets resume nothing.
-    const refusal = protocol === 'raw' ? undefined : await this.#refusalOf(producer);
+    const moving = protocol === 'raw' ? undefined : await this.#movingOf(producer);
+    const kept = this.#access?.read(request) ?? OPEN_ACCESS;
+    const refusal = moving ?? this.#refusalOf(kept, protocol);
     const { 0: client, 1: server } = new WebSocketPair();
-    const headers: Record<string, string> = { [PRODUCER_HEADER]: producer };
+    const headers: Record<string, string> = { [PRODUCER_HEADER]: clientName(producer) };
     if (chosen !== undefined) headers['sec-websocket-protocol'] = chosen;
     const response = new Response(null, { status: 101, webSocket: client, headers });
     if (refusal !== undefined) {
+      const { code, message } = refusal;
       server.accept();
-      server.close(closeCode('shard_unavailable'), closeReason('shard_unavailable', refusal));
+      server.close(protocol === 'raw' ? rawCloseCode(code) : closeCode(code), closeReason(code, message));
       return response;
     }
     this.#sockets += 1;
-    const attachment: Attachment = { producer, protocol, memory: undefined };
+    const attachment: Attachment = { producer, protocol, memory: undefined, kept };
     if (this.#options.sockets === 'resident') this.#acceptResident(server);
     else {
       this.ctx.acceptWebSocket(server);
@@ -348,15 +375,27 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   }
 
   /** Why a producer has to come again later; undefined where it is welcome, and all is known of it that any shard knows. */
-  async #refusalOf(producer: string): Promise<string | undefined> {
+  async #movingOf(producer: string): Promise<SluiceError | undefined> {
+    const code = 'shard_unavailable';
     try {
       await this.#moves?.bring(producer);
     } catch (error) {
-      return errorText(error);
+      return new SluiceError(code, errorText(error));
     }
     return this.#leaving.has(producer)
-      ? 'this producer is moving to another shard: connect again'
+      ? new SluiceError(code, 'this producer is moving to another shard: connect again')
       : undefined;
+  }
+
+  /** Why a socket is not let in; undefined where it is. Synchronous, since it uses up a ticket. */
+  #refusalOf(kept: KeptAccess, protocol: Attachment['protocol']): SluiceError | undefined {
+    try {
+      this.#access?.admit(kept, protocol);
+      return undefined;
+    } catch (error) {
+      if (isSluiceError(error)) return error;
+      throw error;
+    }
   }
 
   // RPC: what other shards of the sink ask (producer-moves.ts).
@@ -371,7 +410,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     this.#leaving.add(producer);
     try {
       for (const socket of [...this.ctx.getWebSockets(), ...this.#residentSockets]) {
-        if (this.#producers.get(socket) !== producer) continue;
+        if (this.#attachments.get(socket)?.producer !== producer) continue;
         this.#sessions.get(socket)?.end();
         peerOf(socket).close(
           closeCode('shard_unavailable'),
@@ -409,19 +448,31 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     socket.addEventListener('error', forget);
   }
 
-  #openSession(socket: WebSocket, { producer, protocol, memory }: Attachment): void {
+  #wakeSession(socket: WebSocket, attachment: Attachment): void {
+    // Of a version that asked nobody who they are.
+    if (attachment.kept === undefined)
+      peerOf(socket).close(1001, closeReason('shard_unavailable', 'the shard was updated: connect again'));
+    else this.#openSession(socket, attachment);
+  }
+
+  #openSession(socket: WebSocket, attachment: Attachment): void {
+    const { producer, protocol, memory, kept } = attachment;
+    const save = (): void => {
+      if (!this.#residentSockets.has(socket)) socket.serializeAttachment(attachment);
+    };
     const session = this.#intake.openSession(peerOf(socket), {
       producer,
+      access: this.#access?.sessionAccess(kept, producer, save),
       protocol,
       nowMs: Date.now(),
       memory,
       onRemember: (remembered) => {
-        if (this.#residentSockets.has(socket)) return;
-        socket.serializeAttachment({ producer, protocol, memory: remembered } satisfies Attachment);
+        attachment.memory = remembered;
+        save();
       },
     });
     this.#sessions.set(socket, session);
-    this.#producers.set(socket, producer);
+    this.#attachments.set(socket, attachment);
   }
 
   override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {
@@ -443,6 +494,8 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     this.#ended.add(socket);
     this.#sockets = Math.max(0, this.#sockets - 1);
     this.#sessions.get(socket)?.end();
+    const attachment = this.#attachments.get(socket);
+    if (attachment !== undefined) this.#access?.leave(attachment.kept);
   }
 
   // All of it is synchronous, so that frames of a socket cannot overtake each other.

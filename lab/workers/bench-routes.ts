@@ -68,7 +68,8 @@ benchRoutes.get('/bench/ws', (context) =>
     const shard = bound(context.env, 'BENCH_SHARD').getByName(
       benchShardName(target, shardOf(producer, target.shards)),
     );
-    return { shard, producer };
+    // The guard of /bench was passed.
+    return { shard, producer, isAssigned: false, access: 'open' };
   }),
 );
 

@@ -19,6 +19,8 @@ export interface Grant {
    * A client that names no producer gets a name of the server's own, which needs no permission.
    */
   producers?: readonly string[];
+  /** The name of a client that names no producer. It needs no permission. Default: one of the server's own. */
+  producer?: string;
   /** Default: `normal`. */
   priority?: PriorityClass;
   /** Over the limits of the deployment, each that is given. */
@@ -30,4 +32,9 @@ export interface Grant {
    * never the token itself.
    */
   tokenId?: string;
+  /**
+   * It opens one socket: the shard remembers `id` until `untilMs` (milliseconds since 1970), and refuses the next who comes
+   * with it. It holds for `producer` alone, which has to be given, since each producer's shard remembers for itself.
+   */
+  once?: { id: string; untilMs: number };
 }

@@ -28,6 +28,30 @@ export const MAX_REFUSALS_PER_ERROR_FRAME = 10;
 /** Length of a producer's name, in characters. Names are part of every row and of the shard's attachment. */
 export const MAX_PRODUCER_LENGTH = 128;
 
+/** Length of a tenant's name, in characters. It is a part of the names of its producers. */
+export const MAX_TENANT_LENGTH = 64;
+
+/** Length of a token, of whatever kind, in characters, which are all ASCII. Cloudflare takes headers of 128 KB in all. */
+export const MAX_TOKEN_LENGTH = 8 * 1024;
+
+/** Length of the name by which operators know a token. */
+export const MAX_TOKEN_ID_LENGTH = 128;
+
+/** What a token grants, as a socket keeps it through hibernation: 16 KB hold that and the session. */
+export const MAX_GRANT_BYTES = 8 * 1024;
+
+/** Names of sinks, and patterns of producers, in one grant. */
+export const MAX_GRANT_NAMES = 256;
+
+/** Sockets of a shard that have still to bring their token in the `hello`. Each has 5 seconds. */
+export const MAX_UNNAMED_SOCKETS = 1_000;
+
+/** Tickets that a shard remembers as used, until they expire: with 30 seconds each, 3,000 connections a second. */
+export const MAX_USED_TICKETS = 100_000;
+
+/** How long it may take to find out whose a token is, before the client is told to come again. */
+export const AUTHORIZE_TIME_LIMIT_MS = 10_000;
+
 /** Shards of one sink. Each holds at least one database connection while traffic flows. */
 export const MAX_SHARDS = 256;
 

@@ -35,7 +35,7 @@ let server: Server;
 let onReport: (report: PageReport) => void = () => {};
 
 beforeAll(async () => {
-  worker = await startWorker({ bindings: { DATABASE_URL: inject('databaseUrl') } });
+  worker = await startWorker({ bindings: { AUTHORIZE: 'open', DATABASE_URL: inject('databaseUrl') } });
   const script = await bundledPage();
   server = createServer((request, response) => {
     const isScript = request.url === '/page.js';

@@ -14,7 +14,7 @@ let refusing: LocalWorker;
 let storing: LocalWorker;
 
 beforeAll(async () => {
-  const bindings = { DATABASE_URL: inject('databaseUrl') };
+  const bindings = { AUTHORIZE: 'open', DATABASE_URL: inject('databaseUrl') };
   refusing = await startWorker({ bindings });
   storing = await startWorker({
     bindings: { ...bindings, SINKS: JSON.stringify({ messages: { replacementCharacter: 'store' } }) },

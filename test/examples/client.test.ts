@@ -7,7 +7,7 @@ import { rowsOf, testDatabase } from '../support/connect.ts';
 const database = testDatabase('tcp');
 
 test('the example of the page does what it says', async () => {
-  const worker = await startWorker({ bindings: { DATABASE_URL: inject('databaseUrl') } });
+  const worker = await startWorker({ bindings: { AUTHORIZE: 'open', DATABASE_URL: inject('databaseUrl') } });
   try {
     expect(await reportTemperatures(worker.url.origin)).toBe(0);
   } finally {

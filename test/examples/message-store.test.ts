@@ -43,6 +43,7 @@ test('messages of a socket land in the streams that they name, as the page sends
   const namespace = freshName('bank');
   const worker = await startWorker({
     bindings: {
+      AUTHORIZE: 'open',
       DATABASE_URL: inject('databaseUrl'),
       ADMIN: 'on',
       SINKS: JSON.stringify({ accounts: { namespace, lingerMs: 20 } }),

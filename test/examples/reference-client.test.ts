@@ -20,7 +20,7 @@ let worker: LocalWorker;
 let ReferenceClient: new (url: string, options: object) => Client;
 
 beforeAll(async () => {
-  worker = await startWorker({ bindings: { DATABASE_URL: inject('databaseUrl') } });
+  worker = await startWorker({ bindings: { AUTHORIZE: 'open', DATABASE_URL: inject('databaseUrl') } });
   ({ ReferenceClient } = (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as never);
 });
 afterAll(() => worker.stop());

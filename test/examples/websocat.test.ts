@@ -30,7 +30,7 @@ beforeAll(async () => {
   );
   await chmod(program, 0o755);
   await symlink(process.execPath, join(folder, 'node'));
-  worker = await startWorker({ bindings: { DATABASE_URL: inject('databaseUrl') } });
+  worker = await startWorker({ bindings: { AUTHORIZE: 'open', DATABASE_URL: inject('databaseUrl') } });
   connection = await openConnection({ url: inject('databaseUrl'), driver: 'tcp' });
 });
 afterAll(async () => {

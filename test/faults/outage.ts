@@ -57,7 +57,10 @@ let postgres = await startPostgres(0);
 const { port, dataDirectory } = postgres;
 await migrateDatabase(postgres.url);
 const inspectorPort = await freePort();
-const worker = await startWorker({ bindings: { DATABASE_URL: postgres.url }, inspectorPort });
+const worker = await startWorker({
+  bindings: { AUTHORIZE: 'open', DATABASE_URL: postgres.url },
+  inspectorPort,
+});
 const clients = Array.from(
   { length: PRODUCERS },
   (_, index) =>

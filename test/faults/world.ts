@@ -62,7 +62,12 @@ export class World {
       const worker = await startWorker({
         main: 'test/faults/worker/index.ts',
         flags: ['unsafe_module'],
-        bindings: { DATABASE_URL: postgres.writerUrl(toPostgres.port), DRIVER: 'tcp', BENCH: 'on' },
+        bindings: {
+          AUTHORIZE: 'open',
+          DATABASE_URL: postgres.writerUrl(toPostgres.port),
+          DRIVER: 'tcp',
+          BENCH: 'on',
+        },
         onLog(message) {
           console.push(message);
           if (console.length > KEPT_LINES) console.shift();

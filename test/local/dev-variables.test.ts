@@ -160,6 +160,7 @@ describe('the database of dev', () => {
     const plan = planDatabase(settings, { DATABASE_URL: A });
     const bindings = { DATABASE_URL: A, DRIVER: 'auto', RUNS_ON: 'here' };
     expect(workerVariables(settings, plan, { url: A, bindings })).toEqual({
+      AUTHORIZE: 'open',
       BENCH: 'off',
       ADMIN: 'on',
       ADMIN_TOKEN: 'a$b',

@@ -2,6 +2,7 @@
 
 import { Hono } from 'hono';
 import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
+import type { Authorization } from '../authorization.ts';
 import type { Env } from '../env.ts';
 import { problemResponse } from '../problem.ts';
 import type { Sinks } from '../sinks.ts';
@@ -26,13 +27,17 @@ const HELP = [
 ];
 
 /** The routes of a Worker with these sinks, and of its parts. */
-export function createRouter(sinks: Sinks, parts: readonly RouterPart[]): Hono<{ Bindings: Env }> {
+export function createRouter(
+  sinks: Sinks,
+  authorization: Authorization,
+  parts: readonly RouterPart[],
+): Hono<{ Bindings: Env }> {
   const router = new Hono<{ Bindings: Env }>();
   const help = [...HELP, ...parts.flatMap((part) => part.help)];
   router.get('/', (context) =>
     context.text(`Sluice: WebSocket messages in, Postgres rows out.\n\n${help.join('\n')}\n`),
   );
-  router.route('/', socketRoutes(sinks));
+  router.route('/', socketRoutes(sinks, authorization));
   router.route('/', healthRoutes());
   router.route('/', statsRoutes(sinks));
   router.route('/', adminRoutes(sinks));

@@ -1,39 +1,65 @@
-/** `GET /ws/:sink`: finds the producer's shard and hands the upgrade over to it. */
+/** `GET /ws/:sink`: finds out who connects, finds the producer's shard, and hands the upgrade over to it. */
 
 import { type Context, Hono } from 'hono';
+import { readCredentials } from '../../src/access/credentials.ts';
+import { ownedName } from '../../src/access/producer-name.ts';
+import { encodeAccess, type SocketAccess } from '../../src/access/socket-access.ts';
+import { assertTenantName } from '../../src/access/tenant.ts';
 import { closeCode, closeReason, isSluiceError, rawCloseCode, SluiceError } from '../../src/core/errors.ts';
 import { assertProducerName, shardOf } from '../../src/protocol/producer.ts';
 import { SLUICE_V1 } from '../../src/protocol/sluice-v1.ts';
+import type { Authorization } from '../authorization.ts';
 import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
-import { PRODUCER_HEADER } from '../objects.ts';
+import { ADDRESS_HEADER, ASSIGNED_HEADER, GRANT_HEADER, PRODUCER_HEADER } from '../objects.ts';
 import { encodeShardName } from '../shard-name.ts';
 import type { Sinks } from '../sinks.ts';
 import { chooseProtocol } from '../subprotocol.ts';
 
-export function socketRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
+/** Headers of an upgrade that a shard gets. */
+const PASSED_ON = [
+  'upgrade',
+  'sec-websocket-key',
+  'sec-websocket-version',
+  'sec-websocket-extensions',
+  'cf-connecting-ip',
+];
+
+export function socketRoutes(sinks: Sinks, authorization: Authorization): Hono<{ Bindings: Env }> {
   const socketRoute = new Hono<{ Bindings: Env }>();
 
   socketRoute.get('/ws/:sink', (context) => {
-    const { sink: sinkName } = context.req.param();
-    const shards = bound(context.env, 'SHARD');
+    const { env, req } = context;
+    const { sink: sinkName } = req.param();
+    const shards = bound(env, 'SHARD');
     // A browser shows neither status nor body of a refused upgrade, and would try again for ever without a reason.
-    return acceptUpgrade(context, () => {
-      const sink = sinks.find(context.env, sinkName);
-      if (sink === undefined) throw sinks.unknown(context.env, sinkName);
-      const producer = producerOf(context.req.queries('producer'));
-      const number = shardOf(producer, sink.options.shards);
+    return acceptUpgrade(context, async () => {
+      const isOpen = authorization.isOpen(env);
+      const sink = sinks.find(env, sinkName);
+      if (sink === undefined) throw isOpen ? sinks.unknown(env, sinkName) : unknownToStrangers(sinkName);
+      const given = producerIn(req.queries('producer'));
+      const named = tenantIn(req.queries('tenant'));
+      const access = isOpen ? 'open' : await accessOf(context, authorization, sinkName, given, named);
+      const grant = typeof access === 'string' ? undefined : access;
+      // An open sink has no tenants. Where nobody has said yet who it is, a token of another tenant is refused later.
+      const tenant = access === 'none' ? named : grant?.tenant;
+      const producer = given ?? grant?.producer;
+      const owned = ownedName(tenant, producer ?? crypto.randomUUID());
+      const number = shardOf(owned, sink.options.shards);
       const shard = shards.getByName(encodeShardName({ sink: sinkName, shard: number }));
-      return { shard, producer };
+      return { shard, producer: owned, isAssigned: producer === undefined, access };
     });
   });
   return socketRoute;
 }
 
-/** Where an upgrade goes: the Durable Object, and the producer's name there. */
+/** Where an upgrade goes: the Durable Object, the producer's whole name there, and what it may do. */
 export interface Destination {
   shard: { fetch(request: Request): Promise<Response> };
   producer: string;
+  /** The server has made up its name. */
+  isAssigned: boolean;
+  access: SocketAccess;
 }
 
 /**
@@ -44,26 +70,58 @@ export interface Destination {
  */
 export async function acceptUpgrade(
   context: Pick<Context, 'req'>,
-  find: () => Destination,
+  find: () => Destination | Promise<Destination>,
 ): Promise<Response> {
   const request = context.req.raw;
-  if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
+  if (!isUpgrade(request)) {
     // Who asks without an upgrade can read an answer.
-    find();
+    await find();
     throw new SluiceError(
       'upgrade_required',
       'This address takes WebSockets: send the request with the header "Upgrade: websocket"',
     );
   }
   const protocol = chooseProtocol(request);
+  let destination: Destination;
   try {
-    const { shard, producer } = find();
-    return upgrade(request, shard, producer);
+    destination = await find();
   } catch (error) {
     if (!isSluiceError(error)) throw error;
     const code = protocol === SLUICE_V1 ? closeCode(error.code) : rawCloseCode(error.code);
     return refusingSocket(protocol, code, closeReason(error.code, error.message));
   }
+  return destination.shard.fetch(shardRequest(request, protocol, destination));
+}
+
+function isUpgrade(request: Request): boolean {
+  return request.headers.get('upgrade')?.toLowerCase() === 'websocket';
+}
+
+/** What somebody may do who connects to a sink that is not open to everybody. */
+async function accessOf(
+  { env, req: { raw: request } }: Context<{ Bindings: Env }>,
+  authorization: Authorization,
+  sink: string,
+  producer: string | undefined,
+  tenant: string | undefined,
+): Promise<SocketAccess> {
+  const { token, ticket } = readCredentials(request);
+  try {
+    return await authorization.ask(request, { sink, producer, tenant, token, ticket }, env);
+  } catch (error) {
+    // It is asked all the same: a function may know a request by something else than these.
+    const hasSaidNothing = token === undefined && ticket === undefined;
+    const isUnknown = isSluiceError(error) && error.code === 'unauthorized';
+    if (!isUnknown || !hasSaidNothing || !isUpgrade(request)) throw error;
+    // A client of sluice.v1 that can offer no token here brings it in its hello.
+    if (chooseProtocol(request) !== SLUICE_V1) throw error;
+    return 'none';
+  }
+}
+
+/** Which sinks there are is no business of strangers. */
+function unknownToStrangers(name: string): SluiceError {
+  return new SluiceError('unknown_sink', `There is no sink ${JSON.stringify(name.slice(0, 64))}`);
 }
 
 function refusingSocket(protocol: string | undefined, code: number, reason: string): Response {
@@ -81,19 +139,50 @@ function refusingSocket(protocol: string | undefined, code: number, reason: stri
  * @throws SluiceError `invalid_options` where it is none, or was given twice
  */
 export function producerOf(given: readonly string[] | undefined): string {
-  const [name, second] = given ?? [];
-  if (name === undefined) return crypto.randomUUID();
-  if (second !== undefined)
-    throw new SluiceError('invalid_options', 'producer is given twice: name the producer once', {
-      details: { option: 'producer' },
-    });
-  assertProducerName(name);
+  return producerIn(given) ?? crypto.randomUUID();
+}
+
+function producerIn(given: readonly string[] | undefined): string | undefined {
+  const name = onlyOne(given, 'producer');
+  if (name !== undefined) assertProducerName(name);
   return name;
 }
 
-/** Passes an upgrade on to a shard. Junk is refused here, before it costs a Durable Object request. */
-function upgrade(request: Request, shard: Destination['shard'], producer: string): Promise<Response> {
-  const headers = new Headers(request.headers);
+function tenantIn(given: readonly string[] | undefined): string | undefined {
+  const name = onlyOne(given, 'tenant');
+  if (name !== undefined) assertTenantName(name);
+  return name;
+}
+
+function onlyOne(given: readonly string[] | undefined, what: string): string | undefined {
+  const [name, second] = given ?? [];
+  if (second === undefined) return name;
+  throw new SluiceError('invalid_options', `${what} is given twice: name the ${what} once`, {
+    details: { option: what },
+  });
+}
+
+// Only what the shard reads: no token, ticket or cookie gets beyond this, and nobody outside can say what is said here.
+function shardRequest(
+  request: Request,
+  protocol: string | undefined,
+  { producer, isAssigned, access }: Destination,
+): Request {
+  const headers = new Headers();
+  for (const name of PASSED_ON) {
+    const value = request.headers.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  if (protocol !== undefined) headers.set('sec-websocket-protocol', protocol);
   headers.set(PRODUCER_HEADER, producer);
-  return shard.fetch(new Request(request, { headers }));
+  headers.set(GRANT_HEADER, encodeAccess(access));
+  const { origin, pathname, searchParams } = new URL(request.url);
+  const address = new URL(pathname, origin);
+  for (const name of ['producer', 'tenant']) {
+    const value = searchParams.get(name);
+    if (value !== null) address.searchParams.set(name, value);
+  }
+  headers.set(ADDRESS_HEADER, address.href);
+  if (isAssigned) headers.set(ASSIGNED_HEADER, 'yes');
+  return new Request('http://shard/', { headers });
 }

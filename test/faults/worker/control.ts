@@ -113,7 +113,8 @@ control.get('/faults/sinks/:sink/ws', (context) =>
     const sink = context.req.param('sink');
     const producer = producerOf(context.req.queries('producer'));
     const shard = producerShard(producer, labShards(sink));
-    return { shard: context.env.SHARD.getByName(encodeShardName({ sink, shard })), producer };
+    const object = context.env.SHARD.getByName(encodeShardName({ sink, shard }));
+    return { shard: object, producer, isAssigned: false, access: 'open' };
   }),
 );
 

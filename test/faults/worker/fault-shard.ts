@@ -47,6 +47,11 @@ export class FaultShard extends Shard {
     return name.startsWith('{') ? benchRole(name) : sinkRole(name, findLabSink);
   }
 
+  /** The fault lab's Worker lets everybody in. */
+  protected override authorizer(): 'open' {
+    return 'open';
+  }
+
   override async handOver(producer: string): Promise<HandOver> {
     if (ordersOf(this.#name).sabotage !== 'keep-producers') return super.handOver(producer);
     strikes(this.#name, 'sabotage');
