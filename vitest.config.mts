@@ -11,10 +11,12 @@ import { HANG_LIMIT_MS, TEST_LIMIT_MS } from './test/support/patience.ts';
 const fast = fastFiles();
 const postgres = postgresFiles();
 
-const LIMITS = {
+const COMMON = {
   testTimeout: TEST_LIMIT_MS,
   hookTimeout: TEST_LIMIT_MS,
   expect: { poll: { timeout: HANG_LIMIT_MS } },
+  // Each worker, and each project, would transform the same modules again.
+  fsModuleCache: true,
 };
 
 class LongestFirst extends BaseSequencer {
@@ -42,7 +44,7 @@ export default defineConfig({
           // Nearly all of their time was the loading of the same modules, file by file.
           isolate: false,
           globalSetup: ['test/support/lab-page.ts'],
-          ...LIMITS,
+          ...COMMON,
         },
       },
       {
@@ -54,7 +56,7 @@ export default defineConfig({
           // To load drizzle, pg and fast-check for each file took a second or more of CPU.
           isolate: false,
           globalSetup: ['test/support/postgres.ts'],
-          ...LIMITS,
+          ...COMMON,
         },
       },
       {
@@ -68,7 +70,7 @@ export default defineConfig({
             'test/support/lab-page.ts',
             'test/support/kept-bundles.ts',
           ],
-          ...LIMITS,
+          ...COMMON,
         },
       },
       {
@@ -97,7 +99,7 @@ export default defineConfig({
           name: 'workers',
           include: IN_WORKERD,
           globalSetup: ['test/support/postgres.ts', 'test/support/lab-page.ts'],
-          ...LIMITS,
+          ...COMMON,
         },
       },
     ],

@@ -9,6 +9,9 @@ const COUNTS_PER_RESULT = 32;
 /**
  * Of several tags the one whose postings are the fewest. Where all have many, the one whose postings lie farthest apart
  * where the search begins: to count on would cost more than the search, which may find what it needs at once.
+ *
+ * A tag is counted no further than it can still be the one: with 64 tags and 100 types in each of 100 items, 640,000 counts
+ * took 12 seconds.
  */
 export function scarcestTag({ own, v }: SqlNames): string {
   return `create or replace function ${own}.scarcest_tag${v}(
@@ -29,6 +32,7 @@ declare
 begin
   foreach v_limit in array array[${COUNTS.join(', ')}] loop
     v_best := null;
+    v_least := null;
     foreach v_tag in array p_tags loop
       v_types := coalesce(p_types, ${own}.event_types${v}(v_tag));
       v_estimate := 0;
@@ -49,10 +53,12 @@ begin
           v_count := v_count * greatest(1, v_range / v_reach);
         end if;
         v_estimate := v_estimate + v_count;
+        exit when v_estimate >= v_least;
       end loop;
       if v_best is null or v_estimate < v_least then
         v_best := v_tag;
         v_least := v_estimate;
+        exit when v_least = 0;
       end if;
     end loop;
     exit when v_least < v_limit or v_limit >= ${COUNTS_PER_RESULT} * p_limit;

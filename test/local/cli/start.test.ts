@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { REPOSITORY } from '../../../local/repository.ts';
 
 interface Package {
@@ -17,7 +17,7 @@ const manifest = JSON.parse(await readFile(join(REPOSITORY, 'package.json'), 'ut
 let folder: string;
 
 /** A checkout whose node_modules has what `npm ci --omit=dev` installs, and nothing else. */
-beforeEach(async () => {
+beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-production-'));
   for (const part of ['lab', 'local', 'src', 'package.json', 'wrangler.toml'])
     await cp(join(REPOSITORY, part), join(folder, part), { recursive: true });
@@ -30,7 +30,7 @@ beforeEach(async () => {
     await symlink(join(REPOSITORY, path), join(folder, path));
   }
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function run(
   args: readonly string[],
@@ -46,23 +46,61 @@ async function run(
 
 const START = 'local/cli/start.js';
 
+/** Runs commands one after the other in one process, and prints what each ended with and said on stderr, as JSON. */
+const ONE_BY_ONE = `
+import { runCommand } from './local/cli/run-command.ts';
+const ended = [];
+let stderr = '';
+const write = process.stdout.write.bind(process.stdout);
+process.stdout.write = () => true;
+process.stderr.write = (text) => { stderr += text; return true; };
+for (const args of JSON.parse(process.argv[2])) {
+  stderr = '';
+  await runCommand(args);
+  ended.push({ args, exitCode: process.exitCode, stderr });
+}
+process.exitCode = 0;
+write(JSON.stringify(ended));
+`;
+
 describe('without the development packages', () => {
-  test.each([
-    { args: ['--help'], exitCode: 0, says: /^$/ },
-    { args: ['bench', 'list'], exitCode: 0, says: /There are no results/ },
-    { args: ['migrate'], exitCode: 4, says: /Cannot reach the database/ },
-    {
-      args: ['dead-letters', 'summary', '--url', 'http://127.0.0.1:1'],
-      exitCode: 1,
-      says: /Nothing answers/,
-    },
-    { args: ['shard', 'resume', '--url', 'http://127.0.0.1:1'], exitCode: 1, says: /Nothing answers/ },
-    { args: ['export', '--url', 'http://127.0.0.1:1'], exitCode: 1, says: /Nothing answers/ },
-    { args: ['load', '--url', 'http://127.0.0.1:1'], exitCode: 1, says: /Nothing answers/ },
-  ])('$args does its work', async ({ args, exitCode, says }) => {
-    const env = { DATABASE_URL: 'postgres://a:b@127.0.0.1:1/x' };
-    const ended = await run([START, ...args], { env });
-    expect(ended).toMatchObject({ exitCode, stderr: expect.stringMatching(says) });
+  const unreachable = { DATABASE_URL: 'postgres://a:b@127.0.0.1:1/x' };
+
+  test('a command begins, ends and prints as a process of the script', async () => {
+    const help = await run([START, '--help']);
+    expect(help).toEqual({ exitCode: 0, stdout: expect.stringContaining('migrate'), stderr: '' });
+    const migrate = await run([START, 'migrate'], { env: unreachable });
+    expect(migrate).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringMatching(/Cannot reach the database/),
+    });
+  });
+
+  // Each loads its own code when it runs. One process has all of them: a start takes a second or more of CPU.
+  test('each command does its work', async () => {
+    const expected = [
+      { args: ['bench', 'list'], exitCode: 0, says: /There are no results/ },
+      { args: ['migrate'], exitCode: 4, says: /Cannot reach the database/ },
+      {
+        args: ['dead-letters', 'summary', '--url', 'http://127.0.0.1:1'],
+        exitCode: 1,
+        says: /Nothing answers/,
+      },
+      { args: ['shard', 'resume', '--url', 'http://127.0.0.1:1'], exitCode: 1, says: /Nothing answers/ },
+      { args: ['export', '--url', 'http://127.0.0.1:1'], exitCode: 1, says: /Nothing answers/ },
+      { args: ['load', '--url', 'http://127.0.0.1:1'], exitCode: 1, says: /Nothing answers/ },
+    ];
+    await writeFile(join(folder, 'one-by-one.ts'), ONE_BY_ONE);
+    const list = JSON.stringify(expected.map(({ args }) => args));
+    const { stdout, exitCode } = await run(['one-by-one.ts', list], { env: unreachable });
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toEqual(
+      expected.map(({ args, exitCode, says }) => ({
+        args,
+        exitCode,
+        stderr: expect.stringMatching(says),
+      })),
+    );
   });
 
   test.each([
@@ -81,8 +119,9 @@ describe('without the development packages', () => {
   });
 
   test('nor any other one, it says so too', async () => {
-    await rm(join(folder, 'node_modules'), { recursive: true });
+    await rename(join(folder, 'node_modules'), join(folder, 'packages'));
     const { exitCode, stderr } = await run([START, 'migrate']);
+    await rename(join(folder, 'packages'), join(folder, 'node_modules'));
     expect({ exitCode, stderr }).toEqual({
       exitCode: 1,
       stderr: expect.stringMatching(/^sluice: The package \S+ is not installed. Run npm ci;.*\n$/),
