@@ -78,7 +78,12 @@ export default defineConfig({
           cloudflareTest(async ({ inject }) => ({
             wrangler: { configPath: './wrangler.toml' },
             miniflare: {
-              bindings: { DATABASE_URL: inject('databaseUrl'), BENCH: 'on', AUTHORIZE: 'open' },
+              bindings: {
+                DATABASE_URL: inject('databaseUrl'),
+                AUTHORIZE: 'open',
+                OPERATORS: 'open',
+                BENCH: 'open',
+              },
               cf: false,
             },
           })),

@@ -1,6 +1,7 @@
 /** Asks a Worker whether it reaches its database, before anything is sent to it. */
 
 import { type ErrorCode, SluiceError } from '../src/core/errors.ts';
+import { operatorHeaders } from './operator-token.ts';
 import { routeOf } from './worker-address.ts';
 
 /** Above what `/health` itself waits for, twice. */
@@ -15,6 +16,8 @@ const ANSWER_TIME_LIMIT_MS = 15_000;
 export async function assertReachesDatabase(workerUrl: URL): Promise<void> {
   const url = routeOf(workerUrl, '/health');
   const response = await fetch(url, {
+    // Others are not told why.
+    headers: operatorHeaders(),
     signal: AbortSignal.timeout(ANSWER_TIME_LIMIT_MS),
   }).catch((error: unknown) => {
     throw new SluiceError(

@@ -149,10 +149,12 @@ export function workerVariables(
   { driver, isHyperdrive }: DatabasePlan,
   database: { url: string; bindings: Readonly<Record<string, string>> } | undefined,
 ): Record<string, string> {
+  // Tokens that the files name are there to be tried out.
+  const hasOperators = [variables.READ_TOKENS, variables.OPERATE_TOKENS].some(Boolean);
   return {
     AUTHORIZE: 'open',
-    BENCH: 'on',
-    ADMIN: 'on',
+    BENCH: variables.BENCH_TOKEN ? 'on' : 'open',
+    ...(hasOperators ? {} : { OPERATORS: 'open' }),
     OPEN_NAMESPACE: configured.OPEN_NAMESPACE ?? 'default',
     ...database?.bindings,
     ...variables,

@@ -18,10 +18,12 @@ export interface Env {
   NEON_PROXY?: string;
   /** Who may send: `open`, or a list, by commas, of `jwt`, `tokens` and `tickets`. Over `authorize` of `createSluice`. */
   AUTHORIZE?: string;
-  /** `on` allows `/admin`, which shows messages that Postgres refused and can drop them. */
-  ADMIN?: string;
-  /** The bearer token that `/admin` then asks for. */
-  ADMIN_TOKEN?: string;
+  /** Tokens of those who may look at figures: a list by white space or commas; a secret (src/access/operator-tokens.ts). */
+  READ_TOKENS?: string;
+  /** Tokens of those who may also see messages, and change something: a secret, as above. */
+  OPERATE_TOKENS?: string;
+  /** `open` lets everybody look and operate. Unset, empty or `closed`: the tokens decide. */
+  OPERATORS?: string;
   /** Where the messages of a new namespace are, unless it says otherwise: `sqlite` (default) or `postgres`. */
   STORE_ENGINE?: string;
   /** The namespace that requests without a token belong to, made at its first use; for local use. Unset: none. */

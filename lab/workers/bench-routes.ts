@@ -32,7 +32,7 @@ benchRoutes.get('/bench', async (context, next) => {
 });
 
 benchRoutes.use('/bench/*', async (context, next) => {
-  await assertBenchAccess(context.env, context.req.header('authorization'));
+  assertBenchAccess(context.env, context.req.header('authorization'));
   await next();
 });
 

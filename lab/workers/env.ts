@@ -42,8 +42,8 @@ export interface LabEnv extends Env {
   BENCH_SHARD: ObjectsOf<ShardCalls>;
   BENCH_OBJECT: ObjectsOf<BenchCalls>;
   LOAD_OBJECT: ObjectsOf<LoadCalls>;
-  /** `on` allows `/bench`, which writes to the database and costs money. */
+  /** `on` allows `/bench` to those who have its token, `open` to everybody. It writes to the database and costs money. */
   BENCH?: string;
-  /** The bearer token that `/bench` then asks for. */
+  /** The bearer token that `/bench` asks for; several, by white space or commas, are valid at once. */
   BENCH_TOKEN?: string;
 }

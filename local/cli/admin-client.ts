@@ -6,14 +6,12 @@ import { DRAIN_TIME_LIMIT_MS, MAX_SHARDS } from '../../src/core/limits.ts';
 import { optionTable, resolveOptions } from '../../src/core/option-table.ts';
 import { commandText } from '../command-text.ts';
 import { onlySink } from '../only-sink.ts';
+import { operatorHeaders, TOKEN_VARIABLE } from '../operator-token.ts';
 import { routeOf } from '../worker-address.ts';
 
 const SHARD_PARAMETER = optionTable({
   shard: { kind: 'integer', min: 0, max: MAX_SHARDS - 1, default: 0, description: 'Number of the shard' },
 });
-
-/** The variable that the token is taken from; a flag can be seen in the list of processes. */
-const TOKEN_VARIABLE = 'SLUICE_ADMIN_TOKEN';
 
 /** Longer than the longest that the Worker waits for a shard, so that it is the Worker who says what took too long. */
 const ANSWER_TIME_LIMIT_MS = DRAIN_TIME_LIMIT_MS + 30_000;
@@ -45,7 +43,7 @@ function withSinkFlags(command: Command): Command {
 export function withWorkerFlags(command: Command): Command {
   return command
     .option('--url <address>', 'address of the Worker', 'http://localhost:8787')
-    .option('--token <text>', `bearer token of the Worker (better: the variable ${TOKEN_VARIABLE})`)
+    .option('--token <text>', `token of an operator (better: the variable ${TOKEN_VARIABLE})`)
     .option('--json', 'print the answer as JSON');
 }
 
@@ -53,7 +51,7 @@ export function withWorkerFlags(command: Command): Command {
 export class AdminClient {
   readonly #worker: URL;
   readonly #base: URL;
-  readonly #token: string | undefined;
+  readonly #authorization: Record<string, string>;
   /** What it talks to, for people: `messages, shard 0`; empty for a whole Worker. */
   readonly name: string;
 
@@ -72,7 +70,7 @@ export class AdminClient {
         'invalid_options',
         '--url takes no user and password: a token is given by --token',
       );
-    this.#token = readToken(token ?? process.env[TOKEN_VARIABLE] ?? '');
+    this.#authorization = operatorHeaders(token);
     const { sink } = flags;
     if (sink === '') throw new SluiceError('invalid_options', 'Cannot use an empty --sink: name a sink');
     let path = sink === undefined ? '/admin/' : `/admin/${encodeURIComponent(sink)}/`;
@@ -121,7 +119,7 @@ export class AdminClient {
       ...request,
       headers: {
         ...(headers as Record<string, string> | undefined),
-        ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+        ...this.#authorization,
       },
       signal: AbortSignal.timeout(ANSWER_TIME_LIMIT_MS),
     };
@@ -149,20 +147,11 @@ export class AdminClient {
   }
 }
 
-// Checked here: fetch would name the whole header in its error.
-function readToken(given: string): string | undefined {
-  if (given === '') return undefined;
-  if (/^[\x21-\x7e]+$/.test(given)) return given;
-  throw new SluiceError(
-    'invalid_options',
-    `The token holds characters that a header cannot carry: look at --token or ${TOKEN_VARIABLE}`,
-  );
-}
-
 /** What to do here about a refusal, where its text only says what to do with HTTP. */
 const REMEDIES: Readonly<Record<string, string>> = {
   unauthorized: `set ${TOKEN_VARIABLE}, or give --token`,
-  admin_disabled: `${commandText('dev')} does so for a local Worker`,
+  forbidden: `set ${TOKEN_VARIABLE}, or give --token, to one that may do this`,
+  operators_closed: `${commandText('dev')} does so for a local Worker`,
   unknown_dead_letter: `${commandText('dead-letters', 'list')} shows those there are`,
 };
 

@@ -18,6 +18,7 @@ import {
 } from '../dev-variables.ts';
 import { openLocalDatabase } from '../local-database.ts';
 import { migrateDatabase } from '../migrate.ts';
+import { openTexts } from '../open-variables.ts';
 import { projectFolder, wranglerConfigIn, wranglerProgram } from '../project.ts';
 import { Cleanup } from './cleanup.ts';
 import { reportHealth } from './report-health.ts';
@@ -92,7 +93,9 @@ export async function dev({ persistTo, config, sluiceOnly, path = '/', ...flags 
     cleanup.add('remove the variables', () => rm(variablesFolder, { recursive: true, force: true }));
     // In a file that only this user can read: arguments and environments of processes can be seen by others.
     const envFile = join(variablesFolder, 'dev.env');
-    await writeFile(envFile, writeVariables(workerVariables(settings, plan, database)), { mode: 0o600 });
+    const variables = workerVariables(settings, plan, database);
+    await writeFile(envFile, writeVariables(variables), { mode: 0o600 });
+    for (const text of openTexts({ ...settings.configured, ...variables })) log(text);
     const args = [
       'dev',
       '--port',

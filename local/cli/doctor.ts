@@ -8,6 +8,7 @@ import { describeTarget, resolveTarget } from '../../src/database/target.ts';
 import { assertReachesDatabase } from '../ask-health.ts';
 import { planDatabase, readDevSettings } from '../dev-variables.ts';
 import { missingSteps } from '../migrate.ts';
+import { openTexts } from '../open-variables.ts';
 import { loadWrangler, projectFolder, wranglerConfigIn } from '../project.ts';
 import { routeOf } from '../worker-address.ts';
 import { EXIT } from './exit-codes.ts';
@@ -18,9 +19,12 @@ const WORKER_URL = 'http://localhost:8787';
 /** Where nothing has to answer, a moment has to do. */
 const LOOK_LIMIT_MS = 2_000;
 
-/** What a check found. `unknown`: it could not look, and nothing says that something is wrong. */
+/**
+ * What a check found. `warning`: it works, and may not be what is wanted. `unknown`: it could not look, and nothing says that
+ * something is wrong.
+ */
 interface Finding {
-  state: 'good' | 'wrong' | 'unknown';
+  state: 'good' | 'warning' | 'wrong' | 'unknown';
   text: string;
   exitCode?: number;
 }
@@ -28,6 +32,8 @@ interface Finding {
 /** What is read of wrangler's configuration; its own types leave Durable Objects open. */
 interface ReadConfig {
   compatibility_flags: string[];
+  vars: Record<string, unknown>;
+  definedEnvironments?: string[];
   durable_objects: { bindings: { name: string; class_name: string; script_name?: string }[] };
   exports?: Record<string, unknown>;
   migrations: { new_sqlite_classes?: string[]; renamed_classes?: { to: string }[] }[];
@@ -35,7 +41,7 @@ interface ReadConfig {
 
 type Say = (finding: Finding) => void;
 
-const MARKS = { good: 'ok     ', wrong: 'WRONG  ', unknown: '-      ' } as const;
+const MARKS = { good: 'ok     ', warning: 'WARN   ', wrong: 'WRONG  ', unknown: '-      ' } as const;
 
 /** Exit codes: 0 where nothing is wrong, 4 where the database cannot be reached, 1 for everything else. */
 export async function doctor({ url }: { url?: string }): Promise<void> {
@@ -105,10 +111,12 @@ async function lookAtConfig(configFile: string, say: Say): Promise<void> {
   const file = relative('.', configFile) || basename(configFile);
   try {
     const { unstable_readConfig } = await loadWrangler();
-    const config = unstable_readConfig(
-      { config: configFile },
-      { hideWarnings: true },
-    ) as unknown as ReadConfig;
+    const read = (env?: string): ReadConfig =>
+      unstable_readConfig(
+        { config: configFile, ...(env === undefined ? {} : { env }) },
+        { hideWarnings: true },
+      ) as unknown as ReadConfig;
+    const config = read();
     if (!config.compatibility_flags.includes('nodejs_compat')) {
       say({
         state: 'wrong',
@@ -137,6 +145,9 @@ async function lookAtConfig(configFile: string, say: Say): Promise<void> {
       return;
     }
     say({ state: 'good', text: `${file} has nodejs_compat, and SHARD bound to ${shard.class_name}` });
+    for (const env of [undefined, ...(config.definedEnvironments ?? [])])
+      for (const text of openTexts(read(env).vars))
+        say({ state: 'warning', text: `${file}${env === undefined ? '' : `, [env.${env}]`}: ${text}` });
   } catch (error) {
     const missing = missingPackageText(error);
     if (missing !== undefined) say({ state: 'unknown', text: `${file} was not read without wrangler` });

@@ -11,7 +11,7 @@ const ERROR_TABLE = {
   forbidden: { status: 403, closeCode: 4403 },
   origin_not_allowed: { status: 403, closeCode: 4403 },
   bench_disabled: { status: 403, closeCode: 1008 },
-  admin_disabled: { status: 403, closeCode: 1008 },
+  operators_closed: { status: 403, closeCode: 1008 },
   unknown_sink: { status: 404, closeCode: 4404 },
   unknown_shard: { status: 404, closeCode: 1008 },
   unknown_dead_letter: { status: 404, closeCode: 1008 },

@@ -45,7 +45,7 @@ test('messages of a socket land in the streams that they name, as the page sends
     bindings: {
       AUTHORIZE: 'open',
       DATABASE_URL: inject('databaseUrl'),
-      ADMIN: 'on',
+      OPERATORS: 'open',
       SINKS: JSON.stringify({ accounts: { namespace, lingerMs: 20 } }),
     },
   });

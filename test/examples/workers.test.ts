@@ -16,7 +16,13 @@ async function start(main: string, objects?: ObjectBinding[]): Promise<string> {
   worker = await startWorker({
     main,
     ...(objects === undefined ? {} : { objects }),
-    bindings: { AUTHORIZE: 'open', DATABASE_URL: own.url, BENCH: 'on', OPEN_NAMESPACE: 'default' },
+    bindings: {
+      AUTHORIZE: 'open',
+      OPERATORS: 'open',
+      BENCH: 'open',
+      DATABASE_URL: own.url,
+      OPEN_NAMESPACE: 'default',
+    },
   });
   return worker.url.origin;
 }

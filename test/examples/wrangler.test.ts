@@ -21,8 +21,7 @@ function configWith(part: string, environment?: string) {
 }
 
 describe('the parts of wrangler.toml', () => {
-  test('switch /admin and /bench on', () =>
-    expect(configWith('switches.toml').vars).toMatchObject({ ADMIN: 'on', BENCH: 'on' }));
+  test('switch /bench on', () => expect(configWith('switches.toml').vars).toMatchObject({ BENCH: 'on' }));
 
   test('bind Hyperdrive', () =>
     expect(configWith('hyperdrive.toml').hyperdrive).toMatchObject([{ binding: 'HYPERDRIVE' }]));
@@ -50,7 +49,7 @@ describe('the parts of wrangler.toml', () => {
 
   test('define another environment', () => {
     const staging = configWith('staging.toml', 'staging');
-    expect(staging).toMatchObject({ name: 'readings-staging', vars: { ADMIN: 'on' } });
+    expect(staging).toMatchObject({ name: 'readings-staging', vars: { OPERATORS: 'closed' } });
     expect(staging.durable_objects.bindings).toMatchObject([{ name: 'SHARD', class_name: 'Shard' }]);
   });
 

@@ -58,7 +58,7 @@ const { port, dataDirectory } = postgres;
 await migrateDatabase(postgres.url);
 const inspectorPort = await freePort();
 const worker = await startWorker({
-  bindings: { AUTHORIZE: 'open', DATABASE_URL: postgres.url },
+  bindings: { AUTHORIZE: 'open', OPERATORS: 'open', DATABASE_URL: postgres.url },
   inspectorPort,
 });
 const clients = Array.from(

@@ -64,9 +64,10 @@ export class World {
         flags: ['unsafe_module'],
         bindings: {
           AUTHORIZE: 'open',
+          OPERATORS: 'open',
           DATABASE_URL: postgres.writerUrl(toPostgres.port),
           DRIVER: 'tcp',
-          BENCH: 'on',
+          BENCH: 'open',
         },
         onLog(message) {
           console.push(message);

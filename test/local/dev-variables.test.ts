@@ -85,9 +85,9 @@ describe('the files beside the configuration', () => {
     await writeFile(join(folder, '.env'), 'WORD=one\nOTHER="$WORD two"\n');
     await writeFile(join(folder, '.env.local'), 'WORD=three\n');
     expect((await readDevSettings(config, {})).variables).toEqual({ WORD: 'three', OTHER: 'three two' });
-    await writeFile(join(folder, '.dev.vars'), "ADMIN_TOKEN='a$b'\n");
+    await writeFile(join(folder, '.dev.vars'), "OPERATE_TOKENS='a$b'\n");
     const { variables, configured, hyperdrive } = await readDevSettings(config, {});
-    expect(variables).toEqual({ ADMIN_TOKEN: 'a$b' });
+    expect(variables).toEqual({ OPERATE_TOKENS: 'a$b' });
     expect(configured).toEqual({ BENCH: 'off', STORE_ENGINE: 'sqlite', OPEN_NAMESPACE: 'mine' });
     expect(hyperdrive).toBeUndefined();
   });
@@ -154,20 +154,33 @@ describe('the database of dev', () => {
   test('goes to the Worker with what the files say, and with ours where they say nothing', () => {
     const settings: DevSettings = {
       ...none,
-      variables: { BENCH: 'off', DATABASE_URL: B, ADMIN_TOKEN: 'a$b' },
-      configured: { OPEN_NAMESPACE: 'mine', ADMIN: 'off' },
+      variables: { BENCH: 'off', DATABASE_URL: B, WORD: 'a$b' },
+      configured: { OPEN_NAMESPACE: 'mine', OPERATORS: 'closed' },
     };
     const plan = planDatabase(settings, { DATABASE_URL: A });
     const bindings = { DATABASE_URL: A, DRIVER: 'auto', RUNS_ON: 'here' };
     expect(workerVariables(settings, plan, { url: A, bindings })).toEqual({
       AUTHORIZE: 'open',
       BENCH: 'off',
-      ADMIN: 'on',
-      ADMIN_TOKEN: 'a$b',
+      OPERATORS: 'open',
+      WORD: 'a$b',
       OPEN_NAMESPACE: 'mine',
       DATABASE_URL: A,
       DRIVER: 'auto',
       RUNS_ON: 'here',
     });
+  });
+
+  test('lets everybody in unless the files name tokens, which are there to be tried out', () => {
+    const plan = planDatabase(none, {});
+    const variablesOf = (variables: Record<string, string>) =>
+      workerVariables({ ...none, variables }, plan, undefined);
+    expect(variablesOf({})).toMatchObject({ OPERATORS: 'open', BENCH: 'open' });
+    for (const tokens of [{ READ_TOKENS: 'one' }, { OPERATE_TOKENS: 'two' }]) {
+      expect(variablesOf(tokens)).toMatchObject({ BENCH: 'open', ...tokens });
+      expect(variablesOf(tokens)).not.toHaveProperty('OPERATORS');
+    }
+    expect(variablesOf({ BENCH_TOKEN: 'three' })).toMatchObject({ OPERATORS: 'open', BENCH: 'on' });
+    expect(variablesOf({ OPERATORS: 'closed' })).toMatchObject({ OPERATORS: 'closed' });
   });
 });

@@ -37,7 +37,7 @@ describe.each(DRIVERS)('the Worker by the driver %s', (driver) => {
       databaseUrl: awkward.url,
     });
     worker = await startWorker({
-      bindings: { ...bindings, ADMIN: 'on' },
+      bindings: { ...bindings, OPERATORS: 'open' },
       onLog: (line) => logs.push(line),
     });
   });

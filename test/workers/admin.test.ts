@@ -75,7 +75,7 @@ class FakeShards {
 
   ask(path: string, init?: RequestInit, overrides: Partial<LabEnv> = {}): Promise<Response> {
     return askWith(
-      { ADMIN: 'on', SHARD: this as unknown as LabEnv['SHARD'], ...overrides },
+      { OPERATORS: 'open', SHARD: this as unknown as LabEnv['SHARD'], ...overrides },
       new Request(`http://sluice${path}`, init),
     );
   }
@@ -124,27 +124,55 @@ describe('who may ask', () => {
     return fake.ask(path, init, overrides);
   }
 
-  it.each(ROUTES)('%s %s answers where ADMIN is on, and may not be kept by a cache', async (...route) => {
-    const fake = shards();
-    const response = await ask(fake, route, {});
-    expect(response.status).toBe(200);
-    expect(response.headers.get('cache-control')).toBe('no-store');
-    expect(fake.calls).toHaveLength(1);
-  });
+  const TOKENS = { OPERATORS: '', READ_TOKENS: 'look looks', OPERATE_TOKENS: 'right, rightly' };
+  /** The route that shows figures only. */
+  const isForReaders = ([method, path]: (typeof ROUTES)[number]): boolean =>
+    method === 'GET' && path === '/admin/messages/dead-letters';
 
-  it.each(ROUTES)('%s %s is off unless ADMIN is on, and no shard is asked', async (...route) => {
-    for (const ADMIN of ['off', '', 'On', 'true']) {
+  it.each(ROUTES)(
+    '%s %s answers everybody where OPERATORS is open, and may not be kept by a cache',
+    async (...route) => {
       const fake = shards();
-      const response = await ask(fake, route, { ADMIN, ADMIN_TOKEN: 'right' }, 'Bearer right');
-      expect(response.status).toBe(403);
-      const problem = await problemOf(response);
-      expect(problem.code).toBe('admin_disabled');
-      expect(problem.detail).toContain('ADMIN to "on"');
-      expect(fake.calls).toEqual([]);
+      const response = await ask(fake, route, {});
+      expect(response.status).toBe(200);
+      expect(response.headers.get('cache-control')).toBe('no-store');
+      expect(fake.calls).toHaveLength(1);
+    },
+  );
+
+  it.each(ROUTES)('%s %s is closed where there are no tokens, and no shard is asked', async (...route) => {
+    for (const OPERATORS of ['', 'closed']) {
+      for (const tokens of [{}, { READ_TOKENS: ' ', OPERATE_TOKENS: ',' }]) {
+        const fake = shards();
+        const response = await ask(fake, route, { OPERATORS, ...tokens }, 'Bearer right');
+        expect(response.status).toBe(403);
+        const problem = await problemOf(response);
+        expect(problem.code).toBe('operators_closed');
+        expect(problem.detail).toContain('set the secret');
+        expect(fake.calls).toEqual([]);
+      }
     }
   });
 
-  it.each(ROUTES)('%s %s asks for the token where there is one, and no shard before', async (...route) => {
+  it.each(ROUTES)(
+    '%s %s lets nobody in where a variable is wrong, and no shard is asked',
+    async (...route) => {
+      for (const wrong of [
+        { OPERATORS: 'Open' },
+        { OPERATORS: 'on' },
+        { OPERATORS: 'true' },
+        { OPERATE_TOKENS: 'right sha256:abc' },
+        { READ_TOKENS: 'sha256:abc' },
+      ]) {
+        const fake = shards();
+        const response = await ask(fake, route, { ...TOKENS, ...wrong }, 'Bearer right');
+        expect((await problemOf(response)).code).toBe('invalid_configuration');
+        expect(fake.calls).toEqual([]);
+      }
+    },
+  );
+
+  it.each(ROUTES)('%s %s asks for a token, and no shard before', async (...route) => {
     for (const given of [
       undefined,
       '',
@@ -152,11 +180,12 @@ describe('who may ask', () => {
       'Bearer wrong',
       'Bearer right2',
       'Bearer righ',
+      'Bearer right, rightly',
       'right',
       'Basic right',
     ]) {
       const fake = shards();
-      const response = await ask(fake, route, { ADMIN_TOKEN: 'right' }, given);
+      const response = await ask(fake, route, TOKENS, given);
       expect({ given, status: response.status }).toEqual({ given, status: 401 });
       expect(response.headers.get('www-authenticate')).toBe('Bearer');
       const problem = await problemOf(response);
@@ -164,21 +193,36 @@ describe('who may ask', () => {
       expect(JSON.stringify(problem)).not.toContain('right');
       expect(fake.calls).toEqual([]);
     }
-    for (const given of ['Bearer right', 'bearer right']) {
+    for (const given of ['Bearer right', 'bearer right', 'Bearer rightly']) {
       const fake = shards();
-      expect((await ask(fake, route, { ADMIN_TOKEN: 'right' }, given)).status).toBe(200);
+      expect((await ask(fake, route, TOKENS, given)).status).toBe(200);
       expect(fake.calls).toHaveLength(1);
     }
   });
 
+  it.each(ROUTES)(
+    '%s %s: one who may only read sees figures, no message, and changes nothing',
+    async (...route) => {
+      const fake = shards();
+      const response = await ask(fake, route, TOKENS, 'Bearer looks');
+      if (isForReaders(route)) return expect(response.status).toBe(200);
+      expect(response.status).toBe(403);
+      expect((await problemOf(response)).code).toBe('forbidden');
+      expect(fake.calls).toEqual([]);
+    },
+  );
+
   it('is another matter than who may bench', async () => {
     const bench = '/bench/stats?target=x';
-    const asBench = await askWith({ BENCH: 'off', ADMIN: 'on' }, bench);
+    const asBench = await askWith({ BENCH: 'off', OPERATORS: 'open' }, bench);
     expect((await problemOf(asBench)).code).toBe('bench_disabled');
-    const request = new Request(`http://sluice${bench}`, { headers: { authorization: 'Bearer right' } });
-    const overrides = { BENCH: 'on', BENCH_TOKEN: 'right', ADMIN_TOKEN: 'other' };
+    const request = (token: string) =>
+      new Request(`http://sluice${bench}`, { headers: { authorization: `Bearer ${token}` } });
+    const overrides = { BENCH: 'on', BENCH_TOKEN: 'right newer', OPERATE_TOKENS: 'other' };
     expect((await askWith(overrides, bench)).status).toBe(401);
-    expect((await problemOf(await askWith(overrides, request))).code).toBe('invalid_options');
+    expect((await askWith(overrides, request('other'))).status).toBe(401);
+    for (const token of ['right', 'newer'])
+      expect((await problemOf(await askWith(overrides, request(token)))).code).toBe('invalid_options');
   });
 });
 

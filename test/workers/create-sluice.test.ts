@@ -61,7 +61,11 @@ describe('createSluice', () => {
   it('says which binding is missing', async () => {
     const sluice = createSluice({ sinks: { readings: { table: readings } } });
     const response = await Promise.resolve(
-      sluice.fetch(new Request('http://sluice/stats'), { DATABASE_URL: env.DATABASE_URL }, context),
+      sluice.fetch(
+        new Request('http://sluice/stats'),
+        { DATABASE_URL: env.DATABASE_URL, OPERATORS: 'open' },
+        context,
+      ),
     );
     expect(response.status).toBe(500);
     expect(await response.json()).toMatchObject({
@@ -72,7 +76,7 @@ describe('createSluice', () => {
 
   it('says in the log which binding of the stores is missing, and answers what does not need it', async () => {
     const sluice = createSluice({ sinks: { readings: { table: readings } }, stores });
-    const { NAMESPACE: _, REGISTRY: __, ...rest } = { ...env, OPEN_NAMESPACE: 'unbound', ADMIN: 'on' };
+    const { NAMESPACE: _, REGISTRY: __, ...rest } = { ...env, OPEN_NAMESPACE: 'unbound', OPERATORS: 'open' };
     const answer = (path: string, init?: RequestInit): Promise<Response> =>
       Promise.resolve(sluice.fetch(new Request(`http://sluice${path}`, init), rest, context));
     const log = vi.spyOn(console, 'error').mockImplementation(() => {});
@@ -123,7 +127,7 @@ describe('createSluice', () => {
         Promise.resolve(
           own.fetch(
             new Request(`http://app${path}`, { method }),
-            { ...env, ADMIN: 'off', ...overrides },
+            { ...env, OPERATORS: 'closed', ...overrides },
             context,
           ),
         );
@@ -133,7 +137,7 @@ describe('createSluice', () => {
       }
       expect(await (await answer('/admin/messages/0/dead-letters', 'POST')).text()).toBe('own');
       // Nor do they need what only Sluice needs.
-      const { SHARD: _, ...rest } = { ...env, ADMIN: 'off' };
+      const { SHARD: _, ...rest } = { ...env, OPERATORS: 'closed' };
       const unbound = await own.fetch(new Request('http://app/admin/users'), rest, context);
       expect(await unbound.text()).toBe('own');
       // The control: Sluice's own are closed.

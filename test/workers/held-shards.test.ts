@@ -45,7 +45,7 @@ async function answer<Answer>(path: string, body?: object, overrides: Partial<La
       ? {}
       : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
   const request = new Request(`http://sluice${path}`, init);
-  return (await askWith({ ADMIN: 'on', ...overrides }, request)).json() as Promise<Answer>;
+  return (await askWith({ OPERATORS: 'open', ...overrides }, request)).json() as Promise<Answer>;
 }
 
 /** What `/stats` shows of a shard. */

@@ -104,7 +104,7 @@ describe('ns.create', () => {
     new EventoDbClient((path, init) => askWith(overrides, new Request(`http://sluice${path}`, init)), token);
 
   it.each(['ns.create', 'ns.list', 'ns.delete', 'ns.info'])(
-    '%s is for those who may use /admin',
+    '%s is for those who may operate',
     async (method) => {
       const name = `who-${crypto.randomUUID().slice(0, 8)}`;
       const outcome = async (client: EventoDbClient) =>
@@ -113,17 +113,20 @@ describe('ns.create', () => {
           ({ code, status }) => `${status} ${code}`,
         );
       const done = method === 'ns.delete' || method === 'ns.info' ? '404 NAMESPACE_NOT_FOUND' : 'done';
-      expect(await outcome(as({ ADMIN: 'off' }))).toBe('403 AUTH_UNAUTHORIZED');
-      expect(await outcome(as({ ADMIN: 'on', ADMIN_TOKEN: 'secret' }))).toBe('401 AUTH_REQUIRED');
-      expect(await outcome(as({ ADMIN: 'on', ADMIN_TOKEN: 'secret' }, 'wrong'))).toBe('401 AUTH_INVALID');
-      expect(await outcome(as({ ADMIN: 'on', ADMIN_TOKEN: 'secret' }, 'secret'))).toBe(done);
+      const closed = { OPERATORS: '', READ_TOKENS: 'look' };
+      expect(await outcome(as(closed))).toBe('403 AUTH_UNAUTHORIZED');
+      const tokens = { ...closed, OPERATE_TOKENS: 'secret' };
+      expect(await outcome(as(tokens))).toBe('401 AUTH_REQUIRED');
+      expect(await outcome(as(tokens, 'wrong'))).toBe('401 AUTH_INVALID');
+      expect(await outcome(as(tokens, 'look'))).toBe('403 AUTH_UNAUTHORIZED');
+      expect(await outcome(as(tokens, 'secret'))).toBe(done);
     },
   );
 
   it('takes no form and no plain text where no token is asked for', async () => {
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', undefined]) {
       const response = await askWith(
-        { ADMIN: 'on' },
+        { OPERATORS: 'open' },
         new Request('http://sluice/rpc', {
           method: 'POST',
           headers: type === undefined ? {} : { 'content-type': type },
@@ -139,7 +142,7 @@ describe('ns.create', () => {
     const open = `open-${crypto.randomUUID().slice(0, 8)}`;
     const send = (path: string, body: string, type: string) =>
       askWith(
-        { ADMIN: 'on', OPEN_NAMESPACE: open },
+        { OPERATORS: 'open', OPEN_NAMESPACE: open },
         new Request(`http://sluice${path}`, { method: 'POST', headers: { 'content-type': type }, body }),
       );
     const attempts: [path: string, body: string, expected: string][] = [

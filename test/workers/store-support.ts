@@ -6,13 +6,17 @@ import type { StoreEngine } from '../../src/store/namespaces.ts';
 import { EventoDbClient } from '../support/eventodb-client.ts';
 import { askWith, until } from './support.ts';
 
-/** Asks as the admin of a deployment that has no ADMIN_TOKEN. */
+/** Asks as an operator of a deployment that is open. */
 export const admin = new EventoDbClient((path, init) =>
-  askWith({ ADMIN: 'on' }, new Request(`http://sluice${path}`, init)),
+  askWith({ OPERATORS: 'open' }, new Request(`http://sluice${path}`, init)),
 );
 
 export function clientOf(token: string | undefined): EventoDbClient {
-  return new EventoDbClient((path, init) => exports.default.fetch(`http://sluice${path}`, init), token);
+  // Tenants are no operators.
+  return new EventoDbClient(
+    (path, init) => askWith({ OPERATORS: 'closed' }, new Request(`http://sluice${path}`, init)),
+    token,
+  );
 }
 
 export interface TestNamespace {

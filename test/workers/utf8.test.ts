@@ -98,7 +98,7 @@ it.each([
 ])('refuses it in the body of %s', async (path, text) => {
   const ask = async (body: Uint8Array) => {
     const request = new Request(`http://sluice${path}`, { method: 'POST', headers: JSON_TYPE, body });
-    const response = await askWith({ ADMIN: 'on', BENCH: 'on' }, request);
+    const response = await askWith({ OPERATORS: 'open', BENCH: 'open' }, request);
     return (await response.json()) as { code?: string };
   };
   expect((await ask(withBytes(text, 0xb0))).code).toBe('invalid_utf8');

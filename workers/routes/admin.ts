@@ -25,7 +25,7 @@ import type {
 import { MISSING_CHOICES, type MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { ShardAdmin } from '../../src/outbox/shard-admin.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
-import { assertAdminAccess } from '../access.ts';
+import { assertRole, type OperatorRole } from '../access.ts';
 import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 import { isInRange, listedShards } from '../listed-shards.ts';
@@ -68,18 +68,24 @@ const limitBody = bodyLimit({
  * Before each route below, and before nothing else: an application that mounts the router at its root may have its own paths
  * below `/admin`, and these are its own matter.
  */
-const guard: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {
-  bound(context.env, 'SHARD');
-  await assertAdminAccess(context.env, context.req.header('authorization'));
-  // The answers hold users' messages.
-  context.header('cache-control', 'no-store');
-  return await limitBody(context, next);
-};
+function guard(role: OperatorRole): MiddlewareHandler<{ Bindings: Env }> {
+  return async (context, next) => {
+    assertRole(context.env, role, context.req.header('authorization'));
+    bound(context.env, 'SHARD');
+    context.header('cache-control', 'no-store');
+    return await limitBody(context, next);
+  };
+}
+
+/** Figures only. */
+const mayRead = guard('read');
+/** What shows messages or changes something. */
+const mayOperate = guard('operate');
 
 export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
   const routes = new Hono<{ Bindings: Env }>();
 
-  routes.get('/admin/:sink/dead-letters', guard, async (context) => {
+  routes.get('/admin/:sink/dead-letters', mayRead, async (context) => {
     assertKnownNames(context.req.query(), []);
     const { sink: name } = context.req.param();
     const numbers = (await listedShards(sinks, context.env, name)).get(name);
@@ -106,7 +112,7 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     });
   });
 
-  routes.get('/admin/:sink/:shard/dead-letters', guard, async (context) => {
+  routes.get('/admin/:sink/:shard/dead-letters', mayOperate, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     const { reason, column, since, until, ...page } = context.req.query();
     const where = readFilter({ reason, column, since, until });
@@ -117,7 +123,7 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     return context.json({ letters: letters.map(presentLetter), next, totals });
   });
 
-  routes.get('/admin/:sink/:shard/dead-letters/:id{[0-9]+}', guard, async (context) => {
+  routes.get('/admin/:sink/:shard/dead-letters/:id{[0-9]+}', mayOperate, async (context) => {
     const { id } = context.req.param();
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     assertKnownNames(context.req.query(), []);
@@ -131,7 +137,7 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     return context.json(presentLetter(letter));
   });
 
-  routes.post('/admin/:sink/:shard/dead-letters/retry', guard, async (context) => {
+  routes.post('/admin/:sink/:shard/dead-letters/retry', mayOperate, async (context) => {
     const { shard, sink } = await askedShard(sinks, context.env, context.req.param());
     // The shard keeps its letters: there is nowhere to write them.
     if (sink === undefined) throw sinks.unknown(context.env, context.req.param('sink'));
@@ -150,13 +156,13 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     return context.json(await shard.retryDeadLetters({ ids, payload }));
   });
 
-  routes.post('/admin/:sink/:shard/dead-letters/drop', guard, async (context) => {
+  routes.post('/admin/:sink/:shard/dead-letters/drop', mayOperate, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     const body = await readBody(context.req, ['ids', 'where']);
     return context.json(await shard.dropDeadLetters({ ids: readChoice(body) }));
   });
 
-  routes.post('/admin/:sink/:shard/resume', guard, async (context) => {
+  routes.post('/admin/:sink/:shard/resume', mayOperate, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     const { missing } = await readBody(context.req, ['missing']);
     if (missing === undefined) return context.json(await shard.resume());
@@ -164,7 +170,7 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     return context.json(await shard.resume({ missing }));
   });
 
-  routes.post('/admin/:sink/:shard/drain', guard, async (context) => {
+  routes.post('/admin/:sink/:shard/drain', mayOperate, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     const body = await readBody(context.req, Object.keys(DRAIN_PARAMETERS));
     const request = resolveOptions(DRAIN_PARAMETERS, body);

@@ -1,10 +1,14 @@
-/** `GET /health`: 200 where the database answers, 503 with the reason where it does not. */
+/**
+ * `GET /health`: 200 where the database answers, an error where it does not. Everybody may ask, as health checks of others do, and
+ * hears only that; where the database is, how fast it answers and what is wrong is for those who may read.
+ */
 
 import { sql } from 'drizzle-orm';
 import { Hono } from 'hono';
-import { SluiceError } from '../../src/core/errors.ts';
+import { isSluiceError, SluiceError } from '../../src/core/errors.ts';
 import { withTimeLimit } from '../../src/core/time-limit.ts';
 import { describeTarget } from '../../src/database/target.ts';
+import { hasRole } from '../access.ts';
 import { connect, databaseTarget } from '../database.ts';
 import type { Env } from '../env.ts';
 
@@ -15,31 +19,50 @@ export function healthRoutes(): Hono<{ Bindings: Env }> {
   const healthRoute = new Hono<{ Bindings: Env }>();
 
   healthRoute.get('/health', async (context) => {
-    const target = databaseTarget(context.env);
-    const startedAtMs = Date.now();
-    // A separate connection: one of another request could not be used here, and a shard's would say nothing of new ones.
-    const connection = await connect(target, HEALTH_TIME_LIMIT_MS);
+    const mayRead = hasRole(context.env, 'read', context.req.header('authorization'));
     try {
-      await withTimeLimit(connection.db.execute(sql`select 1`), HEALTH_TIME_LIMIT_MS, 'asking the database');
+      const database = await askDatabase(context.env);
+      return context.json(mayRead ? { status: 'ok', database } : { status: 'ok' });
     } catch (error) {
-      throw new SluiceError(
-        'database_unreachable',
-        `The database ${describeTarget(target)} does not answer`,
-        {
-          cause: error,
-        },
-      );
-    } finally {
-      connection.close();
+      throw mayRead ? error : withoutDetails(error);
     }
-    return context.json({
-      status: 'ok',
-      database: {
-        address: describeTarget(target),
-        driver: target.driver,
-        latencyMs: Date.now() - startedAtMs,
-      },
-    });
   });
   return healthRoute;
+}
+
+interface DatabaseHealth {
+  address: string;
+  driver: string;
+  latencyMs: number;
+}
+
+async function askDatabase(env: Env): Promise<DatabaseHealth> {
+  const target = databaseTarget(env);
+  const startedAtMs = Date.now();
+  // A separate connection: one of another request could not be used here, and a shard's would say nothing of new ones.
+  const connection = await connect(target, HEALTH_TIME_LIMIT_MS);
+  try {
+    await withTimeLimit(connection.db.execute(sql`select 1`), HEALTH_TIME_LIMIT_MS, 'asking the database');
+  } catch (error) {
+    throw new SluiceError('database_unreachable', `The database ${describeTarget(target)} does not answer`, {
+      cause: error,
+    });
+  } finally {
+    connection.close();
+  }
+  return { address: describeTarget(target), driver: target.driver, latencyMs: Date.now() - startedAtMs };
+}
+
+/** The same code, with a sentence that names no host, user or database. */
+function withoutDetails(error: unknown): unknown {
+  if (!isSluiceError(error)) return error;
+  const what =
+    error.code === 'invalid_configuration'
+      ? 'The address of the database is missing or wrong'
+      : 'The database cannot be used';
+  return new SluiceError(
+    error.code,
+    `${what}. Those who may read are told why: send "Authorization: Bearer <a token of READ_TOKENS>"`,
+    { cause: error },
+  );
 }

@@ -21,9 +21,9 @@ export interface RouterPart {
 const HELP = [
   'GET /ws/:sink   a WebSocket; one JSON message per line (?producer= names you)',
   'GET /health     is the database there?',
-  'GET /stats      figures of every shard',
-  'GET /admin/:sink/dead-letters   how many messages Postgres refused, of each shard',
-  '    /admin/:sink/:shard/…       lists, retries and drops them; resumes and drains a shard',
+  'GET /stats      figures of every shard, for those who may read',
+  'GET /admin/:sink/dead-letters   how many messages Postgres refused, of each shard; for those who may read',
+  '    /admin/:sink/:shard/…       lists, retries and drops them; resumes and drains a shard: for those who may operate',
 ];
 
 /** The routes of a Worker with these sinks, and of its parts. */

@@ -3,6 +3,7 @@
 import { Hono } from 'hono';
 import { LatencyHistogram } from '../../src/core/latency-histogram.ts';
 import { assertKnownNames } from '../../src/core/option-table.ts';
+import { requireRole } from '../access.ts';
 import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 import { isInRange, listedShards } from '../listed-shards.ts';
@@ -13,7 +14,7 @@ import type { Sinks } from '../sinks.ts';
 export function statsRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
   const statsRoute = new Hono<{ Bindings: Env }>();
 
-  statsRoute.get('/stats', async (context) => {
+  statsRoute.get('/stats', requireRole('read'), async (context) => {
     const shardObjects = bound(context.env, 'SHARD');
     const { sink: asked } = context.req.query();
     assertKnownNames(context.req.query(), ['sink']);

@@ -2,7 +2,7 @@
  * The stores over HTTP: `POST /rpc`, `GET /subscribe`, `POST /import` and `GET /export` for messages, `GET /read`,
  * `POST /append` and `GET /events/subscribe` for events. The token of a request names its namespace, whose Durable Object
  * checks it and answers. Namespaces are created, deleted and listed by those who
- * may use `/admin`; the holder of a namespace's token may also delete it and ask how it stands.
+ * may operate; the holder of a namespace's token may also delete it and ask how it stands.
  */
 
 import { type Context, Hono } from 'hono';
@@ -18,7 +18,7 @@ import {
 } from '../../src/messages/http/rpc.ts';
 import { unauthorized } from '../../src/messages/http/rpc-errors.ts';
 import { checkNamespace, type Namespaces, namespaceOfToken } from '../../src/store/namespaces.ts';
-import { assertAdminAccess } from '../access.ts';
+import { assertRole } from '../access.ts';
 import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 import { ACCESS_HEADER } from '../objects.ts';
@@ -127,14 +127,14 @@ function namespaceOf(context: StoreContext): { namespace: string; token: string 
   return { namespace, token };
 }
 
-/** The namespaces, for the admin; for the holder of a namespace's token as far as they are about that one. */
+/** The namespaces, for an operator; for the holder of a namespace's token as far as they are about that one. */
 async function namespacesFor(context: StoreContext, namespace: string | undefined): Promise<Namespaces> {
   const { env } = context;
   const token = tokenOf(context);
   const isOwn = token !== undefined && namespace !== undefined && namespaceOfToken(token) === namespace;
   if (isOwn && (await bound(env, 'NAMESPACE').getByName(namespace).verify(token))) return registryOf(env);
   try {
-    await assertAdminAccess(env, context.req.header('authorization'));
+    assertRole(env, 'operate', context.req.header('authorization'));
   } catch (error) {
     if (isSluiceError(error) && error.code === 'unauthorized')
       throw unauthorized(token === undefined ? 'missing' : 'invalid');

@@ -103,7 +103,7 @@ export async function bench(suiteName: string, given: BenchFlags): Promise<void>
     log(startingText(runs.needs));
     const database = runs.needs.database ? await openDatabase(runs.driver, cleanup, log) : undefined;
     const worker = runs.needs.worker
-      ? await startWorker({ bindings: { ...database?.bindings, BENCH: 'on' } })
+      ? await startWorker({ bindings: { ...database?.bindings, BENCH: 'open', OPERATORS: 'open' } })
       : undefined;
     const watch = database === undefined ? undefined : new DatabaseWatch(database.target);
     const server = database === undefined ? undefined : serverWatch(database.target);

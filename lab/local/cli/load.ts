@@ -8,8 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { assertReachesDatabase } from '../../../local/ask-health.ts';
 import { commandText } from '../../../local/command-text.ts';
 import { onlySink } from '../../../local/only-sink.ts';
+import { operatorHeaders } from '../../../local/operator-token.ts';
 import { routeOf } from '../../../local/worker-address.ts';
-import { SluiceError } from '../../../src/core/errors.ts';
+import { type ErrorCode, SluiceError } from '../../../src/core/errors.ts';
 import { type OptionTable, resolveOptions } from '../../../src/core/option-table.ts';
 import { withTimeLimit } from '../../../src/core/time-limit.ts';
 import { BENCH_ACKS, INGEST_PARAMETERS } from '../../suites/ingest/ingest-parameters.ts';
@@ -104,6 +105,7 @@ function socketUrl(base: URL, sink: string, producer: string): URL {
 }
 
 interface Stats {
+  code?: ErrorCode;
   detail?: string;
   sinks?: Record<string, { shards: Sums[] }>;
 }
@@ -111,14 +113,19 @@ interface Stats {
 async function stats(base: URL, sink?: string): Promise<Stats> {
   const url = routeOf(base, '/stats');
   if (sink !== undefined) url.searchParams.set('sink', sink);
-  const response = await fetch(url).catch((error: unknown) => {
+  const response = await fetch(url, { headers: operatorHeaders() }).catch((error: unknown) => {
     throw new SluiceError(
       'internal',
       `Nothing answers at ${base.origin}: is the Worker running? (${commandText('dev')})`,
       { cause: error },
     );
   });
-  return (await response.json()) as Stats;
+  const answer = (await response.json()) as Stats;
+  if (response.ok) return answer;
+  throw new SluiceError(
+    answer.code ?? 'internal',
+    answer.detail ?? `${base.origin} answers ${response.status}`,
+  );
 }
 
 async function sums(base: URL, sink: string): Promise<Sums> {

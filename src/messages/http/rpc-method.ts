@@ -12,7 +12,7 @@ export interface RpcPorts {
    * The namespaces, for a caller who may do this.
    *
    * @param namespace the one it is about; undefined: all
-   * @throws SluiceError `unauthorized` or `admin_disabled`
+   * @throws SluiceError `unauthorized`, `forbidden` or `operators_closed`
    */
   namespaces(namespace?: string): Promise<Namespaces>;
   health(): Promise<JsonObject>;

@@ -30,9 +30,9 @@ let open: LocalWorker;
 let guarded: LocalWorker;
 
 beforeAll(async () => {
-  const bindings = { DATABASE_URL: database.url, BENCH: 'on', RUNS_ON: 'a test' };
+  const bindings = { DATABASE_URL: database.url, BENCH: 'open', OPERATORS: 'open', RUNS_ON: 'a test' };
   browser = await launchChromium();
-  guarded = await startWorker({ bindings: { ...bindings, BENCH_TOKEN: TOKEN } });
+  guarded = await startWorker({ bindings: { ...bindings, BENCH: 'on', BENCH_TOKEN: TOKEN } });
   // The last one, as only then its process is told from the other's.
   open = await startWorker({ bindings, onLog() {} });
 });

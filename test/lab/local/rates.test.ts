@@ -24,7 +24,7 @@ const slot = new ConnectionSlot({ open: () => openConnection(database.target), t
 let worker: LocalWorker;
 
 beforeAll(async () => {
-  worker = await startWorker({ bindings: { DATABASE_URL: database.url, BENCH: 'on' } });
+  worker = await startWorker({ bindings: { DATABASE_URL: database.url, BENCH: 'open' } });
 });
 afterAll(async () => {
   slot.close();

@@ -15,7 +15,7 @@ describe('GET /bench', () => {
   it.each([BROWSER, 'TEXT/HTML', 'application/xml, text/html;q=0.5'])(
     'is the page for %s',
     async (accept) => {
-      const response = await askWith({ BENCH: 'on' }, bench(accept));
+      const response = await askWith({ BENCH: 'open' }, bench(accept));
       expect([response.status, response.headers.get('content-type')]).toEqual([
         200,
         'text/html; charset=utf-8',
@@ -26,16 +26,23 @@ describe('GET /bench', () => {
   );
 
   it.each(['*/*', 'application/json', 'text/*', 'text/htmlx', ''])('is a run for %j', async (accept) => {
-    const response = await askWith({ BENCH: 'on' }, bench(accept));
+    const response = await askWith({ BENCH: 'open' }, bench(accept));
     expect([response.status, await response.text()]).toEqual([400, expect.stringContaining('for suite')]);
   });
 
-  it('is no page where the bench is off', async () => {
-    const response = await askWith({ BENCH: 'off' }, bench(BROWSER));
-    expect([response.status, await response.json()]).toEqual([
-      403,
-      expect.objectContaining({ code: 'bench_disabled' }),
-    ]);
+  it.each([
+    [{ BENCH: 'off' }, 403, 'bench_disabled'],
+    [{ BENCH: '' }, 403, 'bench_disabled'],
+    // On without a token would be open to everybody, which has to be said.
+    [{ BENCH: 'on' }, 403, 'bench_disabled'],
+    [{ BENCH: 'on', BENCH_TOKEN: ' ' }, 403, 'bench_disabled'],
+    [{ BENCH: 'Open' }, 500, 'invalid_configuration'],
+    [{ BENCH: 'on', BENCH_TOKEN: 'sha256:abc' }, 500, 'invalid_configuration'],
+  ])('is neither page nor run with %j', async (overrides, status, code) => {
+    for (const accept of [BROWSER, '*/*']) {
+      const response = await askWith({ BENCH_TOKEN: '', ...overrides }, bench(accept));
+      expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ code })]);
+    }
   });
 
   it('is the page without the token too, which the run asks for', async () => {
@@ -52,7 +59,7 @@ describe('GET /bench', () => {
     ['same-origin', 400],
     ['none', 400],
   ])('from a browser that says %s is answered with %s', async (site, status) => {
-    const response = await askWith({ BENCH: 'on' }, bench('*/*', { 'sec-fetch-site': site }));
+    const response = await askWith({ BENCH: 'open' }, bench('*/*', { 'sec-fetch-site': site }));
     expect(response.status).toBe(status);
   });
 });
@@ -61,7 +68,7 @@ describe('what the page shows of runs', () => {
   it.each(['/bench/runs/nobody/fragment', '/bench/compare/fragment?base=nobody&head=nobody'])(
     '%s is answered with 404 where there is none',
     async (path) => {
-      const response = await askWith({ BENCH: 'on' }, path);
+      const response = await askWith({ BENCH: 'open' }, path);
       expect([response.status, await response.json()]).toEqual([
         404,
         expect.objectContaining({ code: 'not_found' }),

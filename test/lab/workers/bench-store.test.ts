@@ -66,5 +66,5 @@ it('takes no call for a run that nothing was prepared for', async () => {
   expect((await call('run')).status, 'the control').toBe(200);
   await call('close');
   expect((await call('run')).status).toBe(500);
-  expect(env.BENCH).toBe('on');
+  expect(env.BENCH).toBe('open');
 });

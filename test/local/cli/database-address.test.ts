@@ -102,7 +102,9 @@ describe('a database that Node reaches and the Worker does not', () => {
 describe('load', () => {
   let worker: LocalWorker;
   beforeAll(async () => {
-    worker = await startWorker({ bindings: { DATABASE_URL: 'postgres://me:TOPSECRET@127.0.0.1:1/app' } });
+    worker = await startWorker({
+      bindings: { DATABASE_URL: 'postgres://me:TOPSECRET@127.0.0.1:1/app', OPERATORS: 'open' },
+    });
   });
   afterAll(() => worker.stop());
 

@@ -62,7 +62,7 @@ function run(
   const all = [...command.split(' '), ...args];
   const isForShard = /^(dead-letters (list|show|retry|drop)|shard (resume|drain))\b/.test(all.join(' '));
   if (isForShard && !all.includes('--sink')) all.push('--sink', 'messages');
-  return cli.run([...all, '--url', url], { SLUICE_ADMIN_TOKEN: '', ...env });
+  return cli.run([...all, '--url', url], { SLUICE_OPERATOR_TOKEN: '', ...env });
 }
 
 const TOTALS = { count: 1, bytes: 1_039, maxRows: 10_000, maxBytes: 1_000_000, isFull: false };
@@ -127,7 +127,7 @@ describe('dead-letters list', () => {
     answers = [{ body: { letters: [], next: null, totals: { ...TOTALS, count: 0, isFull: true } } }];
     const args = ['--sink', 'a/b', '--shard', '3', '--after', '9', '--limit', '2'];
     const { exitCode, stdout } = await run('dead-letters list', args, {
-      SLUICE_ADMIN_TOKEN: 'from-variable',
+      SLUICE_OPERATOR_TOKEN: 'from-variable',
     });
     expect(exitCode).toBe(0);
     expect(asked).toMatchObject([
@@ -141,7 +141,7 @@ describe('dead-letters list', () => {
     const page = { letters: [EXCERPT], next: null, totals: TOTALS };
     answers = [{ body: page }];
     const { stdout } = await run('dead-letters list', ['--json', '--token', 'from-flag'], {
-      SLUICE_ADMIN_TOKEN: 'from-variable',
+      SLUICE_OPERATOR_TOKEN: 'from-variable',
     });
     expect(JSON.parse(stdout)).toEqual(page);
     expect(asked).toMatchObject([{ authorization: 'Bearer from-flag' }]);
@@ -483,7 +483,7 @@ describe('a reader that has gone (as in … | head)', () => {
   ])('%s ends without a word, as if all had been read', async (command, body) => {
     answers = body === undefined ? [] : [{ body }];
     const args = [...command.split(' '), ...(body === undefined ? [] : ['--url', url])];
-    const running = cli.start(args, { SLUICE_ADMIN_TOKEN: '', SLUICE_STORE_TOKEN: '' });
+    const running = cli.start(args, { SLUICE_OPERATOR_TOKEN: '', SLUICE_STORE_TOKEN: '' });
     running.child.stdout?.destroy();
     const { exitCode, stderr } = await running.ended;
     expect(stderr).not.toMatch(/EPIPE|\bat |Error|broke off/);
@@ -505,7 +505,7 @@ describe('without --sink', () => {
   ])('%s is for the only sink that the Worker has', async (command, body) => {
     answers = [{ body: { sinks: { 'old readings': {} } } }, { body }];
     const { exitCode, stderr } = await cli.run([...command.split(' '), '--url', url], {
-      SLUICE_ADMIN_TOKEN: 's3cret',
+      SLUICE_OPERATOR_TOKEN: 's3cret',
     });
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(asked.map(({ path }) => path)).toEqual([
@@ -534,8 +534,8 @@ describe('without --sink', () => {
 
 describe('a Worker that does not help', () => {
   test.each([
-    [401, 'unauthorized', /\(set SLUICE_ADMIN_TOKEN, or give --token\)$/, 1],
-    [403, 'admin_disabled', /\(npm run dev does so for a local Worker\)$/, 1],
+    [401, 'unauthorized', /\(set SLUICE_OPERATOR_TOKEN, or give --token\)$/, 1],
+    [403, 'operators_closed', /\(npm run dev does so for a local Worker\)$/, 1],
     [400, 'invalid_options', /what it says$/, 2],
     [404, 'unknown_shard', /what it says$/, 1],
     [503, 'database_unreachable', /what it says$/, 4],

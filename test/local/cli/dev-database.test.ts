@@ -94,7 +94,7 @@ describe('npm run dev', () => {
       .replaceAll('%24', '$')
       .replaceAll('%27', "'");
     const dev = await startDev('environment', {
-      files: { '.dev.vars': `DATABASE_URL=${own.url}\nADMIN_TOKEN="a$b#c'd"\n` },
+      files: { '.dev.vars': `DATABASE_URL=${own.url}\nOPERATE_TOKENS="a$b#c'd"\n` },
       env: { DATABASE_URL: url },
     });
     const health = (await (await dev.ask('/health')).json()) as { database: { address: string } };
@@ -121,7 +121,7 @@ describe('npm run dev', () => {
 
   test('migrates and reports the database of a Hyperdrive binding, which its Worker writes to', async () => {
     const dev = await startDev('hyperdrive', {
-      files: { '.env': 'ADMIN_TOKEN=word\n' },
+      files: { '.env': 'OPERATE_TOKENS=word\n' },
       toml: `\n[[hyperdrive]]\nbinding = "HYPERDRIVE"\nid = "none"\nlocalConnectionString = ${JSON.stringify(own.url)}\n`,
       env: { DATABASE_URL: inject('databaseUrl') },
     });

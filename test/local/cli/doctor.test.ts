@@ -90,6 +90,27 @@ describe('where all is well', () => {
   });
 });
 
+describe('what is open to everybody', () => {
+  test('is a warning, also of another environment, and nothing is wrong for it', async () => {
+    const config = `${GOOD_CONFIG}
+[vars]
+OPERATORS = "closed"
+BENCH = "on"
+
+[env.staging]
+vars = { OPERATORS = "open", BENCH = "open" }
+`;
+    await migrateDatabase(database.url, { isSluiceOnly: true });
+    const url = await answering(200, { status: 'ok' });
+    const { exitCode, stdout } = await doctor(config, { DATABASE_URL: database.url }, ['--url', url]);
+    expect(stdout.split('\n').filter((line) => line.startsWith('WARN'))).toEqual([
+      'WARN   wrangler.toml, [env.staging]: OPERATORS=open: everybody may look at this Worker and operate it',
+      'WARN   wrangler.toml, [env.staging]: BENCH=open: everybody may start runs of the bench, if the Worker has it',
+    ]);
+    expect(exitCode).toBe(0);
+  });
+});
+
 describe('what is wrong', () => {
   test.each([
     ['no configuration', undefined, /^ok|No wrangler\.toml here/m],

@@ -12,7 +12,7 @@ const cli = commandLine();
 let worker: LocalWorker;
 
 beforeAll(async () => {
-  worker = await startWorker({ bindings: { ADMIN: 'on' } });
+  worker = await startWorker({ bindings: { OPERATORS: 'open' } });
 });
 afterAll(() => worker?.stop());
 

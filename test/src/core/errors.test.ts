@@ -16,7 +16,7 @@ const TABLE: Record<ErrorCode, [status: number, closeCode: number]> = {
   unauthorized: [401, 4401],
   origin_not_allowed: [403, 4403],
   bench_disabled: [403, 1008],
-  admin_disabled: [403, 1008],
+  operators_closed: [403, 1008],
   unknown_sink: [404, 4404],
   unknown_shard: [404, 1008],
   unknown_dead_letter: [404, 1008],
