@@ -151,11 +151,11 @@ function askForToken(reason: string | undefined): void {
 
 byId('token-form', HTMLFormElement).addEventListener('submit', (event) => {
   event.preventDefault();
-  const token = tokenInput.value;
+  const token = tokenInput.value.trim();
   tokenInput.value = '';
   // A header takes no others, and the browser would not even ask.
-  if (!/^[\x20-\x7e]+$/.test(token)) {
-    askForToken('A token consists of letters, digits and other characters of ASCII.');
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    askForToken('A token consists of letters, digits and other characters of ASCII, without spaces.');
     return;
   }
   api.setToken(token);

@@ -22,7 +22,7 @@ const TINY = {
 };
 /** Minutes of work: whatever is to be seen in the middle of a run can be seen. */
 const LONG = { suite: 'ingest', modes: 'naive', clients: 2, messages: 20_000, reps: 3 };
-const TOKEN = 'open sesame, please';
+const TOKEN = 'open-sesame-please';
 
 const database = ownDatabase();
 let browser: Browser;

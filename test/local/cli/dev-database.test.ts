@@ -97,12 +97,13 @@ describe('npm run dev', () => {
       files: { '.dev.vars': `DATABASE_URL=${own.url}\nOPERATE_TOKENS="a$b#c'd"\n` },
       env: { DATABASE_URL: url },
     });
-    const health = (await (await dev.ask('/health')).json()) as { database: { address: string } };
+    const authorization = "Bearer a$b#c'd";
+    const response = await dev.ask('/health', { headers: { authorization } });
+    const health = (await response.json()) as { database: { address: string } };
     expect(health.database.address).toContain(
       `/${encodeURIComponent(awkward.name).replace("'", '%27')} (tcp)`,
     );
     expect((await dev.ask('/admin/messages/dead-letters')).status).toBe(401);
-    const authorization = "Bearer a$b#c'd";
     expect((await dev.ask('/admin/messages/dead-letters', { headers: { authorization } })).status).toBe(200);
     await writeBy(dev, { authorization });
     const stderr = await stopDev(dev);
