@@ -514,7 +514,7 @@ describe('where the bench has a token', () => {
     expect(await startButton(page).isVisible()).toBe(false);
     await isAccessible(page);
 
-    await field.fill('close sesame');
+    await field.fill('close-sesame');
     await page.keyboard.press('Enter');
     await page.getByText('This is not the token, or it is no longer.').waitFor();
     await isAccessible(page);
