@@ -2,6 +2,7 @@
 
 /** What each means. One is open where its value is `open`. */
 const OPEN_VARIABLES = {
+  AUTHORIZE: 'everybody may send messages to this Worker',
   OPERATORS: 'everybody may look at this Worker and operate it',
   BENCH: 'everybody may start runs of the bench, if the Worker has it',
 } as const;

@@ -74,7 +74,13 @@ describe('against a Worker', () => {
     folder = await mkdtemp(join(tmpdir(), 'sluice-commands-'));
     // The pages speak of a sink `readings`; one of streams needs no code.
     const SINKS = JSON.stringify({ readings: { namespace: 'readings' } });
-    const bindings = { AUTHORIZE: 'open', OPERATORS: 'open', BENCH: 'open', OPEN_NAMESPACE: 'default', SINKS };
+    const bindings = {
+      AUTHORIZE: 'open',
+      OPERATORS: 'open',
+      BENCH: 'open',
+      OPEN_NAMESPACE: 'default',
+      SINKS,
+    };
     worker = await startWorker({ bindings: { ...bindings, DATABASE_URL: inject('databaseUrl') } });
     await makeCliFolder(join(folder, 'my-worker'));
     terminal = await Terminal.open({
