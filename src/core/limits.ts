@@ -25,7 +25,10 @@ export const MAX_NUMERIC_FRACTION_DIGITS = 16_383;
 /** Refusals spelled out in one error frame; the rest of the frame's refusals are only counted. */
 export const MAX_REFUSALS_PER_ERROR_FRAME = 10;
 
-/** Length of a producer's name, in characters. Names are part of every row and of the shard's attachment. */
+/**
+ * Length of a producer's name as its client says it, in characters. Names are part of every row and of the shard's attachment;
+ * there a tenant's name of up to 64 characters and a `/` may precede it.
+ */
 export const MAX_PRODUCER_LENGTH = 128;
 
 /** Length of a tenant's name, in characters. It is a part of the names of its producers. */
@@ -96,6 +99,25 @@ export const MAX_NACK_TEXT_LENGTH = 300;
 
 /** How long a socket of `sluice.v1` may stay without its hello. */
 export const HELLO_TIME_LIMIT_MS = 5_000;
+
+/** Length of a token, in characters: all headers of a request together have 16 KB in most places. */
+export const MAX_TOKEN_LENGTH = 8_192;
+
+/** How long a client has to send a fresh token (PROTOCOL.md, `auth`). */
+export const AUTH_TIME_LIMIT_MS = 25_000;
+
+/** How long it may take longer than that to verify a token that came in time. */
+export const AUTH_VERIFY_LIMIT_MS = 10_000;
+
+/** The pause before a client is asked again whose fresh token could not be verified, as while an identity provider is down. */
+export const AUTH_RETRY_MS = 5_000;
+
+/**
+ * What may wait for a hello whose token is being verified. Nobody is known at that point, so it is little: a client waits for its
+ * welcome.
+ */
+export const MAX_HELD_FRAMES = 8;
+export const MAX_HELD_CHARACTERS = 64 * 1024;
 
 /**
  * Bytes sent to a client before it is asked whether it reads. A Durable Object cannot see what a socket still holds:

@@ -23,6 +23,8 @@ export interface SessionMemory {
   ack: AckLevel;
   /** True once the client had sent everything again that it had not seen acked. */
   isCaughtUp: boolean;
+  /** When the client was asked for a fresh token that has not come yet. */
+  askedAtMs?: number | undefined;
 }
 
 /** One socket's talk with the shard. */
@@ -40,7 +42,7 @@ export interface Session {
 
 /** Who may speak over a socket, and how that is asked again. */
 export interface SessionAccess {
-  /** Undefined: nobody has said yet. The `hello` has to bring a token. */
+  /** Undefined: nobody has said yet. The `hello` has to bring a token. The session sets it to each grant that follows. */
   grant: Grant | undefined;
   /**
    * Asks whose a token is that came within the session, and whether it allows this sink and producer.

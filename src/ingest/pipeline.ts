@@ -230,12 +230,11 @@ export class Pipeline implements Intake {
 
   // Sockets.
 
-  openSession(peer: Peer, { producer, protocol, nowMs, memory, onRemember }: SessionRequest): Session {
-    if (protocol === 'raw')
-      return new RawSession(this.admission, peer, this.#rawProducers.connect(producer, nowMs));
-    const session = new V1Session(this.#port, peer, producer, onRemember);
-    if (memory !== undefined) session.wake(memory);
-    return session;
+  openSession(peer: Peer, request: SessionRequest): Session {
+    const { producer, protocol, access, nowMs } = request;
+    return protocol === 'raw'
+      ? new RawSession(this.admission, peer, this.#rawProducers.connect(producer, nowMs), access)
+      : new V1Session(this.#port, peer, request);
   }
 
   /** Tells every session of `sluice.v1` to come back later, and closes it once all that it sent is stored. */

@@ -1,11 +1,12 @@
 /** A raw socket: frames in, error frames out, no acknowledgements (PROTOCOL.md, "Raw mode"). */
 
-import { closeCode } from '../core/errors.ts';
+import { closeCode, closeReason, rawCloseCode } from '../core/errors.ts';
 import { ERROR_BYTES_FORGIVEN_PER_SECOND, MAX_ERROR_BYTES } from '../core/limits.ts';
 import type { Producer } from '../outbox/producer.ts';
 import { refusalText } from '../protocol/frame.ts';
 import type { Admission } from './admission.ts';
-import type { Peer, Session } from './intake.ts';
+import type { Peer, Session, SessionAccess } from './intake.ts';
+import { endOf } from './session-guard.ts';
 
 export class RawSession implements Session {
   readonly protocol = 'raw';
@@ -14,20 +15,35 @@ export class RawSession implements Session {
   readonly #admission: Pick<Admission, 'takeRawFrame'>;
   readonly #peer: Peer;
   readonly #producer: Producer;
+  /** When the right to speak ends. There is no way to ask for a fresh token, so the socket ends with it. */
+  readonly #endsAtMs: number;
   #isClosed = false;
   #errorBytes = 0;
   #lastErrorAtMs = 0;
 
-  constructor(admission: Pick<Admission, 'takeRawFrame'>, peer: Peer, producer: Producer) {
+  /** @param access undefined: everybody may speak, without end */
+  constructor(
+    admission: Pick<Admission, 'takeRawFrame'>,
+    peer: Peer,
+    producer: Producer,
+    access: SessionAccess | undefined,
+  ) {
     this.#admission = admission;
     this.#peer = peer;
     this.#producer = producer;
+    // Raw sockets have no hello that could bring a token later.
+    this.#endsAtMs = access === undefined ? Number.POSITIVE_INFINITY : access.grant ? endOf(access.grant) : 0;
   }
 
   receive(frame: string | ArrayBuffer, nowMs: number): void {
     // Frames that were on their way when the shard closed the socket still arrive. Taking one after a refused one
     // would leave a hole that the client cannot know of.
     if (this.#isClosed) return;
+    if (nowMs >= this.#endsAtMs) {
+      const reason = 'the token has expired: connect again with a fresh one';
+      this.#close(rawCloseCode('unauthorized'), closeReason('unauthorized', reason));
+      return;
+    }
     if (frame === 'ping') {
       this.#peer.send('pong');
       this.#countAnswer('pong'.length, nowMs);

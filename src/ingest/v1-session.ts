@@ -1,11 +1,11 @@
 /** One socket that speaks `sluice.v1` (PROTOCOL.md is its law). */
 
+import { clientName } from '../access/producer-name.ts';
 import { closeCode, closeReason, type ErrorCode } from '../core/errors.ts';
 import { HELLO_TIME_LIMIT_MS, MAX_BAD_FRAMES, MAX_FRAME_BYTES } from '../core/limits.ts';
 import { type Producer, settledUpTo } from '../outbox/producer.ts';
 import type { Refusal } from '../outbox/refusal.ts';
 import { decodeBinaryFrame } from '../protocol/binary-frame.ts';
-import { refusalText } from '../protocol/frame.ts';
 import {
   type AckLevel,
   type BadFrame,
@@ -22,20 +22,14 @@ import {
   frameTooLarge,
   type Hello,
   type LineLimits,
-  type NackDetails,
-  type RefusedLine,
   readClientFrame,
 } from '../protocol/sluice-v1.ts';
 import { ClientCredit } from './client-credit.ts';
-import type { Peer, Session, SessionMemory } from './intake.ts';
+import type { Peer, Session, SessionMemory, SessionRequest } from './intake.ts';
 import { ReaderCheck } from './reader-check.ts';
+import { nacksOf } from './refused-lines.ts';
+import { type GuardedSession, SessionGuard } from './session-guard.ts';
 import type { BatchSource, BatchVerdict, SessionPort, ShardSession } from './session-port.ts';
-
-/** Who refuses a message before it is stored, where the code of the refusal does not say it. */
-const REFUSED_BY: Partial<Record<RefusedLine['code'], NackDetails>> = {
-  invalid_message: { by: 'schema', column: null, constraint: null, sqlState: null },
-  sink_failed: { by: 'sink', column: null, constraint: null, sqlState: null },
-};
 
 export class V1Session implements Session, ShardSession, BatchSource {
   readonly protocol = 'sluice.v1';
@@ -45,6 +39,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
   readonly #peer: Peer;
   readonly #name: string;
   readonly #onRemember: ((memory: SessionMemory) => void) | undefined;
+  readonly #guard: SessionGuard;
   readonly #reader = new ReaderCheck();
   #producer: Producer | undefined;
   #ack: AckLevel = 'stored';
@@ -59,31 +54,43 @@ export class V1Session implements Session, ShardSession, BatchSource {
   #cancelHelloLimit: (() => void) | undefined;
   #badFrames = 0;
 
-  /**
-   * @param name the producer, as the socket's address names it
-   * @param onRemember called when `memory` has changed
-   */
   constructor(
     port: SessionPort,
     peer: Peer,
-    name: string,
-    onRemember: ((memory: SessionMemory) => void) | undefined,
+    { producer, access, memory, onRemember }: Omit<SessionRequest, 'protocol' | 'nowMs'>,
   ) {
     this.#port = port;
     this.#peer = peer;
-    this.#name = name;
+    this.#name = producer;
     this.#onRemember = onRemember;
+    this.#guard = new SessionGuard(access, producer, this.#guarded(), memory?.askedAtMs);
     this.credit = new ClientCredit(port.terms.maxMessageBytes);
     this.#cancelHelloLimit = port.terms.timers.after(HELLO_TIME_LIMIT_MS, () =>
       this.close('hello_timeout', 'send {"t":"hello"} first'),
     );
+    if (memory !== undefined) this.#wake(memory);
+  }
+
+  #guarded(): GuardedSession {
+    const session = this;
+    return {
+      get isWelcome() {
+        return session.isWelcome;
+      },
+      now: () => this.#port.terms.timers.now(),
+      send: (frame) => this.#send(frame),
+      close: (code, reason) => this.close(code, reason),
+      receive: (frame, nowMs) => this.receive(frame, nowMs),
+      onAsked: () => this.#remember(),
+    };
   }
 
   get memory(): SessionMemory | undefined {
     const producer = this.#producer;
     if (producer === undefined) return undefined;
     const session = this.#isRecovery ? null : (producer.session?.id ?? null);
-    return { epoch: producer.epoch, session, ack: this.#ack, isCaughtUp: this.#isCaughtUp };
+    const { askedAtMs } = this.#guard;
+    return { epoch: producer.epoch, session, ack: this.#ack, isCaughtUp: this.#isCaughtUp, askedAtMs };
   }
 
   get isWelcome(): boolean {
@@ -95,7 +102,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
   }
 
   /** Goes on after a hibernation; the client has noticed nothing. */
-  wake(memory: SessionMemory): void {
+  #wake(memory: SessionMemory): void {
     this.#cancelHelloLimit?.();
     const producer = this.#port.wake(this, this.#name, memory);
     if (producer === undefined) {
@@ -115,6 +122,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
       this.#send('pong');
       return;
     }
+    if (nowMs >= this.#guard.dueAtMs && !this.#guard.mayTake(frame, nowMs)) return;
     const { lineLimits, maxMessageBytes } = this.#port.terms;
     if (typeof frame === 'string') {
       this.#take(frame, lineLimits, nowMs);
@@ -150,6 +158,9 @@ export class V1Session implements Session, ShardSession, BatchSource {
       case 'bad':
         this.#refuseFrame(read.code === 'invalid_hello' ? 'invalid_frame' : read.code, read.message);
         break;
+      case 'auth':
+        this.#guard.renew(read.token);
+        break;
       case 'pong':
         this.#reader.pong(read.id);
         break;
@@ -173,13 +184,16 @@ export class V1Session implements Session, ShardSession, BatchSource {
       this.#refuseFrame('invalid_frame', 'hello: this session has begun already');
       return;
     }
-    if (hello.producer !== undefined && hello.producer !== this.#name) {
-      this.close(
-        'invalid_hello',
-        `this socket belongs to the producer ${this.#name}, as named in its address`,
-      );
+    const name = clientName(this.#name);
+    if (hello.producer !== undefined && hello.producer !== name) {
+      this.close('invalid_hello', `this socket belongs to the producer ${name}, as named in its address`);
       return;
     }
+    const welcome = (): void => this.#welcome(hello, this.#port.terms.timers.now());
+    if (this.#guard.admits(hello.token, welcome)) this.#welcome(hello, nowMs);
+  }
+
+  #welcome(hello: Hello, nowMs: number): void {
     const welcomed = this.#port.welcome(this, this.#name, hello, nowMs);
     if (welcomed === undefined) return;
     const { producer, next, ack, isRecovery, isKnown, missing, sure, credit } = welcomed;
@@ -193,7 +207,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
     this.#send(
       encodeWelcome(
         {
-          producer: this.#name,
+          producer: clientName(this.#name),
           epoch: producer.epoch,
           session: isRecovery ? undefined : producer.session?.id,
           known: isKnown,
@@ -270,27 +284,16 @@ export class V1Session implements Session, ShardSession, BatchSource {
     const isCaughtUp = this.#heard >= producer.nextSequence - 1;
     if (this.#isCaughtUp && isCaughtUp) return;
     this.#isCaughtUp = isCaughtUp;
-    this.#onRemember?.(this.memory as SessionMemory);
+    this.#remember();
   }
 
-  // Those of lines that were skipped too: the nack of the first time may have been lost with its connection, and an ack
-  // must not pass for it. Neighbours that are refused for the same reason share a nack.
+  #remember(): void {
+    const { memory } = this;
+    if (memory !== undefined) this.#onRemember?.(memory);
+  }
+
   #nackRefused(seq: number, refused: BatchBody['refused']): void {
-    let nacks = 0;
-    for (let index = 0; index < refused.length; ) {
-      const { offset, code } = refused[index] as RefusedLine;
-      const reason = reasonOf(refused[index], nacks);
-      let count = 1;
-      for (let next = refused[index + 1]; next !== undefined; next = refused[index + count]) {
-        if (next.offset !== offset + count || next.code !== code || reasonOf(next, nacks) !== reason) break;
-        count += 1;
-      }
-      const range = { from: seq + offset, to: seq + offset + count - 1 };
-      const text = reason ?? refusalText(code, this.#port.terms.frameLimits);
-      this.#send(encodeNack(code, false, text, range, REFUSED_BY[code]));
-      nacks += 1;
-      index += count;
-    }
+    for (const nack of nacksOf(seq, refused, this.#port.terms.frameLimits)) this.#send(nack);
   }
 
   #refuseFrame(code: ErrorCode, message: string): void {
@@ -318,6 +321,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
     if (this.#ack !== 'stored' && committed < taken) return;
     this.#send('{"t":"bye"}');
     this.#isClosed = true;
+    this.#guard.end();
     this.#peer.close(1000, 'bye');
     this.#port.leave(this, producer);
   }
@@ -345,9 +349,12 @@ export class V1Session implements Session, ShardSession, BatchSource {
   #send(frame: string): void {
     if (this.#isClosed) return;
     this.#peer.send(frame);
-    const reader = this.#reader.sent(frame.length, this.#port.terms.timers.now());
+    const nowMs = this.#port.terms.timers.now();
+    const reader = this.#reader.sent(frame.length, nowMs);
     if (reader === 'slow') this.close('slow_reader', 'read what the server sends, and answer its pings');
     else if (reader === 'ask') this.#peer.send(`{"t":"ping","id":${this.#reader.pingId}}`);
+    // After what was to be said: an ack counts, though the time for a fresh token is over.
+    if (nowMs >= this.#guard.dueAtMs) this.#guard.look(nowMs);
   }
 
   close(code: ErrorCode, reason: string): void {
@@ -359,14 +366,8 @@ export class V1Session implements Session, ShardSession, BatchSource {
 
   end(): void {
     this.#isClosed = true;
+    this.#guard.end();
     this.#cancelHelloLimit?.();
     if (this.#producer !== undefined) this.#port.leave(this, this.#producer);
   }
-}
-
-/** Nacks of a batch that have a reason of their own; further ones give the one of their code, so that neighbours can share. */
-const MAX_OWN_REASONS = 100;
-
-function reasonOf(refused: RefusedLine | undefined, nacks: number): string | undefined {
-  return nacks < MAX_OWN_REASONS ? refused?.message : undefined;
 }

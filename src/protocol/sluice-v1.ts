@@ -6,6 +6,7 @@ import {
   MAX_FRAME_MESSAGES,
   MAX_NACK_TEXT_LENGTH,
   MAX_SESSION_NAME_LENGTH,
+  MAX_TOKEN_LENGTH,
 } from '../core/limits.ts';
 import { utf8BytesAtMost } from '../core/utf8.ts';
 import { JSON_ESCAPED, JSON_PLAIN } from './check-json.ts';
@@ -26,7 +27,13 @@ export interface Credit {
 }
 
 /** A hello: a client begins an epoch, goes on in one, or recovers what an older instance of it has left. */
-export type Hello = { t: 'hello'; producer: string | undefined; ack: AckLevel } & HelloIntent;
+export type Hello = {
+  t: 'hello';
+  producer: string | undefined;
+  ack: AckLevel;
+  /** Who the client is, where it could not say so in the upgrade. */
+  token: string | undefined;
+} & HelloIntent;
 
 export type HelloIntent =
   | { intent: 'begin'; epoch: number | undefined; instance: string | undefined }
@@ -47,6 +54,7 @@ export type ClientFrame =
   | { t: 'ping' }
   | { t: 'pong'; id: number }
   | { t: 'flush' }
+  | { t: 'auth'; token: string }
   | { t: 'bye' };
 
 /** A frame that is none: why, and what to tell the client. */
@@ -124,6 +132,10 @@ function readOther(frame: string): ClientFrame | BadFrame {
       return isWhole(header.id, 0)
         ? { t: 'pong', id: header.id }
         : bad('invalid_frame', 'pong: id is the number of the ping');
+    case 'auth':
+      return isToken(header.token)
+        ? { t: 'auth', token: header.token }
+        : bad('invalid_frame', `auth: token is ${TOKEN_TEXT}`);
     case 'ping':
     case 'flush':
     case 'bye':
@@ -131,7 +143,7 @@ function readOther(frame: string): ClientFrame | BadFrame {
     default:
       return bad(
         'unknown_type',
-        `Unknown frame type ${typeof header.t === 'string' ? JSON.stringify(header.t.slice(0, 40)) : ''}: hello, batch, ping, pong, flush and bye are known`,
+        `Unknown frame type ${typeof header.t === 'string' ? JSON.stringify(header.t.slice(0, 40)) : ''}: hello, batch, ping, pong, flush, auth and bye are known`,
       );
   }
 }
@@ -149,9 +161,10 @@ function readBatch({ seq, n }: Record<string, unknown>, newline: number): BatchH
 }
 
 function readHello(header: Record<string, unknown>): Hello | BadFrame {
-  const { producer, ack = 'stored', resume = false, recover = false } = header;
+  const { producer, token, ack = 'stored', resume = false, recover = false } = header;
   if (producer !== undefined && typeof producer !== 'string')
     return bad('invalid_hello', 'hello: producer is a text');
+  if (token !== undefined && !isToken(token)) return bad('invalid_hello', `hello: token is ${TOKEN_TEXT}`);
   if (!ACK_LEVELS.includes(ack as AckLevel))
     return bad('invalid_hello', `hello: ack is one of ${ACK_LEVELS.join(', ')}`);
   for (const [name, value] of Object.entries({ resume, recover })) {
@@ -172,7 +185,7 @@ function readHello(header: Record<string, unknown>): Hello | BadFrame {
   }
   const fields = header as { epoch?: number; next?: number; instance?: string; session?: string };
   const { epoch, next, instance, session } = fields;
-  const hello = { t: 'hello', producer, ack: ack as AckLevel } as const;
+  const hello = { t: 'hello', producer, ack: ack as AckLevel, token } as const;
   if (resume === true) {
     if (epoch === undefined || session === undefined || next === undefined)
       return bad('invalid_hello', 'hello: to resume, name epoch, session and next');
@@ -190,6 +203,14 @@ const SESSION_NAME = /^[A-Za-z0-9._-]+$/;
 
 function isSessionName(value: unknown): boolean {
   return typeof value === 'string' && value.length <= MAX_SESSION_NAME_LENGTH && SESSION_NAME.test(value);
+}
+
+// What a header can hold: those who verify a token may be asked with a request.
+const TOKEN = /^[\x21-\x7e]+$/;
+const TOKEN_TEXT = `a text of 1 to ${MAX_TOKEN_LENGTH} characters, printable ones of ASCII without spaces`;
+
+function isToken(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_TOKEN_LENGTH && TOKEN.test(value);
 }
 
 function isWhole(value: unknown, min: number): value is number {
@@ -348,6 +369,11 @@ export type FlowReason = 'outbox_full' | 'memory_full' | 'room';
 
 export function encodeFlow(creditText: string, reason: FlowReason): string {
   return `{"t":"flow",${creditText},"reason":"${reason}"}`;
+}
+
+/** Asks for a fresh token within so many milliseconds. */
+export function encodeAuth(withinMs: number): string {
+  return `{"t":"auth","withinMs":${withinMs}}`;
 }
 
 export function encodeGap(expected: number, got: number): string {

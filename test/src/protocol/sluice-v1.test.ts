@@ -151,6 +151,7 @@ describe('the other frames', () => {
     ['{"t":"bye"}\n', { t: 'bye' }],
     ['{"t":"pong","id":7}', { t: 'pong', id: 7 }],
     ['{"t":"pong","id":0}', { t: 'pong', id: 0 }],
+    ['{"t":"auth","token":"a.b-c_"}', { t: 'auth', token: 'a.b-c_' }],
   ])('%s', (frame, read) => {
     expect(readClientFrame(frame)).toEqual(read);
   });
@@ -164,7 +165,8 @@ describe('the other frames', () => {
     ['{"t":"hello","instance":"a-B_9"}', { ...begin, ack: 'stored', instance: 'a-B_9' }],
     // What is of use to another kind of hello only, and what later work builds.
     ['{"t":"hello","next":5,"session":"1.x"}', { ...begin, ack: 'stored' }],
-    ['{"t":"hello","class":"high","token":"secret"}', { ...begin, ack: 'stored' }],
+    ['{"t":"hello","class":"high"}', { ...begin, ack: 'stored' }],
+    ['{"t":"hello","token":"secret"}', { ...begin, ack: 'stored', token: 'secret' }],
     [
       '{"t":"hello","epoch":3,"resume":true,"next":5,"session":"2.x"}',
       { t: 'hello', producer: undefined, ack: 'stored', intent: 'resume', epoch: 3, session: '2.x', next: 5 },
@@ -189,6 +191,9 @@ describe('the other frames', () => {
     '{"t":"hello","ack":"all"}',
     '{"t":"hello","ack":null}',
     '{"t":"hello","producer":7}',
+    '{"t":"hello","token":""}',
+    '{"t":"hello","token":"a b"}',
+    '{"t":"hello","token":null}',
     '{"t":"hello","epoch":0}',
     '{"t":"hello","epoch":"3"}',
     '{"t":"hello","epoch":9007199254740992}',
