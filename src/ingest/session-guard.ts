@@ -9,7 +9,7 @@ import { type ErrorCode, isSluiceError } from '../core/errors.ts';
 import {
   AUTH_RETRY_MS,
   AUTH_TIME_LIMIT_MS,
-  AUTH_VERIFY_LIMIT_MS,
+  AUTHORIZE_TIME_LIMIT_MS,
   MAX_HELD_CHARACTERS,
   MAX_HELD_FRAMES,
 } from '../core/limits.ts';
@@ -97,9 +97,9 @@ export class SessionGuard {
     }
     const leftMs = this.#askedAtMs + AUTH_TIME_LIMIT_MS - nowMs;
     if (leftMs > 0) this.#ask(nowMs, leftMs);
-    else if (this.#verifyingSinceMs !== undefined && nowMs - this.#verifyingSinceMs < AUTH_VERIFY_LIMIT_MS)
+    else if (this.#verifyingSinceMs !== undefined && nowMs - this.#verifyingSinceMs < AUTHORIZE_TIME_LIMIT_MS)
       // It came in time, and to verify it may take a moment longer.
-      this.dueAtMs = this.#verifyingSinceMs + AUTH_VERIFY_LIMIT_MS;
+      this.dueAtMs = this.#verifyingSinceMs + AUTHORIZE_TIME_LIMIT_MS;
     else if (this.#verifyingSinceMs !== undefined || this.#isUnavailable)
       this.#end(
         'authorization_unavailable',

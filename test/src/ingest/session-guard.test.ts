@@ -7,7 +7,7 @@ import { SluiceError } from '../../../src/core/errors.ts';
 import {
   AUTH_RETRY_MS,
   AUTH_TIME_LIMIT_MS,
-  AUTH_VERIFY_LIMIT_MS,
+  AUTHORIZE_TIME_LIMIT_MS,
   HELLO_TIME_LIMIT_MS,
   MAX_HELD_CHARACTERS,
   MAX_HELD_FRAMES,
@@ -337,7 +337,7 @@ describe('where it cannot be found out whether a token is good', () => {
       t: 'auth',
       withinMs: AUTH_TIME_LIMIT_MS - 1_000 - AUTH_RETRY_MS,
     });
-    socket.say({ t: 'auth', token: 'fresh again' });
+    socket.say({ t: 'auth', token: 'fresh-again' });
     await socket.question(1).answer(later);
     shard.timers.advance(AUTH_TIME_LIMIT_MS);
     socket.batch(4);
@@ -361,7 +361,7 @@ describe('where it cannot be found out whether a token is good', () => {
       const { shard, socket, later } = asked();
       shard.timers.advance(AUTH_TIME_LIMIT_MS - 1);
       socket.say({ t: 'auth', token: 'late' });
-      shard.timers.advance(AUTH_VERIFY_LIMIT_MS - 1);
+      shard.timers.advance(AUTHORIZE_TIME_LIMIT_MS - 1);
       socket.batch(2);
       expect(socket.closed).toBeUndefined();
       if (isGood) await socket.question().answer(later);
