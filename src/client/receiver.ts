@@ -113,11 +113,13 @@ export function createReceiver(parts: ReceiverParts) {
     const given = oneOf(LEVELS, frame.ack) ?? wanted;
     connection.ackLevel = given;
     const missing = runOf(frame.missing);
+    const hasNoSession = window.session === undefined;
+    // After a recovery too: the next one names it, and is not told that what this one sends may be a copy's.
+    if (typeof frame.session === 'string') {
+      window.session = frame.session;
+      if (window.isKept) window.unsavedSession = frame.session;
+    }
     if (isOwn) {
-      if (typeof frame.session === 'string') {
-        window.session = frame.session;
-        if (window.isKept) window.unsavedSession = frame.session;
-      }
       if (given !== intake.ackLevel) {
         intake.ackLevel = given;
         emit({ type: 'level', asked, given });
@@ -132,7 +134,7 @@ export function createReceiver(parts: ReceiverParts) {
       intake.calls.isFlushDue = intake.calls.hasFlushes;
     } else {
       // An instance that was never welcomed has sent nothing, so there was nothing to know.
-      window.isKnown &&= frame.known !== false || (window.session === undefined && !isResumed);
+      window.isKnown &&= frame.known !== false || (hasNoSession && !isResumed);
       window.missing = missing ?? window.missing;
       const sure = wholeFrom(frame.sure, 0);
       if (sure !== undefined) {

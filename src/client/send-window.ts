@@ -64,8 +64,6 @@ export class SendWindow {
   isKnown = true;
   missing: { from: number; to: number } | undefined;
   setAsideRun: { from: number; to: number; messages: number } | undefined;
-  /** How far doubts go, once they were looked at: what came to the server later was sent from here. */
-  #doubtUpTo: number | undefined;
 
   constructor(instance: string, buffer: SendBuffer, isKept: boolean) {
     this.instance = instance;
@@ -170,11 +168,7 @@ export class SendWindow {
     this.session = session;
     this.ackedUpTo = this.cut = this.storedHere = this.trimmed = acked;
     const gone = [...discarded];
-    for (const { first, count } of inDoubt) {
-      const last = first + count - 1;
-      gone.push({ first, last });
-      this.#doubtUpTo = Math.max(this.#doubtUpTo ?? 0, last);
-    }
+    for (const { first, count } of inDoubt) gone.push({ first, last: first + count - 1 });
     gone.sort(byFirst);
     let nextGone = 0;
     for (const { first, text } of [...batches].sort(byFirst)) {
@@ -208,8 +202,7 @@ export class SendWindow {
    * hands them over; their places stay.
    */
   putAside(sure: number, stored: number): StoredBatch[] {
-    this.#doubtUpTo ??= stored;
-    const to = Math.min(stored, this.#doubtUpTo, this.lastTaken);
+    const to = Math.min(stored, this.lastTaken);
     const from = Math.max(sure, this.ackedUpTo) + 1;
     const taken: StoredBatch[] = [];
     if (from > to) return taken;

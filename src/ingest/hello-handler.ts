@@ -70,6 +70,7 @@ export class HelloHandler {
       ...carriedOut,
       ack: hello.ack === 'stored' && !hasOutbox ? 'committed' : hello.ack,
       isRecovery: hello.intent === 'recover',
+      session: decision.ordinal === undefined ? undefined : producer.session?.id,
       sure: decision.kind === 'recover' ? decision.sure : undefined,
       credit: flow.grant(),
     };

@@ -36,7 +36,7 @@ export type HelloDecision =
     }
   /**
    * What an older instance left is sent again, in its epoch. `ordinal` is there where the session that it names is not the
-   * newest: then the holder of the newest is told apart from now on.
+   * newest: a session of its own begins, which tells apart what others send from what it sends, also to later recoveries.
    */
   | {
       kind: 'recover';

@@ -38,6 +38,8 @@ export interface Welcomed extends Resumption {
   ack: AckLevel;
   /** True where a later instance of the client sends what an older one has left. */
   isRecovery: boolean;
+  /** The session that the welcome began; undefined where it began none. */
+  session: string | undefined;
   /** How far the numbers of a recovery are sure; undefined where all are. */
   sure: number | undefined;
   credit: Credit;

@@ -196,7 +196,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
   #welcome(hello: Hello, nowMs: number): void {
     const welcomed = this.#port.welcome(this, this.#name, hello, nowMs);
     if (welcomed === undefined) return;
-    const { producer, next, ack, isRecovery, isKnown, missing, sure, credit } = welcomed;
+    const { producer, next, ack, isRecovery, isKnown, missing, session, sure, credit } = welcomed;
     this.#cancelHelloLimit?.();
     this.#ack = ack;
     this.#isRecovery = isRecovery;
@@ -209,7 +209,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
         {
           producer: clientName(this.#name),
           epoch: producer.epoch,
-          session: isRecovery ? undefined : producer.session?.id,
+          session,
           known: isKnown,
           ack,
           taken: producer.nextSequence - 1,

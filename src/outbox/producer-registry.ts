@@ -138,7 +138,10 @@ export class ProducerRegistry {
    */
   startSession(producer: Producer, id: string, previous: string | undefined, nowMs: number): void {
     const { session, nextSequence, endedSessions } = producer;
-    if (session !== undefined) {
+    // Where nothing came in it and this one goes on from where it did, its welcome was lost, and nobody has it: a list full of
+    // such would have no room for those that tell something.
+    const isLost = session?.previous === previous && nextSequence === session?.from && !session.hasCome;
+    if (session !== undefined && !isLost) {
       const ended = [...endedSessions, { id: session.id, upTo: nextSequence - 1 }];
       producer.endedSessions = ended.slice(-MAX_ENDED_SESSIONS);
     }

@@ -320,7 +320,7 @@ export function readBatchBody(
 export interface Welcome {
   producer: string;
   epoch: number;
-  /** Missing after a recovery. */
+  /** Missing after a recovery that goes on in the newest session. */
   session: string | undefined;
   known: boolean;
   ack: AckLevel;

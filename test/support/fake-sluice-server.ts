@@ -413,7 +413,12 @@ export class FakeSluiceServer {
       }
     }
     // Where an outbox stands, the session is stored before the welcome goes out.
-    const session = hello.recover === true ? undefined : this.#beginSession(producer, hello.session);
+    const session =
+      hello.recover !== true
+        ? this.#beginSession(producer, hello.session)
+        : sure === undefined
+          ? undefined
+          : this.#beginSession(producer);
     if (this.losingWelcomes > 0) {
       this.losingWelcomes -= 1;
       socket.end(1006, '');

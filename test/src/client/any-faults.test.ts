@@ -516,6 +516,35 @@ const FORGOTTEN_IN_RECOVERY: Plan = {
   ],
 };
 
+/** A client is killed while it recovers a refused message, the second time in a row, and the welcome before was lost. */
+const KILLED_IN_RECOVERY: Plan = {
+  ack: 'stored',
+  outbox: true,
+  options: {
+    batchMessages: 1,
+    batchBytes: 1,
+    lingerMs: 0,
+    sendBufferMessages: 1,
+    sendBufferBytes: 50,
+    whenFull: 'block',
+  },
+  seed: 1996498526,
+  steps: [
+    { do: 'pass', ms: 3 },
+    { do: 'restart' },
+    { do: 'latency', ms: 3 },
+    { do: 'pass', ms: 49 },
+    { do: 'send', count: 1, bad: 0, thenMs: 3 },
+    { do: 'send', count: 1, bad: 0, thenMs: 7 },
+    { do: 'pass', ms: 15 },
+    { do: 'restartClient' },
+    { do: 'pass', ms: 8 },
+    { do: 'sendBatch', count: 1, bad: 0, thenMs: 5 },
+    { do: 'restartClient' },
+    { do: 'send', count: 1, bad: 0, thenMs: 0 },
+  ],
+};
+
 describe('any faults', () => {
   test('what may come twice after a server has lost its memory is told', async () => {
     let known: unknown[] = [];
@@ -527,6 +556,15 @@ describe('any faults', () => {
 
   test('a nack of a message that is about to be sent again is heard', async () => {
     expect(await faultsOf(REFUSED_WHILE_DEFERRED)).toEqual([]);
+  });
+
+  test('what a recovery has sent is not in doubt for the next one', async () => {
+    let hellos: string[] = [];
+    const wrong = await faultsOf(KILLED_IN_RECOVERY, {}, ({ bed: { server } }) => {
+      hellos = server.framesOf('hello').filter((frame) => frame.includes('"recover":true'));
+    });
+    expect(wrong).toEqual([]);
+    expect(hellos.map((frame) => JSON.parse(frame).session)).toEqual(['1.fake', '3.fake']);
   });
 
   test('nothing that was acked is lost, doubled or refused, and everything is settled', async () => {

@@ -256,6 +256,37 @@ describe('a storage', () => {
     expect(server.kept.map(({ text }) => text)).toEqual(messages(1, 5));
   });
 
+  test.each([
+    ['a copy has come in between', true],
+    ['the control: none has', false],
+  ])('what a recovery sends again on a second connection is its own, unless %s', async (_, isCopied) => {
+    const { server, connect, pass, events } = bed({ storeMs: 5 });
+    const storage = memoryStorage();
+    const first = connect({ storage, lingerMs: 0 });
+    await pass(10);
+    server.vanishing = 1;
+    first.sendText('"mine"').catch(() => undefined);
+    await pass(10);
+    await kill(first);
+    // The session of the storage is not the newest, and nothing came in that.
+    server.copySends('p', []);
+    server.vanishing = isCopied ? 1 : 0;
+    server.loses = (frame) => frame.startsWith('{"t":"ack"');
+    const second = connect({ storage, lingerMs: 0 });
+    await pass(10);
+    expect(second.state).toBe('recovering');
+    server.cut();
+    server.loses = () => false;
+    if (isCopied) server.copySends('p', ['"theirs"']);
+    await pass(1_000, 5);
+    expect(server.kept.map(({ text }) => text)).toEqual([isCopied ? '"theirs"' : '"mine"']);
+    const inDoubt = [{ instance: first.instance, first: 1, texts: ['"mine"'] }];
+    expect(second.inDoubt).toEqual(isCopied ? inDoubt : []);
+    expect(events.filter(({ type }) => type === 'recovered')).toMatchObject([
+      isCopied ? { messages: 0, inDoubt: { from: 1, to: 1, messages: 1 } } : { messages: 1 },
+    ]);
+  });
+
   test('close waits for what older instances have left', async () => {
     const { server, connect, pass } = bed();
     const storage = filled({ batches: [{ first: 1, count: 3, text: messages(1, 3).join('\n') }] });

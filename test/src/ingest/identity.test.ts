@@ -12,6 +12,9 @@ import { decodeRuns } from '../../../src/outbox/group.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 
+/** Plays of each kind. More find more: `IDENTITY_RUNS=100000`. */
+const RUNS = Number(process.env.IDENTITY_RUNS ?? 500);
+
 type Frame = Record<string, unknown> & { t: string };
 
 /** A shard whose database is away: its outbox keeps all that it ever took. */
@@ -161,9 +164,9 @@ class Holder {
       this.#sent = log.acked;
       const { stored, sure } = frame as unknown as { stored: number; sure: number | undefined };
       if (log !== this.own) this.#setAside(log, sure ?? stored, stored);
-      else {
+      if (frame.session !== undefined) log.session = frame.session as string;
+      if (log === this.own) {
         this.epoch = frame.epoch as number;
-        log.session = frame.session as string;
         if (!this.isNaive) this.#standAside(frame.stored as number);
       }
     }
@@ -225,7 +228,7 @@ function newLog(world: World): Log {
 }
 
 type Step =
-  | { do: 'take' | 'connect' | 'lose welcome' | 'cut' | 'twin' | 'start'; who: number }
+  | { do: 'take' | 'connect' | 'lose welcome' | 'cut' | 'twin' | 'start' | 'crash'; who: number }
   | { do: 'send'; who: number; count: number }
   | { do: 'store' | 'restart'; who: number };
 
@@ -242,14 +245,24 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('lose welcome' as const), who }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('twin' as const), who }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('start' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), who }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), who }) },
 );
+
+/** What a program that is never copied may go through. */
+const isOfOne = ({ do: act }: Step): boolean => act !== 'twin' && act !== 'start';
+const trouble: fc.Arbitrary<Step> = fc.record({
+  do: fc.constantFrom('connect' as const, 'lose welcome' as const, 'crash' as const, 'take' as const),
+  who,
+});
 
 interface Told {
   taken: string[];
   acked: string[];
   /** Neither taken nor told as unknown nor waiting in anybody's storage. */
   gone: string[];
+  /** Told as unknown. */
+  unknown: string[];
 }
 
 function play(steps: readonly Step[]): Told {
@@ -268,22 +281,32 @@ function play(steps: readonly Step[]): Told {
     else if (each.do === 'restart') {
       for (const other of holders) other.cut();
       world.restart();
-    } else if (holders.length < 6) {
+    } else if (each.do === 'twin') {
+      if (holders.length === 6) continue;
+      const twin = holder.twin();
+      holders.push(twin);
+      for (const one of [twin, holder]) twins.set(one, holder.own.session);
       // A program that is copied while it runs, and whose copy starts again from its own disk before it was welcomed: nothing
       // tells it from the program that it is a copy of (DESIGN.md).
-      const copiedIn = twins.get(holder);
-      if (each.do === 'twin') {
-        const twin = holder.twin();
-        holders.push(twin);
-        for (const one of [twin, holder]) twins.set(one, holder.own.session);
-      } else if (!twins.has(holder) || copiedIn !== holder.own.session) holders.push(holder.started());
+    } else if (!twins.has(holder) || twins.get(holder) !== holder.own.session) {
+      if (each.do === 'start' && holders.length === 6) continue;
+      if (each.do === 'start') holders.push(holder.started());
+      else {
+        holder.cut();
+        holders.splice(holders.indexOf(holder), 1, holder.started());
+      }
     }
     for (const { own } of holders) for (const content of own.contents) if (content !== '-') made.add(content);
   }
   world.pipeline.storeGroup();
   const taken = world.taken();
   const known = new Set([...taken, ...holders.flatMap(({ pending, unknown }) => [...pending, ...unknown])]);
-  return { taken, acked: [...world.acked], gone: [...made].filter((content) => !known.has(content)) };
+  return {
+    taken,
+    acked: [...world.acked],
+    gone: [...made].filter((content) => !known.has(content)),
+    unknown: holders.flatMap(({ unknown }) => unknown),
+  };
 }
 
 describe('copies of an identity', () => {
@@ -295,7 +318,22 @@ describe('copies of an identity', () => {
         expect(acked.filter((content) => !taken.includes(content))).toEqual([]);
         expect(gone).toEqual([]);
       }),
-      { numRuns: 500 },
+      { numRuns: RUNS },
+    );
+  });
+
+  test('one that is never copied knows the fate of all that it sent, however often it starts again', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(step.filter(isOfOne), trouble), { minLength: 5, maxLength: 60 }),
+        (steps) => {
+          const { taken, acked, gone, unknown } = play(steps);
+          expect(new Set(taken).size, 'each once').toBe(taken.length);
+          expect(acked.filter((content) => !taken.includes(content))).toEqual([]);
+          expect([gone, unknown]).toEqual([[], []]);
+        },
+      ),
+      { numRuns: RUNS },
     );
   });
 
@@ -353,5 +391,25 @@ describe('copies of an identity', () => {
     );
     expect(told.taken).toEqual(['"content 1"', '"content 2"', '"content 3"', '"content 4"', '"content 5"']);
     expect(told.acked).toEqual(told.taken);
+  });
+
+  const RECOVERED_TWICE = [
+    ['the second in the same start', 'connect 0'],
+    ['each in a start', 'crash 0, connect 0'],
+  ] as const;
+  test('welcomes that get lost leave room for the session that somebody has', () => {
+    const lost = Array(12).fill('lose 0').join(', ');
+    const told = play(all(`take 0, connect 0, send 0, ${lost}, crash 0, connect 0, send 0, store 0`));
+    expect(told).toEqual({ taken: ['"content 1"'], acked: ['"content 1"'], gone: [], unknown: [] });
+    const both = play(all(`take 0, connect 0, send 0, lose 0, crash 0, ${lost}, connect 0, send 0, store 0`));
+    expect(both).toEqual(told);
+  });
+
+  test.each(RECOVERED_TWICE)('a recovery knows what an earlier one has sent, %s', (_, again) => {
+    // The welcome of the second session is lost, so that only the first is in the storage.
+    const told = play(
+      all(`connect 0, lose 0, take 0, crash 0, connect 0, send 0, ${again}, send 0, store 0`),
+    );
+    expect(told).toEqual({ taken: ['"content 1"'], acked: ['"content 1"'], gone: [], unknown: [] });
   });
 });
