@@ -3,6 +3,11 @@
  * other directly; this list is for everybody else.
  */
 
+// Who may send: a backend issues tickets; the rest are types of what decides.
+export type { AccessQuestion, Authorize } from './access/authorize.ts';
+export type { Grant, PriorityClass } from './access/grant.ts';
+export type { AccessLimits, LimitsOf } from './access/limits.ts';
+export { issueTicket, type TicketRequest, type TicketSecrets } from './access/tickets.ts';
 // Errors: one family, with codes.
 export {
   closeCode,

@@ -4,8 +4,11 @@ import { askForGrant } from '../src/access/ask.ts';
 import type { AccessQuestion, Authorize } from '../src/access/authorize.ts';
 import { assertAllows } from '../src/access/check-grant.ts';
 import type { Grant } from '../src/access/grant.ts';
+import { issueTicket, type TicketAuthorize, type TicketRequest, tickets } from '../src/access/tickets.ts';
+import { tokens } from '../src/access/tokens.ts';
 import { errorText, isSluiceError, SluiceError } from '../src/core/errors.ts';
 import type { Env } from './env.ts';
+import { jwt } from './jwt.ts';
 
 /** `open`: everybody may send. Else one or more that know senders, asked in this order. */
 export type AuthorizeOption = 'open' | Authorize | readonly Authorize[];
@@ -16,8 +19,17 @@ export type Asked = Omit<AccessQuestion, 'env' | 'nowMs'> & {
   tenant: string | undefined;
 };
 
-/** The values of the variable AUTHORIZE besides `open`, and what each stands for. */
-const READY_MADE: Readonly<Record<string, Authorize>> = {};
+/** The values of the variable AUTHORIZE besides `open`, and what each stands for: variables of the Worker. */
+const READY_MADE: Readonly<Record<string, Authorize>> = {
+  jwt: jwt((env: Env) => ({
+    jwks: env.JWKS_URL?.trim(),
+    secret: env.JWT_SECRET?.trim(),
+    audience: env.JWT_AUDIENCE?.split(/\s+/).filter(Boolean),
+    issuer: env.JWT_ISSUER?.split(/\s+/).filter(Boolean),
+  })),
+  tokens: tokens((env: Env) => env.INGEST_TOKENS),
+  tickets: tickets((env: Env) => env.TICKET_SECRETS),
+};
 
 export class Authorization {
   readonly #given: AuthorizeOption | undefined;
@@ -69,6 +81,23 @@ export class Authorization {
         );
       throw error;
     }
+  }
+
+  /**
+   * Makes a ticket with the secret by which they are known here.
+   *
+   * @throws SluiceError `invalid_configuration` where no tickets are known; `invalid_options` where the request is wrong
+   */
+  async issueTicket(request: TicketRequest, env: Env): Promise<string> {
+    const ways = this.#waysOf(env);
+    const way = ways === 'open' ? undefined : ways.find((one) => 'secretsFor' in one);
+    if (way === undefined) {
+      throw new SluiceError(
+        'invalid_configuration',
+        'No tickets are taken here: give createSluice tickets(…) as authorize, or name tickets in the variable AUTHORIZE',
+      );
+    }
+    return issueTicket((way as TicketAuthorize).secretsFor(env), request);
   }
 
   #waysOf(env: Env): 'open' | readonly Authorize[] {

@@ -18,6 +18,16 @@ export interface Env {
   NEON_PROXY?: string;
   /** Who may send: `open`, or a list, by commas, of `jwt`, `tokens` and `tickets`. Over `authorize` of `createSluice`. */
   AUTHORIZE?: string;
+  /** Of `jwt`: the address of the issuer's keys, or one or more secrets with white space between them. */
+  JWKS_URL?: string;
+  JWT_SECRET?: string;
+  /** What `aud` and `iss` may be, with white space between several. */
+  JWT_AUDIENCE?: string;
+  JWT_ISSUER?: string;
+  /** Of `tokens`: `name:sha256:<hex>`, or a JSON list; a secret. */
+  INGEST_TOKENS?: string;
+  /** Of `tickets`: one or more secrets with white space between them. The first one signs. */
+  TICKET_SECRETS?: string;
   /** Tokens of those who may look at figures: a list by white space or commas; a secret (src/access/operator-tokens.ts). */
   READ_TOKENS?: string;
   /** Tokens of those who may also see messages, and change something: a secret, as above. */

@@ -1,5 +1,16 @@
 /** The public surface of `sluice/worker`. */
 
+// Who may send.
+export type { AccessQuestion, Authorize } from '../src/access/authorize.ts';
+export type { FromEnv } from '../src/access/from-env.ts';
+export type { Grant, PriorityClass } from '../src/access/grant.ts';
+export type { JwtAlgorithm, JwtOptions } from '../src/access/jwt.ts';
+export type { AccessLimits, LimitsOf } from '../src/access/limits.ts';
+export { issueTicket, type TicketRequest, type TicketSecrets, tickets } from '../src/access/tickets.ts';
+export { type StaticToken, type StaticTokens, tokens } from '../src/access/tokens.ts';
+/** What an `Authorize` throws to refuse somebody. */
+export { SluiceError } from '../src/core/errors.ts';
+export type { AuthorizeOption } from './authorization.ts';
 export {
   createSluice,
   type DurableObjectClass,
@@ -10,6 +21,7 @@ export {
   type SluiceWorker,
   type StoreClasses,
 } from './create-sluice.ts';
+export { jwt } from './jwt.ts';
 export type { SinkInput } from './sinks.ts';
 /** A Durable Object's own SQLite, for the engines of the stores. */
 export { DurableObjectSqlite } from './sqlite.ts';

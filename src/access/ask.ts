@@ -33,19 +33,29 @@ export async function askForGrant(
   request: Request,
   question: AccessQuestion,
 ): Promise<Grant> {
+  let failure: SluiceError | undefined;
   for (const way of ways) {
-    const found = await answerOf(way, request, question);
+    let found: Grant | undefined;
+    try {
+      found = await answerOf(way, request, question);
+    } catch (error) {
+      // Another one may know the token, though this one could not look.
+      if (!isSluiceError(error) || error.code !== 'authorization_unavailable') throw error;
+      failure ??= error;
+    }
     if (found === undefined) continue;
     const grant = checkGrant(found);
     if (grant.expiresAtMs !== undefined && grant.expiresAtMs <= question.nowMs)
       throw new SluiceError('unauthorized', 'The token has expired: get a fresh one');
     return grant;
   }
+  if (failure !== undefined) throw failure;
+  const { token, ticket } = question;
   throw new SluiceError(
     'unauthorized',
-    question.token === undefined && question.ticket === undefined
+    token === undefined && ticket === undefined
       ? 'Say who you are: by the header Authorization, a sluice.token. subprotocol, or a ticket'
-      : 'Nobody here knows this token or ticket: get a fresh one',
+      : `Nobody here knows this ${token === undefined ? 'ticket' : 'token'}: its signature, issuer or audience is another one`,
   );
 }
 
@@ -56,9 +66,13 @@ async function answerOf(
 ): Promise<Grant | undefined> {
   try {
     const answer = way(request, question);
-    // Most ask no other machine, and need no timer.
-    if (answer === undefined || !('then' in answer)) return answer;
-    return await withTimeLimit(answer, AUTHORIZE_TIME_LIMIT_MS, 'asking whose a token is');
+    // Some ask nobody, and need no timer.
+    const found =
+      answer instanceof Object && 'then' in answer
+        ? await withTimeLimit(answer, AUTHORIZE_TIME_LIMIT_MS, 'asking whose a token is')
+        : answer;
+    // Programs without types say null for nothing.
+    return found ?? undefined;
   } catch (error) {
     const sentence = textWithoutSecrets(error, question);
     if (isSluiceError(error) && ANSWERS.has(error.code)) throw new SluiceError(error.code, sentence);

@@ -49,6 +49,34 @@ export const MAX_GRANT_NAMES = 256;
 /** Sockets of a shard that have still to bring their token in the `hello`. Each has 5 seconds. */
 export const MAX_UNNAMED_SOCKETS = 1_000;
 
+/** Static tokens of a deployment. */
+export const MAX_STATIC_TOKENS = 1_000;
+
+/** Secrets that are valid at the same time. Each is one more signature to try. */
+export const MAX_SECRETS = 8;
+
+/** Length of a secret that signs tokens: as long as its signature of SHA-256 (RFC 7518, 3.2). */
+export const MIN_SECRET_BYTES = 32;
+
+/** How long a ticket is good, unless it says otherwise, and at most. */
+export const DEFAULT_TICKET_LIFETIME_MS = 30_000;
+export const MAX_TICKET_LIFETIME_MS = 300_000;
+
+/** How long a fetch of a JSON Web Key Set may take, the longest that is read, and the most keys of it. */
+export const JWKS_TIME_LIMIT_MS = 5_000;
+export const MAX_JWKS_BYTES = 256 * 1024;
+export const MAX_JWKS_KEYS = 100;
+
+/** When a key set is fetched again though nothing seems wrong with it, and how long it is used where that fails. */
+export const JWKS_MAX_AGE_MS = 600_000;
+export const JWKS_MAX_STALE_MS = 86_400_000;
+
+/** The shortest time between two fetches of a key set: anybody can make up a key that is not in it. */
+export const JWKS_REFETCH_MS = 10_000;
+
+/** And while there are no keys yet, which nobody can connect without. */
+export const JWKS_FIRST_RETRY_MS = 1_000;
+
 /** Tickets that a shard remembers as used, until they expire: with 30 seconds each, 3,000 connections a second. */
 export const MAX_USED_TICKETS = 100_000;
 
