@@ -173,6 +173,12 @@ export const MAX_ERROR_BYTES = 1024 * 1024;
 export const ERROR_BYTES_FORGIVEN_PER_SECOND = 16 * 1024;
 
 /**
+ * Frames in a row of a raw socket that a limit may refuse before it is closed: more than a sender that reads the answers has on
+ * its way, and few enough that one that does not read them costs little.
+ */
+export const MAX_RATE_LIMITED_FRAMES = 256;
+
+/**
  * A group of messages becomes one row of the outbox when it has so much text. A Durable Object's row holds 2 MB; one
  * more frame of 1 MiB may join before it is looked at, and a character takes up to 3 bytes.
  */

@@ -20,6 +20,14 @@ import type { GroupCommit } from './group-commit.ts';
 import type { IntakeCounters } from './intake-counters.ts';
 import type { SchemaGate } from './schema-gate.ts';
 import type { BatchSource, BatchVerdict, SessionTerms } from './session-port.ts';
+import {
+  beyondQuota,
+  newAmountOf,
+  type RateRefusal,
+  rawAmountOf,
+  refusalSentence,
+  type SessionQuota,
+} from './session-quota.ts';
 
 /** What became of a raw frame. */
 export interface Receipt {
@@ -29,6 +37,8 @@ export interface Receipt {
   errorFrame: string | undefined;
   /** True when there was no room: the socket is to be closed. */
   isFull: boolean;
+  /** True when a limit refused all of it. */
+  isRateLimited?: true;
 }
 
 export interface AdmissionOptions {
@@ -59,9 +69,21 @@ export class Admission {
     this.#gate = gate;
   }
 
-  /** Takes the frame of a raw socket. */
-  takeRawFrame(producer: Producer, frame: string | ArrayBuffer, nowMs: number): Receipt {
+  /**
+   * Takes the frame of a raw socket.
+   *
+   * @param quota what the socket may send; undefined where nothing bounds it
+   */
+  takeRawFrame(
+    producer: Producer,
+    frame: string | ArrayBuffer,
+    nowMs: number,
+    quota?: SessionQuota,
+  ): Receipt {
     const { frameLimits } = this.#terms;
+    const amount = quota === undefined || typeof frame !== 'string' ? undefined : rawAmountOf(frame, quota);
+    const refusal = amount === undefined ? undefined : quota?.refusalOf(amount, nowMs);
+    if (refusal !== undefined) return this.#refuseByRate(refusal);
     const decoded = this.#decode(frame);
     const { payloads, refusedCount } = decoded;
     this.#counters.received += payloads.length + refusedCount;
@@ -74,9 +96,23 @@ export class Admission {
       producer.nextSequence += payloads.length;
       this.#group.endFrame(nowMs);
     }
+    if (amount !== undefined) quota?.take(amount, nowMs);
     const errorFrame =
       refusedCount === 0 ? undefined : encodeErrorFrame(decoded.refusals, refusedCount, frameLimits);
     return { accepted: payloads.length, errorFrame, isFull: false };
+  }
+
+  // Before anything of it is read: reading is what a flood costs. So it counts as one message.
+  #refuseByRate(refusal: RateRefusal): Receipt {
+    this.#counters.received += 1;
+    this.#counters.countRefused('rate_limited', 1);
+    const message = refusalSentence(refusal);
+    const errorFrame = encodeErrorFrame(
+      [{ line: 0, code: 'rate_limited', message }],
+      1,
+      this.#terms.frameLimits,
+    );
+    return { accepted: 0, errorFrame, isFull: false, isRateLimited: true };
   }
 
   #decode(frame: string | ArrayBuffer): DecodedFrame {
@@ -128,6 +164,14 @@ export class Admission {
     if (n === 1 && seq === expected && this.#takeOne(producer, source, frame, header, limits, nowMs))
       return TAKEN;
     const skipped = Math.min(n, expected - seq);
+    const { quota } = source;
+    const amount = quota === undefined ? undefined : newAmountOf(frame, header, skipped, quota);
+    // Before it is read, where nothing of it has to be answered again: reading is what a flood costs.
+    const early = amount === undefined || skipped > 0 ? undefined : beyondQuota(source, amount, nowMs);
+    if (early !== undefined) {
+      counters.countRefused(early, n);
+      return { kind: 'deferred', code: early, from: expected, refused: [] };
+    }
     const body = this.#readBody(frame, header, skipped, limits);
     if (body === undefined) {
       counters.countRefused('invalid_frame', n);
@@ -136,7 +180,9 @@ export class Admission {
     counters.duplicate += skipped;
     const { payloads, refused } = body;
     if (skipped === n) return { kind: 'taken', refused };
-    const code = this.#noRoomFor(source, frame.length, payloads);
+    const code =
+      this.#noRoomFor(source, frame.length, payloads) ??
+      (amount === undefined ? undefined : beyondQuota(source, amount, nowMs));
     if (code !== undefined) {
       counters.countRefused(code, n - skipped);
       const refusedBefore = refused.filter(({ offset }) => offset < skipped);
@@ -144,6 +190,7 @@ export class Admission {
     }
     this.#gather(producer, header, skipped, body, nowMs);
     producer.nextSequence = seq + n;
+    if (amount !== undefined) quota?.take(amount, nowMs);
     if (refused.length === 0) return TAKEN;
     if (refused.at(-1)?.offset === n - 1) this.#group.skipSequences(producer);
     return { kind: 'taken', refused };
@@ -158,7 +205,7 @@ export class Admission {
   // The way of a single plain message for which there is room: nine tenths of the work of producers that do not batch.
   #takeOne(
     producer: Producer,
-    { credit }: BatchSource,
+    { credit, quota }: BatchSource,
     frame: string,
     { seq, bodyStart }: BatchHeader,
     { maxMessageBytes, takesReplacement, badLines }: LineLimits,
@@ -175,9 +222,12 @@ export class Admission {
     if (!isOneLine || credit.isNone) return false;
     const end = newline === -1 ? frame.length : newline;
     if (!this.#capacity.hasRoomFor(1, end - bodyStart)) return false;
+    const amount = quota?.amountOf(frame, bodyStart, 1);
+    if (amount !== undefined && quota?.allows(amount, nowMs) === false) return false;
     if (judgeMessage(frame, bodyStart, end, maxMessageBytes) !== JSON_PLAIN) return false;
     this.#group.gatherOne(producer, seq, frame.slice(bodyStart, end), true, nowMs);
     producer.nextSequence = seq + 1;
+    if (amount !== undefined) quota?.take(amount, nowMs);
     return true;
   }
 

@@ -52,6 +52,8 @@ export function emptyIntakeStats(): IntakeStats {
     spilled: 0,
     storageRowsWritten: 0,
     refused: {},
+    restrained: 0,
+    refusedConnections: 0,
     deadLetters: 0,
     deadLettersFull: false,
     mappingChange: null,

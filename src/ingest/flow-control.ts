@@ -2,7 +2,8 @@
 
 import { type Credit, encodeCredit } from '../protocol/sluice-v1.ts';
 import type { Capacity } from './capacity.ts';
-import { creditOf } from './credit.ts';
+import { creditOf, NO_CREDIT } from './credit.ts';
+import type { Quotas } from './quotas.ts';
 import type { ShardSession } from './session-port.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -12,6 +13,7 @@ const CREDIT_RETURNS_AT = 0.75;
 export interface FlowControlOptions {
   capacity: Capacity;
   sessions: Sessions;
+  quotas: Quotas;
   /** True where new messages go to the outbox. */
   hasOutbox: boolean;
 }
@@ -22,10 +24,16 @@ export class FlowControl {
 
   constructor(options: FlowControlOptions) {
     this.#options = options;
+    options.quotas.onTokens = () => this.#tellOfTokens();
   }
 
-  /** What each session may have on its way. Who is told that it is nothing hears of it again once there is room. */
-  grant(): Credit {
+  /** What a session may have on its way. One that is told that it is nothing hears of it again once there is room. */
+  grant(session: ShardSession): Credit {
+    return this.#options.quotas.grant(session, this.#grant());
+  }
+
+  /** The share of a session that no limit bounds. */
+  #grant(): Credit {
     const { capacity, sessions } = this.#options;
     const credit = creditOf(capacity.usage(), Math.max(1, sessions.size));
     if (credit.bytes === 0) this.#hasSessionWithoutCredit = true;
@@ -34,19 +42,38 @@ export class FlowControl {
 
   /** Acks sessions, with the credit that each has now. */
   sendAcks(sessions: readonly ShardSession[]): void {
-    const credit = this.grant();
+    const credit = this.#grant();
     const creditText = encodeCredit(credit);
-    for (const session of sessions) session.sendAck(credit, creditText);
+    for (const session of sessions) {
+      if (session.quota === undefined) session.sendAck(credit, creditText);
+      else this.#ackLimited(session, credit, creditText);
+    }
   }
 
-  /** Tells a session whose batch found no room what it may send instead. */
-  sendFlow(session: ShardSession): void {
-    session.sendFlow(this.grant(), this.#options.hasOutbox ? 'outbox_full' : 'memory_full');
+  #ackLimited(session: ShardSession, credit: Credit, creditText: string): void {
+    const own = this.#options.quotas.grant(session, credit);
+    session.sendAck(own, own === credit ? creditText : encodeCredit(own));
+    if (session.quota?.isUntold === true) this.#sayRate(session, NO_CREDIT);
+  }
+
+  // An ack carries the credit and no reason. It is said once for each wait.
+  #sayRate(session: ShardSession, credit: Credit): void {
+    if (session.quota !== undefined) session.quota.isUntold = false;
+    session.sendFlow(credit, 'rate');
+  }
+
+  /** `SessionPort.sendFlow`. */
+  sendFlow(session: ShardSession, isLimited: boolean): void {
+    const { hasOutbox } = this.#options;
+    const credit = this.grant(session);
+    if (isLimited || session.quota?.isUntold === true) this.#sayRate(session, credit);
+    else session.sendFlow(credit, hasOutbox ? 'outbox_full' : 'memory_full');
   }
 
   /** A session wakes up. Where it may have been told that there is no credit, it will hear of it once there is room. */
   wake(session: ShardSession): void {
-    if (this.#hasRoomAgain()) return;
+    const isLimited = session.quota !== undefined && this.grant(session).bytes === 0;
+    if (this.#hasRoomAgain() && !isLimited) return;
     this.#hasSessionWithoutCredit = true;
     session.credit.assumeNone();
   }
@@ -55,11 +82,23 @@ export class FlowControl {
   tellOfRoom(): void {
     if (!this.#hasSessionWithoutCredit || !this.#hasRoomAgain()) return;
     this.#hasSessionWithoutCredit = false;
-    const credit = this.grant();
+    const credit = this.#grant();
     if (credit.bytes === 0) return;
-    for (const session of this.#options.sessions.all) {
-      if (session.credit.isNone) session.sendFlow(credit, 'room');
+    const { sessions, quotas } = this.#options;
+    for (const session of sessions.all) {
+      if (!session.credit.isNone) continue;
+      const own = quotas.grant(session, credit);
+      if (own.bytes > 0) session.sendFlow(own, 'room');
+      else if (session.quota?.isUntold === true) this.#sayRate(session, own);
     }
+  }
+
+  #tellOfTokens(): void {
+    const { quotas } = this.#options;
+    const credit = this.#grant();
+    // They hear of it with all others, once there is room.
+    if (credit.bytes === 0) quotas.forgetAll();
+    else for (const ready of quotas.takeReady(credit)) ready.session.sendFlow(ready.credit, 'room');
   }
 
   #hasRoomAgain(): boolean {

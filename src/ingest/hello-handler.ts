@@ -72,7 +72,7 @@ export class HelloHandler {
       isRecovery: hello.intent === 'recover',
       session: decision.ordinal === undefined ? undefined : producer.session?.id,
       sure: decision.kind === 'recover' ? decision.sure : undefined,
-      credit: flow.grant(),
+      credit: flow.grant(session),
     };
   }
 

@@ -59,6 +59,8 @@ export interface SessionRequest {
   producer: string;
   /** Missing: everybody may speak, without end. */
   access?: SessionAccess | undefined;
+  /** Where the client connects from; undefined where nobody says it. */
+  address?: string | undefined;
   /** `raw`, or the subprotocol. */
   protocol: 'raw' | 'sluice.v1';
   nowMs: number;
@@ -103,6 +105,9 @@ export interface IntakeStats extends FlusherStats {
   storageRowsWritten: number;
   /** Messages refused, by reason. */
   refused: Partial<Record<RefusedReason, number>>;
+  /** How often a limit told a client to wait, and sockets that were one too many. */
+  restrained: number;
+  refusedConnections: number;
   /** Dead letters kept now. */
   deadLetters: number;
   /** True where there is no room for further ones. */

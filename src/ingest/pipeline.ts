@@ -1,5 +1,6 @@
 /** From frames to Postgres, for one shard: joins the parts, and is what the shard and its operators talk to. */
 
+import type { LimitsOf } from '../access/limits.ts';
 import { SluiceError } from '../core/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../core/failpoints.ts';
 import { MAX_FRAME_BYTES } from '../core/limits.ts';
@@ -28,6 +29,7 @@ import { IntakeCounters } from './intake-counters.ts';
 import { Lanes } from './lanes.ts';
 import { MappingWatch } from './mapping-watch.ts';
 import { Progress } from './progress.ts';
+import { Quotas } from './quotas.ts';
 import { RawSession } from './raw-session.ts';
 import { SchemaGate } from './schema-gate.ts';
 import type { SessionPort, SessionTerms } from './session-port.ts';
@@ -37,6 +39,8 @@ import { openProducers } from './volatile-mark.ts';
 
 export interface PipelineOptions {
   sink: Sink;
+  /** How much somebody may send, unless their grant says otherwise. Default: as much as they want. */
+  limits?: LimitsOf;
   /** Names the shard among those that write to the same database. Default: `0`. */
   shard?: string;
   openConnection: () => Promise<Connection>;
@@ -76,6 +80,7 @@ export class Pipeline implements Intake {
   readonly #lanes: Lanes;
   readonly #capacity: Capacity;
   readonly #flow: FlowControl;
+  readonly #quotas: Quotas;
   readonly #group: GroupCommit;
   readonly #gate: SchemaGate | undefined;
   readonly #mapping: MappingWatch | undefined;
@@ -137,7 +142,9 @@ export class Pipeline implements Intake {
       },
     });
     this.#capacity = new Capacity({ lanes: this.#lanes.all, hasOutbox, limits: sink.options });
-    this.#flow = new FlowControl({ capacity: this.#capacity, sessions, hasOutbox });
+    const { shards, maxMessageBytes } = sink.options;
+    this.#quotas = new Quotas({ limits: options.limits ?? {}, shards, maxMessageBytes, timers });
+    this.#flow = new FlowControl({ capacity: this.#capacity, sessions, quotas: this.#quotas, hasOutbox });
     this.#group = new GroupCommit({
       lanes: this.#lanes,
       producers,
@@ -208,11 +215,12 @@ export class Pipeline implements Intake {
       wake: (session, name, memory) => helloHandler.wake(session, name, memory),
       leave: (session, producer) => {
         group.forget(session);
+        this.#quotas.forget(session);
         this.#sessions.remove(producer, session);
       },
       takeBatch: (producer, source, frame, header, limits, nowMs) =>
         admission.takeBatch(producer, source, frame, header, limits, nowMs),
-      sendFlow: (session) => this.#flow.sendFlow(session),
+      sendFlow: (session, isLimited) => this.#flow.sendFlow(session, isLimited),
       ackSoon: (session) => group.ackSoon(session),
       endBatch: (session, nowMs) => group.endBatch(session, nowMs),
       storeGroup: () => void group.store(),
@@ -232,9 +240,11 @@ export class Pipeline implements Intake {
 
   openSession(peer: Peer, request: SessionRequest): Session {
     const { producer, protocol, access, nowMs } = request;
+    const quota = this.#quotas.open(request);
+    if (quota?.crowded !== undefined) return this.#quotas.refuse(peer, quota, protocol);
     return protocol === 'raw'
-      ? new RawSession(this.admission, peer, this.#rawProducers.connect(producer, nowMs), access)
-      : new V1Session(this.#port, peer, request);
+      ? new RawSession(this.admission, peer, this.#rawProducers.connect(producer, nowMs), access, quota)
+      : new V1Session(this.#port, peer, this.#quotas.following(request), quota);
   }
 
   /** Tells every session of `sluice.v1` to come back later, and closes it once all that it sent is stored. */
@@ -412,6 +422,7 @@ export class Pipeline implements Intake {
 
   stats(): IntakeStats {
     const { received, recovered, rewritten, duplicate, refused } = this.#counters;
+    const { restrained, refusedConnections } = this.#quotas;
     return {
       ...this.#lanes.stats(),
       received,
@@ -419,6 +430,8 @@ export class Pipeline implements Intake {
       rewritten,
       duplicate,
       refused,
+      restrained,
+      refusedConnections,
       storageRowsWritten: this.#sqlite?.rowsWritten ?? 0,
       deadLetters: this.#deadLetters?.count ?? 0,
       deadLettersFull: this.#deadLetters?.isFull ?? false,

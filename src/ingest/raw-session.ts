@@ -1,12 +1,13 @@
 /** A raw socket: frames in, error frames out, no acknowledgements (PROTOCOL.md, "Raw mode"). */
 
 import { closeCode, closeReason, rawCloseCode } from '../core/errors.ts';
-import { ERROR_BYTES_FORGIVEN_PER_SECOND, MAX_ERROR_BYTES } from '../core/limits.ts';
+import { ERROR_BYTES_FORGIVEN_PER_SECOND, MAX_ERROR_BYTES, MAX_RATE_LIMITED_FRAMES } from '../core/limits.ts';
 import type { Producer } from '../outbox/producer.ts';
 import { refusalText } from '../protocol/frame.ts';
 import type { Admission } from './admission.ts';
 import type { Peer, Session, SessionAccess } from './intake.ts';
 import { endOf } from './session-guard.ts';
+import type { SessionQuota } from './session-quota.ts';
 
 export class RawSession implements Session {
   readonly protocol = 'raw';
@@ -17,22 +18,30 @@ export class RawSession implements Session {
   readonly #producer: Producer;
   /** When the right to speak ends. There is no way to ask for a fresh token, so the socket ends with it. */
   readonly #endsAtMs: number;
+  readonly #quota: SessionQuota | undefined;
+  /** Frames in a row that a limit refused. */
+  #rateRefusals = 0;
   #isClosed = false;
   #errorBytes = 0;
   #lastErrorAtMs = 0;
 
-  /** @param access undefined: everybody may speak, without end */
+  /**
+   * @param access undefined: everybody may speak, without end
+   * @param quota what the socket may send; undefined where nothing bounds it
+   */
   constructor(
     admission: Pick<Admission, 'takeRawFrame'>,
     peer: Peer,
     producer: Producer,
     access: SessionAccess | undefined,
+    quota?: SessionQuota,
   ) {
     this.#admission = admission;
     this.#peer = peer;
     this.#producer = producer;
     // Raw sockets have no hello that could bring a token later.
     this.#endsAtMs = access === undefined ? Number.POSITIVE_INFINITY : access.grant ? endOf(access.grant) : 0;
+    this.#quota = quota;
   }
 
   receive(frame: string | ArrayBuffer, nowMs: number): void {
@@ -49,10 +58,14 @@ export class RawSession implements Session {
       this.#countAnswer('pong'.length, nowMs);
       return;
     }
-    const { errorFrame, isFull } = this.#admission.takeRawFrame(this.#producer, frame, nowMs);
+    const receipt = this.#admission.takeRawFrame(this.#producer, frame, nowMs, this.#quota);
+    const { errorFrame, isFull, isRateLimited } = receipt;
+    this.#rateRefusals = isRateLimited === true ? this.#rateRefusals + 1 : 0;
     if (errorFrame === undefined) return;
     this.#peer.send(errorFrame);
-    if (isFull) this.#close(closeCode('buffer_full'), refusalText('buffer_full'));
+    if (this.#rateRefusals > MAX_RATE_LIMITED_FRAMES)
+      this.#close(rawCloseCode('rate_limited'), 'rate_limited: wait as long as the error frames say');
+    else if (isFull) this.#close(closeCode('buffer_full'), refusalText('buffer_full'));
     else this.#countAnswer(errorFrame.length, nowMs);
   }
 
@@ -76,5 +89,6 @@ export class RawSession implements Session {
 
   end(): void {
     this.#isClosed = true;
+    this.#quota?.leave();
   }
 }

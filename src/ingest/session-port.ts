@@ -17,6 +17,7 @@ import type {
 } from '../protocol/sluice-v1.ts';
 import type { ClientCredit } from './client-credit.ts';
 import type { SessionMemory } from './intake.ts';
+import type { SessionQuota } from './session-quota.ts';
 
 /** What is the same for all sessions of a shard. */
 export interface SessionTerms {
@@ -50,6 +51,8 @@ export interface BatchSource {
   /** How far the client's messages came on this connection. */
   readonly heard: number;
   readonly credit: ClientCredit;
+  /** Undefined where nothing bounds what it may send. */
+  readonly quota: SessionQuota | undefined;
 }
 
 /** What became of a batch. Lines that are never taken are in `refused`, those that were taken before included. */
@@ -61,7 +64,10 @@ export type BatchVerdict =
   /** Nothing is taken: it has not as many lines as it says. */
   | { kind: 'malformed' }
   /** Nothing of it is taken from `from` on, and it may be sent again. */
-  | { kind: 'deferred'; code: 'over_credit' | 'buffer_full'; from: number; refused: BatchBody['refused'] };
+  | { kind: 'deferred'; code: DeferredCode; from: number; refused: BatchBody['refused'] };
+
+/** Why a batch was not taken that may be sent again. */
+export type DeferredCode = 'over_credit' | 'buffer_full' | 'rate_limited';
 
 /** What a session may ask of its shard. */
 export interface SessionPort {
@@ -89,8 +95,12 @@ export interface SessionPort {
     limits: LineLimits,
     nowMs: number,
   ): BatchVerdict;
-  /** Tells the session what it may send, after a batch of it found no room. */
-  sendFlow(session: ShardSession): void;
+  /**
+   * Tells the session what it may send, after a batch of it was deferred.
+   *
+   * @param isLimited the shard has room, and a limit of this session is used up
+   */
+  sendFlow(session: ShardSession, isLimited: boolean): void;
   /** Acks the session with the group that is being gathered. Stores nothing by itself. */
   ackSoon(session: ShardSession): void;
   /** A batch was answered: the session is acked with the group that is being gathered, and what is due is started. */
@@ -105,6 +115,8 @@ export interface SessionPort {
 export interface ShardSession {
   /** What its client may send. */
   readonly credit: ClientCredit;
+  /** Undefined where nothing bounds what it may send. */
+  readonly quota: SessionQuota | undefined;
   /** Acks what the outbox has. Only to be called when everything that was taken is in it. */
   sendAck(credit: Credit, creditText: string): void;
   sendFlow(credit: Credit, reason: FlowReason): void;

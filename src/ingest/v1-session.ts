@@ -30,11 +30,13 @@ import { ReaderCheck } from './reader-check.ts';
 import { nacksOf } from './refused-lines.ts';
 import { type GuardedSession, SessionGuard } from './session-guard.ts';
 import type { BatchSource, BatchVerdict, SessionPort, ShardSession } from './session-port.ts';
+import type { SessionQuota } from './session-quota.ts';
 
 export class V1Session implements Session, ShardSession, BatchSource {
   readonly protocol = 'sluice.v1';
   /** What the client may send. */
   readonly credit: ClientCredit;
+  quota: SessionQuota | undefined;
   readonly #port: SessionPort;
   readonly #peer: Peer;
   readonly #name: string;
@@ -223,6 +225,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
         hasOutbox,
       ),
     );
+    if (this.quota?.isUntold === true) this.#port.sendFlow(this, true);
   }
 
   #takeBatch(
@@ -269,7 +272,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
         this.#send(
           encodeNack(code, true, 'Nothing of it was taken: send it again when the credit allows', range),
         );
-        if (code === 'buffer_full') this.#port.sendFlow(this);
+        if (code !== 'over_credit') this.#port.sendFlow(this, code === 'rate_limited');
         else if (this.credit.isIgnored())
           this.close('over_credit', 'far beyond the credit: wait for the flow frame that grants some');
         break;
@@ -323,6 +326,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
     this.#isClosed = true;
     this.#guard.end();
     this.#peer.close(1000, 'bye');
+    this.quota?.leave();
     this.#port.leave(this, producer);
   }
 
@@ -368,6 +372,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
     this.#isClosed = true;
     this.#guard.end();
     this.#cancelHelloLimit?.();
+    this.quota?.leave();
     if (this.#producer !== undefined) this.#port.leave(this, this.#producer);
   }
 }

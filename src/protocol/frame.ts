@@ -37,6 +37,7 @@ export type RefusalCode = Extract<
   | 'number_out_of_range'
   | 'nesting_too_deep'
   | 'buffer_full'
+  | 'rate_limited'
   | 'invalid_message'
   | 'sink_failed'
 >;
@@ -230,6 +231,8 @@ export function refusalText(
       return "The sink's schema refuses the message: send what it asks for";
     case 'sink_failed':
       return "The sink's own schema failed, and the message was not taken: the sink has to be put right";
+    case 'rate_limited':
+      return 'A limit of what you may send is used up: send the frame again later';
     case 'buffer_full':
       return 'The buffer is full because the database takes less than arrives: reconnect later, and send the refused messages again';
   }

@@ -365,7 +365,7 @@ export function encodeCredit({ messages, bytes }: Credit): string {
 }
 
 /** Why the credit changed without an ack. */
-export type FlowReason = 'outbox_full' | 'memory_full' | 'room';
+export type FlowReason = 'outbox_full' | 'memory_full' | 'rate' | 'room';
 
 export function encodeFlow(creditText: string, reason: FlowReason): string {
   return `{"t":"flow",${creditText},"reason":"${reason}"}`;

@@ -1,0 +1,196 @@
+/**
+ * The limits of a shard: whose they are, what each has used, and which clients wait for tokens. Where a deployment has no limits,
+ * no socket has a quota, and nothing of this is asked.
+ */
+
+import { type AccessLimits, LIMITED, type Limited, type LimitsOf, mergeLimits } from '../access/limits.ts';
+import { tenantOf } from '../access/producer-name.ts';
+import { closeCode, closeReason, rawCloseCode } from '../core/errors.ts';
+import type { Timers } from '../core/timers.ts';
+import type { Credit } from '../protocol/sluice-v1.ts';
+import type { Peer, Session, SessionRequest } from './intake.ts';
+import { Meter } from './meter.ts';
+import type { ShardSession } from './session-port.ts';
+import { crowdedSentence, SessionQuota } from './session-quota.ts';
+
+/** Tenants, producers and addresses that are remembered; those that were not seen for longest are forgotten first. */
+const MAX_METERS = 65_536;
+
+/** Forgetting is done in lots, since each needs a look at all of them. */
+const FORGET_SHARE = 0.01;
+
+/** Clients are told of tokens at most so often. */
+const MIN_WAIT_MS = 20;
+/** Nobody's clock is trusted for longer. */
+const MAX_WAIT_MS = 60_000;
+
+/** Who opens a socket. */
+export type QuotaRequest = Pick<SessionRequest, 'producer' | 'address' | 'protocol' | 'access' | 'nowMs'>;
+
+export interface QuotasOptions {
+  /** Those of the deployment. */
+  limits: LimitsOf;
+  /** Of the sink: what a tenant may do is divided by it. */
+  shards: number;
+  maxMessageBytes: number;
+  timers: Timers;
+}
+
+export class Quotas {
+  readonly #options: QuotasOptions;
+  readonly #meters = new Map<string, Meter>();
+  readonly #waiting = new Set<ShardSession>();
+  #cancelTimer: (() => void) | undefined;
+  #timerAtMs = 0;
+  /** Called when clients that wait may have tokens. */
+  onTokens: (() => void) | undefined;
+  /** How often a client was told to wait, and how many sockets were refused. */
+  restrained = 0;
+  refusedConnections = 0;
+
+  constructor(options: QuotasOptions) {
+    this.#options = options;
+  }
+
+  /** What a socket that opens may send; undefined where nothing bounds it. It counts until `leave`. */
+  open(request: QuotaRequest): SessionQuota | undefined {
+    const { access, protocol } = request;
+    const limits = mergeLimits(this.#options.limits, access?.grant?.limits);
+    const meters: Meter[] = [];
+    for (const whose of LIMITED) {
+      const own = limits[whose];
+      const meter = own === undefined ? undefined : this.#meterOf(whose, own, request);
+      if (meter !== undefined) meters.push(meter);
+    }
+    return meters.length === 0 ? undefined : new SessionQuota(meters, protocol !== 'raw');
+  }
+
+  /** Closes a socket that is one too many. */
+  refuse(peer: Peer, quota: SessionQuota, protocol: 'raw' | 'sluice.v1'): Session {
+    const code = 'too_many_connections';
+    const { crowded } = quota;
+    quota.leave();
+    this.refusedConnections += 1;
+    const sentence = crowded === undefined ? '' : crowdedSentence(crowded);
+    peer.close(protocol === 'raw' ? rawCloseCode(code) : closeCode(code), closeReason(code, sentence));
+    return { protocol, receive() {}, end() {}, memory: undefined, isWelcome: false };
+  }
+
+  #meterOf(whose: Limited, limits: AccessLimits, request: QuotaRequest): Meter | undefined {
+    const { nowMs } = request;
+    const { messagesPerSecond, bytesPerSecond, connections, outboxShare } = limits;
+    const name = nameOf(whose, request);
+    const isBound = [messagesPerSecond, bytesPerSecond, connections, outboxShare].some(Number.isFinite);
+    if (name === undefined || !isBound) return undefined;
+    const meter = this.#find(whose, name, nowMs);
+    meter.limit(whose === 'tenant' ? this.#shareOf(limits) : limits, nowMs);
+    return meter;
+  }
+
+  #find(whose: Limited, name: string, nowMs: number): Meter {
+    const { maxMessageBytes } = this.#options;
+    // Those of one socket end with it.
+    if (whose === 'connection') return new Meter(whose, name, maxMessageBytes);
+    const key = `${whose} ${name}`;
+    const found = this.#meters.get(key);
+    const meter = found ?? new Meter(whose, name, maxMessageBytes);
+    // Set again, it is the youngest in the map's order.
+    this.#meters.delete(key);
+    if (found === undefined && this.#meters.size >= MAX_METERS) this.#makeRoom(nowMs);
+    this.#meters.set(key, meter);
+    return meter;
+  }
+
+  // Of those that nobody uses, the ones go first that have nothing to remember.
+  #makeRoom(nowMs: number): void {
+    for (const [key, meter] of this.#meters) if (meter.isAtRest(nowMs)) this.#meters.delete(key);
+    let surplus = this.#meters.size - MAX_METERS * (1 - FORGET_SHARE);
+    for (const [key, { sockets }] of this.#meters) {
+      if (surplus <= 0) return;
+      if (sockets > 0) continue;
+      this.#meters.delete(key);
+      surplus -= 1;
+    }
+  }
+
+  // A tenant's producers are spread over the shards by their names.
+  #shareOf({ messagesPerSecond, bytesPerSecond, connections, outboxShare }: AccessLimits): AccessLimits {
+    const { shards } = this.#options;
+    return {
+      ...(messagesPerSecond === undefined ? {} : { messagesPerSecond: messagesPerSecond / shards }),
+      ...(bytesPerSecond === undefined ? {} : { bytesPerSecond: bytesPerSecond / shards }),
+      ...(connections === undefined ? {} : { connections: Math.max(1, Math.floor(connections / shards)) }),
+      ...(outboxShare === undefined ? {} : { outboxShare }),
+    };
+  }
+
+  /** The credit of a session: what the shard grants, and no more than it has tokens for. One that gets none waits. */
+  grant(session: ShardSession, credit: Credit): Credit {
+    const { quota } = session;
+    // Where the shard itself has no room, that is what the client waits for.
+    if (quota === undefined || credit.bytes === 0) return credit;
+    const own = quota.limit(credit, this.#options.timers.now());
+    if (own.bytes > 0) {
+      this.#waiting.delete(session);
+      quota.isUntold = false;
+    } else this.#wait(session, quota);
+    return own;
+  }
+
+  #wait(session: ShardSession, quota: SessionQuota): void {
+    if (quota.hasLeft || this.#waiting.has(session)) return;
+    this.restrained += 1;
+    quota.isUntold = true;
+    this.#waiting.add(session);
+    this.#setTimer(quota);
+  }
+
+  /** The session has ended. */
+  forget(session: ShardSession): void {
+    this.#waiting.delete(session);
+  }
+
+  /** Those that wait have tokens, as many as there are; the others wait on, before those that follow them. */
+  *takeReady(credit: Credit): Generator<{ session: ShardSession; credit: Credit }> {
+    const nowMs = this.#options.timers.now();
+    for (const { quota } of this.#waiting) quota?.forgetPromises();
+    for (const session of [...this.#waiting]) {
+      const own = session.quota?.limit(credit, nowMs) ?? credit;
+      if (own.bytes === 0 || session.quota?.promise(own, nowMs) === false) continue;
+      this.#waiting.delete(session);
+      if (session.quota !== undefined) session.quota.isUntold = false;
+      yield { session, credit: own };
+    }
+  }
+
+  /** The shard has no room: who waits will hear of that. */
+  forgetAll(): void {
+    this.#waiting.clear();
+  }
+
+  // One timer for all, and only while somebody waits: nothing else keeps the object awake.
+  #setTimer(quota: SessionQuota): void {
+    const { timers } = this.#options;
+    const nowMs = timers.now();
+    const waitMs = Math.max(MIN_WAIT_MS, Math.min(MAX_WAIT_MS, quota.msUntilTokens(nowMs)));
+    if (this.#cancelTimer !== undefined && this.#timerAtMs <= nowMs + waitMs) return;
+    this.#cancelTimer?.();
+    this.#timerAtMs = nowMs + waitMs;
+    this.#cancelTimer = timers.after(waitMs, () => {
+      this.#cancelTimer = undefined;
+      this.onTokens?.();
+      for (const { quota: waiting } of this.#waiting) if (waiting !== undefined) this.#setTimer(waiting);
+    });
+  }
+}
+
+function nameOf(whose: Limited, { producer, address }: QuotaRequest): string | undefined {
+  switch (whose) {
+    case 'tenant':
+      return tenantOf(producer);
+    case 'address':
+      return address;
+    default:
+      return producer;
+  }
+}
