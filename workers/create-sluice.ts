@@ -4,8 +4,10 @@
  */
 
 import type { Hono } from 'hono';
+import type { LimitsOf } from '../src/access/limits.ts';
 import { Authorization, type AuthorizeOption } from './authorization.ts';
 import type { Env } from './env.ts';
+import { Limits } from './request-limit.ts';
 import { createRouter, type RouterPart } from './routes/router.ts';
 import { Shard, type ShardRole, sinkRole } from './shard.ts';
 import type { AskForToken } from './shard-access.ts';
@@ -42,6 +44,11 @@ export interface SluiceOptions {
    * can connect.
    */
   authorize?: AuthorizeOption;
+  /**
+   * How much somebody may send: a tenant, a producer, a connection, an address. The variable LIMITS sets numbers over those given
+   * here, and a grant over both. Default: as much as they want.
+   */
+  limits?: LimitsOf;
   /** The message and event store: `stores` of `sluice/worker`. Default: the Worker has none. */
   stores?: SluicePart<StoreClasses>;
   /** The bench under `/bench`: `lab` of `sluice/lab`. Default: the Worker has none. */
@@ -79,11 +86,12 @@ export function createSluice<const Options extends SluiceOptions>(options: Optio
   const sinks = new Sinks(options.sinks);
   const parts = [options.stores, options.lab].filter((part) => part !== undefined);
   const authorization = new Authorization(options.authorize);
-  const router = createRouter(sinks, authorization, parts);
+  const limits = new Limits(options.limits);
+  const router = createRouter(sinks, authorization, limits, parts);
   const worker: SluiceWorker = {
     fetch: (request, env, context) => router.fetch(request, env as Env, context),
     router,
-    Shard: shardOf(sinks, authorization) as unknown as DurableObjectClass,
+    Shard: shardOf(sinks, authorization, limits) as unknown as DurableObjectClass,
   };
   return Object.assign(worker, ...parts.map(({ classes }) => classes)) as Sluice<Options>;
 }
@@ -92,6 +100,7 @@ export function createSluice<const Options extends SluiceOptions>(options: Optio
 export function shardOf(
   sinks: Sinks,
   authorization: Authorization,
+  limits: Limits,
 ): new (
   ctx: DurableObjectState,
   env: Env,
@@ -101,7 +110,15 @@ export function shardOf(
     static readonly sluiceSinks = sinks;
 
     protected override role(name: string): ShardRole {
-      return sinkRole(name, (sink) => sinks.find(this.env, sink));
+      return sinkRole(name, (sink) => {
+        // A shard without limits that somebody meant to set takes nothing, as one whose sink is wrong.
+        limits.of(this.env);
+        return sinks.find(this.env, sink);
+      });
+    }
+
+    protected override limits(): LimitsOf {
+      return limits.of(this.env);
     }
 
     protected override authorizer(): AskForToken {

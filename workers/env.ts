@@ -34,6 +34,11 @@ export interface Env {
   OPERATE_TOKENS?: string;
   /** `open` lets everybody look and operate. Unset, empty or `closed`: the tokens decide. */
   OPERATORS?: string;
+  /**
+   * How much somebody may send, as JSON or a table: `{"producer":{"messagesPerSecond":100}}`. Over `limits` of `createSluice`,
+   * number by number.
+   */
+  LIMITS?: string | Record<string, unknown>;
   /** Where the messages of a new namespace are, unless it says otherwise: `sqlite` (default) or `postgres`. */
   STORE_ENGINE?: string;
   /** The namespace that requests without a token belong to, made at its first use; for local use. Unset: none. */

@@ -4,6 +4,8 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
+import { addressKey } from '../src/access/client-address.ts';
+import type { LimitsOf } from '../src/access/limits.ts';
 import { clientName } from '../src/access/producer-name.ts';
 import {
   closeCode,
@@ -51,6 +53,7 @@ import {
   type ShardStats,
 } from './objects.ts';
 import { ProducerMoves } from './producer-moves.ts';
+import { CLIENT_ADDRESS_HEADER } from './request-limit.ts';
 import { type AskForToken, type KeptAccess, OPEN_ACCESS, ShardAccess } from './shard-access.ts';
 import { DIRECTORY_NAME, formerDirectory, ShardTable, shardDirectory } from './shard-directory.ts';
 import { ShardListing } from './shard-listing.ts';
@@ -67,6 +70,8 @@ interface Attachment {
   protocol: 'raw' | typeof SLUICE_V1;
   memory: SessionMemory | undefined;
   kept: KeptAccess;
+  /** The client's address, as limits know it. */
+  address: string | undefined;
 }
 
 /** Why a shard has no sink. */
@@ -281,6 +286,11 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   /** What this shard is: its place, its sink, and how it connects. */
   protected abstract role(name: string): ShardRole;
 
+  /** How much somebody may send. Overridden where a deployment says it. */
+  protected limits(): LimitsOf {
+    return {};
+  }
+
   /** Who is asked about tokens that come within a session; `open` where everybody who reaches this shard may send. */
   protected abstract authorizer(): AskForToken | 'open';
 
@@ -308,6 +318,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   ): Pipeline {
     return new Pipeline({
       sink,
+      limits: this.limits(),
       shard: role.label,
       openConnection: () => connect(databaseTarget(this.env, role.driver)),
       timers: this.#timers,
@@ -352,6 +363,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     // Raw sockets resume nothing.
     const moving = protocol === 'raw' ? undefined : await this.#movingOf(producer);
     const kept = this.#access?.read(request) ?? OPEN_ACCESS;
+    const address = addressKey(request.headers.get(CLIENT_ADDRESS_HEADER));
     const refusal = moving ?? this.#refusalOf(kept, protocol);
     const { 0: client, 1: server } = new WebSocketPair();
     const headers: Record<string, string> = { [PRODUCER_HEADER]: clientName(producer) };
@@ -364,7 +376,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
       return response;
     }
     this.#sockets += 1;
-    const attachment: Attachment = { producer, protocol, memory: undefined, kept };
+    const attachment: Attachment = { producer, protocol, memory: undefined, kept, address };
     if (this.#options.sockets === 'resident') this.#acceptResident(server);
     else {
       this.ctx.acceptWebSocket(server);
@@ -456,13 +468,14 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   }
 
   #openSession(socket: WebSocket, attachment: Attachment): void {
-    const { producer, protocol, memory, kept } = attachment;
+    const { producer, protocol, memory, kept, address } = attachment;
     const save = (): void => {
       if (!this.#residentSockets.has(socket)) socket.serializeAttachment(attachment);
     };
     const session = this.#intake.openSession(peerOf(socket), {
       producer,
       access: this.#access?.sessionAccess(kept, producer, save),
+      address,
       protocol,
       nowMs: Date.now(),
       memory,

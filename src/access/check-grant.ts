@@ -12,7 +12,7 @@ import {
   MAX_TOKEN_ID_LENGTH,
 } from '../core/limits.ts';
 import type { Grant, PriorityClass } from './grant.ts';
-import type { AccessLimits, LimitsOf } from './limits.ts';
+import { LIMITED, readLimits } from './limits.ts';
 import { matchesPattern } from './pattern.ts';
 import { isTenantName } from './tenant.ts';
 
@@ -138,33 +138,14 @@ function asOnce(value: unknown): string | undefined {
     : 'an object of id and untilMs';
 }
 
-const RATES = ['messagesPerSecond', 'bytesPerSecond'] satisfies (keyof AccessLimits)[];
-const ALL_LIMITS = [...RATES, 'connections', 'outboxShare'] satisfies (keyof AccessLimits)[];
-const LIMIT_NAMES = {
-  tenant: ALL_LIMITS,
-  producer: ALL_LIMITS,
-  connection: RATES,
-  address: ALL_LIMITS,
-} satisfies Record<keyof LimitsOf, readonly (keyof AccessLimits)[]>;
-
 function asLimitsOf(value: unknown): string | undefined {
-  const allowed = `an object of ${Object.keys(LIMIT_NAMES).join(', ')}, each an object of ${ALL_LIMITS.join(', ')}`;
-  const limits = recordOf(value);
-  if (limits === undefined) return allowed;
-  for (const [name, own] of Object.entries(limits)) {
-    const bounds = recordOf(own);
-    if (!Object.hasOwn(LIMIT_NAMES, name) || bounds === undefined) return allowed;
-    const names: readonly string[] = LIMIT_NAMES[name as keyof LimitsOf];
-    for (const [limit, bound] of Object.entries(bounds))
-      if (!names.includes(limit) || !isLimit(limit, bound)) return allowed;
+  try {
+    readLimits(value, '');
+    return undefined;
+  } catch {
+    // Its sentence has the value in it.
+    return `an object of ${LIMITED.join(', ')}, each an object of limits within their bounds`;
   }
-  return undefined;
-}
-
-function isLimit(name: string, bound: unknown): boolean {
-  if (typeof bound !== 'number' || !Number.isFinite(bound)) return false;
-  if (name === 'outboxShare') return bound > 0 && bound <= 1;
-  return name === 'connections' ? Number.isSafeInteger(bound) && bound >= 0 : bound > 0;
 }
 
 function recordOf(value: unknown): Record<string, unknown> | undefined {

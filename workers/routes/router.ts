@@ -5,6 +5,7 @@ import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts'
 import type { Authorization } from '../authorization.ts';
 import type { Env } from '../env.ts';
 import { problemResponse } from '../problem.ts';
+import type { Limits } from '../request-limit.ts';
 import type { Sinks } from '../sinks.ts';
 import { adminRoutes } from './admin.ts';
 import { healthRoutes } from './health.ts';
@@ -30,6 +31,7 @@ const HELP = [
 export function createRouter(
   sinks: Sinks,
   authorization: Authorization,
+  limits: Limits,
   parts: readonly RouterPart[],
 ): Hono<{ Bindings: Env }> {
   const router = new Hono<{ Bindings: Env }>();
@@ -37,6 +39,8 @@ export function createRouter(
   router.get('/', (context) =>
     context.text(`Sluice: WebSocket messages in, Postgres rows out.\n\n${help.join('\n')}\n`),
   );
+  for (const path of ['/ws/*', '/rpc', '/append', '/import']) router.use(path, limits.requests);
+  router.use('/admin/*', limits.wrongTokens);
   router.route('/', socketRoutes(sinks, authorization));
   router.route('/', healthRoutes());
   router.route('/', statsRoutes(sinks));
