@@ -18,8 +18,14 @@ export class Meter {
   #bytes: TokenBucket | undefined;
   /** Sockets that are open. */
   sockets = 0;
-  /** Of these, the ones that get credit. */
-  credited = 0;
+  /** Of the clients that wait for tokens, those that would take them from here. */
+  waiting = 0;
+  #lentMessages = 0;
+  #lentBytes = 0;
+  // How many clients sent something in this second, and in the one before.
+  #second = 0;
+  #activeNow = 0;
+  #activeBefore = 0;
   /** Messages that were promised while clients are told of tokens, so that the same ones are not given to all. */
   promised = 0;
 
@@ -62,13 +68,47 @@ export class Meter {
     return this.#messages?.level(nowMs) ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Messages, and bytes, that each of its clients may have on its way; 0 where they have to wait. */
-  messagesForEach(nowMs: number): number {
-    return forEach(this.#messages, this.credited, nowMs);
+  /** A client sends for the first time in this second. */
+  countActive(second: number): void {
+    this.#turnTo(second);
+    this.#activeNow += 1;
   }
 
-  bytesForEach(nowMs: number): number {
-    return forEach(this.#bytes, this.credited, nowMs);
+  /** Clients that send. Those that are silent leave what there is to the others. */
+  activeIn(second: number): number {
+    this.#turnTo(second);
+    return Math.max(1, this.#activeNow, this.#activeBefore);
+  }
+
+  #turnTo(second: number): void {
+    if (second === this.#second) return;
+    this.#activeBefore = second === this.#second + 1 ? this.#activeNow : 0;
+    this.#activeNow = 0;
+    this.#second = second;
+  }
+
+  /** Messages, and bytes, that each of so many clients may have on its way; 0 where they have to wait. */
+  messagesForEach(clients: number, nowMs: number): number {
+    return forEach(this.#messages, clients, 0, nowMs);
+  }
+
+  bytesForEach(clients: number, nowMs: number): number {
+    return forEach(this.#bytes, clients, 0, nowMs);
+  }
+
+  /** The same for a client that has sent nothing yet: what was not lent to others that are as new as it. */
+  messagesForNew(nowMs: number): number {
+    return forEach(this.#messages, 1, this.#lentMessages, nowMs);
+  }
+
+  bytesForNew(nowMs: number): number {
+    return forEach(this.#bytes, 1, this.#lentBytes, nowMs);
+  }
+
+  /** A client that has sent nothing yet was granted this; below 0: it has sent something, or is gone. */
+  lend(messages: number, bytes: number): void {
+    this.#lentMessages += messages;
+    this.#lentBytes += bytes;
   }
 
   /**
@@ -114,11 +154,11 @@ function resized(
   return bucket;
 }
 
-function forEach(bucket: TokenBucket | undefined, credited: number, nowMs: number): number {
+function forEach(bucket: TokenBucket | undefined, clients: number, lent: number, nowMs: number): number {
   if (bucket === undefined) return Number.POSITIVE_INFINITY;
   const level = bucket.level(nowMs);
   if (level < Math.max(1, bucket.burst * WAITS_BELOW)) return 0;
-  return Math.max(1, Math.floor(level / Math.max(1, credited)));
+  return Math.max(1, Math.floor((level - lent) / clients));
 }
 
 function msUntilTaken(bucket: TokenBucket | undefined, amount: number, nowMs: number): number {

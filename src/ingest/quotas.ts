@@ -8,6 +8,7 @@ import { tenantOf } from '../access/producer-name.ts';
 import { closeCode, closeReason, rawCloseCode } from '../core/errors.ts';
 import type { Timers } from '../core/timers.ts';
 import type { Credit } from '../protocol/sluice-v1.ts';
+import { NO_CREDIT } from './credit.ts';
 import type { Peer, Session, SessionRequest } from './intake.ts';
 import { Meter } from './meter.ts';
 import type { ShardSession } from './session-port.ts';
@@ -54,15 +55,14 @@ export class Quotas {
 
   /** What a socket that opens may send; undefined where nothing bounds it. It counts until `leave`. */
   open(request: QuotaRequest): SessionQuota | undefined {
-    const { access, protocol } = request;
-    const limits = mergeLimits(this.#options.limits, access?.grant?.limits);
+    const limits = mergeLimits(this.#options.limits, request.access?.grant?.limits);
     const meters: Meter[] = [];
     for (const whose of LIMITED) {
       const own = limits[whose];
       const meter = own === undefined ? undefined : this.#meterOf(whose, own, request);
       if (meter !== undefined) meters.push(meter);
     }
-    return meters.length === 0 ? undefined : new SessionQuota(meters, protocol !== 'raw');
+    return meters.length === 0 ? undefined : new SessionQuota(meters);
   }
 
   /** Closes a socket that is one too many. */
@@ -129,25 +129,27 @@ export class Quotas {
     const { quota } = session;
     // Where the shard itself has no room, that is what the client waits for.
     if (quota === undefined || credit.bytes === 0) return credit;
-    const own = quota.limit(credit, this.#options.timers.now());
-    if (own.bytes > 0) {
-      this.#waiting.delete(session);
-      quota.isUntold = false;
-    } else this.#wait(session, quota);
+    // One that waits is told by its turn, also where an ack comes before that.
+    if (this.#waiting.has(session)) return NO_CREDIT;
+    const own = quota.hasToQueue ? NO_CREDIT : quota.limit(credit, this.#options.timers.now());
+    if (own.bytes === 0) this.#wait(session, quota);
     return own;
   }
 
   #wait(session: ShardSession, quota: SessionQuota): void {
-    if (quota.hasLeft || this.#waiting.has(session)) return;
+    if (quota.hasLeft) return;
     this.restrained += 1;
     quota.isUntold = true;
+    quota.countWaiting(1);
     this.#waiting.add(session);
     this.#setTimer(quota);
   }
 
   /** The session has ended. */
   forget(session: ShardSession): void {
-    this.#waiting.delete(session);
+    if (!this.#waiting.delete(session) || session.quota === undefined) return;
+    session.quota.isUntold = false;
+    session.quota.countWaiting(-1);
   }
 
   /** Those that wait have tokens, as many as there are; the others wait on, before those that follow them. */
@@ -157,15 +159,14 @@ export class Quotas {
     for (const session of [...this.#waiting]) {
       const own = session.quota?.limit(credit, nowMs) ?? credit;
       if (own.bytes === 0 || session.quota?.promise(own, nowMs) === false) continue;
-      this.#waiting.delete(session);
-      if (session.quota !== undefined) session.quota.isUntold = false;
+      this.forget(session);
       yield { session, credit: own };
     }
   }
 
   /** The shard has no room: who waits will hear of that. */
   forgetAll(): void {
-    this.#waiting.clear();
+    for (const session of [...this.#waiting]) this.forget(session);
   }
 
   // One timer for all, and only while somebody waits: nothing else keeps the object awake.

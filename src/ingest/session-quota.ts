@@ -27,9 +27,11 @@ export interface RateRefusal {
 export class SessionQuota {
   readonly #meters: readonly Meter[];
   readonly #countsBytes: boolean;
-  /** True where the socket gets credit. */
-  readonly #isCredited: boolean;
   #hasLeft = false;
+  /** What it was granted and has not begun to send. */
+  #lent = NO_CREDIT;
+  /** The second in which the client sent last; 0 before it has sent anything. */
+  #second = 0;
   /** The last credit above nothing, and what came since it fell to nothing. */
   #lastMessages = 0;
   #messagesWithout = 0;
@@ -37,13 +39,11 @@ export class SessionQuota {
   isUntold = false;
 
   /** The socket counts from now on. */
-  constructor(meters: readonly Meter[], isCredited: boolean) {
+  constructor(meters: readonly Meter[]) {
     this.#meters = meters;
-    this.#isCredited = isCredited;
     this.#countsBytes = meters.some(({ countsBytes }) => countsBytes);
     for (const meter of meters) {
       meter.sockets += 1;
-      if (isCredited) meter.credited += 1;
     }
   }
 
@@ -51,10 +51,8 @@ export class SessionQuota {
   leave(): void {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
-    for (const meter of this.#meters) {
-      meter.sockets -= 1;
-      if (this.#isCredited) meter.credited -= 1;
-    }
+    this.#lend(0, 0);
+    for (const meter of this.#meters) meter.sockets -= 1;
   }
 
   get hasLeft(): boolean {
@@ -81,7 +79,14 @@ export class SessionQuota {
 
   /** It was taken. */
   take({ messages, bytes }: Amount, nowMs: number): void {
-    for (const meter of this.#meters) meter.take(messages, bytes, nowMs);
+    if (this.#second === 0) this.#lend(0, 0);
+    const second = Math.floor(nowMs / 1000);
+    const isFirst = second !== this.#second;
+    this.#second = second;
+    for (const meter of this.#meters) {
+      meter.take(messages, bytes, nowMs);
+      if (isFirst) meter.countActive(second);
+    }
   }
 
   /**
@@ -105,18 +110,45 @@ export class SessionQuota {
     return refusal;
   }
 
+  /** True where others wait for the same tokens, and come first. */
+  get hasToQueue(): boolean {
+    return this.#meters.some(({ waiting }) => waiting > 0);
+  }
+
+  /** The client waits for tokens, or does so no more. */
+  countWaiting(change: 1 | -1): void {
+    for (const meter of this.#meters) if (meter.hasRate) meter.waiting += change;
+  }
+
   /** What the client may have on its way: of the shard's credit, what there are tokens for. */
   limit(credit: Credit, nowMs: number): Credit {
     let { messages, bytes } = credit;
+    const second = Math.floor(nowMs / 1000);
+    // It may be one of many that come at once.
+    const isNew = this.#second === 0;
+    if (isNew) this.#lend(0, 0);
     for (const meter of this.#meters) {
       if (!meter.hasRate) continue;
-      messages = Math.min(messages, meter.messagesForEach(nowMs));
-      bytes = Math.min(bytes, meter.bytesForEach(nowMs));
+      const clients = meter.activeIn(second);
+      messages = Math.min(
+        messages,
+        isNew ? meter.messagesForNew(nowMs) : meter.messagesForEach(clients, nowMs),
+      );
+      bytes = Math.min(bytes, isNew ? meter.bytesForNew(nowMs) : meter.bytesForEach(clients, nowMs));
     }
     if (messages === 0 || bytes === 0) return NO_CREDIT;
+    if (isNew) this.#lend(messages, bytes);
     this.#lastMessages = Math.max(messages, this.#lastMessages / 2);
     this.#messagesWithout = 0;
     return messages === credit.messages && bytes === credit.bytes ? credit : { messages, bytes };
+  }
+
+  #lend(messages: number, bytes: number): void {
+    if (this.#hasLeft && bytes > 0) return;
+    for (const meter of this.#meters) {
+      meter.lend(messages - this.#lent.messages, bytes - this.#lent.bytes);
+    }
+    this.#lent = { messages, bytes };
   }
 
   /** Takes from what is told of now; false where others were promised all of it. */
