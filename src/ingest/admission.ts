@@ -21,7 +21,6 @@ import type { IntakeCounters } from './intake-counters.ts';
 import type { SchemaGate } from './schema-gate.ts';
 import type { BatchSource, BatchVerdict, SessionTerms } from './session-port.ts';
 import {
-  beyondQuota,
   newAmountOf,
   type RateRefusal,
   rawAmountOf,
@@ -167,7 +166,8 @@ export class Admission {
     const { quota } = source;
     const amount = quota === undefined ? undefined : newAmountOf(frame, header, skipped, quota);
     // Before it is read, where nothing of it has to be answered again: reading is what a flood costs.
-    const early = amount === undefined || skipped > 0 ? undefined : beyondQuota(source, amount, nowMs);
+    const early =
+      amount === undefined || skipped > 0 ? undefined : quota?.refuses(amount, source.credit.isNone, nowMs);
     if (early !== undefined) {
       counters.countRefused(early, n);
       return { kind: 'deferred', code: early, from: expected, refused: [] };
@@ -182,7 +182,7 @@ export class Admission {
     if (skipped === n) return { kind: 'taken', refused };
     const code =
       this.#noRoomFor(source, frame.length, payloads) ??
-      (amount === undefined ? undefined : beyondQuota(source, amount, nowMs));
+      (amount === undefined ? undefined : quota?.refuses(amount, source.credit.isNone, nowMs));
     if (code !== undefined) {
       counters.countRefused(code, n - skipped);
       const refusedBefore = refused.filter(({ offset }) => offset < skipped);

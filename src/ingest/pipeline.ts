@@ -242,9 +242,12 @@ export class Pipeline implements Intake {
     const { producer, protocol, access, nowMs } = request;
     const quota = this.#quotas.open(request);
     if (quota?.crowded !== undefined) return this.#quotas.refuse(peer, quota, protocol);
-    return protocol === 'raw'
-      ? new RawSession(this.admission, peer, this.#rawProducers.connect(producer, nowMs), access, quota)
-      : new V1Session(this.#port, peer, this.#quotas.following(request), quota);
+    if (protocol === 'raw')
+      return new RawSession(this.admission, peer, this.#rawProducers.connect(producer, nowMs), access, quota);
+    const { followed, follow } = this.#quotas.followGrants(request);
+    const session = new V1Session(this.#port, peer, followed, quota);
+    follow(session);
+    return session;
   }
 
   /** Tells every session of `sluice.v1` to come back later, and closes it once all that it sent is stored. */

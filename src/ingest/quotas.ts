@@ -9,7 +9,7 @@ import { closeCode, closeReason, rawCloseCode } from '../core/errors.ts';
 import type { Timers } from '../core/timers.ts';
 import type { Credit } from '../protocol/sluice-v1.ts';
 import { NO_CREDIT } from './credit.ts';
-import type { Peer, Session, SessionRequest } from './intake.ts';
+import type { Peer, Session, SessionAccess, SessionRequest } from './intake.ts';
 import { Meter } from './meter.ts';
 import type { ShardSession } from './session-port.ts';
 import { crowdedSentence, SessionQuota } from './session-quota.ts';
@@ -63,6 +63,34 @@ export class Quotas {
       if (meter !== undefined) meters.push(meter);
     }
     return meters.length === 0 ? undefined : new SessionQuota(meters);
+  }
+
+  /**
+   * Other limits hold for a session once a token has come within it that says so.
+   *
+   * @returns the request to open the session with, and what is to be told of the session
+   */
+  followGrants(request: SessionRequest): {
+    followed: SessionRequest;
+    follow: (session: ShardSession & { quota: SessionQuota | undefined }) => void;
+  } {
+    const { access } = request;
+    let session: (ShardSession & { quota: SessionQuota | undefined }) | undefined;
+    const follow = (opened: typeof session): void => {
+      session = opened;
+    };
+    if (access === undefined) return { followed: request, follow };
+    const onGrant: SessionAccess['onGrant'] = (grant) => {
+      access.onGrant(grant);
+      if (session === undefined || session.quota?.hasLeft === true) return;
+      const isWaiting = this.#waiting.has(session);
+      this.forget(session);
+      session.quota?.leave();
+      const nowMs = this.#options.timers.now();
+      session.quota = this.open({ ...request, nowMs, access: { ...access, grant } });
+      if (isWaiting) this.#wait(session, session.quota);
+    };
+    return { followed: { ...request, access: { ...access, onGrant } }, follow };
   }
 
   /** Closes a socket that is one too many. */
@@ -136,13 +164,15 @@ export class Quotas {
     return own;
   }
 
-  #wait(session: ShardSession, quota: SessionQuota): void {
-    if (quota.hasLeft) return;
+  // One whose limits have gone while it waited has no quota, and its turn comes at once.
+  #wait(session: ShardSession, quota: SessionQuota | undefined): void {
+    if (quota?.hasLeft === true) return;
+    this.#waiting.add(session);
+    this.#setTimer(quota);
+    if (quota === undefined) return;
     this.restrained += 1;
     quota.isUntold = true;
     quota.countWaiting(1);
-    this.#waiting.add(session);
-    this.#setTimer(quota);
   }
 
   /** The session has ended. */
@@ -170,17 +200,17 @@ export class Quotas {
   }
 
   // One timer for all, and only while somebody waits: nothing else keeps the object awake.
-  #setTimer(quota: SessionQuota): void {
+  #setTimer(quota: SessionQuota | undefined): void {
     const { timers } = this.#options;
     const nowMs = timers.now();
-    const waitMs = Math.max(MIN_WAIT_MS, Math.min(MAX_WAIT_MS, quota.msUntilTokens(nowMs)));
+    const waitMs = Math.max(MIN_WAIT_MS, Math.min(MAX_WAIT_MS, quota?.msUntilTokens(nowMs) ?? 0));
     if (this.#cancelTimer !== undefined && this.#timerAtMs <= nowMs + waitMs) return;
     this.#cancelTimer?.();
     this.#timerAtMs = nowMs + waitMs;
     this.#cancelTimer = timers.after(waitMs, () => {
       this.#cancelTimer = undefined;
       this.onTokens?.();
-      for (const { quota: waiting } of this.#waiting) if (waiting !== undefined) this.#setTimer(waiting);
+      for (const { quota: waiting } of this.#waiting) this.#setTimer(waiting);
     });
   }
 }

@@ -5,7 +5,6 @@ import { utf8Length } from '../core/utf8.ts';
 import type { BatchHeader, Credit } from '../protocol/sluice-v1.ts';
 import { NO_CREDIT } from './credit.ts';
 import type { Meter } from './meter.ts';
-import type { BatchSource } from './session-port.ts';
 
 /** How far beyond the last credit a client may be before it counts as one that ignores it: what was on its way. */
 const CREDIT_SLACK = 1.25;
@@ -90,14 +89,20 @@ export class SessionQuota {
   }
 
   /**
-   * Counts a batch that was refused while the client had no credit. A client that was told to wait has at most on its way what
-   * it was granted before.
+   * Why a batch is not taken; undefined where it is. A client that was told to wait has at most on its way what it was granted
+   * before: beyond that it ignores its credit.
    *
-   * @returns true where it is beyond that: the client ignores its credit
+   * @param isWithoutCredit the client was told to wait
    */
-  isOverrunBy(messages: number): boolean {
-    this.#messagesWithout += messages;
-    return this.#messagesWithout > this.#lastMessages * CREDIT_SLACK + 1;
+  refuses(
+    amount: Amount,
+    isWithoutCredit: boolean,
+    nowMs: number,
+  ): 'over_credit' | 'rate_limited' | undefined {
+    if (amount.messages === 0 || this.allows(amount, nowMs)) return undefined;
+    if (!isWithoutCredit) return 'rate_limited';
+    this.#messagesWithout += amount.messages;
+    return this.#messagesWithout > this.#lastMessages * CREDIT_SLACK + 1 ? 'over_credit' : 'rate_limited';
   }
 
   /** Why a frame of a socket without credit is not taken; undefined where it is. */
@@ -194,16 +199,6 @@ export function newAmountOf(
   // It has fewer lines than it says, and will be refused for that.
   if (start === 0 && skipped > 0) return { messages: 0, bytes: 0 };
   return quota.amountOf(frame, Math.min(start, frame.length), n - skipped);
-}
-
-/** Why a batch is not taken that the tokens do not allow; undefined where they do. */
-export function beyondQuota(
-  { credit, quota }: BatchSource,
-  amount: Amount,
-  nowMs: number,
-): 'over_credit' | 'rate_limited' | undefined {
-  if (quota === undefined || amount.messages === 0 || quota.allows(amount, nowMs)) return undefined;
-  return credit.isNone && quota.isOverrunBy(amount.messages) ? 'over_credit' : 'rate_limited';
 }
 
 const NAMES: Record<Limited, string> = {

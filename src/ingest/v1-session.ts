@@ -36,6 +36,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
   readonly protocol = 'sluice.v1';
   /** What the client may send. */
   readonly credit: ClientCredit;
+  /** Another one where a fresh token says other limits. */
   quota: SessionQuota | undefined;
   readonly #port: SessionPort;
   readonly #peer: Peer;
@@ -60,10 +61,12 @@ export class V1Session implements Session, ShardSession, BatchSource {
     port: SessionPort,
     peer: Peer,
     { producer, access, memory, onRemember }: Omit<SessionRequest, 'protocol' | 'nowMs'>,
+    quota?: SessionQuota,
   ) {
     this.#port = port;
     this.#peer = peer;
     this.#name = producer;
+    this.quota = quota;
     this.#onRemember = onRemember;
     this.#guard = new SessionGuard(access, producer, this.#guarded(), memory?.askedAtMs);
     this.credit = new ClientCredit(port.terms.maxMessageBytes);

@@ -5,6 +5,7 @@ import { PgDialect } from 'drizzle-orm/pg-core';
 import { benchSink } from '../../lab/suites/ingest/bench-sink.ts';
 import type { Grant } from '../../src/access/grant.ts';
 import type { LimitsOf } from '../../src/access/limits.ts';
+import { ownedName } from '../../src/access/producer-name.ts';
 import { SluiceClient, type SluiceClientOptions } from '../../src/client/index.ts';
 import type { Connection, Database } from '../../src/database/connection.ts';
 import type { Session, SessionMemory, SessionRequest } from '../../src/ingest/intake.ts';
@@ -21,6 +22,8 @@ export interface Who {
   protocol?: 'raw' | 'sluice.v1';
   address?: string;
   grant?: Grant;
+  /** What a fresh token grants that comes within the session. */
+  renewed?: Grant;
   memory?: SessionMemory;
 }
 
@@ -116,7 +119,7 @@ export class LimitedShard {
     await settled();
   }
 
-  /** A client of the library that is connected to this shard; frames take a millisecond. */
+  /** A client of the library, of the tenant that `who` was granted, that is connected to this shard; frames take a millisecond. */
   client(options: Partial<SluiceClientOptions> & { producer: string; who?: Who }): SluiceClient {
     const { who, ...given } = options;
     return new SluiceClient({
@@ -138,7 +141,7 @@ export class Socket {
   readonly #shard: LimitedShard;
   #sequence = 0;
 
-  constructor(shard: LimitedShard, producer: string, { protocol, address, grant, memory }: Who) {
+  constructor(shard: LimitedShard, producer: string, { protocol, address, grant, memory, renewed }: Who) {
     this.#shard = shard;
     const request: SessionRequest = {
       producer,
@@ -149,7 +152,14 @@ export class Socket {
       access:
         grant === undefined
           ? undefined
-          : { grant, authorize: () => Promise.reject(new Error('not asked')), onGrant() {} },
+          : {
+              grant,
+              authorize: async () => {
+                if (renewed === undefined) throw new Error('not asked');
+                return renewed;
+              },
+              onGrant() {},
+            },
       onRemember: (found) => this.remembered.push(found),
     };
     this.session = shard.pipeline.openSession(
@@ -221,7 +231,7 @@ class LibrarySocket {
           close: (code, reason) => this.#later(() => this.#end(code, reason)),
         },
         {
-          producer,
+          producer: ownedName(grant?.tenant, producer),
           protocol: 'sluice.v1',
           nowMs: shard.timers.now(),
           address,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { MAX_OVER_CREDIT, MAX_RATE_LIMITED_FRAMES } from '../../../src/core/limits.ts';
+import { settled } from '../../support/fake-timers.ts';
 import { LimitedShard } from '../../support/limited-shard.ts';
 
 const numbers = (from: number, to: number): string[] =>
@@ -59,6 +60,41 @@ describe("a tenant's messages a second", () => {
     const grant = { tenant: 'acme', limits: { tenant: { messagesPerSecond: 7 } } };
     expect(shard.hello('acme/p', { grant }).credit).toBe(7);
     expect(shard.hello('other/p', { grant: { tenant: 'other' } }).credit).toBe(100);
+  });
+
+  test('of a fresh token hold from then on, and tokens that were used stay used', async () => {
+    const shard = new LimitedShard({ limits });
+    const grant = { tenant: 'acme' };
+    const renewed = { tenant: 'acme', limits: { tenant: { messagesPerSecond: 1_000 } } };
+    const socket = shard.hello('acme/p', { grant, renewed }).batch(100);
+    shard.pipeline.storeGroup();
+    expect(socket.credit).toBe(0);
+    socket.send({ t: 'auth', token: 'fresh' });
+    await settled();
+    shard.timers.advance(100);
+    expect(socket.last('flow')).toMatchObject({ reason: 'room', credit: { messages: 100 } });
+    // Control: where the fresh one says the same, so does the credit.
+    const other = shard
+      .hello('other/p', { grant: { tenant: 'other' }, renewed: { tenant: 'other' } })
+      .batch(100);
+    shard.pipeline.storeGroup();
+    other.send({ t: 'auth', token: 'fresh' });
+    await settled();
+    shard.timers.advance(100);
+    expect(other.last('flow')).toMatchObject({ reason: 'room', credit: { messages: 10 } });
+  });
+
+  test('that a fresh token lifts are lifted for a client that waits', async () => {
+    const limits = { tenant: { messagesPerSecond: 1 } };
+    const shard = new LimitedShard();
+    const socket = shard.hello('acme/p', { grant: { tenant: 'acme', limits }, renewed: { tenant: 'acme' } });
+    socket.batch(1);
+    shard.pipeline.storeGroup();
+    expect(socket.credit).toBe(0);
+    socket.send({ t: 'auth', token: 'fresh' });
+    await settled();
+    shard.timers.advance(20);
+    expect(socket.last('flow')).toMatchObject({ reason: 'room', credit: { messages: 8_192 } });
   });
 
   test('are counted once: what was taken before costs nothing', () => {
@@ -252,8 +288,13 @@ describe('connections', () => {
 
 describe('a client of the library', () => {
   test('at ten times its limit gets its rate, loses nothing and doubles nothing', async () => {
-    const shard = new LimitedShard({ limits: { producer: { messagesPerSecond: 200 } } });
-    const client = shard.client({ producer: 'p', ack: 'committed', sendBufferMessages: 100_000 });
+    const shard = new LimitedShard({ limits: { tenant: { messagesPerSecond: 200 } } });
+    const client = shard.client({
+      producer: 'p',
+      who: { grant: { tenant: 'acme' } },
+      ack: 'committed',
+      sendBufferMessages: 100_000,
+    });
     const seconds = 30;
     const sent: Promise<unknown>[] = [];
     const rates: number[] = [];
