@@ -273,10 +273,11 @@ export class OutboxLane implements Lane {
   /** The batch is settled without being in Postgres: it is among the dead letters, by the same step of storage. */
   settleAsDead(batch: MessageBatch): void {
     const isNext = batch.position === this.#ledger.head;
-    // One that is settled ahead of others is passed over in the next life, which begins at the head.
-    if (this.#trimmer.isKeeping || !isNext) this.#dead.add(batch.position);
     this.#settle(batch);
     if (isNext) this.#trimmer.trim();
+    // Ahead of others it is passed over in the next life, which begins at the head. And a lane that goes back to before it, in a
+    // group that is still there, must not make a second dead letter of it.
+    if (batch.position >= this.held) this.#dead.add(batch.position);
   }
 
   /** Messages that Postgres has and that are still in storage: the last ones, one of each of some producers. */

@@ -50,11 +50,6 @@ export class OutboxTrimmer {
     this.#lastTrimAtMs = options.now();
   }
 
-  /** False where settled groups are deleted at once. */
-  get isKeeping(): boolean {
-    return this.#kept.isKeeping;
-  }
-
   /** Text of settled groups that are kept. */
   get keptBytes(): number {
     return this.#kept.bytes;

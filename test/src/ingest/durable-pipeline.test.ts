@@ -1221,6 +1221,34 @@ describe('an outbox and a database that do not fit together', () => {
     world.end();
   });
 
+  test.each([0, 600_000])(
+    'a dead letter stays the only one of its message, with %i ms of settled ones',
+    async (ms) => {
+      const [world, client] = await worldWith(1, {
+        writer: 'bulk',
+        keepSettledMs: ms,
+        batchRows: 1,
+        connections: 1,
+      });
+      const past = await pastOf(world);
+      // The one after the dead letter is committed, the next one is not: their group is still in the outbox.
+      world.life.faults.set('after_commit', 'holds');
+      client.write(['poison', 'good', 'good']);
+      client.sendNext(3);
+      await world.pass(1_000);
+      expect([(await world.rows()).length, world.deadRows().length]).toEqual([2, 1]);
+      await failOver(world, past);
+      world.life.release();
+      await world.pass(1_000);
+      expect(world.life.pipeline.missing).toMatchObject({ messages: 1, held: 1 });
+      await resume(world, 'write-again');
+      await world.heal();
+      await world.judge();
+      expect((await world.rows()).map(({ sequence }) => Number(sequence))).toEqual([1, 3, 4]);
+      world.end();
+    },
+  );
+
   test('what is not kept any more stays missing, and the rest of it is written again', async () => {
     const [world, client] = await worldWith(5, { keepSettledMs: 10_000 });
     const past = await pastOf(world);
