@@ -69,6 +69,8 @@ async function bundle(entry: Entry): Promise<Bundle> {
     mangleProps: new RegExp(`^(${INTERNAL_NAMES.join('|')})$`),
     mangleCache: await shortNames(),
     minify: true,
+    // Members without a value need no declaration.
+    tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
   });
   const [map, bundled] = [/\.map$/, /\.js$/].map(
     (suffix) => outputFiles.find(({ path }) => suffix.test(path))?.text ?? '',

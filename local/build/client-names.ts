@@ -6,16 +6,16 @@
 export const INTERNAL_NAMES: readonly string[] = `
   amount clock keeper utf8Size
   ackLevel ackedUpTo admitBlocked aside askedForAck askedMs awaitProgress batchFrom blocked buffer byeMs callKind
-  calls connect connection counts creditNow cursor cut cutBatch cutBatches defer discardText discards disconnect
+  call calls connect connection counts creditNow cursor cut cutBatch cutBatches defer discardText discards disconnect
   doubtUpTo doubts drainUntilMs dropAbove dropDoubts dropOldest dropOversized emit end endError endIfDone ending
   enqueue erroredMs failuresInARow finish finishRefused fits flushUpTo forgetTrouble frameLimits giveUp goOn
   hasFlushes hasRoom heardMs hurry insert intake isAllSent isClosing isDone isDue isEmpty isFlushDue isForgotten
   isIdle isKept isKnown isLate isOpen isOwn isPaused isRecovered isSet isWelcomed keep lastTaken leftBlocked link
-  markSent maxBytes maxMessages maxSentHere mostBytes onFailure onProgress openedMs outBytes outMessages outSinceMs
+  markSent maxBytes maxMessages maxSentHere mostBytes onDone onFailure onProgress openedMs outBytes outMessages outSinceMs
   overError own progressMs promise protocolError pump putAside reach receive receiver recovery refusals refuse
-  refuseCall refuseSequence refuseTooLarge refusedCount rejectAll restart restore restoredCount resumeSending rewind
+  refuseCall refuseSequence refuseTooLarge refusedCount rejectAll restart restore restoredCount renew resumeSending rewind
   rewoundTo rollback saved saving sayBye schedule search sender sentHere sentUpTo setAsideRun settings settle sizeAt
-  skip socket stop storedHere takeJoined textAt ticket ticketOf total transmit trimDroppedEnd trimmed truncate
+  skip socket stop storedHere takeJoined textAt callOf total transmit trimDroppedEnd trimmed truncate
   unsavedSession unsettledCount waiting window
 `
   .trim()

@@ -5,7 +5,7 @@ import { type ClientErrorCode, SluiceError } from './errors.ts';
 import type { BatchReceipt, RefusalReason, RefusedMessage } from './events.ts';
 
 /** A call, and how far its messages are. Its sequences are contiguous. */
-export class Ticket {
+export class Call {
   readonly callKind: 'one' | 'post' | 'batch' | 'flush';
   readonly total: number;
   readonly #resolve: (receipt: BatchReceipt | undefined) => void;
@@ -21,7 +21,7 @@ export class Ticket {
   #refused: RefusedMessage[] | undefined;
 
   constructor(
-    kind: Ticket['callKind'],
+    kind: Call['callKind'],
     total: number,
     resolve: (receipt: BatchReceipt | undefined) => void,
     reject: (error: SluiceError) => void,
@@ -93,13 +93,13 @@ export class Ticket {
 export interface BlockedCall {
   texts: readonly string[];
   next: number;
-  ticket: Ticket;
+  call: Call;
 }
 
 /** The calls of a client that are not settled, in the order of their messages. */
 export class Calls {
-  readonly #tickets = new Deque<Ticket>();
-  readonly #flushes = new Deque<Ticket>();
+  readonly #calls = new Deque<Call>();
+  readonly #flushes = new Deque<Call>();
   readonly blocked = new Deque<BlockedCall>();
   /** A flush that the server has not been asked for on this connection. */
   isFlushDue = false;
@@ -118,45 +118,45 @@ export class Calls {
   }
 
   /** A call whose messages begin after the sequence `taken`. */
-  add(ticket: Ticket, taken: number): void {
-    ticket.first = taken + 1;
-    ticket.last = taken;
-    if (ticket.callKind === 'flush') {
-      this.#flushes.push(ticket);
+  add(call: Call, taken: number): void {
+    call.first = taken + 1;
+    call.last = taken;
+    if (call.callKind === 'flush') {
+      this.#flushes.push(call);
       this.isFlushDue = true;
-    } else this.#tickets.push(ticket);
+    } else this.#calls.push(call);
   }
 
   /** Removes the call that was added last. */
   rollback(): void {
-    this.#tickets.truncate(this.#tickets.amount - 1);
+    this.#calls.truncate(this.#calls.amount - 1);
   }
 
   /** The call that a message came with. */
-  ticketOf(sequence: number): Ticket | undefined {
-    const ticket = this.#tickets.at(this.#tickets.search(({ last }) => last < sequence));
-    return ticket && sequence >= ticket.first ? ticket : undefined;
+  callOf(sequence: number): Call | undefined {
+    const call = this.#calls.at(this.#calls.search(({ last }) => last < sequence));
+    return call && sequence >= call.first ? call : undefined;
   }
 
   /** Settles the calls whose messages are all at or below `reached`, and the flushes at or below `flushed`. */
   settle(reached: number, flushed: number): void {
-    finishUpTo(this.#tickets, reached);
+    finishUpTo(this.#calls, reached);
     finishUpTo(this.#flushes, flushed);
   }
 
   /** Rejects all that is left; the error may depend on the call. */
-  rejectAll(errorOf: (ticket: Ticket) => SluiceError): void {
-    const blocked = this.blocked.slice().map(({ ticket }) => ticket);
-    for (const ticket of [...this.#tickets.slice(), ...this.#flushes.slice(), ...blocked])
-      ticket.reject(errorOf(ticket));
-    for (const calls of [this.#tickets, this.#flushes, this.blocked]) calls.truncate(0);
+  rejectAll(errorOf: (call: Call) => SluiceError): void {
+    const blocked = this.blocked.slice().map(({ call }) => call);
+    for (const call of [...this.#calls.slice(), ...this.#flushes.slice(), ...blocked])
+      call.reject(errorOf(call));
+    for (const calls of [this.#calls, this.#flushes, this.blocked]) calls.truncate(0);
   }
 }
 
-function finishUpTo(tickets: Deque<Ticket>, sequence: number): void {
-  for (let ticket = tickets.at(0); ticket; ticket = tickets.at(0)) {
-    if (ticket.isOpen || ticket.last > sequence) break;
-    ticket.finish();
-    tickets.shift();
+function finishUpTo(calls: Deque<Call>, sequence: number): void {
+  for (let call = calls.at(0); call; call = calls.at(0)) {
+    if (call.isOpen || call.last > sequence) break;
+    call.finish();
+    calls.shift();
   }
 }

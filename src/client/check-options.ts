@@ -6,9 +6,11 @@ import { wholeFrom } from './frames.ts';
 import type { SluiceClientOptions, WhenFull } from './options.ts';
 import { openWebSocket, platformTimers, randomUuid } from './platform.ts';
 
+type OptionalName = 'storage' | 'token' | 'ticket' | 'onEvent';
+
 /** Options with all that has a default. */
-export type CheckedOptions = Required<Omit<SluiceClientOptions, 'url' | 'storage' | 'onEvent'>> &
-  Pick<SluiceClientOptions, 'storage' | 'onEvent'> & { url: string };
+export type CheckedOptions = Required<Omit<SluiceClientOptions, 'url' | OptionalName>> &
+  Pick<SluiceClientOptions, OptionalName> & { url: string };
 
 /** What an option may be: whole numbers by default and bounds, words with the default first, and all others. */
 const OPTIONS: Readonly<Record<keyof SluiceClientOptions, readonly number[] | readonly string[]>> = {
@@ -22,6 +24,8 @@ const OPTIONS: Readonly<Record<keyof SluiceClientOptions, readonly number[] | re
   sendBufferBytes: [16 * 1024 * 1024, 1, 2 ** 40],
   whenFull: ['block', 'reject', 'drop-oldest', 'drop-newest'] satisfies WhenFull[],
   storage: [],
+  token: [],
+  ticket: [],
   openSocket: [],
   timers: [],
   random: [],
@@ -34,8 +38,10 @@ const OPTIONS: Readonly<Record<keyof SluiceClientOptions, readonly number[] | re
  */
 export function checkOptions(options: SluiceClientOptions): CheckedOptions {
   if (typeof options !== 'object' || !options) throw invalidOption('url', 'missing');
+  // One that is misspelt would be passed over without a word.
   for (const name of Object.keys(options))
-    if (!Object.hasOwn(OPTIONS, name)) throw unknownOption(name.slice(0, 40));
+    if (!Object.hasOwn(OPTIONS, name))
+      throw invalidOption(name.slice(0, 40), `no option, there are ${Object.keys(OPTIONS).join(', ')}`);
   const checked: Record<string, unknown> = {
     openSocket: openWebSocket,
     timers: platformTimers,
@@ -47,27 +53,13 @@ export function checkOptions(options: SluiceClientOptions): CheckedOptions {
     const [standard, min, max] = allowed as [number, number, number];
     if (typeof standard === 'number') {
       if (!((wholeFrom(value, min) as number) <= max))
-        throw invalidOption(option, `a whole number from ${min} to ${max}`, { min, max });
+        throw invalidOption(option, `a whole number from ${min} to ${max}`);
     } else if (standard && !(allowed as unknown[]).includes(value))
-      throw invalidOption(option, `one of ${allowed.join(', ')}`, { allowed });
+      throw invalidOption(option, `one of ${allowed.join(', ')}`);
   }
   if (checked.openSocket === openWebSocket && typeof WebSocket === 'undefined')
     throw invalidOption('openSocket', 'there is no WebSocket');
   return Object.assign(checked, addressOf(options)) as unknown as CheckedOptions;
-}
-
-/** An option that is misspelt would be passed over without a word. The one with the most pairs of its letters is meant. */
-function unknownOption(name: string): SluiceError {
-  // What 0.2.0 called the ring is the send buffer.
-  const lower = name.replace('ring', 'sendBuffer').toLowerCase();
-  const shareOf = (option: string) =>
-    [...option.toLowerCase()].filter((letter, index, { [index + 1]: next = '' }) =>
-      lower.includes(letter + next),
-    ).length / option.length;
-  const options = Object.keys(OPTIONS);
-  const [meant] = [...options].sort((one, other) => shareOf(other) - shareOf(one)) as [string];
-  const hint = shareOf(meant) > 0.5 ? `did you mean ${meant}?` : `there are ${options.join(', ')}`;
-  return invalidOption(name, `no option, ${hint}`);
 }
 
 /** The address of a socket, with the producer in it, and the producer. */
@@ -96,6 +88,6 @@ function addressOf({ url: given, producer: option, storage }: SluiceClientOption
   return { url: url.href, producer };
 }
 
-function invalidOption(option: string, message: string, details: Record<string, unknown> = {}): SluiceError {
-  return new SluiceError('invalid_options', `${option}: ${message}`, { details: { option, ...details } });
+function invalidOption(option: string, message: string): SluiceError {
+  return new SluiceError('invalid_options', `${option}: ${message}`, { details: { option } });
 }

@@ -38,9 +38,9 @@ export class Connection {
     this.askedForAck = false;
   }
 
-  close(reason: string): void {
+  close(): void {
     try {
-      this.socket.close(1000, reason);
+      this.socket.close(1000);
     } catch {
       // It was closed, or never open.
     }

@@ -1,5 +1,5 @@
 import type { AckLevel } from './ack-level.ts';
-import { Calls, type Ticket } from './calls.ts';
+import { type Call, Calls } from './calls.ts';
 import type { ClientContext } from './context.ts';
 import { type Deferred, defer } from './deferred.ts';
 import { type ClientErrorCode, SluiceError } from './errors.ts';
@@ -9,7 +9,7 @@ import type { SendWindow } from './send-window.ts';
 
 const MAX_BLOCKED_CALLS = 1_000;
 
-const DROPPED_MESSAGE = 'The message was dropped: the send buffer was full';
+const DROPPED_MESSAGE = 'The message was dropped: the send buffer is full';
 
 /** Takes the messages of calls into the client's own window as far as there is room, and settles the calls. */
 export function createIntake({ settings, counts, buffer, own, emit }: ClientContext) {
@@ -27,46 +27,46 @@ export function createIntake({ settings, counts, buffer, own, emit }: ClientCont
     /** Nothing of older instances is left, for which a flush waits too. */
     isRecovered: !settings.storage as boolean,
     /** Takes a call, or lets it wait for room, or refuses it; true where there may be something to send. */
-    enqueue(texts: readonly string[], ticket: Ticket): boolean {
+    enqueue(texts: readonly string[], call: Call): boolean {
       if (blocked.amount > 0) {
-        if (blocked.amount >= MAX_BLOCKED_CALLS) refuseFull(ticket);
-        else blocked.push({ texts, next: 0, ticket });
+        if (blocked.amount >= MAX_BLOCKED_CALLS) refuseFull(call);
+        else blocked.push({ texts, next: 0, call });
         return false;
       }
       const { waiting } = own;
       const { amount: length, utf8Size: bytes } = waiting;
       const { refused, dropped } = counts;
-      calls.add(ticket, own.lastTaken);
-      const next = take(texts, 0, ticket);
+      calls.add(call, own.lastTaken);
+      const next = take(texts, 0, call);
       if (next < texts.length) {
         if (whenFull === 'reject') {
           own.rollback(length, bytes);
           counts.refused = refused;
           calls.rollback();
-          refuseFull(ticket);
+          refuseFull(call);
           return false;
         }
-        ticket.isOpen = true;
-        blocked.push({ texts, next, ticket });
+        call.isOpen = true;
+        blocked.push({ texts, next, call });
       }
       tellDropped(dropped);
-      ticket.finishRefused();
+      call.finishRefused();
       return true;
     },
 
     /** Lets blocked calls in as far as there is room, in their order. */
     admitBlocked(): void {
       const { dropped } = counts;
-      for (let call = blocked.at(0); call; call = blocked.at(0)) {
-        const { ticket, texts } = call;
-        if (!ticket.isOpen) {
-          ticket.isOpen = true;
-          calls.add(ticket, own.lastTaken);
+      for (let first = blocked.at(0); first; first = blocked.at(0)) {
+        const { call, texts } = first;
+        if (!call.isOpen) {
+          call.isOpen = true;
+          calls.add(call, own.lastTaken);
         }
-        call.next = take(texts, call.next, ticket);
-        if (call.next < texts.length) break;
-        ticket.isOpen = false;
-        ticket.finishRefused();
+        first.next = take(texts, first.next, call);
+        if (first.next < texts.length) break;
+        call.isOpen = false;
+        call.finishRefused();
         blocked.shift();
       }
       tellDropped(dropped);
@@ -90,10 +90,10 @@ export function createIntake({ settings, counts, buffer, own, emit }: ClientCont
     },
 
     /** Refuses a call as a whole: nothing of it was taken. */
-    refuseCall(ticket: Ticket, error: SluiceError): void {
-      counts.refused += ticket.total;
-      ticket.reject(error);
-      tellRefused(ticket, error.code, error.message);
+    refuseCall(call: Call, error: SluiceError): void {
+      counts.refused += call.total;
+      call.reject(error);
+      tellRefused(call, error.code, error.message);
     },
 
     /** Settles one message as refused; false where it was settled before. */
@@ -115,7 +115,7 @@ export function createIntake({ settings, counts, buffer, own, emit }: ClientCont
     },
 
     /** Rejects all that waits for something; the error may depend on the call. Returns the texts that still waited for room. */
-    end(reason: SluiceError, errorOf: (ticket: Ticket) => SluiceError): string[] {
+    end(reason: SluiceError, errorOf: (call: Call) => SluiceError): string[] {
       const left = blocked.slice().flatMap(({ texts, next }) => texts.slice(next));
       calls.rejectAll(errorOf);
       room?.reject(reason);
@@ -129,7 +129,7 @@ export function createIntake({ settings, counts, buffer, own, emit }: ClientCont
   }
 
   /** Takes messages from `from` on, and returns the index of the first for which there is no room. */
-  function take(texts: readonly string[], from: number, ticket: Ticket): number {
+  function take(texts: readonly string[], from: number, call: Call): number {
     const maxBytes = Math.min(self.mostBytes + 1, buffer.maxBytes);
     for (let index = from; index < texts.length; index += 1) {
       const text = texts[index] as string;
@@ -137,23 +137,23 @@ export function createIntake({ settings, counts, buffer, own, emit }: ClientCont
       const isPlain = typeof text === 'string' && /^[ -~]{2,}$/.test(text);
       const line = isPlain ? text : lineOf(text);
       if (typeof line !== 'string') {
-        skip(ticket, index, line.code, line.message);
+        skip(call, index, line.code, line.message);
         continue;
       }
       const bytes = (isPlain ? line.length : utf8Bytes(line)) + 1;
-      if (bytes > maxBytes) skipTooLarge(ticket, index, bytes - 1);
+      if (bytes > maxBytes) skipTooLarge(call, index, bytes - 1);
       else {
         if (!buffer.fits(bytes)) {
           if (whenFull === 'block' || whenFull === 'reject') return index;
           if (whenFull === 'drop-oldest') dropOldest(bytes);
           if (!buffer.fits(bytes)) {
-            ticket.skip(index, 'message_dropped', DROPPED_MESSAGE);
+            call.skip(index, 'message_dropped', DROPPED_MESSAGE);
             counts.dropped += 1;
             continue;
           }
         }
         own.push(line, bytes);
-        ticket.last += 1;
+        call.last += 1;
       }
     }
     return texts.length;
@@ -172,22 +172,17 @@ export function createIntake({ settings, counts, buffer, own, emit }: ClientCont
   }
 
   /** Settles a message of a call that never gets a sequence. */
-  function skip(ticket: Ticket, index: number, code: ClientErrorCode, message: string): void {
-    ticket.skip(index, code, message);
+  function skip(call: Call, index: number, code: ClientErrorCode, message: string): void {
+    call.skip(index, code, message);
     counts.refused += 1;
-    tellRefused(ticket, code, message);
+    tellRefused(call, code, message);
   }
 
-  function skipTooLarge(ticket: Ticket, index: number, bytes: number): void {
+  function skipTooLarge(call: Call, index: number, bytes: number): void {
     const { maxBytes } = buffer;
-    if (bytes < maxBytes) skip(ticket, index, 'message_too_large', tooLargeMessage(bytes));
+    if (bytes < maxBytes) skip(call, index, 'message_too_large', tooLargeMessage(bytes));
     else
-      skip(
-        ticket,
-        index,
-        'send_buffer_full',
-        `The message has ${bytes} bytes, sendBufferBytes is ${maxBytes}`,
-      );
+      skip(call, index, 'send_buffer_full', `The message has ${bytes} bytes, sendBufferBytes is ${maxBytes}`);
   }
 
   function tooLargeMessage(bytes?: number): string {
@@ -201,17 +196,17 @@ export function createIntake({ settings, counts, buffer, own, emit }: ClientCont
     message: string,
     reason?: RefusalReason,
   ): void {
-    const ticket = calls.ticketOf(sequence);
-    if (!ticket || ticket.isDone) return;
-    ticket.refuse(ticket.indexOf(sequence), code, message, reason);
-    ticket.finishRefused();
+    const call = calls.callOf(sequence);
+    if (!call || call.isDone) return;
+    call.refuse(call.indexOf(sequence), code, message, reason);
+    call.finishRefused();
   }
 
-  function refuseFull(ticket: Ticket): void {
-    self.refuseCall(ticket, new SluiceError('send_buffer_full', 'The send buffer is full'));
+  function refuseFull(call: Call): void {
+    self.refuseCall(call, new SluiceError('send_buffer_full', 'The send buffer is full'));
   }
 
-  function tellRefused({ callKind }: Ticket, code: ClientErrorCode, message: string): void {
+  function tellRefused({ callKind }: Call, code: ClientErrorCode, message: string): void {
     if (callKind === 'post') emit({ type: 'refused', code, message });
   }
 

@@ -1,6 +1,7 @@
-import { createAlarm } from './alarm.ts';
+import { type Alarm, createAlarm } from './alarm.ts';
 import { Connection } from './connection.ts';
 import { type ClientContext, pauseMs } from './context.ts';
+import { askFor, tokenProtocol } from './credentials.ts';
 import { type ClientErrorCode, SluiceError } from './errors.ts';
 import type { WebSocketLike } from './options.ts';
 import type { SendWindow } from './send-window.ts';
@@ -40,6 +41,12 @@ const NEVER_CONNECTED_FAILURES = 5;
 const MAX_PROTOCOL_ERRORS = 3;
 const PROTOCOL_ERRORS_FORGIVEN_MS = 300_000;
 
+/** So many in a row, each with a fresh token, say that no token will do. */
+const MAX_REFUSALS = 10;
+
+/** The pause before the user's function is asked once more for the token that the server has asked for. */
+const TOKEN_RETRY_MS = 5_000;
+
 /** Close codes after which connecting again changes nothing (PROTOCOL.md, "Close codes"). The reason may name another code. */
 const TERMINAL_CODES: Readonly<Record<number, ClientErrorCode>> = {
   4400: 'invalid_frame',
@@ -65,9 +72,12 @@ export interface LinkParts extends ClientContext {
 /** Keeps a connection to the server: makes it, watches it, and makes another one when it is lost. */
 export function createLink(parts: LinkParts) {
   const { clock, counts, emit, own, sender, settings } = parts;
-  const { openSocket, random, url } = settings;
+  const { openSocket, random, ticket, token, url } = settings;
   const watch = createAlarm(clock);
   const reconnect = createAlarm(clock);
+  let asking: Alarm | undefined;
+  /** Closes with 4401 in a row, none of them after a welcome. */
+  let refusals = 0;
   let protocolErrors = 0;
   let protocolErrorMs = 0;
 
@@ -75,37 +85,32 @@ export function createLink(parts: LinkParts) {
     /** In a row, with nothing acknowledged in between. */
     failuresInARow: 0,
     connect(): void {
-      const window = parts.recovery.next ?? own;
-      let socket: WebSocketLike;
-      try {
-        socket = openSocket(url, PROTOCOL);
-      } catch (error) {
-        lost(undefined, 1006, `No socket: ${(error as Error | undefined)?.message}`);
-        return;
-      }
-      const connection = new Connection(socket, window, window === own, clock.now());
-      sender.connection = connection;
-      const isCurrent = () => sender.connection === connection;
-      socket.addEventListener('open', () => {
-        if (isCurrent()) hello(connection);
-      });
-      socket.addEventListener('message', ({ data }) => {
-        if (isCurrent()) parts.receiver.receive(connection, data);
-      });
-      socket.addEventListener('close', ({ code = 1006, reason = '' }) => {
-        if (isCurrent()) closedByPeer(connection, code, reason);
-      });
-      // A close follows nearly everywhere, with a code that says more; the watch sees to the rest.
-      socket.addEventListener('error', () => {
-        connection.erroredMs ??= clock.now();
-      });
-      watchLater();
+      const source = ticket ?? token;
+      if (!source) open(url);
+      else
+        asking = askFor(source, clock, (text) => {
+          if (!text) lost(undefined, 1006, 'No token');
+          else if (ticket) open(`${url}&ticket=${encodeURIComponent(text)}`);
+          else open(url, text);
+        });
+    },
+
+    /** The server asks for a fresh token. */
+    renew(connection: Connection): void {
+      asking?.stop();
+      if (token)
+        asking = askFor(token, clock, (text) => {
+          if (text) sender.transmit(connection, JSON.stringify({ t: 'auth', token: text }));
+          else asking?.set(TOKEN_RETRY_MS, () => self.renew(connection));
+        });
+      // A ticket is good for an upgrade only.
+      else if (ticket) self.drain(connection, 0);
     },
 
     /** Gives up a connection that is of no use any more, and makes a new one. */
     giveUp(connection: Connection, reason: string): void {
       if (sender.connection !== connection) return;
-      connection.close('giving up');
+      connection.close();
       lost(connection, 1006, reason);
     },
 
@@ -130,7 +135,7 @@ export function createLink(parts: LinkParts) {
       sender.pump();
       if (sender.connection !== connection) return;
       watch.set(delayMs, () => {
-        connection.close('drained');
+        connection.close();
         lost(connection, 1001, 'The server said drain');
       });
     },
@@ -146,11 +151,43 @@ export function createLink(parts: LinkParts) {
       const { connection } = sender;
       leave();
       reconnect.stop();
-      connection?.close('bye');
+      connection?.close();
     },
   };
 
+  /** @param given the token to offer */
+  function open(address: string, given?: string): void {
+    const window = parts.recovery.next ?? own;
+    let socket: WebSocketLike;
+    try {
+      socket = openSocket(address, given ? [PROTOCOL, tokenProtocol(given)] : PROTOCOL);
+    } catch (error) {
+      // The platform's sentence names the address, or the subprotocols: there may be a ticket or token in them.
+      const why = (ticket ?? token) ? '' : `: ${(error as Error | undefined)?.message}`;
+      lost(undefined, 1006, `No socket${why}`);
+      return;
+    }
+    const connection = new Connection(socket, window, window === own, clock.now());
+    sender.connection = connection;
+    const isCurrent = () => sender.connection === connection;
+    socket.addEventListener('open', () => {
+      if (isCurrent()) hello(connection);
+    });
+    socket.addEventListener('message', ({ data }) => {
+      if (isCurrent()) parts.receiver.receive(connection, data);
+    });
+    socket.addEventListener('close', ({ code = 1006, reason = '' }) => {
+      if (isCurrent()) closedByPeer(connection, code, reason);
+    });
+    // A close follows nearly everywhere, with a code that says more; the watch sees to the rest.
+    socket.addEventListener('error', () => {
+      connection.erroredMs ??= clock.now();
+    });
+    watchLater();
+  }
+
   function leave(): void {
+    asking?.stop();
     sender.disconnect();
     watch.stop();
   }
@@ -173,7 +210,9 @@ export function createLink(parts: LinkParts) {
 
   function closedByPeer(connection: Connection, closeCode: number, reason: string): void {
     const terminal = TERMINAL_CODES[closeCode];
-    if (!terminal) {
+    const mayRenew = closeCode === 4401 && (token ?? ticket);
+    refusals = mayRenew && !connection.isWelcomed ? refusals + 1 : 0;
+    if (!terminal || (mayRenew && refusals < MAX_REFUSALS)) {
       lost(connection, closeCode, reason);
       return;
     }
@@ -245,14 +284,13 @@ export function createLink(parts: LinkParts) {
       sender.transmit(connection, frame);
     };
     if (!connection.isOwn && isOver(connection.byeMs, HANDSHAKE_LIMIT_MS)) giveUp('No bye');
-    else if (isOver(connection.erroredMs, WATCH_INTERVAL_MS)) giveUp('The connection failed');
+    else if (isOver(connection.erroredMs, WATCH_INTERVAL_MS)) giveUp('No connection');
     else if (!connection.isWelcomed) {
       if (isOver(connection.openedMs, HANDSHAKE_LIMIT_MS)) giveUp('No welcome');
     } else if (connection.drainUntilMs !== undefined) return;
     else if (connection.askedMs !== undefined) {
-      if (isOver(connection.askedMs, DEAD_AFTER_MS)) giveUp('The server is silent');
-    } else if (window.outMessages > 0 && isOver(connection.outSinceMs, STALLED_AFTER_MS))
-      giveUp('The server stores nothing');
+      if (isOver(connection.askedMs, DEAD_AFTER_MS)) giveUp('No answer');
+    } else if (window.outMessages > 0 && isOver(connection.outSinceMs, STALLED_AFTER_MS)) giveUp('No ack');
     else if (
       window.cursor > 0 &&
       !connection.askedForAck &&

@@ -37,8 +37,21 @@ export interface SluiceClientOptions {
    * what the one before has left. Needs a producer.
    */
   storage?: ClientStorage;
-  /** Default: `new WebSocket(url, protocol)`. */
-  openSocket?: (url: string, protocol: string) => WebSocketLike;
+  /**
+   * Says who the client is: a text, or a function that gives one, which is asked before each connection and whenever the server
+   * asks for a fresh token. A function that throws, or has not answered after 10 seconds, makes a failed attempt, and is asked again.
+   * It reaches the server as a subprotocol next to `sluice.v1`. Printable ASCII without spaces.
+   */
+  token?: Credential;
+  /**
+   * The same with a ticket, which goes into the address as `?ticket=`. It opens one socket, so the function is asked before each
+   * connection. With a `token` as well, that is only for when the server asks; without one, the client connects again then.
+   */
+  ticket?: () => string | Promise<string>;
+  /**
+   * Default: `new WebSocket(url, protocols)`. `protocols` is `sluice.v1`; with `token` it is a list, with the token in it.
+   */
+  openSocket?(url: string, protocols: string | string[]): WebSocketLike;
   /** Default: the platform's. */
   timers?: ClientTimers;
   /** A number from 0 to below 1, for pauses. Default: `Math.random`. */
@@ -46,6 +59,9 @@ export interface SluiceClientOptions {
   /** Called after the current turn, so that it may call the client. */
   onEvent?: (event: ClientEvent) => void;
 }
+
+/** A token, or what gives one. */
+export type Credential = string | (() => string | Promise<string>);
 
 /** What the client needs of a WebSocket: the class of browsers, Node and Workers has it, and so has that of `ws`. */
 export interface WebSocketLike {

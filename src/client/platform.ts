@@ -10,8 +10,8 @@ export const platformTimers: ClientTimers = {
   },
 };
 
-export function openWebSocket(url: string, protocol: string): WebSocketLike {
-  return new WebSocket(url, protocol) as WebSocketLike;
+export function openWebSocket(url: string, protocols: string | string[]): WebSocketLike {
+  return new WebSocket(url, protocols) as WebSocketLike;
 }
 
 /** 128 random bits in hexadecimal digits. */

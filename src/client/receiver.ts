@@ -83,6 +83,7 @@ export function createReceiver(parts: ReceiverParts) {
       else if (t === 'gap') gap(connection, frame);
       else if (t === 'ping') sender.transmit(connection, JSON.stringify({ t: 'pong', id: frame.id }));
       else if (t === 'drain') link.drain(connection, wholeFrom(frame.retryMs, 0));
+      else if (t === 'auth') link.renew(connection);
       else if (t === 'bye') bye(connection);
     },
   };
@@ -262,7 +263,7 @@ export function createReceiver(parts: ReceiverParts) {
 
   function bye(connection: Connection): void {
     if (connection.byeMs !== undefined && !connection.isOwn) {
-      connection.close('bye');
+      connection.close();
       link.goOn();
     } else if (!parts.ending.endIfDone()) link.giveUp(connection, 'The server said bye');
   }

@@ -45,13 +45,7 @@ export function createRecovery(parts: RecoveryParts) {
         window.restore(stored);
         counts.restored += window.restoredCount;
         keeper.keep(window);
-        doubt(
-          window,
-          stored.inDoubt.filter(
-            ({ first, count }) =>
-              !stored.discarded.some((run) => run.first <= first && run.last >= first + count - 1),
-          ),
-        );
+        doubt(window, stored.inDoubt);
         if (window.cutBatches.amount > 0) older.push(window);
         else forgetSettled(window);
       }

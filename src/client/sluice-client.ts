@@ -12,7 +12,7 @@
  * ```
  */
 
-import { Ticket } from './calls.ts';
+import { Call } from './calls.ts';
 import { checkOptions } from './check-options.ts';
 import { type ClientContext, newCounts } from './context.ts';
 import { defer } from './deferred.ts';
@@ -61,7 +61,7 @@ export class SluiceClient {
   /** The name of this start, by which a later one recovers what it leaves. */
   readonly instance: string;
   readonly #parts: ClientParts;
-  #sharedFlush: { ticket: Ticket; promise: Promise<void> } | undefined;
+  #sharedFlush: { call: Call; promise: Promise<void> } | undefined;
   #sendingDoubts: Promise<BatchReceipt> | undefined;
 
   constructor(options: SluiceClientOptions) {
@@ -149,14 +149,14 @@ export class SluiceClient {
    */
   send(message: unknown): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#enqueueValue(message, new Ticket('one', 1, resolve as () => void, reject));
+      this.#enqueueValue(message, new Call('one', 1, resolve as () => void, reject));
     });
   }
 
   /** Sends a text that is JSON already, in one line; otherwise like `send`. */
   sendText(json: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#enqueue([json], new Ticket('one', 1, resolve as () => void, reject));
+      this.#enqueue([json], new Call('one', 1, resolve as () => void, reject));
     });
   }
 
@@ -165,7 +165,7 @@ export class SluiceClient {
    * `nack` and `dropped` and counted in `stats`; what is left when the client ends, by the event `closed`.
    */
   post(message: unknown): void {
-    this.#enqueueValue(message, new Ticket('post', 1, ignore, ignore));
+    this.#enqueueValue(message, new Call('post', 1, ignore, ignore));
   }
 
   /**
@@ -175,8 +175,8 @@ export class SluiceClient {
   sendBatch(texts: readonly string[]): Promise<BatchReceipt> {
     if (texts.length === 0) return Promise.resolve({ messages: 0, refused: [] });
     return new Promise((resolve, reject) => {
-      const ticket = new Ticket('batch', texts.length, resolve as (receipt?: BatchReceipt) => void, reject);
-      this.#enqueue(texts, ticket);
+      const call = new Call('batch', texts.length, resolve as (receipt?: BatchReceipt) => void, reject);
+      this.#enqueue(texts, call);
     });
   }
 
@@ -195,12 +195,12 @@ export class SluiceClient {
     if (overError) return Promise.reject(overError);
     // The same question with nothing sent in between has the same answer.
     const shared = this.#sharedFlush;
-    if (shared && !shared.ticket.isDone) return shared.promise;
+    if (shared && !shared.call.isDone) return shared.promise;
     const { promise, resolve, reject } = defer<void>();
-    const ticket = new Ticket('flush', 0, () => resolve(), reject);
+    const call = new Call('flush', 0, () => resolve(), reject);
     this.#parts.sender.isDue = true;
-    this.#enqueue([], ticket);
-    this.#sharedFlush = { ticket, promise };
+    this.#enqueue([], call);
+    this.#sharedFlush = { call, promise };
     this.#parts.intake.settle();
     this.#parts.sender.pump();
     return promise;
@@ -253,29 +253,29 @@ export class SluiceClient {
     return this.#parts.ending.close(timeLimitMs);
   }
 
-  #enqueueValue(message: unknown, ticket: Ticket): void {
+  #enqueueValue(message: unknown, call: Call): void {
     const text = jsonOf(message);
-    if (typeof text === 'string') this.#enqueue([text], ticket);
-    else if (this.#isTaking(ticket)) {
+    if (typeof text === 'string') this.#enqueue([text], call);
+    else if (this.#isTaking(call)) {
       const { message: reason, cause } = text;
-      this.#parts.intake.refuseCall(ticket, new SluiceError('invalid_json', reason, { cause }));
+      this.#parts.intake.refuseCall(call, new SluiceError('invalid_json', reason, { cause }));
     }
   }
 
-  #enqueue(texts: readonly string[], ticket: Ticket): void {
-    if (!this.#isTaking(ticket)) return;
+  #enqueue(texts: readonly string[], call: Call): void {
+    if (!this.#isTaking(call)) return;
     this.#sharedFlush = undefined;
-    if (!this.#parts.intake.enqueue(texts, ticket)) return;
+    if (!this.#parts.intake.enqueue(texts, call)) return;
     // In the storage before anything else.
     this.#parts.keeper.run();
     this.#parts.sender.schedule();
   }
 
   /** Counts the messages of a call, and refuses them where the client is over. */
-  #isTaking(ticket: Ticket): boolean {
-    this.#parts.counts.offered += ticket.total;
+  #isTaking(call: Call): boolean {
+    this.#parts.counts.offered += call.total;
     const { overError } = this.#parts.ending;
-    if (overError) this.#parts.intake.refuseCall(ticket, overError);
+    if (overError) this.#parts.intake.refuseCall(call, overError);
     return overError === undefined;
   }
 }

@@ -11,7 +11,7 @@ const RETRY_MAX_MS = 30_000;
 export interface StorageOperation {
   name: StorageOperationName;
   with: unknown[];
-  done?: ((result: unknown) => void) | undefined;
+  onDone?: ((result: unknown) => void) | undefined;
 }
 
 /** What a queue works on, as the options of a client have it. Without a storage there is nothing to do. */
@@ -87,7 +87,7 @@ export function createStorageQueue(
     isBusy = false;
     current = undefined;
     failures = 0;
-    operation.done?.(result);
+    operation.onDone?.(result);
   }
 
   function fail({ name }: StorageOperation, error: unknown): void {

@@ -51,24 +51,24 @@ export function createWindowStorage(parts: WindowStorageParts) {
     if (isShut) return undefined;
     let shut: StorageOperation | undefined;
     if (isClosed()) {
-      const done = () => {
+      const onDone = () => {
         isShut = true;
       };
-      shut = { name: 'close', with: [], done };
+      shut = { name: 'close', with: [], onDone };
     }
     if (!isLoaded) {
-      const done = (found: unknown) => {
+      const onDone = (found: unknown) => {
         isLoaded = true;
         if (!isClosed()) parts.recovery.restore(found as readonly StoredInstance[]);
       };
-      return shut ?? { name: 'load', with: [], done };
+      return shut ?? { name: 'load', with: [], onDone };
     }
     if (!isBegun) {
       if (shut && own.lastTaken === 0) return shut;
-      const done = () => {
+      const onDone = () => {
         isBegun = true;
       };
-      return { name: 'begin', with: [own.instance], done };
+      return { name: 'begin', with: [own.instance], onDone };
     }
     for (const window of kept) {
       const operation = nextFor(window);
@@ -79,10 +79,10 @@ export function createWindowStorage(parts: WindowStorageParts) {
 
   function nextFor(window: SendWindow): StorageOperation | undefined {
     const { instance, ackedUpTo: acked, unsavedSession } = window;
-    const operation = (name: StorageOperationName, given: unknown[], done?: () => void) => ({
+    const operation = (name: StorageOperationName, given: unknown[], onDone?: () => void) => ({
       name,
       with: [instance, ...given],
-      done,
+      onDone,
     });
     if (window.isForgotten) {
       return operation('forget', [], () => {

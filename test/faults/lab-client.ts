@@ -77,8 +77,8 @@ export class LabClient {
       timers: this.#timers,
       random: frames.next,
       ...(mounted === undefined ? {} : { storage: mounted.storage }),
-      openSocket: (address, protocol) => {
-        const socket = new LabSocket(address, protocol, wire);
+      openSocket: (address, protocols) => {
+        const socket = new LabSocket(address, protocols, wire);
         this.#sockets.add(socket);
         if (this.#isPaused) socket.pause();
         socket.addEventListener('close', () => this.#sockets.delete(socket));

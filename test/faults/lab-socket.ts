@@ -11,8 +11,8 @@ export class LabSocket implements WebSocketLike {
   #held: (() => void)[] | undefined;
   #isDead = false;
 
-  constructor(url: string, protocol: string, wire: Wire) {
-    this.#socket = new WebSocket(url, protocol, { perMessageDeflate: false });
+  constructor(url: string, protocols: string | string[], wire: Wire) {
+    this.#socket = new WebSocket(url, protocols, { perMessageDeflate: false });
     // A connection that fails says so by its close too.
     this.#socket.on('error', () => {});
     this.#send = wire({

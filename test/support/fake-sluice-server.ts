@@ -26,6 +26,12 @@ export interface KeptMessage {
   text: string;
 }
 
+/** What a client says of who it is. */
+export interface Credential {
+  token?: string | undefined;
+  ticket?: string | undefined;
+}
+
 type Level = 'none' | 'stored' | 'committed';
 type Listener = (event: { data?: unknown; code?: number; reason?: string }) => void;
 
@@ -142,6 +148,15 @@ export class FakeSluiceServer {
   subprotocol = 'sluice.v1';
   /** No hello is answered. */
   isDeafToHello = false;
+  /**
+   * Asked about every token and ticket: until when it is good, undefined where it is not. Missing: everybody may speak, without
+   * end. A ticket is for upgrades only.
+   */
+  judgeToken: ((credential: Credential) => number | undefined) | undefined;
+  /** How long a client has to send a fresh token. */
+  authLimitMs = 25_000;
+  /** Asks for no fresh token, and ends nobody. */
+  asksForNoToken = false;
   /** Takes a message again that it has taken: what no server may do. */
   takesTwice = false;
   /** Acks what it has not stored: what no server may do. */
@@ -156,6 +171,8 @@ export class FakeSluiceServer {
   readonly received: string[] = [];
   /** Every URL that was opened. */
   readonly opened: string[] = [];
+  /** What each of them brought. */
+  readonly credentials: Credential[] = [];
   readonly sockets: FakeSocket[] = [];
   /** What is in the outbox or was, or in Postgres where there is no outbox. Restarts keep it. */
   readonly kept: KeptMessage[] = [];
@@ -164,6 +181,8 @@ export class FakeSluiceServer {
   readonly violations: string[] = [];
   /** Welcomes that said `known: false` to a client that resumed, whether they arrived or not. */
   unknowns = 0;
+  /** Fresh tokens that came within a session and were good. */
+  renewals = 0;
   /** The most that a client had outstanding. */
   readonly peak: Credit = { messages: 0, bytes: 0 };
 
@@ -190,16 +209,27 @@ export class FakeSluiceServer {
   }
 
   /** What a client takes as its `openSocket`. */
-  readonly open = (url: string, protocol: string): WebSocketLike => {
+  readonly open = (url: string, protocols: string | string[]): WebSocketLike => {
     this.opened.push(url);
-    const socket = new FakeSocket(this, new URL(url).searchParams.get('producer') ?? 'assigned');
-    if (protocol !== 'sluice.v1') this.violations.push(`subprotocol ${protocol}`);
+    const { searchParams } = new URL(url);
+    const socket = new FakeSocket(this, searchParams.get('producer') ?? 'assigned');
+    const [protocol, carrier, ...others] = [protocols].flat();
+    if (protocol !== 'sluice.v1' || others.length > 0) this.violations.push(`subprotocols ${protocols}`);
+    const credential: Credential = {
+      token: carrier === undefined ? undefined : tokenOf(carrier),
+      ticket: searchParams.get('ticket') ?? undefined,
+    };
+    this.credentials.push(credential);
     this.sockets.push(socket);
     this.timers.after(this.latencyMs, () => {
       if (this.isSilent) return;
       if (this.isDown) socket.end(1006, '');
       else {
         socket.begin(this.subprotocol);
+        if (this.judgeToken !== undefined) {
+          socket.goodUntilMs = this.judgeToken(credential);
+          if (socket.goodUntilMs === undefined) this.#close(socket, 4401, 'unauthorized: no good token');
+        }
         if (this.refusing !== undefined) this.#close(socket, this.refusing.code, this.refusing.reason);
       }
     });
@@ -344,7 +374,8 @@ export class FakeSluiceServer {
       else if (!this.isDeafToHello) this.#hello(socket, header as Hello);
       return;
     }
-    if (session.isGoodbyeAsked && header.t !== 'pong' && header.t !== 'ping') {
+    if (!this.#maySpeak(socket)) return;
+    if (session.isGoodbyeAsked && header.t !== 'pong' && header.t !== 'ping' && header.t !== 'auth') {
       this.violations.push(`${String(header.t)} after the goodbye`);
     }
     switch (header.t) {
@@ -360,6 +391,9 @@ export class FakeSluiceServer {
         break;
       case 'pong':
         break;
+      case 'auth':
+        this.#renew(socket, String(header.token));
+        break;
       case 'flush':
         this.timers.after(this.storeMs, () => this.#commit(session.producer));
         break;
@@ -371,6 +405,32 @@ export class FakeSluiceServer {
       default:
         this.violations.push(`a frame of type ${String(header.t)}`);
     }
+  }
+
+  /** False where the time is over in which a fresh token had to come. */
+  #maySpeak(socket: FakeSocket): boolean {
+    const nowMs = this.timers.now();
+    if (socket.goodUntilMs === undefined || nowMs < socket.goodUntilMs || this.asksForNoToken) return true;
+    if (socket.askedAtMs === undefined) {
+      socket.askedAtMs = nowMs;
+      this.#say(socket, { t: 'auth', withinMs: this.authLimitMs });
+    }
+    if (nowMs < socket.askedAtMs + this.authLimitMs) return true;
+    this.#close(socket, 4401, 'unauthorized: no fresh token came in time');
+    this.#sessions.delete(socket);
+    return false;
+  }
+
+  #renew(socket: FakeSocket, token: string): void {
+    const untilMs = this.judgeToken?.({ token });
+    if (this.judgeToken !== undefined && untilMs === undefined) {
+      this.#close(socket, 4401, 'unauthorized: no good token');
+      this.#sessions.delete(socket);
+      return;
+    }
+    this.renewals += 1;
+    socket.goodUntilMs = untilMs;
+    socket.askedAtMs = undefined;
   }
 
   /** The client has closed. */
@@ -718,6 +778,7 @@ export class FakeSluiceServer {
     const reached = Math.min(this.hasOutbox ? producer.stored : producer.taken, next - 1);
     session.outstanding = session.outstanding.filter(({ sequence }) => sequence > reached);
     this.#say(socket, { t: 'ack', ...this.#reached(producer, heard), credit: this.credit });
+    this.#maySpeak(socket);
   }
 
   #sayBye(session: Session): void {
@@ -749,6 +810,12 @@ export class FakeSluiceServer {
 }
 
 /** The client's end of a connection to the fake server. Frames keep their order, whatever the latency does. */
+/** The token of a subprotocol. */
+function tokenOf(protocol: string): string | undefined {
+  const [, encoded] = /^sluice\.token\.([\w-]+)$/.exec(protocol) ?? [];
+  return encoded === undefined ? undefined : Buffer.from(encoded, 'base64url').toString();
+}
+
 export class FakeSocket implements WebSocketLike {
   readonly producer: string;
   protocol = '';
@@ -759,6 +826,9 @@ export class FakeSocket implements WebSocketLike {
   /** Why `send` throws. */
   failure: Error | undefined;
   readonly closedWith: (number | undefined)[] = [];
+  /** Until when its token is good, and when a fresh one was asked for. */
+  goodUntilMs: number | undefined;
+  askedAtMs: number | undefined;
 
   readonly #server: FakeSluiceServer;
   readonly #listeners = new Map<string, Listener[]>();

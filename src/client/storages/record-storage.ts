@@ -96,7 +96,11 @@ export function recordStorage(place: RecordPlace): ClientStorage {
             list.sort((one, other) => one.first - other.first).map((batch) => [batch.first, lastOf(batch)]),
           );
         known.set(instance, { head, batches: indexOf(lists.batches), inDoubt: indexOf(lists.inDoubt) });
-        loaded.push({ instance, ...head, ...lists });
+        // A discard that was cut short has left the record of what it has noted.
+        const inDoubt = lists.inDoubt.filter(
+          (batch) => !head.discarded.some(({ first, last }) => first <= batch.first && last >= lastOf(batch)),
+        );
+        loaded.push({ instance, ...head, ...lists, inDoubt });
       }
       return loaded.sort((one, other) => one.order - other.order).map(({ order: _, ...stored }) => stored);
     },

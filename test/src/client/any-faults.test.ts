@@ -191,8 +191,10 @@ interface Run {
 }
 
 interface Sabotage {
+  /** Every token is the first one. */
+  withoutFreshTokens?: boolean;
   server?: (server: FakeSluiceServer) => void;
-  openSocket?: (server: FakeSluiceServer) => (url: string, protocol: string) => WebSocketLike;
+  openSocket?: (server: FakeSluiceServer) => FakeSluiceServer['open'];
   withoutStorage?: boolean;
 }
 
@@ -217,14 +219,16 @@ async function faultsOf(
   const { server, pass, timers } = made;
   server.refusal = (text) => (text.startsWith('"bad') ? 'number_out_of_range' : undefined);
   sabotage.server?.(server);
+  const random = randomFrom(seed);
+  const token = seed % 3 === 0 ? expireTokens(made, random, sabotage) : undefined;
   const storage = memoryStorage();
   const hasStorage = sabotage.withoutStorage !== true && seed % 2 === 0;
-  const random = randomFrom(seed);
   const connect = () =>
     made.connect({
       ...options,
       ack,
       random,
+      ...(token === undefined ? {} : { token }),
       ...(hasStorage ? { storage } : {}),
       ...(sabotage.openSocket === undefined ? {} : { openSocket: sabotage.openSocket(server) }),
     });
@@ -337,6 +341,33 @@ async function faultsOf(
     if ((isBad || state === 'dropped') && keptSet.has(text)) wrong.push(`${text} was kept`);
   }
   return wrong;
+}
+
+/**
+ * Tokens that are good for some hundred milliseconds, so that sessions are asked for fresh ones at any moment; now and then there
+ * is none, none in time, or one that has expired. Returns what makes them.
+ */
+function expireTokens(
+  { server, timers }: Bed,
+  random: () => number,
+  { withoutFreshTokens }: Sabotage,
+): () => Promise<string> {
+  server.authLimitMs = 30;
+  server.judgeToken = ({ token }) => {
+    const untilMs = Number(token?.split('.')[1]);
+    return untilMs > timers.now() ? untilMs : undefined;
+  };
+  let tokens = 0;
+  const make = (lifeMs: number): string => `t${tokens++}.${timers.now() + lifeMs}`;
+  const first = make(200);
+  return async () => {
+    const dice = random();
+    if (withoutFreshTokens === true) return first;
+    if (dice < 0.05) throw new Error('no token now');
+    if (dice < 0.1) return new Promise<string>(() => undefined);
+    if (dice < 0.15) await new Promise<void>((resolve) => timers.after(40, resolve));
+    return make(dice < 0.28 ? -1 : 100 + 300 * random());
+  };
 }
 
 /** Whether tiny limits or a tiny send buffer had to refuse a message. */
@@ -586,15 +617,25 @@ describe('any faults', () => {
   });
 
   test('the plans do what they are for', async () => {
-    const sums: Record<string, number> = {};
+    const sums: Record<string, number> = { renewals: 0, refusedTokens: 0, endedByTime: 0 };
+    const add = (name: string, count: number) => {
+      sums[name] = (sums[name] ?? 0) + count;
+    };
     for (const one of fc.sample(plan, { seed: 7, numRuns: 200 })) {
       await faultsOf(one, {}, (run) => {
-        for (const [name, count] of Object.entries(run.client.stats)) sums[name] = (sums[name] ?? 0) + count;
+        const { server, events } = run.bed;
+        const closes = events.flatMap((event) => (event.type === 'disconnected' ? [event.reason] : []));
+        add('renewals', server.renewals);
+        add('refusedTokens', closes.filter((reason) => reason === 'unauthorized: no good token').length);
+        add('endedByTime', closes.filter((reason) => reason.includes('in time')).length);
+        for (const [name, count] of Object.entries(run.client.stats)) add(name, count);
       });
     }
-    for (const name of ['resent', 'refused', 'restored', 'deferred', 'gaps', 'reconnects', 'dropped']) {
+    const names = ['resent', 'refused', 'restored', 'deferred', 'gaps', 'reconnects', 'dropped'];
+    for (const name of [...names, 'renewals', 'refusedTokens']) {
       expect([name, sums[name]]).toEqual([name, expect.toSatisfy((count: number) => count > 50)]);
     }
+    expect(sums.endedByTime).toBeGreaterThan(5);
   });
 
   /** The first of many plans that fails as expected. */
@@ -610,6 +651,10 @@ describe('any faults', () => {
       fake.takesTwice = true;
     };
     expect(await isFound({ server }, /a message is there twice/)).toBe(true);
+  });
+
+  test('control: a client that has no fresh token is found, so tokens do expire', async () => {
+    expect(await isFound({ withoutFreshTokens: true }, /"failed","code":"unauthorized"/)).toBe(true);
   });
 
   test('control: acks for what is not stored are found', async () => {
@@ -660,8 +705,8 @@ describe('any faults', () => {
   function spoiling(change: (frame: string, isFirst: boolean) => string | undefined) {
     return (server: FakeSluiceServer) => {
       let highest = 0;
-      return (url: string, protocol: string): WebSocketLike => {
-        const socket = server.open(url, protocol);
+      return (url: string, protocols: string | string[]): WebSocketLike => {
+        const socket = server.open(url, protocols);
         const send = socket.send.bind(socket);
         socket.send = (frame) => {
           const seq = Number(/^\{"t":"batch","seq":(\d+)/.exec(frame)?.[1] ?? 0);

@@ -43,7 +43,7 @@ const CODES: Record<ClientErrorCode, true> = {
   internal: true,
 };
 
-const DROPPED = 'The message was dropped: the send buffer was full';
+const DROPPED = 'The message was dropped: the send buffer is full';
 
 describe('options', () => {
   const good: SluiceClientOptions = {
@@ -104,21 +104,12 @@ describe('options', () => {
     expect(server.opened).toEqual(['ws://sluice.test/ws/messages?utm_source=mail&producer=dev%3A7&_pk=1']);
   });
 
-  test.each([
-    ['acks', 'did you mean ack?'],
-    ['produser', 'did you mean producer?'],
-    ['onevent', 'did you mean onEvent?'],
-    ['maxSendBufferMessages', 'did you mean sendBufferMessages?'],
-    // As 0.2.0 had it.
-    ['ringMessages', 'did you mean sendBufferMessages?'],
-    ['ringBytes', 'did you mean sendBufferBytes?'],
-    ['compression', 'there are url, producer, ack'],
-  ])('an option that there is not is refused: %s', (name, hint) => {
+  test.each(['acks', 'onevent', 'compression'])('an option that there is not is refused: %s', (name) => {
     expect(() => new SluiceClient({ ...good, [name]: 1 } as SluiceClientOptions)).toThrow(
       expect.objectContaining({
         code: 'invalid_options',
         details: { option: name },
-        message: expect.stringContaining(hint),
+        message: expect.stringMatching(/no option, there are url, producer, ack, .*onEvent/),
       }),
     );
   });
