@@ -7,6 +7,7 @@ import type { Hono } from 'hono';
 import type { LimitsOf } from '../src/access/limits.ts';
 import { Authorization, type AuthorizeOption } from './authorization.ts';
 import type { Env } from './env.ts';
+import { OriginRules } from './origins.ts';
 import { Limits } from './request-limit.ts';
 import { createRouter, type RouterPart } from './routes/router.ts';
 import { Shard, type ShardRole, sinkRole } from './shard.ts';
@@ -49,6 +50,12 @@ export interface SluiceOptions {
    * here, and a grant over both. Default: as much as they want.
    */
   limits?: LimitsOf;
+  /**
+   * Pages of which origins may connect, send and read answers: `https://app.example.com`, patterns such as
+   * `https://*.example.com` and `http://localhost:*`, `*` for all. At most 100. The variable ORIGINS sets them over those given
+   * here. Pages of the Worker's own origin always may. Default: only these.
+   */
+  origins?: readonly string[];
   /** The message and event store: `stores` of `sluice/worker`. Default: the Worker has none. */
   stores?: SluicePart<StoreClasses>;
   /** The bench under `/bench`: `lab` of `sluice/lab`. Default: the Worker has none. */
@@ -80,14 +87,15 @@ export type Sluice<Options extends SluiceOptions> = SluiceWorker &
  * export class Shard extends sluice.Shard {}
  * ```
  *
- * @throws SluiceError `invalid_options` or `invalid_namespace` where a sink is wrong, which it names, or `authorize` is
+ * @throws SluiceError `invalid_options` or `invalid_namespace` where a sink is wrong, which it names, or `authorize` or `origins` are
  */
 export function createSluice<const Options extends SluiceOptions>(options: Options): Sluice<Options> {
   const sinks = new Sinks(options.sinks);
   const parts = [options.stores, options.lab].filter((part) => part !== undefined);
   const authorization = new Authorization(options.authorize);
   const limits = new Limits(options.limits);
-  const router = createRouter(sinks, authorization, limits, parts);
+  const origins = new OriginRules(options.origins);
+  const router = createRouter(sinks, authorization, origins, limits, parts);
   const worker: SluiceWorker = {
     fetch: (request, env, context) => router.fetch(request, env as Env, context),
     router,

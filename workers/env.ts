@@ -28,6 +28,8 @@ export interface Env {
   INGEST_TOKENS?: string;
   /** Of `tickets`: one or more secrets with white space between them. The first one signs. */
   TICKET_SECRETS?: string;
+  /** Pages of which origins may ask: a list by white space or commas. Over `origins` of `createSluice`. */
+  ORIGINS?: string;
   /** Tokens of those who may look at figures: a list by white space or commas; a secret (src/access/operator-tokens.ts). */
   READ_TOKENS?: string;
   /** Tokens of those who may also see messages, and change something: a secret, as above. */

@@ -332,3 +332,9 @@ export const MAX_BENCH_BODY_BYTES = 64 * 1024;
  * and each further try would leave one more process waiting after the first.
  */
 export const LOCK_TIME_LIMIT_MS = 10_000;
+
+/** Origins and patterns of them that a deployment may list. */
+export const MAX_ORIGINS = 100;
+
+/** The longest origin that is looked at: a scheme, a host of 253 characters and a port. */
+export const MAX_ORIGIN_LENGTH = 270;

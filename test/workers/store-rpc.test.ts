@@ -199,16 +199,20 @@ describe('OPEN_NAMESPACE', () => {
   });
 
   it('is not read by pages of others', async () => {
-    const ask = (path: string, token = '') =>
-      askWith({ OPEN_NAMESPACE: 'open-pages' }, `${path}?all=true&token=${token}`);
-    const open = await ask('/subscribe');
-    expect([open.status, open.headers.get('access-control-allow-origin')]).toEqual([200, null]);
-    await open.body?.cancel();
-    // The control.
+    const origin = 'https://app.example.com';
+    const allowedTo = async (ORIGINS: string, token: string): Promise<string | null> => {
+      const request = new Request(`http://sluice/subscribe?all=true&token=${token}`, { headers: { origin } });
+      const response = await askWith({ OPEN_NAMESPACE: 'open-pages', ORIGINS }, request);
+      expect(response.status).toBe(200);
+      await response.body?.cancel();
+      return response.headers.get('access-control-allow-origin');
+    };
     const { token } = await createNamespace('sqlite');
-    const own = await ask('/subscribe', token);
-    expect([own.status, own.headers.get('access-control-allow-origin')]).toEqual([200, '*']);
-    await own.body?.cancel();
+    for (const given of ['', token]) {
+      expect(await allowedTo('', given)).toBeNull();
+      // The control.
+      expect(await allowedTo(origin, given)).toBe(origin);
+    }
   });
 });
 

@@ -4,6 +4,7 @@ import { Hono } from 'hono';
 import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
 import type { Authorization } from '../authorization.ts';
 import type { Env } from '../env.ts';
+import type { OriginRules } from '../origins.ts';
 import { problemResponse } from '../problem.ts';
 import type { Limits } from '../request-limit.ts';
 import type { Sinks } from '../sinks.ts';
@@ -11,6 +12,7 @@ import { adminRoutes } from './admin.ts';
 import { healthRoutes } from './health.ts';
 import { socketRoutes } from './socket.ts';
 import { statsRoutes } from './stats.ts';
+import { surfacedNotFound, surfaceOf } from './surface.ts';
 
 /** Routes that a Worker has only where it asks for them. */
 export interface RouterPart {
@@ -31,24 +33,32 @@ const HELP = [
 export function createRouter(
   sinks: Sinks,
   authorization: Authorization,
+  origins: OriginRules,
   limits: Limits,
   parts: readonly RouterPart[],
 ): Hono<{ Bindings: Env }> {
-  const router = new Hono<{ Bindings: Env }>();
+  const routes = new Hono<{ Bindings: Env }>();
   const help = [...HELP, ...parts.flatMap((part) => part.help)];
-  router.get('/', (context) =>
+  routes.get('/', (context) =>
     context.text(`Sluice: WebSocket messages in, Postgres rows out.\n\n${help.join('\n')}\n`),
   );
+  routes.route('/', socketRoutes(sinks, authorization));
+  routes.route('/', healthRoutes());
+  routes.route('/', statsRoutes(sinks));
+  routes.route('/', adminRoutes(sinks));
+  for (const part of parts) routes.route('/', part.routes());
+  const router = surfaceOf(routes, origins);
   for (const path of ['/ws/*', '/rpc', '/append', '/import']) router.use(path, limits.requests);
-  router.use('/admin/*', limits.wrongTokens);
-  router.route('/', socketRoutes(sinks, authorization));
-  router.route('/', healthRoutes());
-  router.route('/', statsRoutes(sinks));
-  router.route('/', adminRoutes(sinks));
-  for (const part of parts) router.route('/', part.routes());
-  router.notFound((context) =>
-    problemResponse(
-      new SluiceError('not_found', `There is nothing at ${context.req.path}; GET / lists what there is`),
+  for (const path of ['/stats', '/admin/*']) router.use(path, limits.wrongTokens);
+  router.route('/', routes);
+  router.notFound(
+    surfacedNotFound(origins, ({ req }) =>
+      problemResponse(
+        new SluiceError(
+          'not_found',
+          `There is nothing at ${req.path.slice(0, 200)}; GET / lists what there is`,
+        ),
+      ),
     ),
   );
   router.onError((error) => {

@@ -86,15 +86,14 @@ export async function acceptUpgrade(
   try {
     destination = await find();
   } catch (error) {
-    if (!isSluiceError(error)) throw error;
-    const code = protocol === SLUICE_V1 ? closeCode(error.code) : rawCloseCode(error.code);
-    return refusingSocket(protocol, code, closeReason(error.code, error.message));
+    return refusedUpgrade(request, error);
   }
   return destination.shard.fetch(shardRequest(request, protocol, destination));
 }
 
-function isUpgrade(request: Request): boolean {
-  return request.headers.get('upgrade')?.toLowerCase() === 'websocket';
+/** Whether a request asks for a socket. */
+export function isUpgrade(request: Request): boolean {
+  return request.method === 'GET' && request.headers.get('upgrade')?.toLowerCase() === 'websocket';
 }
 
 /** What somebody may do who connects to a sink that is not open to everybody. */
@@ -122,6 +121,18 @@ async function accessOf(
 /** Which sinks there are is no business of strangers. */
 function unknownToStrangers(name: string): SluiceError {
   return new SluiceError('unknown_sink', `There is no sink ${JSON.stringify(name.slice(0, 64))}`);
+}
+
+/**
+ * A socket that is closed at once, with the code and the reason of an error.
+ *
+ * @throws SluiceError `unsupported_subprotocol`; what is not one of Sluice's errors
+ */
+export function refusedUpgrade(request: Request, error: unknown): Response {
+  if (!isSluiceError(error)) throw error;
+  const protocol = chooseProtocol(request);
+  const code = protocol === SLUICE_V1 ? closeCode(error.code) : rawCloseCode(error.code);
+  return refusingSocket(protocol, code, closeReason(error.code, error.message));
 }
 
 function refusingSocket(protocol: string | undefined, code: number, reason: string): Response {

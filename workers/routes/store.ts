@@ -64,17 +64,7 @@ storeRoutes.post('/rpc', (context) =>
 );
 
 for (const path of ['/subscribe', '/events/subscribe'] as const) {
-  storeRoutes.get(path, (context) =>
-    answered(context, async () => {
-      const response = await forward(context, { method: 'GET' });
-      // An empty one is none: the request is that of the open namespace.
-      if ((context.req.query('token') ?? '') === '') return response;
-      // A page of another site that has the token may read the answer; without one, the browser keeps it from the page.
-      const headers = new Headers(response.headers);
-      headers.set('access-control-allow-origin', '*');
-      return new Response(response.body, { status: response.status, headers });
-    }),
-  );
+  storeRoutes.get(path, (context) => answered(context, () => forward(context, { method: 'GET' })));
 }
 
 storeRoutes.post('/import', (context) =>

@@ -20,7 +20,7 @@ describe('GET /bench', () => {
         200,
         'text/html; charset=utf-8',
       ]);
-      expect(response.headers.get('vary')).toBe('accept');
+      expect(response.headers.get('vary')).toBe('accept, Origin');
       expect(await response.text()).toContain('<h1>Bench lab</h1>');
     },
   );
