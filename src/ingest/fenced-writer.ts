@@ -16,7 +16,7 @@ import { handOverCheckpoint, type LaneKey, surveyCheckpoints } from '../writers/
 import { startIncarnation, writeOnce } from '../writers/write-once.ts';
 import type { Write } from '../writers/writer.ts';
 import { planResume, stopError } from './checkpoint-stop.ts';
-import type { WriteEnd } from './flusher.ts';
+import type { WriteEnd } from './flusher-options.ts';
 
 export interface FencedWriterOptions {
   outbox: OutboxLane;

@@ -9,64 +9,14 @@
  */
 
 import { LatencyHistogram } from '../core/latency-histogram.ts';
-import type { Timers } from '../core/timers.ts';
-import type { MessageBuffer } from '../outbox/message-buffer.ts';
 import { type MessageBatch, rowsOf } from '../sinks/message-batch.ts';
 import { BatchLimit, isTooLarge } from './batch-limit.ts';
-import { type FlushFault, FlushFaults, type FlushFaultsOptions } from './flush-faults.ts';
+import { type FlushFault, FlushFaults } from './flush-faults.ts';
+import { isolateRefused } from './flush-isolation.ts';
+import { FlushSchedule } from './flush-schedule.ts';
+import type { FlusherOptions, WriteEnd } from './flusher-options.ts';
 import { emptyFlusherStats, type FlusherStats } from './flusher-stats.ts';
-import { type IsolationPorts, isolateBatch, type RowLook } from './isolation.ts';
-
-/**
- * How a write ended: the batch is committed, or the buffer itself learned that it and perhaps more was settled
- * elsewhere and has moved on, so that everything taken from it is void.
- */
-export type WriteEnd = { state: 'committed' } | { state: 'moved'; settledRows: number };
-
-export interface FlusherOptions extends FlushFaultsOptions {
-  buffer: MessageBuffer;
-  /**
-   * Turns a batch into what will be sent, and returns what sends it: that resolves once Postgres has committed the
-   * batch. `worker` counts from 0.
-   */
-  prepare: (batch: MessageBatch, worker: number) => () => Promise<WriteEnd>;
-  /** What kind of failure it was. `failuresInARow`: how many tries failed before it. */
-  classify: (error: unknown, failuresInARow: number) => FlushFault;
-  /** Takes a message that Postgres refused alone; false where there is no room. Missing: it is tried for ever. */
-  deadLetter?: (message: MessageBatch, error: unknown) => boolean;
-  /** What isolation has beside that. Missing: every message that is refused alone is at fault, and is found by halving. */
-  isolation?: (worker: number, failuresInARow: number) => Partial<IsolationAids>;
-  /** Waiting rows that trigger a flush. */
-  triggerRows: number;
-  /** The most rows that one batch holds. */
-  maxRows: number;
-  /** Waiting bytes that trigger a flush, and the most that one batch holds. */
-  batchBytes: number;
-  /** How long the oldest message waits for company. 0: a flush starts with whatever is there. */
-  lingerMs: number;
-  /** Batches in flight at the most. */
-  workers: number;
-  timers: Timers;
-  /** Called with messages that Postgres has committed. */
-  onCommitted?: (batch: MessageBatch) => void;
-  /** Called after each batch that was settled or put back. */
-  onProgress?: () => void;
-  /**
-   * Called when the buffer itself fails, as when its storage cannot be written. Nobody knows then what it holds, so
-   * this flusher is of no further use. Missing: the error is thrown where nobody catches it.
-   */
-  onBufferFailure?: (error: unknown) => void;
-}
-
-/** A writer of single rows has many batches that wait. */
-const MAX_PEEKED_BATCHES = 64;
-
-/** What a writer of batches adds to isolation. */
-export interface IsolationAids extends Pick<IsolationPorts, 'judge' | 'roomFor'> {
-  look: Omit<RowLook, 'writeWithout'> & {
-    writeWithout: (...given: Parameters<RowLook['writeWithout']>) => Promise<WriteEnd>;
-  };
-}
+import { peekBatches } from './peek-batches.ts';
 
 interface PreparedBatch {
   batch: MessageBatch;
@@ -79,19 +29,22 @@ export class Flusher {
   readonly #latency = new LatencyHistogram();
   readonly #stats = emptyFlusherStats();
   readonly #faults: FlushFaults;
+  readonly #schedule: FlushSchedule;
   readonly #limit = new BatchLimit();
 
   // With one worker, the batch after the one in flight: ready to be sent the moment that the way is free.
   #next: PreparedBatch | undefined;
-  #cancelTimer: (() => void) | undefined;
-  #timerDueAtMs = Number.POSITIVE_INFINITY;
-  /** Messages that a `flush` wants out whatever their age. */
-  #forcedRows = 0;
   readonly #emptyWaiters: (() => void)[] = [];
 
   constructor(options: FlusherOptions) {
     this.#options = options;
     this.#faults = new FlushFaults(this.#stats, options);
+    this.#schedule = new FlushSchedule({
+      ...options,
+      faults: this.#faults,
+      stats: this.#stats,
+      onTimer: () => this.#pump(),
+    });
     this.#idleWorkers = Array.from({ length: options.workers }, (_, index) => options.workers - 1 - index);
   }
 
@@ -121,26 +74,20 @@ export class Flusher {
       this.#prepareNext();
       return;
     }
-    const { buffer, triggerRows, batchBytes } = this.#options;
-    if (
-      this.#cancelTimer !== undefined &&
-      buffer.waitingRows < triggerRows &&
-      buffer.waitingBytes < batchBytes
-    )
-      return;
+    if (this.#schedule.isAtRest) return;
     this.#pump();
   }
 
   /** Flushes what is in the buffer now, without waiting for its age, nor for a backoff to end: somebody asks for a try. */
   flush(): void {
-    this.#forcedRows = this.#options.buffer.waitingRows;
+    this.#schedule.forcedRows = this.#options.buffer.waitingRows;
     this.#faults.retryAtMs = 0;
     this.#pump();
   }
 
   /** The same, but a backoff has to end first. An alarm does so: what fails is not asked more often for it. */
   flushSoon(): void {
-    this.#forcedRows = this.#options.buffer.waitingRows;
+    this.#schedule.forcedRows = this.#options.buffer.waitingRows;
     this.#pump();
   }
 
@@ -167,14 +114,14 @@ export class Flusher {
   }
 
   #pump(): void {
-    while (this.#idleWorkers.length > 0 && this.#isDue()) {
+    while (this.#idleWorkers.length > 0 && this.#schedule.isDue) {
       const batch = this.#take(this.#maxRows);
       if (batch === undefined) break;
-      this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
+      this.#schedule.taken(rowsOf(batch));
       const worker = this.#idleWorkers.pop() as number;
       this.#start(this.#prepare(batch, worker), worker);
     }
-    this.#setTimer();
+    if (this.#idleWorkers.length > 0) this.#schedule.setTimer();
   }
 
   // Only a batch that cannot grow any more is prepared ahead: a partial one may still become a full one.
@@ -184,7 +131,7 @@ export class Flusher {
     if (buffer.waitingRows < this.#maxRows && buffer.waitingBytes < batchBytes) return;
     const batch = this.#take(this.#maxRows);
     if (batch === undefined) return;
-    this.#forcedRows = Math.max(0, this.#forcedRows - rowsOf(batch));
+    this.#schedule.taken(rowsOf(batch));
     this.#next = this.#prepare(batch, 0);
   }
 
@@ -220,23 +167,6 @@ export class Flusher {
     } catch (error) {
       return { batch, write: () => Promise.reject(error) };
     }
-  }
-
-  #isDue(): boolean {
-    const { buffer, triggerRows, batchBytes, timers } = this.#options;
-    if (buffer.waitingRows === 0 || this.#stats.state === 'stopped') return false;
-    if (this.#faults.retryAtMs > 0 && timers.now() < this.#faults.retryAtMs) return false;
-    return (
-      this.#forcedRows > 0 ||
-      buffer.waitingRows >= triggerRows ||
-      buffer.waitingBytes >= batchBytes ||
-      timers.now() >= this.#lingerEndsAtMs()
-    );
-  }
-
-  #lingerEndsAtMs(): number {
-    const { buffer, lingerMs } = this.#options;
-    return (buffer.oldestWaitingAtMs ?? Number.POSITIVE_INFINITY) + lingerMs;
   }
 
   async #run({ batch, write }: PreparedBatch, worker: number): Promise<void> {
@@ -306,77 +236,41 @@ export class Flusher {
   ): Promise<void> {
     const { buffer, classify, isolation } = this.#options;
     const { failuresInARow } = this.#stats;
-    let hasMoved = false;
     this.#faults.note(error);
-    const moved = (written: WriteEnd): void => {
-      if (written.state === 'committed') return;
-      hasMoved = true;
-      this.#stats.committed += written.settledRows;
-      throw new Error('The rest of the batch is settled elsewhere');
-    };
-    const { judge, roomFor, look } = isolation?.(worker, failuresInARow) ?? {};
-    const end = await isolateBatch(batch, error, {
-      write: async (rows) => moved(await this.#prepare(rows, worker).write()),
-      classify: (fault) => {
-        const found = hasMoved ? 'retry' : classify(fault, failuresInARow);
-        return found === 'stop' ? 'pause' : found;
-      },
-      judge: judge ?? (async (refusal) => ({ do: 'condemn', error: refusal.error })),
+    const end = await isolateRefused(batch, error, {
+      aids: isolation?.(worker, failuresInARow) ?? {},
+      write: (rows) => this.#prepare(rows, worker).write(),
+      classify: (fault) => classify(fault, failuresInARow),
       settle: (rows, position) => {
         buffer.settle(rows, position);
         this.#options.onCommitted?.(rows);
         this.#stats.committed += rowsOf(rows);
         this.#succeeded();
       },
+      moved: (settledRows) => {
+        this.#stats.committed += settledRows;
+      },
       deadLetter: (row, fault) => {
         if (!deadLetter(row, fault)) return false;
         this.#stats.dead += 1;
         return true;
       },
-      roomFor: roomFor ?? ((rows) => rows.length),
-      ...(look === undefined
-        ? {}
-        : {
-            look: {
-              ...look,
-              writeWithout: async (rows, left, beforeCommit) =>
-                moved(await look.writeWithout(rows, left, beforeCommit)),
-            },
-          }),
     });
-    if (hasMoved) {
-      this.#next = undefined;
-      this.#succeeded();
-    } else if (end.state === 'done') this.#succeeded();
-    else {
+    if (end.state === 'stopped') {
       const fault = classify(end.error, failuresInARow) === 'stop' ? 'stop' : end.reason;
       this.#failed(end.rest, fault, end.error, end.isUndecided);
+      return;
     }
+    if (end.state === 'moved') this.#next = undefined;
+    this.#succeeded();
   }
 
   /** Messages that wait, the next ones first: about `rows` of them. They stay where they are. */
   peek(rows: number): readonly MessageBatch[] {
     if (this.#next !== undefined) return [this.#next.batch];
     const { buffer, batchBytes } = this.#options;
-    const taken: MessageBatch[] = [];
-    let found = 0;
-    // What is taken may be read back from storage: no more than one batch, or a look would fill the memory.
-    let bytes = 0;
-    while (
-      found < rows &&
-      bytes < batchBytes &&
-      taken.length < MAX_PEEKED_BATCHES &&
-      buffer.waitingRows > 0
-    ) {
-      // It goes out as it is cut here.
-      const batch = this.#take(Math.min(rows, this.#maxRows));
-      if (batch === undefined) break;
-      taken.push(batch);
-      found += rowsOf(batch);
-      bytes += batch.bytes;
-    }
-    for (const batch of taken.toReversed()) buffer.putBack(batch);
-    return taken;
+    // It goes out as it is cut here.
+    return peekBatches(buffer, rows, batchBytes, () => this.#take(Math.min(rows, this.#maxRows)));
   }
 
   #failed(batches: readonly MessageBatch[], fault: FlushFault, error: unknown, isUndecided = false): void {
@@ -394,7 +288,7 @@ export class Flusher {
   // What was due once stays due: it does not wait for its age again when the backoff is over.
   #putBack(batch: MessageBatch): void {
     this.#options.buffer.putBack(batch);
-    this.#forcedRows += rowsOf(batch);
+    this.#schedule.forcedRows += rowsOf(batch);
   }
 
   #release(worker: number): void {
@@ -407,30 +301,8 @@ export class Flusher {
     onProgress?.();
   }
 
-  // One timer, for the next moment at which something may be due without a new message.
-  #setTimer(): void {
-    const { buffer, timers, triggerRows, batchBytes } = this.#options;
-    if (buffer.waitingRows === 0 || this.#idleWorkers.length === 0 || this.#stats.state === 'stopped') return;
-    const isDueBySize =
-      this.#forcedRows > 0 || buffer.waitingRows >= triggerRows || buffer.waitingBytes >= batchBytes;
-    const dueAtMs = isDueBySize
-      ? this.#faults.retryAtMs
-      : Math.max(this.#faults.retryAtMs, this.#lingerEndsAtMs());
-    // A timer that fires too early only looks and sets the next one; moving it for each message would cost more.
-    if (this.#timerDueAtMs <= dueAtMs) return;
-    this.#cancelTimer?.();
-    this.#timerDueAtMs = dueAtMs;
-    this.#cancelTimer = timers.after(Math.max(0, dueAtMs - timers.now()), () => {
-      this.#timerDueAtMs = Number.POSITIVE_INFINITY;
-      this.#cancelTimer = undefined;
-      this.#pump();
-    });
-  }
-
   /** Cancels the timer. What is in the buffer stays there. */
   close(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
-    this.#timerDueAtMs = Number.POSITIVE_INFINITY;
+    this.#schedule.close();
   }
 }

@@ -13,7 +13,7 @@ import type { PrepareWrite, Write } from '../writers/writer.ts';
 import type { Writing } from '../writers/writers.ts';
 import { type Judgement, judge, type Refusal, type Witnesses } from './evidence.ts';
 import type { FencedWriter } from './fenced-writer.ts';
-import type { IsolationAids, WriteEnd } from './flusher.ts';
+import type { IsolationAids, WriteEnd } from './flusher-options.ts';
 import type { GoodRows } from './good-rows.ts';
 import type { InputGateHold } from './input-gate-hold.ts';
 import { PATIENCE } from './verdict.ts';

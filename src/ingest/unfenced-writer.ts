@@ -8,7 +8,7 @@ import type { OutboxLane } from '../outbox/outbox-lane.ts';
 import type { LaneKey } from '../writers/checkpoint-survey.ts';
 import { readCheckpoint } from '../writers/write-once.ts';
 import type { Write } from '../writers/writer.ts';
-import type { WriteEnd } from './flusher.ts';
+import type { WriteEnd } from './flusher-options.ts';
 
 export interface UnfencedWriterOptions {
   outbox: OutboxLane;

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { FlushFault } from '../../../src/ingest/flush-faults.ts';
-import { Flusher, type FlusherOptions, type WriteEnd } from '../../../src/ingest/flusher.ts';
+import { Flusher } from '../../../src/ingest/flusher.ts';
+import type { FlusherOptions, WriteEnd } from '../../../src/ingest/flusher-options.ts';
 import type { LaneFault } from '../../../src/outbox/lane-faults.ts';
 import { MemoryBuffer } from '../../../src/outbox/message-buffer.ts';
 import { MESSAGE_OVERHEAD_BYTES, type MessageBatch } from '../../../src/sinks/message-batch.ts';
