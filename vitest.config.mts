@@ -28,9 +28,9 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/summary-reporter.ts'],
-    // Twice the cores: most of a test's time it waits, for Postgres, workerd, a browser or a process. With as many workers as
-    // cores, two cores were busy for half of the time.
-    maxWorkers: 2 * availableParallelism(),
+    // Three times the cores: most of a test's time it waits, for Postgres, workerd, a browser or a process. With as many workers
+    // as cores, two cores were busy for half of the time, and with twice as many for two thirds.
+    maxWorkers: 3 * availableParallelism(),
     sequence: { sequencer: LongestFirst },
     projects: [
       {

@@ -13,5 +13,6 @@ export default async function setup(): Promise<() => Promise<void>> {
   process.env.SLUICE_KEPT_BUNDLES = folder;
   // Not kept longer than the run: tests make folders under new names, and each would add to it.
   process.env.NODE_COMPILE_CACHE = join(folder, 'compiled');
-  return () => rm(folder, { recursive: true, force: true });
+  // Processes that end meanwhile still write what they have compiled.
+  return () => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 }
