@@ -3,6 +3,7 @@
  * only, so that the classes need not import each other.
  */
 
+import type { Revocation, RevokedName } from '../src/access/revocations.ts';
 import type { DeadLetterCopyStats } from '../src/ingest/dead-letter-copy.ts';
 import type { IntakeStats } from '../src/ingest/intake.ts';
 import type { HandedOver } from '../src/outbox/producer-rows.ts';
@@ -91,8 +92,45 @@ export interface ProducerHolder {
   forgetMoved(producer: string): Promise<void>;
 }
 
+/** Who speaks over a socket, for operators. */
+export interface ListedSession {
+  /** The whole name: `acme/device-7`. */
+  producer: string;
+  tenant: string | null;
+  /** What names its token; null where it has none, or has not said it yet. */
+  token: string | null;
+  protocol: 'raw' | 'sluice.v1';
+  openedAtMs: number;
+  /** When its token expires. */
+  expiresAtMs: number | null;
+}
+
+/** What operators ask of a shard's sessions. Who ends some answers with how many these were. */
+export interface SessionOperations {
+  /** All of them by number, and as many as an answer lists. */
+  listSessions(): Promise<{ count: number; sessions: ListedSession[] }>;
+  /** Closes them. They may come back. */
+  endSessions(name: RevokedName): Promise<number>;
+  /** Closes them, and lets none of them in again. */
+  noteRevocation(revocation: Revocation): Promise<number>;
+  noteReinstated(name: RevokedName): Promise<void>;
+}
+
+/** The list of what is revoked, which the object keeps that keeps the list of shards. */
+export interface RevocationList {
+  /** @throws SluiceError `invalid_options` where there is no room */
+  addRevocation(revocation: Revocation): Promise<void>;
+  removeRevocation(name: RevokedName): Promise<void>;
+  listRevocations(): Promise<Revocation[]>;
+}
+
 /** What is asked of a shard. */
-export interface ShardCalls extends ShardAdmin, ProducerHolder, ShardDirectory {
+export interface ShardCalls
+  extends ShardAdmin,
+    ProducerHolder,
+    ShardDirectory,
+    SessionOperations,
+    RevocationList {
   /** Its figures. */
   stats(): ShardStats | Promise<ShardStats>;
   /** Flushes now, and answers with the figures once everything is settled. */

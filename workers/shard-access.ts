@@ -10,6 +10,7 @@ import { MAX_UNNAMED_SOCKETS } from '../src/core/limits.ts';
 import type { SessionAccess } from '../src/ingest/intake.ts';
 import type { UsedTickets } from '../src/ingest/used-tickets.ts';
 import { ADDRESS_HEADER, ASSIGNED_HEADER, GRANT_HEADER } from './objects.ts';
+import type { ShardRevocations } from './shard-revocations.ts';
 
 /** What a socket keeps of it through hibernation. */
 export interface KeptAccess {
@@ -23,6 +24,11 @@ export interface KeptAccess {
 /** A shard of which everybody who reaches it may do all: its route says who that is. */
 export const OPEN_ACCESS: KeptAccess = { access: 'open', address: '', isAssigned: false };
 
+/** What is granted to a socket; undefined where everybody may send, or where it has not said yet who it is. */
+export function grantOf({ access }: KeptAccess): Grant | undefined {
+  return typeof access === 'string' ? undefined : access;
+}
+
 /** Asks whose a token is. */
 export type AskForToken = (
   request: Request,
@@ -33,6 +39,7 @@ export interface ShardAccessOptions {
   sink: string;
   ask: AskForToken;
   tickets: UsedTickets;
+  revocations: ShardRevocations;
   now: () => number;
   /** Default: `MAX_UNNAMED_SOCKETS`. */
   maxUnnamed?: number;
@@ -103,13 +110,15 @@ export class ShardAccess {
   }
 
   async #authorize(kept: KeptAccess, owned: string, token: string): Promise<Grant> {
-    const { sink, ask, tickets, now } = this.#options;
+    const { sink, ask, tickets, revocations, now } = this.#options;
     checkToken(token);
     const tenant = tenantOf(owned);
     const name = clientName(owned);
     const producer = kept.isAssigned ? undefined : name;
     const request = new Request(kept.address, { headers: { authorization: `Bearer ${token}` } });
     const grant = await ask(request, { sink, producer, tenant, token });
+    await revocations.loaded();
+    revocations.assertNot({ producer: owned, grant }, now());
     if (grant.tenant !== tenant) {
       throw new SluiceError(
         'forbidden',

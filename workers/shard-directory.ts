@@ -8,12 +8,12 @@
 import { MAX_LISTED_SHARDS, MAX_SHARD_COUNTS } from '../src/core/limits.ts';
 import type { Sqlite } from '../src/database/sqlite.ts';
 import type { Env } from './env.ts';
-import type { FormerDirectory, ListedShards, ShardDirectory, ShardPlace } from './objects.ts';
+import type { FormerDirectory, ListedShards, RevocationList, ShardDirectory, ShardPlace } from './objects.ts';
 
 /** The name of the object that keeps the list. Shards have a slash in theirs. */
 export const DIRECTORY_NAME = 'directory';
 
-export function shardDirectory(env: Env): ShardDirectory {
+export function shardDirectory(env: Env): ShardDirectory & RevocationList {
   return env.SHARD.getByName(DIRECTORY_NAME);
 }
 

@@ -6,7 +6,8 @@
 import { DurableObject } from 'cloudflare:workers';
 import { addressKey } from '../src/access/client-address.ts';
 import type { LimitsOf } from '../src/access/limits.ts';
-import { clientName } from '../src/access/producer-name.ts';
+import { clientName, tenantOf } from '../src/access/producer-name.ts';
+import { isMeant, type Revocation, type RevokedName, revokedText } from '../src/access/revocations.ts';
 import {
   closeCode,
   closeReason,
@@ -17,7 +18,12 @@ import {
   SluiceError,
 } from '../src/core/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/core/failpoints.ts';
-import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/core/limits.ts';
+import {
+  HAND_OVER_LIMIT_MS,
+  HELD_ALARM_MS,
+  MAX_LISTED_SESSIONS,
+  MAX_TAKEN_DEAD_LETTERS,
+} from '../src/core/limits.ts';
 import { systemTimers, type Timers } from '../src/core/timers.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import { DeadLetterCopy } from '../src/ingest/dead-letter-copy.ts';
@@ -46,6 +52,7 @@ import { connect, databaseTarget } from './database.ts';
 import type { Env } from './env.ts';
 import {
   type HandOver,
+  type ListedSession,
   PRODUCER_HEADER,
   type ShardCalls,
   type ShardDirectory,
@@ -54,10 +61,12 @@ import {
 } from './objects.ts';
 import { ProducerMoves } from './producer-moves.ts';
 import { CLIENT_ADDRESS_HEADER } from './request-limit.ts';
-import { type AskForToken, type KeptAccess, OPEN_ACCESS, ShardAccess } from './shard-access.ts';
+import { RevocationTable } from './revocation-table.ts';
+import { type AskForToken, grantOf, type KeptAccess, OPEN_ACCESS, ShardAccess } from './shard-access.ts';
 import { DIRECTORY_NAME, formerDirectory, ShardTable, shardDirectory } from './shard-directory.ts';
 import { ShardListing } from './shard-listing.ts';
 import { decodeShardName, encodeShardName } from './shard-name.ts';
+import { ShardRevocations } from './shard-revocations.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 import { chooseProtocol } from './subprotocol.ts';
 
@@ -72,6 +81,7 @@ interface Attachment {
   kept: KeptAccess;
   /** The client's address, as limits know it. */
   address: string | undefined;
+  openedAtMs: number;
 }
 
 /** Why a shard has no sink. */
@@ -136,6 +146,8 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   readonly #moves: ProducerMoves | undefined;
   /** Producers that another shard has asked for, and that are not given yet. */
   readonly #leaving = new Set<string>();
+  /** Who may not send any more. */
+  readonly #revocations = new ShardRevocations(() => shardDirectory(this.env).listRevocations());
   /** The list of shards, in the one object that keeps it. */
   #table: ShardTable | undefined;
   readonly #failpoints: Failpoints;
@@ -217,7 +229,8 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   #openAccess({ sinkName: sink }: ShardRole, sqlite: DurableObjectSqlite): ShardAccess | undefined {
     const ask = this.authorizer();
     if (ask === 'open') return undefined;
-    return new ShardAccess({ sink, ask, tickets: new UsedTickets(sqlite), now: Date.now });
+    const tickets = new UsedTickets(sqlite);
+    return new ShardAccess({ sink, ask, tickets, revocations: this.#revocations, now: Date.now });
   }
 
   #openCopy(role: ShardRole, sink: Sink, sqlite: DurableObjectSqlite): DeadLetterCopy {
@@ -360,11 +373,10 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     const producer = request.headers.get(PRODUCER_HEADER) ?? crypto.randomUUID();
     const chosen = chooseProtocol(request);
     const protocol = chosen === SLUICE_V1 ? SLUICE_V1 : 'raw';
-    // Raw sockets resume nothing.
-    const moving = protocol === 'raw' ? undefined : await this.#movingOf(producer);
+    const waiting = await this.#waitingFor(producer, protocol);
     const kept = this.#access?.read(request) ?? OPEN_ACCESS;
     const address = addressKey(request.headers.get(CLIENT_ADDRESS_HEADER));
-    const refusal = moving ?? this.#refusalOf(kept, protocol);
+    const refusal = waiting ?? this.#refusalOf(producer, kept, protocol);
     const { 0: client, 1: server } = new WebSocketPair();
     const headers: Record<string, string> = { [PRODUCER_HEADER]: clientName(producer) };
     if (chosen !== undefined) headers['sec-websocket-protocol'] = chosen;
@@ -376,7 +388,8 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
       return response;
     }
     this.#sockets += 1;
-    const attachment: Attachment = { producer, protocol, memory: undefined, kept, address };
+    const openedAtMs = Date.now();
+    const attachment: Attachment = { producer, protocol, memory: undefined, kept, address, openedAtMs };
     if (this.#options.sockets === 'resident') this.#acceptResident(server);
     else {
       this.ctx.acceptWebSocket(server);
@@ -386,22 +399,26 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     return response;
   }
 
-  /** Why a producer has to come again later; undefined where it is welcome, and all is known of it that any shard knows. */
-  async #movingOf(producer: string): Promise<SluiceError | undefined> {
+  /** Why a producer has to come again later; undefined where all is known of it that any shard knows, and who is revoked. */
+  async #waitingFor(producer: string, protocol: Attachment['protocol']): Promise<SluiceError | undefined> {
     const code = 'shard_unavailable';
     try {
-      await this.#moves?.bring(producer);
+      // Shards of a measurement are asked for by nobody else.
+      if (this.#role.place !== undefined) await this.#revocations.loaded();
+      // Raw sockets resume nothing.
+      if (protocol !== 'raw') await this.#moves?.bring(producer);
     } catch (error) {
       return new SluiceError(code, errorText(error));
     }
-    return this.#leaving.has(producer)
+    return protocol !== 'raw' && this.#leaving.has(producer)
       ? new SluiceError(code, 'this producer is moving to another shard: connect again')
       : undefined;
   }
 
   /** Why a socket is not let in; undefined where it is. Synchronous, since it uses up a ticket. */
-  #refusalOf(kept: KeptAccess, protocol: Attachment['protocol']): SluiceError | undefined {
+  #refusalOf(producer: string, kept: KeptAccess, protocol: Attachment['protocol']): SluiceError | undefined {
     try {
+      this.#revocations.assertNot({ producer, grant: grantOf(kept) }, Date.now());
       this.#access?.admit(kept, protocol);
       return undefined;
     } catch (error) {
@@ -462,7 +479,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
 
   #wakeSession(socket: WebSocket, attachment: Attachment): void {
     // Of a version that asked nobody who they are.
-    if (attachment.kept === undefined)
+    if (attachment.kept === undefined || attachment.openedAtMs === undefined)
       peerOf(socket).close(1001, closeReason('shard_unavailable', 'the shard was updated: connect again'));
     else this.#openSession(socket, attachment);
   }
@@ -622,6 +639,68 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     }
     this.#table = table;
     return table;
+  }
+
+  // RPC: the list of what is revoked, of the same object.
+
+  async addRevocation(revocation: Revocation): Promise<void> {
+    new RevocationTable(new DurableObjectSqlite(this.ctx.storage)).add(revocation, Date.now());
+  }
+
+  async removeRevocation(name: RevokedName): Promise<void> {
+    new RevocationTable(new DurableObjectSqlite(this.ctx.storage)).remove(name);
+  }
+
+  async listRevocations(): Promise<Revocation[]> {
+    return new RevocationTable(new DurableObjectSqlite(this.ctx.storage)).list(Date.now());
+  }
+
+  // RPC: what operators ask of sessions.
+
+  async listSessions(): Promise<{ count: number; sessions: ListedSession[] }> {
+    const sockets = [...this.ctx.getWebSockets(), ...this.#residentSockets];
+    const sessions = sockets.slice(0, MAX_LISTED_SESSIONS).flatMap((socket): ListedSession[] => {
+      const attachment = this.#attachments.get(socket);
+      if (attachment === undefined) return [];
+      const { producer, protocol, kept, openedAtMs } = attachment;
+      const grant = grantOf(kept);
+      const tenant = grant?.tenant ?? tenantOf(producer) ?? null;
+      const [token, expiresAtMs] = [grant?.tokenId ?? null, grant?.expiresAtMs ?? null];
+      return [{ producer, tenant, token, protocol, openedAtMs, expiresAtMs }];
+    });
+    return { count: sockets.length, sessions };
+  }
+
+  async endSessions(name: RevokedName): Promise<number> {
+    return this.#closeMeant(name, 'shard_unavailable', 'an operator has ended this session: connect again');
+  }
+
+  async noteRevocation(revocation: Revocation): Promise<number> {
+    this.#revocations.add(revocation);
+    return this.#closeMeant(revocation, 'forbidden', revokedText(revocation.kind));
+  }
+
+  async noteReinstated(name: RevokedName): Promise<void> {
+    this.#revocations.remove(name);
+  }
+
+  /** Closes the sockets that a name means, and answers with how many these were. */
+  #closeMeant(name: RevokedName, code: ErrorCode, reason: string): number {
+    let closed = 0;
+    for (const socket of [...this.ctx.getWebSockets(), ...this.#residentSockets]) {
+      const attachment = this.#attachments.get(socket);
+      if (attachment === undefined || this.#ended.has(socket)) continue;
+      const { producer, protocol, kept } = attachment;
+      if (!isMeant(name, { producer, grant: grantOf(kept) })) continue;
+      // What came before is stored and stays so. Nothing that is still on its way is taken.
+      this.#sessions.get(socket)?.end();
+      peerOf(socket).close(
+        protocol === 'raw' ? rawCloseCode(code) : closeCode(code),
+        closeReason(code, reason),
+      );
+      closed += 1;
+    }
+    return closed;
   }
 
   // RPC: what operators ask (src/outbox/shard-admin.ts).

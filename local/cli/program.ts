@@ -7,6 +7,7 @@ import type { dev } from './dev.ts';
 import type { doctor } from './doctor.ts';
 import { defineExchange } from './exchange.ts';
 import type { migrate } from './migrate.ts';
+import { defineSessions } from './sessions.ts';
 import { defineShard } from './shard.ts';
 import type { tryMessages } from './try.ts';
 
@@ -76,6 +77,7 @@ export function createProgram(): Command {
 
   defineDeadLetters(program);
   defineShard(program);
+  defineSessions(program);
   defineExchange(program);
   addLabCommands(program);
   return program;

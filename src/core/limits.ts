@@ -338,3 +338,15 @@ export const MAX_ORIGINS = 100;
 
 /** The longest origin that is looked at: a scheme, a host of 253 characters and a port. */
 export const MAX_ORIGIN_LENGTH = 270;
+
+/** Tokens, producers and tenants that are revoked at the same time. Each shard has the list in memory: about 100 bytes each. */
+export const MAX_REVOCATIONS = 10_000;
+
+/** The longest time that a revocation may be given: ten years. Without one it holds until it is taken back. */
+export const MAX_REVOCATION_MS = 10 * 365 * 86_400_000;
+
+/** Characters of what is revoked: a tenant, a slash and a producer, or the id of a token. */
+export const MAX_REVOKED_NAME_LENGTH = 256;
+
+/** Sessions that a shard lists for an operator, and that an answer lists. */
+export const MAX_LISTED_SESSIONS = 1_000;

@@ -54,7 +54,7 @@ export const NOT_RUN: readonly (readonly [RegExp, string])[] = [
  */
 export const RUN: readonly (readonly [RegExp, string])[] = [
   [
-    /^(curl |create extension |npx sluice (export|import|shard resume|shard drain(?!.* --url ))\b)/,
+    /^(curl |create extension |npx sluice (export|import|sessions|shard resume|shard drain(?!.* --url ))\b)/,
     'test/examples/commands.test.ts',
   ],
   [/^npx sluice dead-letters (?!list --sink readings$|retry --reason )/, 'test/examples/commands.test.ts'],

@@ -3,13 +3,10 @@
  * has stopped can be resumed, and one that is about to be restarted drained.
  */
 
-import { Hono, type MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
-import { decodeUtf8 } from '../../src/core/decode-utf8.ts';
+import { Hono } from 'hono';
 import { SluiceError } from '../../src/core/errors.ts';
 import {
   DRAIN_TIME_LIMIT_MS,
-  MAX_ADMIN_BODY_BYTES,
   MAX_DEAD_LETTER_REASON_LENGTH,
   MAX_LISTED_DEAD_LETTERS,
   MAX_TAKEN_DEAD_LETTERS,
@@ -25,12 +22,11 @@ import type {
 import { MISSING_CHOICES, type MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { ShardAdmin } from '../../src/outbox/shard-admin.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
-import { assertRole, type OperatorRole } from '../access.ts';
-import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 import { isInRange, listedShards } from '../listed-shards.ts';
 import { encodeShardName } from '../shard-name.ts';
 import type { Sinks } from '../sinks.ts';
+import { mayOperate, mayRead, readBody } from './admin-requests.ts';
 
 const PAGE_PARAMETERS = optionTable({
   after: {
@@ -52,35 +48,6 @@ const PAGE_PARAMETERS = optionTable({
 const DRAIN_PARAMETERS = optionTable({
   closeSockets: { kind: 'switch', default: false, description: 'Close the sockets before' },
 });
-
-const limitBody = bodyLimit({
-  maxSize: MAX_ADMIN_BODY_BYTES,
-  onError: () => {
-    throw new SluiceError(
-      'invalid_options',
-      `The body is larger than ${MAX_ADMIN_BODY_BYTES} bytes: name fewer ids`,
-      { details: { maxBytes: MAX_ADMIN_BODY_BYTES } },
-    );
-  },
-});
-
-/**
- * Before each route below, and before nothing else: an application that mounts the router at its root may have its own paths
- * below `/admin`, and these are its own matter.
- */
-function guard(role: OperatorRole): MiddlewareHandler<{ Bindings: Env }> {
-  return async (context, next) => {
-    assertRole(context.env, role, context.req.header('authorization'));
-    bound(context.env, 'SHARD');
-    context.header('cache-control', 'no-store');
-    return await limitBody(context, next);
-  };
-}
-
-/** Figures only. */
-const mayRead = guard('read');
-/** What shows messages or changes something. */
-const mayOperate = guard('operate');
 
 export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
   const routes = new Hono<{ Bindings: Env }>();
@@ -213,32 +180,6 @@ async function askedShard(
       : `The sink ${name} has no shard ${JSON.stringify(number)}: it has ${shards}, counted from 0`,
     { details: { shards } },
   );
-}
-
-interface Body {
-  header(name: string): string | undefined;
-  arrayBuffer(): Promise<ArrayBuffer>;
-}
-
-/** The object that a body holds; an empty body is an empty object. */
-async function readBody(body: Body, known: readonly string[]): Promise<Record<string, unknown>> {
-  // A page of any other site can make a browser send text to a Worker on this machine, but not what it declares as JSON.
-  const type = body.header('content-type')?.split(';')[0]?.trim().toLowerCase();
-  const wrongType = invalid('content-type', 'application/json is allowed');
-  if (type !== undefined && type !== 'application/json') throw wrongType;
-  const text = decodeUtf8(await body.arrayBuffer(), 'The body');
-  if (text === '') return {};
-  if (type === undefined) throw wrongType;
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch (error) {
-    throw new SluiceError('invalid_options', 'The body is not valid JSON', { cause: error });
-  }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
-    throw new SluiceError('invalid_options', 'The body is not a JSON object, as in {"ids":[1,2]}');
-  assertKnownNames(parsed as Record<string, unknown>, known);
-  return parsed as Record<string, unknown>;
 }
 
 function isMissingChoice(value: unknown): value is MissingChoice {

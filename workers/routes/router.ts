@@ -10,6 +10,7 @@ import type { Limits } from '../request-limit.ts';
 import type { Sinks } from '../sinks.ts';
 import { adminRoutes } from './admin.ts';
 import { healthRoutes } from './health.ts';
+import { sessionRoutes } from './sessions.ts';
 import { socketRoutes } from './socket.ts';
 import { statsRoutes } from './stats.ts';
 import { surfacedNotFound, surfaceOf } from './surface.ts';
@@ -26,6 +27,8 @@ const HELP = [
   'GET /health     is the database there?',
   'GET /stats      figures of every shard, for those who may read',
   'GET /admin/:sink/dead-letters   how many messages Postgres refused, of each shard; for those who may read',
+  'GET /admin/:sink/sessions   who is connected; for those who may read',
+  '    /admin/revoke, /admin/reinstate, /admin/:sink/sessions/end: for those who may operate',
   '    /admin/:sink/:shard/…       lists, retries and drops them; resumes and drains a shard: for those who may operate',
 ];
 
@@ -45,6 +48,7 @@ export function createRouter(
   routes.route('/', socketRoutes(sinks, authorization));
   routes.route('/', healthRoutes());
   routes.route('/', statsRoutes(sinks));
+  routes.route('/', sessionRoutes(sinks));
   routes.route('/', adminRoutes(sinks));
   for (const part of parts) routes.route('/', part.routes());
   const router = surfaceOf(routes, origins);
