@@ -26,7 +26,17 @@ const shell = blocks
 function argumentsOf(command: string): string[] | undefined {
   const words = wordsOf(command);
   if (words[0] === 'npx' && words[1] === 'sluice') return words.slice(2);
-  const scripts = ['bench', 'load', 'migrate', 'dev', 'dead-letters', 'shard', 'sessions', 'export', 'import'];
+  const scripts = [
+    'bench',
+    'load',
+    'migrate',
+    'dev',
+    'dead-letters',
+    'shard',
+    'sessions',
+    'export',
+    'import',
+  ];
   if (words[0] !== 'npm' || words[1] !== 'run' || !scripts.includes(words[2] as string)) return undefined;
   return [words[2] as string, ...words.slice(words[3] === '--' ? 4 : 3)];
 }
@@ -160,7 +170,9 @@ describe('against a Worker', () => {
 
   test('dead letters are listed and counted, a shard resumes and drains, and sessions are ended and revoked, as docs/operations.md shows it', async () => {
     const commands = shell
-      .filter(({ page, command }) => page === 'docs/operations.md' && /dead-letters|shard|sessions/.test(command))
+      .filter(
+        ({ page, command }) => page === 'docs/operations.md' && /dead-letters|shard|sessions/.test(command),
+      )
       .filter(({ command }) => !command.includes('--reason'))
       .map(({ command }) => command);
     expect(commands.length).toBeGreaterThan(7);
