@@ -3,10 +3,9 @@
  * platform's events to an `Intake`; what a frame means and how it gets to Postgres is not decided here.
  */
 
-import { DurableObject } from 'cloudflare:workers';
 import { addressKey } from '../src/access/client-address.ts';
 import type { LimitsOf } from '../src/access/limits.ts';
-import { clientName, tenantOf } from '../src/access/producer-name.ts';
+import { clientName } from '../src/access/producer-name.ts';
 import { isMeant, type Revocation, type RevokedName, revokedText } from '../src/access/revocations.ts';
 import {
   closeCode,
@@ -18,18 +17,13 @@ import {
   SluiceError,
 } from '../src/core/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/core/failpoints.ts';
-import {
-  HAND_OVER_LIMIT_MS,
-  HELD_ALARM_MS,
-  MAX_LISTED_SESSIONS,
-  MAX_TAKEN_DEAD_LETTERS,
-} from '../src/core/limits.ts';
+import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/core/limits.ts';
 import { systemTimers, type Timers } from '../src/core/timers.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import { DeadLetterCopy } from '../src/ingest/dead-letter-copy.ts';
 import { FaultLog } from '../src/ingest/fault-log.ts';
 import { HeldIntake } from '../src/ingest/held-intake.ts';
-import type { Intake, Peer, Session, SessionMemory } from '../src/ingest/intake.ts';
+import type { Intake } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
 import { DEFAULT_READ_THROTTLE, ReadThrottle, THROTTLE_WITH_HOLDS } from '../src/ingest/read-throttle.ts';
 import { UsedTickets } from '../src/ingest/used-tickets.ts';
@@ -49,6 +43,7 @@ import type { Sink } from '../src/sinks/sink.ts';
 import { resolveSinkOptions, type SinkOptions } from '../src/sinks/sink-options.ts';
 import { AlarmClock } from './alarm-clock.ts';
 import { connect, databaseTarget } from './database.ts';
+import { DirectoryObject } from './directory-object.ts';
 import type { Env } from './env.ts';
 import {
   type HandOver,
@@ -61,28 +56,17 @@ import {
 } from './objects.ts';
 import { ProducerMoves } from './producer-moves.ts';
 import { CLIENT_ADDRESS_HEADER } from './request-limit.ts';
-import { RevocationTable } from './revocation-table.ts';
 import { type AskForToken, grantOf, type KeptAccess, OPEN_ACCESS, ShardAccess } from './shard-access.ts';
-import { DIRECTORY_NAME, formerDirectory, ShardTable, shardDirectory } from './shard-directory.ts';
+import { DIRECTORY_NAME, shardDirectory } from './shard-directory.ts';
 import { ShardListing } from './shard-listing.ts';
 import { decodeShardName, encodeShardName } from './shard-name.ts';
 import { ShardRevocations } from './shard-revocations.ts';
+import { type Attachment, answerClose, ShardSockets } from './shard-sockets.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 import { chooseProtocol } from './subprotocol.ts';
 
 /** When clients that are sent away should come back. */
 const DRAIN_RETRY_MS = 3_000;
-
-/** What a socket keeps through hibernation. */
-interface Attachment {
-  producer: string;
-  protocol: 'raw' | typeof SLUICE_V1;
-  memory: SessionMemory | undefined;
-  kept: KeptAccess;
-  /** The client's address, as limits know it. */
-  address: string | undefined;
-  openedAtMs: number;
-}
 
 /** Why a shard has no sink. */
 class Fault {
@@ -129,7 +113,7 @@ export function sinkRole(name: string, findSink: (sink: string) => Sink | undefi
   };
 }
 
-export abstract class Shard extends DurableObject<Env> implements ShardCalls {
+export abstract class Shard extends DirectoryObject implements ShardCalls {
   readonly #role: ShardRole;
   readonly #options: SinkOptions;
   readonly #intake: Intake;
@@ -148,21 +132,14 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
   readonly #leaving = new Set<string>();
   /** Who may not send any more. */
   readonly #revocations = new ShardRevocations(() => shardDirectory(this.env).listRevocations());
-  /** The list of shards, in the one object that keeps it. */
-  #table: ShardTable | undefined;
   readonly #failpoints: Failpoints;
   readonly #alarm: AlarmClock;
   readonly #faultLog = new FaultLog();
   readonly #throttle: ReadThrottle;
-  // Open sockets, as the throttle counts them: asking the platform for each frame would cost too much.
-  #sockets: number;
-  readonly #ended = new WeakSet<WebSocket>();
+  readonly #sockets: ShardSockets;
   readonly #startedAtMs = Date.now();
-  readonly #sessions = new WeakMap<WebSocket, Session>();
-  readonly #attachments = new WeakMap<WebSocket, Attachment>();
   /** Undefined where everybody who reaches the shard may send. */
   readonly #access: ShardAccess | undefined;
-  readonly #residentSockets = new Set<WebSocket>();
   readonly #timers: Timers = {
     now: systemTimers.now,
     after: (delayMs, callback) =>
@@ -180,8 +157,6 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     this.#failpoints = this.failpoints();
     this.#alarm = new AlarmClock(ctx.storage);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
-    const sockets = ctx.getWebSockets();
-    this.#sockets = sockets.length;
     if (role.sink === undefined) {
       this.#options = resolveSinkOptions({});
       this.#intake = new CountingIntake();
@@ -220,8 +195,15 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
         });
       }
     }
+    this.#sockets = new ShardSockets({
+      state: ctx,
+      intake: this.#intake,
+      access: this.#access,
+      areResident: this.#options.sockets === 'resident',
+      onFrame: (socket, frame) => this.#receive(socket, frame),
+    });
     // Woken up, or started again with messages of its life before: they are flushed whatever becomes of this event.
-    for (const socket of sockets) this.#wakeSession(socket, socket.deserializeAttachment() as Attachment);
+    this.#sockets.wake();
     this.#armAlarm(Date.now());
     if (this.#holdsSomething) this.#listing?.add();
   }
@@ -387,15 +369,8 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
       server.close(protocol === 'raw' ? rawCloseCode(code) : closeCode(code), closeReason(code, message));
       return response;
     }
-    this.#sockets += 1;
     const openedAtMs = Date.now();
-    const attachment: Attachment = { producer, protocol, memory: undefined, kept, address, openedAtMs };
-    if (this.#options.sockets === 'resident') this.#acceptResident(server);
-    else {
-      this.ctx.acceptWebSocket(server);
-      server.serializeAttachment(attachment);
-    }
-    this.#openSession(server, attachment);
+    this.#sockets.accept(server, { producer, protocol, memory: undefined, kept, address, openedAtMs });
     return response;
   }
 
@@ -438,14 +413,11 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     }
     this.#leaving.add(producer);
     try {
-      for (const socket of [...this.ctx.getWebSockets(), ...this.#residentSockets]) {
-        if (this.#attachments.get(socket)?.producer !== producer) continue;
-        this.#sessions.get(socket)?.end();
-        peerOf(socket).close(
-          closeCode('shard_unavailable'),
-          closeReason('shard_unavailable', 'this producer moves to another shard: connect again'),
-        );
-      }
+      this.#sockets.close(
+        (attachment) => attachment.producer === producer,
+        'shard_unavailable',
+        'this producer moves to another shard: connect again',
+      );
       let given = pipeline.handOver(producer);
       if (given === 'busy') {
         await pipeline.settled(producer, HAND_OVER_LIMIT_MS);
@@ -463,76 +435,23 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     this.#pipeline?.producers.forgetMoved(producer);
   }
 
-  #acceptResident(socket: WebSocket): void {
-    // A Blob, as the platform would give otherwise, can only be read later: what comes after it would overtake it.
-    socket.binaryType = 'arraybuffer';
-    socket.accept();
-    this.#residentSockets.add(socket);
-    socket.addEventListener('message', (event) => this.#receive(socket, event.data as string | ArrayBuffer));
-    const forget = (): void => {
-      this.#residentSockets.delete(socket);
-      this.#countEnd(socket);
-    };
-    socket.addEventListener('close', forget);
-    socket.addEventListener('error', forget);
-  }
-
-  #wakeSession(socket: WebSocket, attachment: Attachment): void {
-    // Of a version that asked nobody who they are.
-    if (attachment.kept === undefined || attachment.openedAtMs === undefined)
-      peerOf(socket).close(1001, closeReason('shard_unavailable', 'the shard was updated: connect again'));
-    else this.#openSession(socket, attachment);
-  }
-
-  #openSession(socket: WebSocket, attachment: Attachment): void {
-    const { producer, protocol, memory, kept, address } = attachment;
-    const save = (): void => {
-      if (!this.#residentSockets.has(socket)) socket.serializeAttachment(attachment);
-    };
-    const session = this.#intake.openSession(peerOf(socket), {
-      producer,
-      access: this.#access?.sessionAccess(kept, producer, save),
-      address,
-      protocol,
-      nowMs: Date.now(),
-      memory,
-      onRemember: (remembered) => {
-        attachment.memory = remembered;
-        save();
-      },
-    });
-    this.#sessions.set(socket, session);
-    this.#attachments.set(socket, attachment);
-  }
-
   override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {
     this.#receive(socket, frame);
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
-    this.#countEnd(socket);
+    this.#sockets.end(socket);
     answerClose(socket, code);
   }
 
   override webSocketError(socket: WebSocket): void {
-    this.#countEnd(socket);
-  }
-
-  // A socket may end by an error and a close.
-  #countEnd(socket: WebSocket): void {
-    if (this.#ended.has(socket)) return;
-    this.#ended.add(socket);
-    this.#sockets = Math.max(0, this.#sockets - 1);
-    this.#sessions.get(socket)?.end();
-    const attachment = this.#attachments.get(socket);
-    if (attachment !== undefined) this.#access?.leave(attachment.kept);
+    this.#sockets.end(socket);
   }
 
   // All of it is synchronous, so that frames of a socket cannot overtake each other.
   #receive(socket: WebSocket, frame: string | ArrayBuffer): void {
     const nowMs = Date.now();
-    // Where the client closed, its last frames count, though `readyState` is no longer OPEN when they come.
-    this.#sessions.get(socket)?.receive(frame, nowMs);
+    this.#sockets.receive(socket, frame, nowMs);
     if (this.#intake.isBusy && !this.#alarm.isArmed(nowMs, this.#options.alarmMs)) this.#armAlarm(nowMs);
     if (this.#listing?.isUnlisted === true && this.#intake.isBusy) this.#listing.add();
     this.#pauseIfDue(nowMs);
@@ -540,7 +459,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
 
   // Holds back frames by the input gate (src/ingest/read-throttle.ts says why and when).
   #pauseIfDue(nowMs: number): void {
-    if (!this.#throttle.countFrame(this.#sockets)) return;
+    if (!this.#throttle.countFrame(this.#sockets.open)) return;
     const { fill, isWriting } = this.#intake;
     const pauseMs = this.#throttle.pauseMs(nowMs, fill, isWriting);
     if (pauseMs === undefined) return;
@@ -574,7 +493,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     this.#listing?.leaveIfEmpty();
     return {
       shard: this.#role.shard,
-      sockets: this.ctx.getWebSockets().length + this.#residentSockets.size,
+      sockets: this.#sockets.size,
       sinceMs: this.#startedAtMs,
       ...this.#intake.stats(),
       deadLetterTable: this.#letterCopy?.stats() ?? null,
@@ -607,100 +526,31 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     this.ctx.abort('The run that this shard belonged to was ended');
   }
 
-  // RPC: the list of shards, of the one object that keeps it (shard-directory.ts).
-
-  async addShard(place: ShardPlace): Promise<void> {
-    (await this.#directory()).add(place);
-  }
-
-  async removeShard(place: ShardPlace): Promise<void> {
-    (await this.#directory()).remove(place);
-  }
-
-  async listShards(sink?: string): Promise<ShardPlace[]> {
-    return (await this.#directory()).list(sink);
-  }
-
-  async noteShards(sink: string, shards: number): Promise<number[]> {
-    return (await this.#directory()).note(sink, shards, Date.now());
-  }
-
-  /** The list, with what the former one held. Until that is taken over nothing is answered: it may name other shards. */
-  async #directory(): Promise<ShardTable> {
-    if (this.#table !== undefined) return this.#table;
-    const table = new ShardTable(new DurableObjectSqlite(this.ctx.storage));
-    const { kv } = this.ctx.storage;
-    if (kv.get('former-directory') !== 'taken over') {
-      const former = await formerDirectory(this.env)?.exportShards();
-      // Another call may have taken it over in the meantime, and shards may have left the list since.
-      if (this.#table !== undefined) return this.#table;
-      if (former !== undefined) table.takeOver(former);
-      kv.put('former-directory', 'taken over');
-    }
-    this.#table = table;
-    return table;
-  }
-
-  // RPC: the list of what is revoked, of the same object.
-
-  async addRevocation(revocation: Revocation): Promise<void> {
-    new RevocationTable(new DurableObjectSqlite(this.ctx.storage)).add(revocation, Date.now());
-  }
-
-  async removeRevocation(name: RevokedName): Promise<void> {
-    new RevocationTable(new DurableObjectSqlite(this.ctx.storage)).remove(name);
-  }
-
-  async listRevocations(): Promise<Revocation[]> {
-    return new RevocationTable(new DurableObjectSqlite(this.ctx.storage)).list(Date.now());
-  }
-
   // RPC: what operators ask of sessions.
 
   async listSessions(): Promise<{ count: number; sessions: ListedSession[] }> {
-    const sockets = [...this.ctx.getWebSockets(), ...this.#residentSockets];
-    const sessions = sockets.slice(0, MAX_LISTED_SESSIONS).flatMap((socket): ListedSession[] => {
-      const attachment = this.#attachments.get(socket);
-      if (attachment === undefined) return [];
-      const { producer, protocol, kept, openedAtMs } = attachment;
-      const grant = grantOf(kept);
-      const tenant = grant?.tenant ?? tenantOf(producer) ?? null;
-      const [token, expiresAtMs] = [grant?.tokenId ?? null, grant?.expiresAtMs ?? null];
-      return [{ producer, tenant, token, protocol, openedAtMs, expiresAtMs }];
-    });
-    return { count: sockets.length, sessions };
+    return this.#sockets.list();
   }
 
   async endSessions(name: RevokedName): Promise<number> {
-    return this.#closeMeant(name, 'shard_unavailable', 'an operator has ended this session: connect again');
+    return this.#closeNamed(name, 'shard_unavailable', 'an operator has ended this session: connect again');
   }
 
   async noteRevocation(revocation: Revocation): Promise<number> {
     this.#revocations.add(revocation);
-    return this.#closeMeant(revocation, 'forbidden', revokedText(revocation.kind));
+    return this.#closeNamed(revocation, 'forbidden', revokedText(revocation.kind));
   }
 
   async noteReinstated(name: RevokedName): Promise<void> {
     this.#revocations.remove(name);
   }
 
-  /** Closes the sockets that a name means, and answers with how many these were. */
-  #closeMeant(name: RevokedName, code: ErrorCode, reason: string): number {
-    let closed = 0;
-    for (const socket of [...this.ctx.getWebSockets(), ...this.#residentSockets]) {
-      const attachment = this.#attachments.get(socket);
-      if (attachment === undefined || this.#ended.has(socket)) continue;
-      const { producer, protocol, kept } = attachment;
-      if (!isMeant(name, { producer, grant: grantOf(kept) })) continue;
-      // What came before is stored and stays so. Nothing that is still on its way is taken.
-      this.#sessions.get(socket)?.end();
-      peerOf(socket).close(
-        protocol === 'raw' ? rawCloseCode(code) : closeCode(code),
-        closeReason(code, reason),
-      );
-      closed += 1;
-    }
-    return closed;
+  #closeNamed(name: RevokedName, code: ErrorCode, sentence: string): number {
+    return this.#sockets.close(
+      ({ producer, kept }) => isMeant(name, { producer, grant: grantOf(kept) }),
+      code,
+      sentence,
+    );
   }
 
   // RPC: what operators ask (src/outbox/shard-admin.ts).
@@ -784,12 +634,7 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
 
   #closeSockets(): void {
     this.#pipeline?.drainSessions(DRAIN_RETRY_MS);
-    for (const socket of [...this.ctx.getWebSockets(), ...this.#residentSockets]) {
-      const session = this.#sessions.get(socket);
-      if (session?.protocol !== 'raw') continue;
-      session.end();
-      peerOf(socket).close(1001, closeReason('shard_unavailable', 'the shard is draining: connect again'));
-    }
+    this.#sockets.closeRaw('the shard is draining: connect again');
   }
 
   #state(): ShardState {
@@ -812,26 +657,4 @@ export abstract class Shard extends DurableObject<Env> implements ShardCalls {
     }
     return this.#deadLetters;
   }
-}
-
-// A socket that the client has just lost cannot be written to any more; its close event follows.
-function peerOf(socket: WebSocket): Peer {
-  return {
-    send(frame) {
-      try {
-        socket.send(frame);
-      } catch {}
-    },
-    close(code, reason) {
-      try {
-        socket.close(code, reason);
-      } catch {}
-    },
-  };
-}
-
-/** Answers a client's close. Without it the client waits for its own time limit; codes that only describe are not sent. */
-function answerClose(socket: WebSocket, code: number): void {
-  const isSendable = code === 1000 || code === 1001 || (code >= 3000 && code <= 4999);
-  socket.close(isSendable ? code : 1000);
 }
