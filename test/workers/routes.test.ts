@@ -303,6 +303,7 @@ describe('GET /stats', () => {
         spilled: 0,
         storageRowsWritten: expect.any(Number),
         refused: expect.any(Object),
+        restrained: 0,
         committed: expect.any(Number),
         dead: 0,
         deadLetters: 0,
