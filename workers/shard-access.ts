@@ -38,7 +38,7 @@ export type AskForToken = (
 export interface ShardAccessOptions {
   sink: string;
   ask: AskForToken;
-  tickets: UsedTickets;
+  tickets: Pick<UsedTickets, 'use'>;
   revocations: ShardRevocations;
   now: () => number;
   /** Default: `MAX_UNNAMED_SOCKETS`. */
@@ -131,7 +131,7 @@ export class ShardAccess {
   }
 
   /** The grant as it is once its ticket was used. */
-  #useUp(grant: Grant, tickets: UsedTickets, nowMs: number): Grant {
+  #useUp(grant: Grant, tickets: Pick<UsedTickets, 'use'>, nowMs: number): Grant {
     const { once, ...used } = grant;
     if (once === undefined) return grant;
     tickets.use(once, nowMs);

@@ -128,9 +128,7 @@ function readOptions(options: JwtOptions): CheckedOptions {
   const { jwks, secret, audience, issuer, algorithms, requireExpiry = true, grant } = options;
   const { clockToleranceSeconds: tolerance = 5 } = options;
   if ((jwks === undefined || jwks === '') === (secret === undefined || secret.length === 0))
-    throw wrong(
-      'give it the address of keys (jwks, JWKS_URL) or a secret (secret, JWT_SECRET), and not both',
-    );
+    throw wrong('it needs jwks (JWKS_URL) or secret (JWT_SECRET), and not both');
   const known: readonly string[] = jwks ? PUBLIC_KEY_ALGORITHMS : SECRET_ALGORITHMS;
   const allowed = algorithms ?? known;
   if (allowed.length === 0 || !allowed.every((name) => known.includes(name)))

@@ -1,57 +1,22 @@
 /** Who may connect, from `createSluice` to the shard. */
 
-import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
+import { evictDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import type { Authorize } from '../../src/access/authorize.ts';
 import { tokenProtocol } from '../../src/access/credentials.ts';
 import type { Grant } from '../../src/access/grant.ts';
 import { SluiceError } from '../../src/core/errors.ts';
-import { messages } from '../../src/schema/messages.ts';
-import { messageSources } from '../../src/sinks/column-sources.ts';
-import type { AuthorizeOption } from '../../workers/authorization.ts';
-import { createSluice } from '../../workers/create-sluice.ts';
-import { Client, until, upgradeRequest, useDatabase } from './support.ts';
+import { attachmentsOf, bearer, outcome, upgrade, workerWith } from './access-support.ts';
+import { Client, upgradeRequest, useDatabase } from './support.ts';
 
 useDatabase();
-
-const sinks = { messages: { table: messages, columns: messageSources } };
-
-/** A Worker whose code says who may send, and no variable. */
-function workerWith(
-  authorize: AuthorizeOption | undefined,
-  variables: Record<string, unknown> = {},
-): (request: Request) => Promise<Response> {
-  const sluice = createSluice({ sinks, ...(authorize === undefined ? {} : { authorize }) });
-  const { AUTHORIZE: _, ...others } = env;
-  return async (request) => sluice.router.fetch(request, { ...others, ...variables });
-}
 
 /** Knows one token. */
 const knows =
   (token: string, grant: Grant = {}): Authorize =>
   (_, question) =>
     question.token === token ? grant : undefined;
-
-function upgrade(path: string, headers: Record<string, string> = {}): Request {
-  return new Request(`http://sluice${path}`, { headers: { upgrade: 'websocket', ...headers } });
-}
-
-const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
-
-/** `open`, or the code and the reason with which a socket is closed at once. */
-async function outcome(response: Response): Promise<string> {
-  if (response.status !== 101) return `${response.status}`;
-  const client = new Client(response);
-  client.send('ping');
-  await until(() => expect(client.isClosed || client.frames.length > 0).toBe(true));
-  if (!client.isClosed) {
-    await client.close();
-    return 'open';
-  }
-  const { code, reason } = await client.closed;
-  return `${code} ${reason}`;
-}
 
 describe('who may connect', () => {
   it('is said by the token of the header, or of a subprotocol, and nobody else gets in', async () => {
@@ -128,17 +93,6 @@ describe('a tenant', () => {
     await client.close();
   });
 });
-
-interface Attached {
-  producer: string;
-  kept: { access: unknown; address: string; isAssigned: boolean };
-}
-
-function attachmentsOf(): Promise<Attached[]> {
-  return runInDurableObject(env.SHARD.getByName('messages/0'), (_, state) =>
-    state.getWebSockets().map((socket) => socket.deserializeAttachment() as Attached),
-  );
-}
 
 describe('what the shard is told', () => {
   it('comes from the Worker alone, and stays through hibernation', async () => {

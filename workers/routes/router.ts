@@ -14,6 +14,7 @@ import { sessionRoutes } from './sessions.ts';
 import { socketRoutes } from './socket.ts';
 import { statsRoutes } from './stats.ts';
 import { surfacedNotFound, surfaceOf } from './surface.ts';
+import { ticketRoutes } from './tickets.ts';
 
 /** Routes that a Worker has only where it asks for them. */
 export interface RouterPart {
@@ -26,6 +27,7 @@ const HELP = [
   'GET /ws/:sink   a WebSocket; one JSON message per line (?producer= names you)',
   'GET /health     is the database there?',
   'GET /stats      figures of every shard, for those who may read',
+  'POST /admin/tickets   a ticket, which opens one socket; for those who may operate',
   'GET /admin/:sink/dead-letters   how many messages Postgres refused, of each shard; for those who may read',
   'GET /admin/:sink/sessions   who is connected; for those who may read',
   '    /admin/revoke, /admin/reinstate, /admin/:sink/sessions/end: for those who may operate',
@@ -49,6 +51,7 @@ export function createRouter(
   routes.route('/', healthRoutes());
   routes.route('/', statsRoutes(sinks));
   routes.route('/', sessionRoutes(sinks));
+  routes.route('/', ticketRoutes(sinks, authorization));
   routes.route('/', adminRoutes(sinks));
   for (const part of parts) routes.route('/', part.routes());
   const router = surfaceOf(routes, origins);
