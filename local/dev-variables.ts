@@ -151,8 +151,11 @@ export function workerVariables(
 ): Record<string, string> {
   // Tokens that the files name are there to be tried out.
   const hasOperators = [variables.READ_TOKENS, variables.OPERATE_TOKENS].some(Boolean);
+  const hasSenders = ['INGEST_TOKENS', 'JWT_SECRET', 'JWKS_URL', 'TICKET_SECRETS'].some(
+    (name) => variables[name],
+  );
   return {
-    AUTHORIZE: 'open',
+    ...(hasSenders ? {} : { AUTHORIZE: 'open' }),
     BENCH: variables.BENCH_TOKEN ? 'on' : 'open',
     ...(hasOperators ? {} : { OPERATORS: 'open' }),
     OPEN_NAMESPACE: configured.OPEN_NAMESPACE ?? 'default',

@@ -31,16 +31,35 @@ interface ExportedSinks {
  * @throws SluiceError `invalid_configuration` where it names none, does not compile or load, or exports no class of shards
  */
 export async function loadWorkerSinks(configFile: string): Promise<WorkerSinks> {
+  const { sluiceSinks: sinks, vars } = await loadShardClass(configFile);
+  return { names: () => sinks.names(vars), find: (name) => sinks.find(vars, name) };
+}
+
+/**
+ * Who may send, as far as the code of the Worker says it: `open` to everybody, `asks` somebody, or `nothing` at all.
+ *
+ * @throws SluiceError as `loadWorkerSinks`
+ */
+export async function loadWorkerAuthorize(configFile: string): Promise<'open' | 'asks' | 'nothing'> {
+  return (await loadShardClass(configFile)).sluiceAuthorize;
+}
+
+interface ShardClass {
+  sluiceSinks: ExportedSinks;
+  sluiceAuthorize: 'open' | 'asks' | 'nothing';
+  vars: unknown;
+}
+
+async function loadShardClass(configFile: string): Promise<ShardClass> {
   const { unstable_readConfig } = await loadWrangler();
   const { main, vars } = unstable_readConfig({ config: configFile }, { hideWarnings: true });
   const shown = relative('.', configFile);
   if (main === undefined) throw wrong(`${shown} names no main: the file that exports the Worker`);
   const exported = await loadModule(main, vars);
   for (const value of Object.values(exported)) {
-    const sinks =
-      typeof value === 'function' ? (value as { sluiceSinks?: ExportedSinks }).sluiceSinks : undefined;
-    if (sinks !== undefined)
-      return { names: () => sinks.names(vars), find: (name) => sinks.find(vars, name) };
+    if (typeof value !== 'function' || !('sluiceSinks' in value)) continue;
+    const { sluiceSinks, sluiceAuthorize } = value as unknown as ShardClass;
+    return { sluiceSinks, sluiceAuthorize, vars };
   }
   throw wrong(
     `${relative('.', main)} exports no class of shards: export class Shard extends sluice.Shard {}`,

@@ -51,6 +51,12 @@ export class Authorization {
     this.#given = given;
   }
 
+  /** What the code says, whatever the variable does. */
+  get said(): 'open' | 'asks' | 'nothing' {
+    if (this.#given === undefined) return 'nothing';
+    return this.#given === 'open' ? 'open' : 'asks';
+  }
+
   /**
    * True where everybody may send, because the configuration says so in so many words.
    *

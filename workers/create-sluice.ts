@@ -114,8 +114,9 @@ export function shardOf(
   env: Env,
 ) => Shard {
   return class extends Shard {
-    /** For tools, which load a Worker and find its sinks by the class that it exports (local/worker-sinks.ts). */
+    /** For tools, which load a Worker and find this by the class that it exports (local/worker-sinks.ts). */
     static readonly sluiceSinks = sinks;
+    static readonly sluiceAuthorize = authorization.said;
 
     protected override role(name: string): ShardRole {
       return sinkRole(name, (sink) => {

@@ -14,7 +14,7 @@ import { type JwtOptions, jwt as jwtAnywhere } from '../src/access/jwt.ts';
  * ```
  *
  * @param options or a function of the Worker's bindings that gives them
- * @throws SluiceError `invalid_configuration` where options are wrong; where a function gives them, at each request
+ * @throws SluiceError `invalid_configuration` where options are wrong; at each request where they are missing, or a function gives them
  */
 export function jwt(options: FromEnv<JwtOptions>): Authorize {
   return jwtAnywhere(options, {

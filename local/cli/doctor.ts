@@ -11,6 +11,7 @@ import { missingSteps } from '../migrate.ts';
 import { openTexts } from '../open-variables.ts';
 import { loadWrangler, projectFolder, wranglerConfigIn } from '../project.ts';
 import { routeOf } from '../worker-address.ts';
+import { loadWorkerAuthorize } from '../worker-sinks.ts';
 import { EXIT } from './exit-codes.ts';
 import { missingPackageText, testedVersions } from './missing-package.ts';
 
@@ -145,13 +146,41 @@ async function lookAtConfig(configFile: string, say: Say): Promise<void> {
       return;
     }
     say({ state: 'good', text: `${file} has nodejs_compat, and SHARD bound to ${shard.class_name}` });
-    for (const env of [undefined, ...(config.definedEnvironments ?? [])])
-      for (const text of openTexts(read(env).vars))
-        say({ state: 'warning', text: `${file}${env === undefined ? '' : `, [env.${env}]`}: ${text}` });
+    const environments = [undefined, ...(config.definedEnvironments ?? [])].map((env) => ({
+      place: env === undefined ? file : `${file}, [env.${env}]`,
+      vars: read(env).vars,
+    }));
+    for (const { place, vars } of environments)
+      for (const text of openTexts(vars)) say({ state: 'warning', text: `${place}: ${text}` });
+    const silent = environments.filter(({ vars }) => !vars.AUTHORIZE).map(({ place }) => place);
+    if (silent.length > 0) await lookAtSenders(configFile, silent, say);
   } catch (error) {
     const missing = missingPackageText(error);
     if (missing !== undefined) say({ state: 'unknown', text: `${file} was not read without wrangler` });
     else say({ state: 'wrong', text: `${file}: ${errorText(error)}` });
+  }
+}
+
+/** Where the configuration leaves it to the code who may send, the code has to say it. */
+async function lookAtSenders(configFile: string, places: readonly string[], say: Say): Promise<void> {
+  let said: Awaited<ReturnType<typeof loadWorkerAuthorize>>;
+  try {
+    said = await loadWorkerAuthorize(configFile);
+  } catch (error) {
+    say({ state: 'unknown', text: `It was not looked at who may send: ${errorText(error)}` });
+    return;
+  }
+  if (said === 'open')
+    say({
+      state: 'warning',
+      text: "The Worker's code says authorize: 'open': everybody may send messages to it",
+    });
+  if (said !== 'nothing') return;
+  for (const place of places) {
+    say({
+      state: 'warning',
+      text: `${place}: nothing says who may send, so nobody can connect: give createSluice authorize, or set AUTHORIZE`,
+    });
   }
 }
 

@@ -9,6 +9,7 @@ import { defineExchange } from './exchange.ts';
 import type { migrate } from './migrate.ts';
 import { defineSessions } from './sessions.ts';
 import { defineShard } from './shard.ts';
+import { defineToken } from './token.ts';
 import type { tryMessages } from './try.ts';
 
 const SLUICE_ONLY = [
@@ -75,6 +76,7 @@ export function createProgram(): Command {
       (await import('./try.ts')).tryMessages(...given),
     );
 
+  defineToken(program);
   defineDeadLetters(program);
   defineShard(program);
   defineSessions(program);

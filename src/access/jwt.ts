@@ -87,10 +87,11 @@ const MAX_ISSUERS = 8;
  * ```
  *
  * @param options or a function of the Worker's bindings that gives them
- * @throws SluiceError `invalid_configuration` where options are wrong; where a function gives them, at each request
+ * @throws SluiceError `invalid_configuration` where options are wrong; at each request where they are missing, or a function gives them
  */
 export function jwt(options: FromEnv<JwtOptions>, dependencies: JwtDependencies = PLATFORM): Authorize {
-  if (typeof options !== 'function') readOptions(options);
+  // What is missing is told at the first request: tools that load a Worker have none of its secrets.
+  if (typeof options !== 'function' && (options.jwks || options.secret)) readOptions(options);
   const issuers = new Map<string, IssuerKeys>();
 
   function keysOf(url: URL): IssuerKeys {

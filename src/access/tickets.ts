@@ -92,11 +92,12 @@ export interface TicketAuthorize {
  * Knows tickets that `issueTicket` made with one of these secrets: in the address (`?ticket=`), or in the place of a token.
  *
  * @param secrets or a function of the Worker's bindings that gives them
- * @throws SluiceError `invalid_configuration` where they are wrong; where a function gives them, at each request
+ * @throws SluiceError `invalid_configuration` where they are wrong; at each request where they are missing, or a function gives them
  */
 export function tickets(secrets: FromEnv<TicketSecrets>): TicketAuthorize {
   const what = 'The secret of tickets (TICKET_SECRETS)';
-  if (typeof secrets !== 'function') secretsOf(secrets, what);
+  // What is missing is told at the first request: tools that load a Worker have none of its secrets.
+  if (typeof secrets !== 'function' && secrets !== undefined) secretsOf(secrets, what);
   const authorize = async (_: Request, question: AccessQuestion): Promise<Grant | undefined> => {
     const known = secretsOf(fromEnv(secrets, question.env), what);
     const ticket = question.ticket ?? question.token;

@@ -34,7 +34,7 @@ interface KnownToken {
  * ```
  *
  * @param list or a function of the Worker's bindings that gives it; at most 1,000 tokens
- * @throws SluiceError `invalid_configuration` where they are wrong; where a function gives them, at each request
+ * @throws SluiceError `invalid_configuration` where they are wrong; at each request where they are missing, or a function gives them
  */
 export function tokens(list: FromEnv<StaticTokens>): Authorize {
   let read: { from: StaticTokens; known: readonly KnownToken[] } | undefined;
@@ -42,7 +42,8 @@ export function tokens(list: FromEnv<StaticTokens>): Authorize {
     if (read === undefined || read.from !== from) read = { from, known: readTokens(from) };
     return read.known;
   }
-  if (typeof list !== 'function') knownOf(list);
+  // What is missing is told at the first request: tools that load a Worker have none of its secrets.
+  if (typeof list !== 'function' && list !== undefined) knownOf(list);
   return async (_, { token, env }) => {
     const known = knownOf(fromEnv(list, env));
     if (token === undefined) return undefined;

@@ -175,7 +175,10 @@ describe('the database of dev', () => {
     const plan = planDatabase(none, {});
     const variablesOf = (variables: Record<string, string>) =>
       workerVariables({ ...none, variables }, plan, undefined);
-    expect(variablesOf({})).toMatchObject({ OPERATORS: 'open', BENCH: 'open' });
+    expect(variablesOf({})).toMatchObject({ AUTHORIZE: 'open', OPERATORS: 'open', BENCH: 'open' });
+    for (const name of ['INGEST_TOKENS', 'JWT_SECRET', 'JWKS_URL', 'TICKET_SECRETS'])
+      expect(variablesOf({ [name]: 'x' }), name).not.toHaveProperty('AUTHORIZE');
+    expect(variablesOf({ AUTHORIZE: 'jwt' })).toMatchObject({ AUTHORIZE: 'jwt' });
     for (const tokens of [{ READ_TOKENS: 'one' }, { OPERATE_TOKENS: 'two' }]) {
       expect(variablesOf(tokens)).toMatchObject({ BENCH: 'open', ...tokens });
       expect(variablesOf(tokens)).not.toHaveProperty('OPERATORS');

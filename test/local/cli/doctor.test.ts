@@ -1,6 +1,6 @@
 /** `sluice doctor` in projects of which something is wrong. */
 
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -61,10 +61,8 @@ describe('where all is well', () => {
   test('each thing has its line, and the exit code is 0', async () => {
     await migrateDatabase(database.url, { isSluiceOnly: true });
     const url = await answering(200, { status: 'ok' });
-    const { exitCode, stdout, stderr } = await doctor(GOOD_CONFIG, { DATABASE_URL: database.url }, [
-      '--url',
-      url,
-    ]);
+    const config = `${GOOD_CONFIG}\n[vars]\nAUTHORIZE = "tokens"\n`;
+    const { exitCode, stdout, stderr } = await doctor(config, { DATABASE_URL: database.url }, ['--url', url]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(stdout.split('\n')).toEqual([
       `ok     Node ${process.versions.node}`,
@@ -108,6 +106,47 @@ vars = { OPERATORS = "open", BENCH = "open" }
       'WARN   wrangler.toml, [env.staging]: BENCH=open: everybody may start runs of the bench, if the Worker has it',
     ]);
     expect(exitCode).toBe(0);
+  });
+});
+
+describe('who may send', () => {
+  const lines = async (config: string, code: string | undefined): Promise<string[]> => {
+    await mkdir(join(cli.folder, 'src'), { recursive: true });
+    const file = join(cli.folder, 'src/index.ts');
+    if (code !== undefined) await writeFile(file, code);
+    const { stdout } = await doctor(config);
+    await rm(file, { force: true });
+    return stdout.split('\n').filter((line) => /may send|may connect|AUTHORIZE/.test(line));
+  };
+  // As createSluice leaves it on its class.
+  const worker = (said: string) =>
+    `export class Shard { static sluiceSinks = {}; static sluiceAuthorize = '${said}'; }`;
+  const nothing = (place: string) =>
+    `WARN   ${place}: nothing says who may send, so nobody can connect: give createSluice authorize, or set AUTHORIZE`;
+
+  test('has to be said by the code, or by each environment', async () => {
+    const both = `${GOOD_CONFIG}\n[env.staging]\nvars = { AUTHORIZE = "jwt" }\n\n[env.production]\n`;
+    expect(await lines(both, worker('nothing'))).toEqual([
+      nothing('wrangler.toml'),
+      nothing('wrangler.toml, [env.production]'),
+    ]);
+    expect(await lines(both, worker('asks')), 'the control').toEqual([]);
+    expect(await lines(`${GOOD_CONFIG}\n[vars]\nAUTHORIZE = "jwt"\n`, worker('nothing'))).toEqual([]);
+  });
+
+  test('is warned of where it is everybody, by the configuration or by the code', async () => {
+    expect(await lines(`${GOOD_CONFIG}\n[vars]\nAUTHORIZE = "open"\n`, worker('asks'))).toEqual([
+      'WARN   wrangler.toml: AUTHORIZE=open: everybody may send messages to this Worker',
+    ]);
+    expect(await lines(GOOD_CONFIG, worker('open'))).toEqual([
+      "WARN   The Worker's code says authorize: 'open': everybody may send messages to it",
+    ]);
+  });
+
+  test('is not known where the code cannot be loaded, which is no fault', async () => {
+    expect(await lines(GOOD_CONFIG, undefined)).toEqual([
+      expect.stringMatching(/^- {6}It was not looked at who may send: src\/index\.ts cannot be loaded/),
+    ]);
   });
 });
 

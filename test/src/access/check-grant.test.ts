@@ -11,9 +11,9 @@ const FULL: Grant = {
   producer: 'floor-2.hall',
   priority: 'low',
   limits: {
-    tenant: { messagesPerSecond: 10, bytesPerSecond: 1000.5, connections: 0, outboxShare: 1 },
+    tenant: { messagesPerSecond: 10, bytesPerSecond: 1_000_000, connections: 5, outboxShare: 1 },
     producer: { outboxShare: 0.25 },
-    connection: { bytesPerSecond: 1 },
+    connection: { bytesPerSecond: 1_000_000 },
     address: {},
   },
   expiresAtMs: 1_795_266_606_000,

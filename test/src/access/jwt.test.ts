@@ -164,10 +164,8 @@ describe('a token signed with a secret', () => {
   });
 
   test.each<[string, JwtOptions]>([
-    ['nothing', {}],
     ['both', { secret: SECRET, jwks: JWKS, audience: 'a' }],
     ['a short secret', { secret: 'short' }],
-    ['an empty secret', { secret: '' }],
     ['a plain address', { jwks: 'http://id.example.com/jwks.json', audience: 'a' }],
     ['no address', { jwks: 'id.example.com', audience: 'a' }],
     ['an address of anybody’s tokens', { jwks: JWKS }],
@@ -181,6 +179,13 @@ describe('a token signed with a secret', () => {
   ])('is set up wrongly with %s', (_, options) => {
     expect(() => jwt(options)).toThrow(expect.objectContaining({ code: 'invalid_configuration' }));
     expect(() => jwt(options)).toThrow(expect.not.stringContaining('short'));
+  });
+
+  test.each<[string, JwtOptions]>([
+    ['nothing', {}],
+    ['an empty secret', { secret: '' }],
+  ])('is set up wrongly with %s, which is told to those who ask', async (_, options) => {
+    await expect(ask('token', options)).rejects.toMatchObject({ code: 'invalid_configuration' });
   });
 
   test('is signed in the ways that are allowed, and in no other', async () => {

@@ -46,9 +46,12 @@ describe('static tokens', () => {
     expect(await outcomes(after)).toEqual([undefined, 'new']);
   });
 
+  test('have to be there, which is told to those who ask', async () => {
+    await expect(ask(undefined, 'first')).rejects.toMatchObject({ code: 'invalid_configuration' });
+  });
+
   const SECRET = 'a-plain-token-by-mistake';
   test.each<[string, unknown]>([
-    ['nothing', undefined],
     ['an empty text', ' '],
     ['a plain token', SECRET],
     ['a hash without a name', hashOf(SECRET)],

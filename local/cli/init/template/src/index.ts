@@ -1,8 +1,12 @@
-import { createSluice } from 'sluice/worker';
+import { createSluice, tokens } from 'sluice/worker';
 import { readings } from './schema';
 
 // GET /ws/readings is a WebSocket: what comes in there becomes rows of the table `readings`.
-const sluice = createSluice({ sinks: { readings: { table: readings } } });
+const sluice = createSluice({
+  sinks: { readings: { table: readings } },
+  // Who may send: clients with a token of this secret. `npx sluice dev` lets everybody in.
+  authorize: tokens((env) => env.INGEST_TOKENS),
+});
 
 export default sluice;
 
