@@ -28,13 +28,9 @@ import { Pipeline } from '../src/ingest/pipeline.ts';
 import { DEFAULT_READ_THROTTLE, ReadThrottle, THROTTLE_WITH_HOLDS } from '../src/ingest/read-throttle.ts';
 import { UsedTickets } from '../src/ingest/used-tickets.ts';
 import { noteUncopied } from '../src/outbox/copied-letters.ts';
+import type { DeadLetter, DeadLetterPage, DroppedDeadLetters } from '../src/outbox/dead-letter.ts';
 import type { DeadLetterChoice, DeadLetterFilter } from '../src/outbox/dead-letter-filter.ts';
-import {
-  type DeadLetter,
-  type DeadLetterPage,
-  DeadLetters,
-  type DroppedDeadLetters,
-} from '../src/outbox/dead-letters.ts';
+import { DeadLetters } from '../src/outbox/dead-letters.ts';
 import type { MissingChoice } from '../src/outbox/missing-messages.ts';
 import type { RetriedDeadLetters, ShardState, ShardSummary } from '../src/outbox/shard-admin.ts';
 import { ShardFacts } from '../src/outbox/shard-facts.ts';

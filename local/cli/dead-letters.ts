@@ -8,7 +8,7 @@ import type {
   DeadLetterExcerpt,
   DeadLetterTotals,
   DroppedDeadLetters,
-} from '../../src/outbox/dead-letters.ts';
+} from '../../src/outbox/dead-letter.ts';
 import type { RetriedDeadLetters, ShardSummary } from '../../src/outbox/shard-admin.ts';
 import { commandText } from '../command-text.ts';
 import { unexpectedText } from '../input-kind.ts';

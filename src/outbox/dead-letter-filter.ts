@@ -1,5 +1,7 @@
 /** Which dead letters are meant: by their ids, all of them, or by why and when they were refused. */
 
+import { SluiceError } from '../core/errors.ts';
+import { MAX_TAKEN_DEAD_LETTERS } from '../core/limits.ts';
 import type { SqliteValue } from '../database/sqlite.ts';
 
 /** Some letters by their ids, or every one there is. */
@@ -50,4 +52,20 @@ export function conditionOf({ reason, column, sinceMs, untilMs }: DeadLetterFilt
     bindings.push(untilMs);
   }
   return { condition: conditions.length === 0 ? 'true' : conditions.join(' and '), bindings };
+}
+
+/** @throws SluiceError `invalid_options` for too many ids */
+export function assertNumberOfIds(ids: readonly number[]): void {
+  if (ids.length <= MAX_TAKEN_DEAD_LETTERS) return;
+  throw new SluiceError(
+    'invalid_options',
+    `Cannot use ${ids.length} ids: at most ${MAX_TAKEN_DEAD_LETTERS} at a time, or "all"`,
+  );
+}
+
+/** Ids of a choice that were not found. */
+export function missingOf(choice: DeadLetterChoice, found: readonly { id: number }[]): number[] {
+  if (choice === 'all' || isFilter(choice)) return [];
+  const there = new Set(found.map(({ id }) => id));
+  return [...new Set(choice)].filter((id) => !there.has(id));
 }

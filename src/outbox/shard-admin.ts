@@ -5,8 +5,8 @@
  */
 
 import type { ErrorCode } from '../core/errors.ts';
+import type { DeadLetter, DeadLetterPage, DeadLetterTotals, DroppedDeadLetters } from './dead-letter.ts';
 import type { DeadLetterChoice, DeadLetterFilter } from './dead-letter-filter.ts';
-import type { DeadLetter, DeadLetterPage, DeadLetterTotals, DroppedDeadLetters } from './dead-letters.ts';
 import type { LaneState } from './lane-faults.ts';
 import type { MissingChoice, MissingMessages } from './missing-messages.ts';
 

@@ -2,7 +2,7 @@
 
 import { and, asc, eq, gt, inArray, type SQL } from 'drizzle-orm';
 import type { Connection } from '../database/connection.ts';
-import type { DeadLetter } from '../outbox/dead-letters.ts';
+import type { DeadLetter } from '../outbox/dead-letter.ts';
 import { deadLetters } from '../schema/dead-letters.ts';
 
 /** Names a list. */

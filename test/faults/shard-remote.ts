@@ -1,8 +1,8 @@
 /** The shard of a run, from outside: its figures, and what it is told to do wrong. */
 
 import type { BenchTarget } from '../../lab/suites/ingest/load.ts';
+import type { DeadLetter, DroppedDeadLetters } from '../../src/outbox/dead-letter.ts';
 import type { DeadLetterChoice } from '../../src/outbox/dead-letter-filter.ts';
-import type { DeadLetter, DroppedDeadLetters } from '../../src/outbox/dead-letters.ts';
 import type { MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { RetriedDeadLetters, ShardState } from '../../src/outbox/shard-admin.ts';
 import { HANG_LIMIT_MS } from '../support/patience.ts';

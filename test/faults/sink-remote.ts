@@ -1,7 +1,7 @@
 /** The shards of a run's sink, from outside: as `ShardRemote`, for several shards whose options change. */
 
 import type { BenchSinkSpec } from '../../lab/suites/ingest/bench-sink.ts';
-import type { DeadLetter } from '../../src/outbox/dead-letters.ts';
+import type { DeadLetter } from '../../src/outbox/dead-letter.ts';
 import { HANG_LIMIT_MS } from '../support/patience.ts';
 import type { Scrape } from './judge.ts';
 import type { ShardOrders, Strikes } from './orders.ts';

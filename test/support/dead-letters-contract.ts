@@ -3,11 +3,8 @@
 import { expect } from 'vitest';
 import { MAX_LISTED_DEAD_LETTERS, MAX_TAKEN_DEAD_LETTERS } from '../../src/core/limits.ts';
 import type { Sqlite } from '../../src/database/sqlite.ts';
-import {
-  DEAD_LETTER_OVERHEAD_BYTES,
-  DeadLetters,
-  type NewDeadLetter,
-} from '../../src/outbox/dead-letters.ts';
+import { DEAD_LETTER_OVERHEAD_BYTES, type NewDeadLetter } from '../../src/outbox/dead-letter.ts';
+import { DeadLetters } from '../../src/outbox/dead-letters.ts';
 
 /** Bounds that no case reaches unless it sets its own. */
 export const WIDE = { maxRows: 100_000, maxBytes: 1024 * 1024 * 1024 };

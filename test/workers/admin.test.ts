@@ -5,7 +5,7 @@ import { encodeBenchShardName } from '../../lab/workers/bench-shard-name.ts';
 import type { LabEnv } from '../../lab/workers/env.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { DRAIN_TIME_LIMIT_MS, MAX_ADMIN_BODY_BYTES, MAX_TAKEN_DEAD_LETTERS } from '../../src/core/limits.ts';
-import type { DeadLetterTotals } from '../../src/outbox/dead-letters.ts';
+import type { DeadLetterTotals } from '../../src/outbox/dead-letter.ts';
 import type { ShardAdmin, ShardState, ShardSummary } from '../../src/outbox/shard-admin.ts';
 import { DIRECTORY_NAME } from '../../workers/shard-directory.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';

@@ -1,7 +1,7 @@
 /** Rows that Postgres refuses for what is in them, among good ones: they alone become dead letters, whatever happens. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DeadLetter } from '../../../src/outbox/dead-letters.ts';
+import type { DeadLetter } from '../../../src/outbox/dead-letter.ts';
 import { POSTGRES_COMMIT } from '../fault-proxy.ts';
 import type { Load, LoadOptions } from '../load.ts';
 import { nameOf, POISON } from '../message.ts';

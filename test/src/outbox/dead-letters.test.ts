@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import {
   DEAD_LETTER_OVERHEAD_BYTES,
   type DeadLetter,
-  DeadLetters,
   type NewDeadLetter,
-} from '../../../src/outbox/dead-letters.ts';
+} from '../../../src/outbox/dead-letter.ts';
+import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
 import { DEAD_LETTER_CASES, letter, WIDE } from '../../support/dead-letters-contract.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 
