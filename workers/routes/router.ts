@@ -34,6 +34,10 @@ const HELP = [
   '    /admin/:sink/:shard/…       lists, retries and drops them; resumes and drains a shard: for those who may operate',
 ];
 
+/** Routes whose requests are counted by address, and those of which only the ones with a wrong token are. */
+const COUNTED = ['/ws/*', '/rpc', '/append', '/import'];
+const WITH_TOKENS = ['/admin/*', '/stats', '/read', '/export', '/subscribe', '/events/subscribe'];
+
 /** The routes of a Worker with these sinks, and of its parts. */
 export function createRouter(
   sinks: Sinks,
@@ -55,8 +59,8 @@ export function createRouter(
   routes.route('/', adminRoutes(sinks));
   for (const part of parts) routes.route('/', part.routes());
   const router = surfaceOf(routes, origins);
-  for (const path of ['/ws/*', '/rpc', '/append', '/import']) router.use(path, limits.requests);
-  for (const path of ['/stats', '/admin/*']) router.use(path, limits.wrongTokens);
+  for (const path of COUNTED) router.use(path, limits.requests);
+  for (const path of WITH_TOKENS) router.use(path, limits.wrongTokens);
   router.route('/', routes);
   router.notFound(
     surfacedNotFound(origins, ({ req }) =>
