@@ -18,9 +18,11 @@ import { type BatchBody, type BatchHeader, type LineLimits, readBatchBody } from
 import { type Capacity, charactersOf } from './capacity.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { IntakeCounters } from './intake-counters.ts';
+import type { Meter } from './meter.ts';
 import type { SchemaGate } from './schema-gate.ts';
 import type { BatchSource, BatchVerdict, SessionTerms } from './session-port.ts';
 import {
+  fullShareSentence,
   newAmountOf,
   type RateRefusal,
   rawAmountOf,
@@ -91,6 +93,8 @@ export class Admission {
       const characters = charactersOf(payloads);
       if (!this.#capacity.hasRoomFor(payloads.length, characters))
         return this.#refuseRawFrame(payloads.length, characters, refusedCount);
+      const fullShare = quota?.fullShare(payloads.length, characters);
+      if (fullShare !== undefined) return this.#refuseByShare(fullShare, payloads.length, refusedCount);
       this.#group.gather(producer, producer.nextSequence, decoded, nowMs);
       producer.nextSequence += payloads.length;
       this.#group.endFrame(nowMs);
@@ -127,6 +131,16 @@ export class Admission {
     // Refusals beyond those spelled out are counted under the last reason given, so that the sums hold.
     const unnamed = refusedCount - refusals.length;
     if (unnamed > 0) this.#counters.countRefused(refusals.at(-1)?.code ?? 'invalid_json', unnamed);
+  }
+
+  #refuseByShare(fullShare: Meter, messages: number, refusedCount: number): Receipt {
+    this.#counters.countRefused('buffer_full', messages);
+    const errorFrame = encodeErrorFrame(
+      [{ line: 0, code: 'buffer_full', message: fullShareSentence(fullShare) }],
+      refusedCount + messages,
+      this.#terms.frameLimits,
+    );
+    return { accepted: 0, errorFrame, isFull: true };
   }
 
   #refuseRawFrame(messages: number, characters: number, refusedCount: number): Receipt {
@@ -224,6 +238,7 @@ export class Admission {
     if (!this.#capacity.hasRoomFor(1, end - bodyStart)) return false;
     const amount = quota?.amountOf(frame, bodyStart, 1);
     if (amount !== undefined && quota?.allows(amount, nowMs) === false) return false;
+    if (quota?.fullShare(1, end - bodyStart) !== undefined) return false;
     if (judgeMessage(frame, bodyStart, end, maxMessageBytes) !== JSON_PLAIN) return false;
     this.#group.gatherOne(producer, seq, frame.slice(bodyStart, end), true, nowMs);
     producer.nextSequence = seq + 1;
@@ -232,13 +247,14 @@ export class Admission {
   }
 
   #noRoomFor(
-    { credit }: BatchSource,
+    { credit, quota }: BatchSource,
     frameLength: number,
     payloads: readonly string[],
   ): 'over_credit' | 'buffer_full' | undefined {
     if (credit.isOverrunBy(frameLength)) return 'over_credit';
-    const hasRoom = this.#capacity.hasRoomFor(payloads.length, charactersOf(payloads));
-    return hasRoom ? undefined : 'buffer_full';
+    const characters = charactersOf(payloads);
+    if (!this.#capacity.hasRoomFor(payloads.length, characters)) return 'buffer_full';
+    return quota?.fullShare(payloads.length, characters) === undefined ? undefined : 'buffer_full';
   }
 
   // Refused messages use up their sequences, so the others become several runs.

@@ -1,6 +1,6 @@
 /** Tells the clients of a shard how much they may send, so that it is never asked to hold more than it can. */
 
-import { type Credit, encodeCredit } from '../protocol/sluice-v1.ts';
+import { type Credit, encodeCredit, type FlowReason } from '../protocol/sluice-v1.ts';
 import type { Capacity } from './capacity.ts';
 import { creditOf, NO_CREDIT } from './credit.ts';
 import type { Quotas } from './quotas.ts';
@@ -58,16 +58,20 @@ export class FlowControl {
 
   // An ack carries the credit and no reason. It is said once for each wait.
   #sayRate(session: ShardSession, credit: Credit): void {
+    const isFull = session.quota?.waitsForRoom === true;
     if (session.quota !== undefined) session.quota.isUntold = false;
-    session.sendFlow(credit, 'rate');
+    session.sendFlow(credit, isFull ? this.#full : 'rate');
   }
 
   /** `SessionPort.sendFlow`. */
   sendFlow(session: ShardSession, isLimited: boolean): void {
-    const { hasOutbox } = this.#options;
     const credit = this.grant(session);
     if (isLimited || session.quota?.isUntold === true) this.#sayRate(session, credit);
-    else session.sendFlow(credit, hasOutbox ? 'outbox_full' : 'memory_full');
+    else session.sendFlow(credit, this.#full);
+  }
+
+  get #full(): FlowReason {
+    return this.#options.hasOutbox ? 'outbox_full' : 'memory_full';
   }
 
   /** A session wakes up. Where it may have been told that there is no credit, it will hear of it once there is room. */
@@ -80,6 +84,7 @@ export class FlowControl {
 
   /** Something was written: sessions without credit hear of the room. */
   tellOfRoom(): void {
+    if (this.#options.quotas.hasWaiting) this.#tellOfTokens();
     if (!this.#hasSessionWithoutCredit || !this.#hasRoomAgain()) return;
     this.#hasSessionWithoutCredit = false;
     const credit = this.#grant();

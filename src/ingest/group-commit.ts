@@ -9,8 +9,10 @@ import type { Timers } from '../core/timers.ts';
 import type { Lane } from '../outbox/lane.ts';
 import type { Chunk, Producer } from '../outbox/producer.ts';
 import type { ProducerRegistry } from '../outbox/producer-registry.ts';
+import { charactersOf } from './capacity.ts';
 import type { FlowControl } from './flow-control.ts';
 import { GroupTime } from './group-time.ts';
+import type { Holdings } from './holdings.ts';
 import type { Lanes } from './lanes.ts';
 import type { ShardSession } from './session-port.ts';
 import type { Sessions } from './sessions.ts';
@@ -28,6 +30,7 @@ export interface GroupCommitOptions {
   /** True where new messages go to the outbox. Where they stay in memory, they count as stored at once. */
   hasOutbox: boolean;
   volatileMark: VolatileMark;
+  holdings: Holdings;
   /** Called when the storage cannot be written. */
   failStorage: (error: unknown) => void;
 }
@@ -37,6 +40,7 @@ export class GroupCommit {
   readonly #lanes: Lanes;
   readonly #hasOutbox: boolean;
   readonly #volatileMark: VolatileMark;
+  readonly #holdings: Holdings;
   readonly #groupTime: GroupTime;
   /** Sessions that get an ack once the group is stored. */
   readonly #toAck = new Set<ShardSession>();
@@ -52,6 +56,7 @@ export class GroupCommit {
     this.#lanes = options.lanes;
     this.#hasOutbox = options.hasOutbox;
     this.#volatileMark = options.volatileMark;
+    this.#holdings = options.holdings;
     this.#groupTime = new GroupTime(options.groupMs);
   }
 
@@ -60,6 +65,8 @@ export class GroupCommit {
     const { lane, flusher } = this.#lanes.of(producer);
     lane.gather(producer, firstSequence, chunk, receivedAtMs);
     this.#rows += chunk.payloads.length;
+    if (this.#holdings.isOn)
+      this.#holdings.taken(producer.name, chunk.payloads.length, charactersOf(chunk.payloads));
     if (this.#hasOutbox) return;
     if (!this.#volatileMark.isSet) this.#volatileMark.set();
     flusher.notify();
@@ -76,6 +83,7 @@ export class GroupCommit {
     const { lane, flusher } = this.#lanes.of(producer);
     lane.gatherOne(producer, sequence, payload, isPlain, receivedAtMs);
     this.#rows += 1;
+    if (this.#holdings.isOn) this.#holdings.taken(producer.name, 1, payload.length);
     if (this.#hasOutbox) return;
     if (!this.#volatileMark.isSet) this.#volatileMark.set();
     flusher.notify();

@@ -16,6 +16,7 @@ import { createOutboxTables, forgetSettledLanes, lanesInOutbox } from '../outbox
 import type { Producer } from '../outbox/producer.ts';
 import type { ProducerRegistry } from '../outbox/producer-registry.ts';
 import { shardOf } from '../protocol/producer.ts';
+import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { emptyIntakeStats } from './counting-intake.ts';
 import type { IntakeStats } from './intake.ts';
@@ -35,6 +36,8 @@ export interface LanesOptions extends Omit<LaneWriterOptions, 'batchBytes'> {
   hasSession: (producer: Producer) => boolean;
   /** Called when a producer's `committed` has moved. */
   onCommitted: (producer: Producer) => void;
+  /** Called before a batch is settled. */
+  onSettling: (batch: MessageBatch) => void;
 }
 
 export class Lanes {
@@ -73,11 +76,12 @@ export class Lanes {
   }
 
   #openInMemory(number: number): void {
-    this.#open(new MemoryLane(this.#options.onCommitted), number);
+    this.#open(new MemoryLane(this.#options.onCommitted, this.#options.onSettling), number);
   }
 
   #openDurable(sqlite: Sqlite, number: number): LaneWriter {
-    const { sink, writing, failpoints, timers, randomId, hasSession, onCommitted } = this.#options;
+    const { sink, writing, failpoints, timers, randomId, hasSession, onCommitted, onSettling } =
+      this.#options;
     const { maxBufferBytes, keepSettledMs, keepSettledBytes } = sink.options;
     const lane = new OutboxLane({
       sqlite,
@@ -91,6 +95,7 @@ export class Lanes {
       now: () => timers.now(),
       randomId,
       onCommitted,
+      onSettling,
       hasSession,
     });
     return this.#open(lane, number);

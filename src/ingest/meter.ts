@@ -2,9 +2,12 @@
 
 import type { AccessLimits, Limited } from '../access/limits.ts';
 import { TokenBucket } from '../access/token-bucket.ts';
+import type { Held, Holdings } from './holdings.ts';
 
 /** Clients are told of tokens again once there is this share of what may come at once: each would get a few, in small frames. */
 const TELLS_FROM = 0.1;
+/** The same of the room in an outbox, as for the whole of it (credit.ts). */
+const CREDIT_ENDS_AT = 0.9;
 /** Below this share a client is told to wait for more. */
 const WAITS_BELOW = 0.05;
 
@@ -13,6 +16,7 @@ export class Meter {
   /** Messages of all of them that the outbox holds are counted under it; undefined for connections and addresses. */
   readonly name: string;
   readonly #maxMessageBytes: number;
+  readonly #holdings: Holdings;
   limits: AccessLimits = {};
   #messages: TokenBucket | undefined;
   #bytes: TokenBucket | undefined;
@@ -30,7 +34,8 @@ export class Meter {
   promised = 0;
 
   /** @param maxMessageBytes one message may always be sent by who has any bytes left */
-  constructor(whose: Limited, name: string, maxMessageBytes: number) {
+  constructor(whose: Limited, name: string, maxMessageBytes: number, holdings: Holdings) {
+    this.#holdings = holdings;
     this.whose = whose;
     this.name = name;
     this.#maxMessageBytes = maxMessageBytes;
@@ -39,6 +44,7 @@ export class Meter {
   /** What holds from now on. Tokens and debts stay. */
   limit(limits: AccessLimits, nowMs: number): void {
     this.limits = limits;
+    if (limits.outboxShare !== undefined) this.#holdings.turnOn();
     const { messagesPerSecond, bytesPerSecond } = limits;
     this.#messages = resized(this.#messages, messagesPerSecond, 1, nowMs);
     this.#bytes = resized(this.#bytes, bytesPerSecond, this.#maxMessageBytes + 1, nowMs);
@@ -122,6 +128,35 @@ export class Meter {
   /** How long until clients are told of tokens, in ms. */
   msUntilTokens(nowMs: number): number {
     return Math.max(msUntil(this.#messages, nowMs), msUntil(this.#bytes, nowMs));
+  }
+
+  /** Room that is left in its share of the outbox; undefined where it may have all. */
+  get room(): Held | undefined {
+    const { outboxShare } = this.limits;
+    if (outboxShare === undefined) return undefined;
+    return this.#holdings.roomOf(this.whose === 'tenant' ? `${this.name}/` : this.name, outboxShare);
+  }
+
+  /** Room for each of so many clients, once the share of it that is free is as large as `from`; nothing before. */
+  roomForEach(clients: number, from: number): Held | undefined {
+    const { room } = this;
+    if (room === undefined) return undefined;
+    const { outboxShare = 1 } = this.limits;
+    const all = this.#holdings.most(outboxShare);
+    const reserve = 1 - CREDIT_ENDS_AT;
+    const rows = room.rows - all.rows * reserve;
+    const bytes = room.bytes - all.bytes * reserve;
+    if (rows < 1 || bytes < 1 || room.rows < all.rows * from || room.bytes < all.bytes * from)
+      return { rows: 0, bytes: 0 };
+    return {
+      rows: Math.max(1, Math.floor(rows / clients)),
+      bytes: Math.max(1, Math.floor(bytes / clients)),
+    };
+  }
+
+  /** True where clients have to wait for tokens. */
+  isScarce(nowMs: number): boolean {
+    return this.messagesForEach(1, nowMs) === 0 || this.bytesForEach(1, nowMs) === 0;
   }
 
   /** True where nothing is lost when it is forgotten. */

@@ -24,6 +24,7 @@ import { Capacity } from './capacity.ts';
 import { FlowControl } from './flow-control.ts';
 import { GroupCommit, isLarge } from './group-commit.ts';
 import { HelloHandler } from './hello-handler.ts';
+import { Holdings } from './holdings.ts';
 import { InputGateHold } from './input-gate-hold.ts';
 import type { Intake, IntakeStats, Peer, Session, SessionRequest } from './intake.ts';
 import { IntakeCounters } from './intake-counters.ts';
@@ -114,6 +115,10 @@ export class Pipeline implements Intake {
     this.delivery = hasOutbox && writing.isExactlyOnce ? 'exactly-once' : 'at-least-once';
     const sessions = new Sessions(producers);
     this.#sessions = sessions;
+    const holdings = new Holdings({
+      lanes: () => this.#lanes.all,
+      usage: () => this.#capacity.usage(),
+    });
     this.#lanes = new Lanes({
       sink,
       shard: options.shard ?? '0',
@@ -131,6 +136,9 @@ export class Pipeline implements Intake {
       failStorage,
       hasSession: (producer) => sessions.has(producer),
       onCommitted: (producer) => sessions.onCommitted(producer),
+      onSettling: (batch) => {
+        if (holdings.isOn) holdings.settling(batch);
+      },
       onDeadLetter: (...letter) => sessions.onDeadLetter(...letter),
       onRewritten: (messages) => {
         this.#counters.rewritten += messages;
@@ -144,7 +152,13 @@ export class Pipeline implements Intake {
     });
     this.#capacity = new Capacity({ lanes: this.#lanes.all, hasOutbox, limits: sink.options });
     const { shards, maxMessageBytes } = sink.options;
-    this.#quotas = new Quotas({ limits: options.limits ?? {}, shards, maxMessageBytes, timers });
+    this.#quotas = new Quotas({
+      limits: options.limits ?? {},
+      shards,
+      maxMessageBytes,
+      timers,
+      holdings,
+    });
     this.#flow = new FlowControl({ capacity: this.#capacity, sessions, quotas: this.#quotas, hasOutbox });
     this.#group = new GroupCommit({
       lanes: this.#lanes,
@@ -156,6 +170,7 @@ export class Pipeline implements Intake {
       groupMs: sink.options.groupMs,
       hasOutbox,
       volatileMark,
+      holdings,
       failStorage,
     });
     const terms = this.#terms(sink);

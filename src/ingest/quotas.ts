@@ -9,6 +9,7 @@ import { closeCode, closeReason, rawCloseCode } from '../core/errors.ts';
 import type { Timers } from '../core/timers.ts';
 import type { Credit } from '../protocol/sluice-v1.ts';
 import { NO_CREDIT } from './credit.ts';
+import type { Holdings } from './holdings.ts';
 import type { Peer, Session, SessionAccess, SessionRequest } from './intake.ts';
 import { Meter } from './meter.ts';
 import type { ShardSession } from './session-port.ts';
@@ -35,6 +36,7 @@ export interface QuotasOptions {
   shards: number;
   maxMessageBytes: number;
   timers: Timers;
+  holdings: Holdings;
 }
 
 export class Quotas {
@@ -116,12 +118,12 @@ export class Quotas {
   }
 
   #find(whose: Limited, name: string, nowMs: number): Meter {
-    const { maxMessageBytes } = this.#options;
+    const { maxMessageBytes, holdings } = this.#options;
     // Those of one socket end with it.
-    if (whose === 'connection') return new Meter(whose, name, maxMessageBytes);
+    if (whose === 'connection') return new Meter(whose, name, maxMessageBytes, holdings);
     const key = `${whose} ${name}`;
     const found = this.#meters.get(key);
-    const meter = found ?? new Meter(whose, name, maxMessageBytes);
+    const meter = found ?? new Meter(whose, name, maxMessageBytes, holdings);
     // Set again, it is the youngest in the map's order.
     this.#meters.delete(key);
     if (found === undefined && this.#meters.size >= MAX_METERS) this.#makeRoom(nowMs);
@@ -168,18 +170,19 @@ export class Quotas {
   #wait(session: ShardSession, quota: SessionQuota | undefined): void {
     if (quota?.hasLeft === true) return;
     this.#waiting.add(session);
+    quota?.beginWaiting(this.#options.timers.now());
     this.#setTimer(quota);
-    if (quota === undefined) return;
-    this.restrained += 1;
-    quota.isUntold = true;
-    quota.countWaiting(1);
+    if (quota !== undefined) this.restrained += 1;
+  }
+
+  /** True while some client waits for tokens, or for room in its share. */
+  get hasWaiting(): boolean {
+    return this.#waiting.size > 0;
   }
 
   /** The session has ended. */
   forget(session: ShardSession): void {
-    if (!this.#waiting.delete(session) || session.quota === undefined) return;
-    session.quota.isUntold = false;
-    session.quota.countWaiting(-1);
+    if (this.#waiting.delete(session)) session.quota?.endWaiting();
   }
 
   /** Those that wait have tokens, as many as there are; the others wait on, before those that follow them. */
@@ -187,6 +190,7 @@ export class Quotas {
     const nowMs = this.#options.timers.now();
     for (const { quota } of this.#waiting) quota?.forgetPromises();
     for (const session of [...this.#waiting]) {
+      if ((session.quota?.msUntilTokens(nowMs) ?? 0) > 0) continue;
       const own = session.quota?.limit(credit, nowMs) ?? credit;
       if (own.bytes === 0 || session.quota?.promise(own, nowMs) === false) continue;
       this.forget(session);
@@ -201,6 +205,8 @@ export class Quotas {
 
   // One timer for all, and only while somebody waits: nothing else keeps the object awake.
   #setTimer(quota: SessionQuota | undefined): void {
+    // Room comes with a batch that is written, and a database that is away keeps no object awake.
+    if (quota?.waitsForRoom === true) return;
     const { timers } = this.#options;
     const nowMs = timers.now();
     const waitMs = Math.max(MIN_WAIT_MS, Math.min(MAX_WAIT_MS, quota?.msUntilTokens(nowMs) ?? 0));

@@ -9,6 +9,9 @@ import type { Meter } from './meter.ts';
 /** How far beyond the last credit a client may be before it counts as one that ignores it: what was on its way. */
 const CREDIT_SLACK = 1.25;
 
+/** A client that waits for its share of the outbox hears of room once so much of the share is free. */
+const ROOM_RETURNS_AT = 0.25;
+
 /** What is counted of a frame. */
 export interface Amount {
   messages: number;
@@ -26,6 +29,7 @@ export interface RateRefusal {
 export class SessionQuota {
   readonly #meters: readonly Meter[];
   readonly #countsBytes: boolean;
+  readonly #hasShare: boolean;
   #hasLeft = false;
   /** What it was granted and has not begun to send. */
   #lent = NO_CREDIT;
@@ -36,14 +40,17 @@ export class SessionQuota {
   #messagesWithout = 0;
   /** True where the client waits for tokens, and nobody has told it what for. */
   isUntold = false;
+  /** Meters that it waits for. */
+  #awaited: readonly Meter[] = [];
+  /** True where it waits for its share of the outbox, and not for tokens. */
+  waitsForRoom = false;
 
   /** The socket counts from now on. */
   constructor(meters: readonly Meter[]) {
     this.#meters = meters;
     this.#countsBytes = meters.some(({ countsBytes }) => countsBytes);
-    for (const meter of meters) {
-      meter.sockets += 1;
-    }
+    this.#hasShare = meters.some(({ limits }) => limits.outboxShare !== undefined);
+    for (const meter of meters) meter.sockets += 1;
   }
 
   /** The socket is gone. */
@@ -120,9 +127,29 @@ export class SessionQuota {
     return this.#meters.some(({ waiting }) => waiting > 0);
   }
 
-  /** The client waits for tokens, or does so no more. */
-  countWaiting(change: 1 | -1): void {
-    for (const meter of this.#meters) if (meter.hasRate) meter.waiting += change;
+  /** The client waits from now on, for what it was not granted. */
+  beginWaiting(nowMs: number): void {
+    this.isUntold = true;
+    this.#awaited = this.#meters.filter(
+      (meter) => meter.hasRate && (meter.waiting > 0 || meter.isScarce(nowMs)),
+    );
+    this.waitsForRoom = this.#awaited.length === 0;
+    for (const meter of this.#awaited) meter.waiting += 1;
+  }
+
+  endWaiting(): void {
+    this.isUntold = false;
+    this.waitsForRoom = false;
+    for (const meter of this.#awaited) meter.waiting -= 1;
+    this.#awaited = [];
+  }
+
+  /** Whose share of the outbox has no room for so many further messages; undefined where there is room. */
+  fullShare(messages: number, characters: number): Meter | undefined {
+    if (!this.#hasShare) return undefined;
+    return this.#meters.find(
+      ({ room }) => room !== undefined && (room.rows < messages || room.bytes < characters),
+    );
   }
 
   /** What the client may have on its way: of the shard's credit, what there are tokens for. */
@@ -133,8 +160,13 @@ export class SessionQuota {
     const isNew = this.#second === 0;
     if (isNew) this.#lend(0, 0);
     for (const meter of this.#meters) {
-      if (!meter.hasRate) continue;
       const clients = meter.activeIn(second);
+      if (this.#hasShare) {
+        const room = meter.roomForEach(clients, this.waitsForRoom ? ROOM_RETURNS_AT : 0);
+        messages = Math.min(messages, room?.rows ?? messages);
+        bytes = Math.min(bytes, room?.bytes ?? bytes);
+      }
+      if (!meter.hasRate) continue;
       messages = Math.min(
         messages,
         isNew ? meter.messagesForNew(nowMs) : meter.messagesForEach(clients, nowMs),
@@ -217,7 +249,13 @@ export function refusalSentence({ meter, waitMs }: RateRefusal): string {
   return `Nothing of the frame was taken, since ${limit} is used up: send it again after ${seconds} s`;
 }
 
+/** The sentence for a frame that finds no room in a share of the outbox. */
+export function fullShareSentence({ whose }: Meter): string {
+  return `The share of the outbox that ${NAMES[whose]} may use is full: reconnect later, and send the refused messages again`;
+}
+
 /** The sentence for a socket that is one too many. */
 export function crowdedSentence({ whose, limits }: Meter): string {
-  return `the limit of ${NAMES[whose]} is ${limits.connections} connections: close others, or try again later`;
+  const most = limits.connections === 1 ? '1 connection' : `${limits.connections} connections`;
+  return `the limit of ${NAMES[whose]} is ${most}: close others, or try again later`;
 }

@@ -17,8 +17,14 @@ export class MemoryLane implements Lane {
   readonly storedBytes = 0;
   readonly spilledRows = 0;
 
-  /** @param onSettled called when messages of a producer are settled, of whatever epoch */
-  constructor(onSettled: (producer: Producer) => void) {
+  readonly #onSettling: ((batch: MessageBatch) => void) | undefined;
+
+  /**
+   * @param onSettled called when messages of a producer are settled, of whatever epoch
+   * @param onSettling called before a batch is settled
+   */
+  constructor(onSettled: (producer: Producer) => void, onSettling?: (batch: MessageBatch) => void) {
+    this.#onSettling = onSettling;
     this.#ledger = new RunLedger(0n, ({ producer, epoch, lastSequence }) => {
       producer.pendingRuns -= 1;
       if (producer.epoch === epoch) producer.committed = Math.max(producer.committed, lastSequence);
@@ -74,6 +80,7 @@ export class MemoryLane implements Lane {
   }
 
   settle(batch: MessageBatch): void {
+    this.#onSettling?.(batch);
     this.#buffer.settle(batch);
     this.#ledger.settle(batch.position, batch.position + BigInt(rowsOf(batch)));
   }

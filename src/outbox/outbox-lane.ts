@@ -46,6 +46,8 @@ export interface OutboxLaneOptions {
   onCommitted: (producer: Producer) => void;
   /** True while a socket of the producer is open. */
   hasSession: (producer: Producer) => boolean;
+  /** Called before a batch is settled. */
+  onSettling?: (batch: MessageBatch) => void;
 }
 
 const KEEP_NOTHING = { keepMs: 0, maxBytes: 0 };
@@ -204,6 +206,20 @@ export class OutboxLane implements Lane {
     return this.#gathered.characters;
   }
 
+  /** What is stored and not settled, by runs. The text of a run is its share of the text of its group. */
+  *unsettled(): Generator<{ producer: string; rows: number; bytes: number }> {
+    const { head } = this.#ledger;
+    for (const { start, rows, bytes, runs } of this.#storage.headers(this.#storage.startOfGroupAt(head))) {
+      for (const { run, begin, end } of runsFrom(start, runs)) {
+        let from = begin;
+        if (from < head) from = head;
+        if (end <= from) continue;
+        const left = Number(end - from) - this.#dead.countBetween(from, end);
+        yield { producer: run.producer, rows: left, bytes: Math.round((bytes * left) / rows) };
+      }
+    }
+  }
+
   // Into the outbox.
 
   /** Adds messages to the group that is being gathered. They are not durable before `store`. */
@@ -302,6 +318,7 @@ export class OutboxLane implements Lane {
   }
 
   #settle(batch: MessageBatch): void {
+    this.#options.onSettling?.(batch);
     this.#window.settle(batch);
     this.#unsettledRows -= rowsOf(batch);
     this.#ledger.settle(batch.position, endOf(batch));

@@ -145,7 +145,7 @@ describe('limits of a grant', () => {
         expect(await second.closed).toMatchObject({
           code: 1008,
           reason:
-            'too_many_connections: the limit of this tenant is 1 connections: close others, or try again later',
+            'too_many_connections: the limit of this tenant is 1 connection: close others, or try again later',
         });
       }
       await client.close();

@@ -286,6 +286,96 @@ describe('connections', () => {
   });
 });
 
+describe('a share of the outbox', () => {
+  const limits = { tenant: { outboxShare: 0.1 } };
+  const options = { maxOutboxRows: 1_000, groupMs: 0 };
+
+  test('bounds what a tenant has in it, and nobody else; a flow tells of room again', async () => {
+    const shard = new LimitedShard({ limits, options });
+    shard.isAway = true;
+    const socket = shard.hello('acme/p');
+    expect(socket.credit).toBe(90);
+    socket.batch(90);
+    await shard.pass(10);
+    expect(socket.last('ack')).toMatchObject({ stored: 90, credit: { messages: 0, bytes: 0 } });
+    expect(socket.last('flow')).toMatchObject({ reason: 'outbox_full', credit: { messages: 0 } });
+    // What was on its way is taken where there is room, and no more.
+    socket.batch(10).batch(1);
+    await shard.pass(10);
+    expect(socket.last('ack')).toMatchObject({ stored: 100 });
+    expect(socket.last('nack')).toMatchObject({ code: 'buffer_full', from: 101, temporary: true });
+    const raw = shard.raw('acme/raw').send('1');
+    expect(raw.last('error')?.errors).toEqual([
+      { line: 0, code: 'buffer_full', message: expect.stringContaining('that this tenant may use is full') },
+    ]);
+    expect(raw.closed).toMatchObject({ code: 1013 });
+    // Controls: another tenant, and somebody without one.
+    expect(shard.hello('other/p').batch(90).batch(5).last('nack')).toBeUndefined();
+    expect(shard.hello('p').batch(500).last('nack')).toBeUndefined();
+    expect(shard.raw('raw').send('1').frames).toEqual([]);
+    // No clock is needed: room comes with what is written.
+    shard.isAway = false;
+    shard.pipeline.flush();
+    await shard.pass(10);
+    expect(shard.pipeline.stats().buffered).toBe(0);
+    expect(socket.last('flow')?.reason).toBe('room');
+    expect(socket.credit).toBeGreaterThan(50);
+    socket.goBack(100).batch(50);
+    await shard.pass(10);
+    expect(socket.last('ack')).toMatchObject({ stored: 150 });
+  });
+
+  test('is known again after a restart of the shard', async () => {
+    const before = new LimitedShard({ limits, options });
+    before.isAway = true;
+    before.hello('acme/p').batch(60);
+    before.hello('acme/q').batch(35);
+    before.hello('other/q').batch(20);
+    await before.pass(10);
+    const { sqlite, timers } = before;
+    const shard = new LimitedShard({ limits, options, sqlite, timers });
+    shard.isAway = true;
+    const socket = shard.hello('acme/r');
+    expect(socket.last('welcome')?.credit).toEqual({ messages: 0, bytes: 0 });
+    expect(socket.last('flow')).toMatchObject({ reason: 'outbox_full' });
+    expect(shard.hello('other/r').credit).toBe(70);
+    shard.isAway = false;
+    shard.pipeline.flush();
+    await shard.pass(10);
+    expect(socket.last('flow')?.reason).toBe('room');
+    expect(socket.credit).toBeGreaterThan(50);
+    // Control: without the limit it has all of the credit.
+    expect(new LimitedShard({ options, sqlite, timers }).hello('acme/s').credit).toBeGreaterThan(500);
+  });
+
+  test('bounds its bytes', async () => {
+    const shard = new LimitedShard({ limits, options: { maxOutboxBytes: 1_048_576, groupMs: 0 } });
+    shard.isAway = true;
+    const socket = shard.hello('acme/p').batch(2, () => `"${'x'.repeat(50_000)}"`);
+    await shard.pass(10);
+    expect(socket.last('ack')).toMatchObject({ stored: 2, credit: { bytes: 0 } });
+    expect(socket.batch(1, () => `"${'x'.repeat(10_000)}"`).last('nack')).toMatchObject({
+      code: 'buffer_full',
+    });
+    expect(
+      shard
+        .hello('p')
+        .batch(2, () => `"${'x'.repeat(50_000)}"`)
+        .last('nack'),
+    ).toBeUndefined();
+  });
+
+  test('a limit of a grant counts what was there before it', async () => {
+    const shard = new LimitedShard({ options });
+    shard.isAway = true;
+    shard.hello('acme/p').batch(95);
+    await shard.pass(10);
+    const grant = { tenant: 'acme', limits };
+    expect(shard.hello('acme/q', { grant }).credit).toBe(0);
+    expect(shard.hello('acme/r').credit).toBeGreaterThan(200);
+  });
+});
+
 describe('a client of the library', () => {
   test('at ten times its limit gets its rate, loses nothing and doubles nothing', async () => {
     const shard = new LimitedShard({ limits: { tenant: { messagesPerSecond: 200 } } });
