@@ -75,17 +75,17 @@ export class ProducerMoves {
     try {
       answer = await this.#options.holder(shard).handOver(producer);
     } catch (error) {
-      throw notYet(`shard ${shard}, where this producer was, does not answer: ${errorText(error)}`);
+      throw notYet(`shard ${shard}, where this producer was, does not answer`, errorText(error));
     }
     if (answer.state !== 'busy') return answer;
-    throw notYet(`shard ${shard}, where this producer was, has messages of it to write: ${answer.reason}`);
+    throw notYet(`shard ${shard}, where this producer was, has messages of it to write`, answer.reason);
   }
 
   // Asked once in the life of this object: others may have seen numbers that it never had.
   #shardCounts(): Promise<readonly number[]> {
     this.#counts ??= this.#readShardCounts().catch((error: unknown) => {
       this.#counts = undefined;
-      throw notYet(`the directory of shards does not answer: ${errorText(error)}`);
+      throw notYet('the directory of shards does not answer', errorText(error));
     });
     return this.#counts;
   }
@@ -101,6 +101,7 @@ export class ProducerMoves {
   }
 }
 
-function notYet(reason: string): SluiceError {
-  return new SluiceError('shard_unavailable', reason);
+/** @param cause for the log: it may name the host and the user of the database */
+function notYet(reason: string, cause: string): SluiceError {
+  return new SluiceError('shard_unavailable', reason, { cause: new Error(cause) });
 }

@@ -15,6 +15,7 @@ import {
   isSluiceError,
   rawCloseCode,
   SluiceError,
+  toldText,
 } from '../src/core/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/core/failpoints.ts';
 import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/core/limits.ts';
@@ -379,7 +380,10 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       // Raw sockets resume nothing.
       if (protocol !== 'raw') await this.#moves?.bring(producer);
     } catch (error) {
-      return new SluiceError(code, errorText(error));
+      console.warn(
+        JSON.stringify({ level: 'warn', message: `A producer cannot move yet: ${errorText(error)}` }),
+      );
+      return new SluiceError(code, toldText(error));
     }
     return protocol !== 'raw' && this.#leaving.has(producer)
       ? new SluiceError(code, 'this producer is moving to another shard: connect again')

@@ -181,7 +181,7 @@ export function toProblem(error: unknown): Problem {
       title: 'Internal error',
       status: 500,
       code,
-      detail: 'Something failed inside Sluice; see the log',
+      detail: toldText(error),
     };
   }
   return {
@@ -197,6 +197,14 @@ export function toProblem(error: unknown): Problem {
 function sentenceCase(code: string): string {
   const words = code.replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/**
+ * What a client may be told of any thrown value: the sentence of an error of Sluice without its causes, which may name hosts, users
+ * and statements.
+ */
+export function toldText(error: unknown): string {
+  return isSluiceError(error) ? error.message : 'Something failed inside Sluice; see the log';
 }
 
 /** The text of any thrown value, with the causes that say more than the error itself, on one line. */

@@ -10,6 +10,7 @@ import {
   isSluiceError,
   rawCloseCode,
   type SluiceError,
+  toldText,
 } from '../core/errors.ts';
 import { hasTable, type Sqlite } from '../database/sqlite.ts';
 import type { DeadLetters } from '../outbox/dead-letters.ts';
@@ -49,7 +50,10 @@ export class HeldIntake implements Intake {
   /** Clients are told to come back later: what keeps the shard from working is mended by a deployment. */
   openSession(peer: Peer, { protocol }: SessionRequest): Session {
     const code = 'shard_unavailable';
-    peer.close(protocol === 'raw' ? rawCloseCode(code) : closeCode(code), closeReason(code, this.#reason));
+    peer.close(
+      protocol === 'raw' ? rawCloseCode(code) : closeCode(code),
+      closeReason(code, toldText(this.#error)),
+    );
     return { protocol, receive() {}, end() {}, memory: undefined, isWelcome: false };
   }
 

@@ -10,7 +10,11 @@ import { fileURLToPath } from 'node:url';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
 /** Tests of these folders run in workerd, whatever they import. */
-export const IN_WORKERD = ['test/workers/**/*.test.ts', 'test/lab/workers/**/*.test.ts'];
+export const IN_WORKERD = [
+  'test/workers/**/*.test.ts',
+  'test/lab/workers/**/*.test.ts',
+  'test/attacks/workers/**/*.test.ts',
+];
 
 /** Packages that start something, or that are there only in workerd. */
 const STARTS_SOMETHING =

@@ -112,6 +112,12 @@ describe('a producer that moves', () => {
     const resume = { epoch: before.welcome.epoch, resume: true, next: 1 } as const;
     const refused = await hello(producer, 1, resume);
     expect(refused).toMatchObject({ code: 4503, reason: expect.stringContaining('shard 1') });
+    // Where the database is, and as whom it is asked, is told to operators only.
+    await until(async () =>
+      expect((await stubOf(1).stats()).lastError).toContain('Cannot reach the database'),
+    );
+    const again = await hello(producer, 1, resume);
+    expect(again).toMatchObject({ code: 4503, reason: expect.stringMatching(/messages of it to write$/) });
     expect(await payloadsOf(producer)).toEqual([]);
     await moveDatabase(stubOf(1), env.DATABASE_URL);
     const after = await until(() => welcomed(producer, 1, resume));
