@@ -83,8 +83,19 @@ export class HelloHandler {
     nowMs: number,
   ): { producer: Producer; next: number } & Resumption {
     const { producers, randomId } = this.#options;
-    const startSession = (producer: Producer, ordinal: number, previous?: string): void =>
-      producers.startSession(producer, sessionName(ordinal, randomId().slice(0, 8)), previous, nowMs);
+    const startSession = (
+      producer: Producer,
+      ordinal: number,
+      previous: string | undefined,
+      cameUpTo?: number,
+    ): void =>
+      producers.startSession(
+        producer,
+        sessionName(ordinal, randomId().slice(0, 8)),
+        previous,
+        nowMs,
+        cameUpTo,
+      );
     if (decision.kind === 'begin') {
       const { epoch, next, instance, ordinal, previous } = decision;
       const producer = producers.begin(name, epoch, next, nowMs, instance);
@@ -95,10 +106,11 @@ export class HelloHandler {
     const { producer } = decision;
     if (decision.kind === 'continue' && decision.isForgetful) producer.isKnown = false;
     const next = decision.next ?? 1;
+    const cameUpTo = producer.nextSequence - 1;
     const resumption = producers.resume(producer, next, nowMs);
     const { ordinal } = decision;
     if (ordinal !== undefined)
-      startSession(producer, ordinal, decision.kind === 'continue' ? decision.previous : undefined);
+      startSession(producer, ordinal, decision.kind === 'continue' ? decision.previous : undefined, cameUpTo);
     return { producer, next, ...resumption };
   }
 

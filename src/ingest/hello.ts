@@ -5,8 +5,11 @@
 
 import { MAX_EPOCH_AHEAD_MS } from '../core/limits.ts';
 import type { Producer } from '../outbox/producer.ts';
-import { ordinalOf } from '../outbox/session-name.ts';
+import { MAX_SESSION_ORDINAL, ordinalOf } from '../outbox/session-name.ts';
 import type { HelloIntent } from '../protocol/sluice-v1.ts';
+
+/** Sessions that a storage may have lost when it goes back in time. */
+const MAX_FORGOTTEN_SESSIONS = 1_000_000;
 
 /** An epoch above which there is none. */
 const MAX_EPOCH = Number.MAX_SAFE_INTEGER;
@@ -57,6 +60,14 @@ export function decideHello(hello: HelloIntent, epochs: readonly Producer[], now
         "epoch is more than a day after the server's clock, and would lock out all that go by it",
       );
   }
+  const decision = decideIntent(hello, epochs, nowMs);
+  const ordinal = decision.kind === 'refuse' ? undefined : decision.ordinal;
+  if (ordinal !== undefined && ordinal > MAX_SESSION_ORDINAL)
+    return refuse('invalid_hello', 'session: no epoch has so many sessions; begin a new one');
+  return decision;
+}
+
+function decideIntent(hello: HelloIntent, epochs: readonly Producer[], nowMs: number): HelloDecision {
   switch (hello.intent) {
     case 'begin':
       return decideBegin(hello, epochs, nowMs);
@@ -111,8 +122,10 @@ function decideResume(
   const isNewest = known === undefined || known.id === session;
   // The welcome of the newest was lost on its way: its holder has only this one.
   const isBefore = known?.previous === session && !hasCome(newest);
-  // The shard's storage went back in time: it has forgotten a session that it gave.
-  const isForgetful = ordinalOf(session) > ordinalOf(known?.id);
+  // The shard's storage went back in time: it has forgotten a session that it gave. It has not forgotten millions of them: that
+  // would be somebody who uses up the numbers of this epoch's sessions.
+  const ahead = ordinalOf(session) - ordinalOf(known?.id);
+  const isForgetful = ahead > 0 && ahead <= MAX_FORGOTTEN_SESSIONS;
   if (!isNewest && !isBefore && !isForgetful)
     return refuse('fenced', 'another client went on in this epoch, from a copy of this one');
   const ordinal = Math.max(ordinalOf(known?.id), ordinalOf(session)) + 1;
@@ -143,12 +156,14 @@ function decideRecover(
     newest !== undefined &&
     ordinalOf(session) <= ordinalOf(newest.id) &&
     session !== newest.id;
+  // Sequences that are skipped are none that the holder of the newest session sent: it has to be told apart from then on.
+  const begins = isOlder || next > producer.nextSequence;
   return {
     kind: 'recover',
     producer,
     next,
     sure: isOlder ? sureOf(producer, session) : undefined,
-    ordinal: isOlder ? ordinalOf(newest.id) + 1 : undefined,
+    ordinal: begins ? ordinalOf(newest?.id) + 1 : undefined,
   };
 }
 

@@ -135,14 +135,22 @@ export class ProducerRegistry {
    * Begins a session of an epoch, and makes that durable.
    *
    * @param previous the session that it goes on from
+   * @param cameUpTo how far the epoch had come, without what this session's hello has skipped: the session that ends has not
+   *   sent that, and would be told that it was stored
    */
-  startSession(producer: Producer, id: string, previous: string | undefined, nowMs: number): void {
+  startSession(
+    producer: Producer,
+    id: string,
+    previous: string | undefined,
+    nowMs: number,
+    cameUpTo = producer.nextSequence - 1,
+  ): void {
     const { session, nextSequence, endedSessions } = producer;
     // Where nothing came in it and this one goes on from where it did, its welcome was lost, and nobody has it: a list full of
     // such would have no room for those that tell something.
-    const isLost = session?.previous === previous && nextSequence === session?.from && !session.hasCome;
+    const isLost = session?.previous === previous && cameUpTo + 1 === session?.from && !session.hasCome;
     if (session !== undefined && !isLost) {
-      const ended = [...endedSessions, { id: session.id, upTo: nextSequence - 1 }];
+      const ended = [...endedSessions, { id: session.id, upTo: cameUpTo }];
       producer.endedSessions = ended.slice(-MAX_ENDED_SESSIONS);
     }
     producer.session = { id, previous, from: nextSequence, hasCome: false };

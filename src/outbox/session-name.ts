@@ -1,5 +1,11 @@
 /** The names of sessions: a session's number in its epoch, so that a newer one is known as such, and a text that nobody else has. */
 
+/**
+ * The highest number of a session. No epoch has so many, unless somebody says so who wants to use the numbers up; a higher one
+ * would not be read as a number any more, and every session after it would pass for the newest.
+ */
+export const MAX_SESSION_ORDINAL = 999_999_999;
+
 export function sessionName(ordinal: number, random: string): string {
   return `${ordinal}.${random}`;
 }

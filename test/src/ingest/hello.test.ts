@@ -111,7 +111,7 @@ const TABLES: Record<'Begin' | 'Resume' | 'Recover', Record<string, readonly Cas
       [resume(1), [{ sessions: 2, hasCome: true }], fenced],
       [resume(1), [{ sessions: 3 }], fenced],
     ],
-    'is `epoch` | is newer than any that the server knows': [
+    'is `epoch` | is newer than any that the server knows, by a million sessions at most': [
       [resume(3), [{ sessions: 2 }], { kind: 'continue', ordinal: 4, isForgetful: true }],
     ],
     'is higher than `epoch` | any': [
@@ -124,14 +124,18 @@ const TABLES: Record<'Begin' | 'Resume' | 'Recover', Record<string, readonly Cas
   },
   Recover: {
     'knows the instance': [
-      [recover(1), [{ hasCome: true }], { kind: 'recover', sure: undefined, ordinal: undefined }],
-      [recover(), [{ hasCome: true }], { kind: 'recover', sure: undefined, ordinal: undefined }],
+      [recover(1), [{ nextSequence: 21 }], { kind: 'recover', sure: undefined, ordinal: undefined }],
+      [recover(), [{ nextSequence: 31 }], { kind: 'recover', sure: undefined, ordinal: undefined }],
       [recover(1), [{}, { epoch: 6, instance: 'other' }], { kind: 'recover', sure: undefined }],
     ],
     'knows the instance, and `session` is not its newest': [
       [recover(1), [{ sessions: 2, nextSequence: 31 }], { kind: 'recover', sure: 10, ordinal: 3 }],
       // Nothing came after that session.
       [recover(1), [{ sessions: 2, nextSequence: 11 }], { kind: 'recover', sure: undefined, ordinal: 3 }],
+    ],
+    'knows the instance, and has not come as far as `next`': [
+      [recover(1), [{ nextSequence: 20 }], { kind: 'recover', sure: undefined, ordinal: 2 }],
+      [recover(), [{ nextSequence: 20 }], { kind: 'recover', sure: undefined, ordinal: 2 }],
     ],
     'does not know the instance': [
       [recover(1), [], { kind: 'begin', epoch: NOW, next: 21, ordinal: undefined }],
