@@ -68,3 +68,16 @@ export function decodeRuns(runs: string): StoredRun[] {
     },
   );
 }
+
+/** The runs of a group that begins at `start`, each with the position of its first message and that after its last. */
+export function* runsFrom(
+  start: bigint,
+  runs: string,
+): Generator<{ run: StoredRun; begin: bigint; end: bigint }> {
+  let begin = start;
+  for (const run of decodeRuns(runs)) {
+    const end = begin + BigInt(run.rows);
+    yield { run, begin, end };
+    begin = end;
+  }
+}

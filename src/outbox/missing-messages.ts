@@ -32,26 +32,3 @@ export type MissingChoice = (typeof MISSING_CHOICES)[number];
 
 /** Ranges in a list of missing messages. */
 export const MAX_MISSING_RANGES = 100;
-
-/** Gathers the ranges of missing messages, one for each producer and epoch. */
-export class MissingRanges {
-  readonly #ranges = new Map<string, MissingRange>();
-  #unlisted = 0;
-
-  add(producer: string, epoch: number, firstSequence: number, messages: number): void {
-    const lastSequence = firstSequence + messages - 1;
-    const key = `${epoch} ${producer}`;
-    const range = this.#ranges.get(key);
-    if (range !== undefined) {
-      range.firstSequence = Math.min(range.firstSequence, firstSequence);
-      range.lastSequence = Math.max(range.lastSequence, lastSequence);
-      range.messages += messages;
-    } else if (this.#ranges.size < MAX_MISSING_RANGES) {
-      this.#ranges.set(key, { producer, epoch, firstSequence, lastSequence, messages });
-    } else this.#unlisted += messages;
-  }
-
-  get list(): Pick<MissingMessages, 'ranges' | 'unlisted'> {
-    return { ranges: [...this.#ranges.values()], unlisted: this.#unlisted };
-  }
-}

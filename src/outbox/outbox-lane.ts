@@ -10,45 +10,24 @@
  * Maintained invariant: memory holds a contiguous part that begins at `head`.
  */
 
-import type { Failpoints } from '../core/failpoints.ts';
-import type { Sqlite } from '../database/sqlite.ts';
 import { type Message, type MessageBatch, rowsOf } from '../sinks/message-batch.ts';
 import { DeadPositions } from './dead-positions.ts';
 import { GatheredGroup } from './gathered-group.ts';
-import { decodeRuns, encodeGroup, type StoredRun } from './group.ts';
-import type { KeptGroupsOptions } from './kept-groups.ts';
+import { encodeGroup, runsFrom } from './group.ts';
 import type { Lane } from './lane.ts';
 import { LaneCheckpoint } from './lane-checkpoint.ts';
 import { LaneStorage } from './lane-storage.ts';
+import { LaneWatermarks } from './lane-watermarks.ts';
+import { lastMessagesBefore } from './last-messages.ts';
 import { MemoryWindow } from './memory-window.ts';
 import type { TakeLimits } from './message-buffer.ts';
-import { type MissingMessages, MissingRanges } from './missing-messages.ts';
+import type { MissingMessages } from './missing-messages.ts';
+import { rangesBetween } from './missing-ranges.ts';
+import type { OutboxLaneOptions } from './outbox-lane-options.ts';
 import { OutboxTrimmer } from './outbox-trimmer.ts';
 import type { Chunk, Producer } from './producer.ts';
-import type { ProducerRegistry } from './producer-registry.ts';
 import { RunLedger, type RunMark } from './run-ledger.ts';
-
-export interface OutboxLaneOptions {
-  sqlite: Sqlite;
-  lane: number;
-  producers: ProducerRegistry;
-  failpoints: Failpoints;
-  /** Text of messages, with their overhead, that memory may hold. */
-  maxMemoryBytes: number;
-  /** True where Postgres counts the batches by a checkpoint: their boundaries are then written before they are sent. */
-  isFenced: boolean;
-  /** How long settled groups are kept, and how much text of them. Default: they are not. */
-  keep?: KeptGroupsOptions;
-  now: () => number;
-  /** A random text that no other lane ever had. */
-  randomId: () => string;
-  /** Called when a producer's `committed` has moved. */
-  onCommitted: (producer: Producer) => void;
-  /** True while a socket of the producer is open. */
-  hasSession: (producer: Producer) => boolean;
-  /** Called before a batch is settled. */
-  onSettling?: (batch: MessageBatch) => void;
-}
+import { type UnsettledRun, unsettledRuns } from './unsettled-runs.ts';
 
 const KEEP_NOTHING = { keepMs: 0, maxBytes: 0 };
 
@@ -59,6 +38,7 @@ export class OutboxLane implements Lane {
   readonly #checkpoint: LaneCheckpoint;
   readonly #dead: DeadPositions;
   readonly #trimmer: OutboxTrimmer;
+  readonly #watermarks: LaneWatermarks;
   readonly #window: MemoryWindow;
   readonly #gathered = new GatheredGroup();
   #tail: bigint;
@@ -92,6 +72,7 @@ export class OutboxLane implements Lane {
       },
       row.head,
     );
+    this.#watermarks = new LaneWatermarks({ ...options, storage, trimmer: this.#trimmer });
     this.#window = new MemoryWindow({
       storage,
       producers,
@@ -108,26 +89,12 @@ export class OutboxLane implements Lane {
     const { head } = this.#ledger;
     for (const { start, rows, bytes, runs } of this.#storage.headers(0n)) {
       const end = start + BigInt(rows);
-      for (const { run, end: runEnd } of runsFrom(start, runs)) this.#recoverRun(run, runEnd <= head);
+      for (const { run, end: runEnd } of runsFrom(start, runs)) this.#watermarks.recover(run, runEnd <= head);
       this.#trimmer.found(start, end, bytes, head);
       if (end > this.#tail) this.#tail = end;
     }
     this.#window.restart(this.#tail);
     this.#countUnsettled();
-  }
-
-  #recoverRun(
-    { producer: name, epoch, firstSequence, rows, receivedAtMs, isTracked }: StoredRun,
-    isSettled: boolean,
-  ): void {
-    const { producers, lane } = this.#options;
-    if (!isTracked) return;
-    // All of it is settled, and the producer has moved to another shard.
-    if (isSettled && producers.find(name) === undefined) return;
-    const lastSequence = firstSequence + rows - 1;
-    const producer = producers.recover(name, epoch, firstSequence, lastSequence, receivedAtMs);
-    producer.lane = lane;
-    if (isSettled) this.#passRun(producer, epoch, lastSequence);
   }
 
   #countUnsettled(): void {
@@ -207,17 +174,8 @@ export class OutboxLane implements Lane {
   }
 
   /** What is stored and not settled, by runs. The text of a run is its share of the text of its group. */
-  *unsettled(): Generator<{ producer: string; rows: number; bytes: number }> {
-    const { head } = this.#ledger;
-    for (const { start, rows, bytes, runs } of this.#storage.headers(this.#storage.startOfGroupAt(head))) {
-      for (const { run, begin, end } of runsFrom(start, runs)) {
-        let from = begin;
-        if (from < head) from = head;
-        if (end <= from) continue;
-        const left = Number(end - from) - this.#dead.countBetween(from, end);
-        yield { producer: run.producer, rows: left, bytes: Math.round((bytes * left) / rows) };
-      }
-    }
+  unsettled(): Iterable<UnsettledRun> {
+    return unsettledRuns(this.#ledger.head, this.#storage, this.#dead);
   }
 
   // Into the outbox.
@@ -299,22 +257,7 @@ export class OutboxLane implements Lane {
   /** Messages that Postgres has and that are still in storage: the last ones, one of each of some producers. */
   lastCommitted(): Message[] {
     const { head } = this.#ledger;
-    const found = new Map<string, Message>();
-    if (this.held >= head) return [];
-    const start = this.#storage.startOfGroupAt(head - 1n);
-    for (const { runs, body } of this.#storage.read(start, start)) {
-      const payloads = body.split('\n');
-      let place = 0;
-      for (const { producer, epoch, firstSequence, rows, receivedAtMs } of decodeRuns(runs)) {
-        for (let row = 0; row < rows; row += 1, place += 1) {
-          const position = start + BigInt(place);
-          if (position >= head || this.#dead.has(position)) continue;
-          const payload = payloads[place] as string;
-          found.set(producer, { producer, epoch, sequence: firstSequence + row, payload, receivedAtMs });
-        }
-      }
-    }
-    return [...found.values()];
+    return this.held >= head ? [] : lastMessagesBefore(head, this.#storage, this.#dead);
   }
 
   #settle(batch: MessageBatch): void {
@@ -332,21 +275,8 @@ export class OutboxLane implements Lane {
   }
 
   #pass({ producer, epoch, lastSequence, end, groupBytes }: RunMark): void {
-    this.#passRun(producer, epoch, lastSequence);
+    this.#watermarks.pass(producer, epoch, lastSequence);
     if (groupBytes > 0) this.#trimmer.settled(end, groupBytes);
-  }
-
-  #passRun(producer: Producer, epoch: number, lastSequence: number): void {
-    if (!producer.isTracked) return;
-    producer.pendingRuns -= 1;
-    if (epoch !== producer.epoch || lastSequence <= producer.committed) {
-      if (!this.#options.hasSession(producer)) this.#options.producers.release(producer);
-      return;
-    }
-    producer.committed = lastSequence;
-    producer.isChanged = true;
-    this.#trimmer.changed(producer);
-    this.#options.onCommitted(producer);
   }
 
   // To another position.
@@ -359,19 +289,11 @@ export class OutboxLane implements Lane {
    * @returns how many messages are settled by that
    */
   advanceTo(position: bigint): number {
-    const { producers } = this.#options;
     const { head } = this.#ledger;
     const rowsBefore = this.#unsettledRows;
     this.#moveTo(position);
     // From here on the lane is at the position, so that a session that hears of a commit finds it sound.
-    for (const { start, runs } of this.#storage.headers(0n)) {
-      if (start >= position) break;
-      for (const { run, end } of runsFrom(start, runs)) {
-        if (!run.isTracked || end <= head || end > position) continue;
-        const producer = producers.findEpoch(run.producer, run.epoch);
-        if (producer !== undefined) this.#passRun(producer, run.epoch, run.firstSequence + run.rows - 1);
-      }
-    }
+    this.#watermarks.passBetween(head, position);
     this.#trimmer.recount(position);
     this.#trimmer.trim();
     return rowsBefore - this.#unsettledRows;
@@ -384,18 +306,10 @@ export class OutboxLane implements Lane {
    * @returns how many messages were settled and are not any more
    */
   rewindTo(position: bigint): number {
-    const { producers, lane } = this.#options;
     const { head } = this.#ledger;
     const rowsBefore = this.#unsettledRows;
     this.#moveTo(position);
-    for (const { start, runs } of this.#storage.headers(this.#storage.startOfGroupAt(position))) {
-      if (start >= head) break;
-      for (const { run, end } of runsFrom(start, runs)) {
-        if (!run.isTracked || end <= position || end > head) continue;
-        const lastSequence = run.firstSequence + run.rows - 1;
-        producers.recover(run.producer, run.epoch, run.firstSequence, lastSequence).lane = lane;
-      }
-    }
+    this.#watermarks.recoverBetween(position, head);
     this.#trimmer.recount(position);
     this.#checkpoint.save();
     return this.#unsettledRows - rowsBefore;
@@ -413,17 +327,8 @@ export class OutboxLane implements Lane {
   missingFrom(position: bigint): Omit<MissingMessages, 'sinceMs'> {
     const { head } = this.#ledger;
     const from = this.held > position ? this.held : position;
-    const ranges = new MissingRanges();
-    for (const { start, runs } of this.#storage.headers(this.#storage.startOfGroupAt(from))) {
-      if (start >= head) break;
-      for (const { run, begin } of runsFrom(start, runs)) {
-        const skipped = begin < from ? Math.min(run.rows, Number(from - begin)) : 0;
-        const rows = Math.min(run.rows, Number(head - begin)) - skipped;
-        if (rows > 0) ranges.add(run.producer, run.epoch, run.firstSequence + skipped, rows);
-      }
-    }
     const held = Number(head - from) - this.#dead.countBetween(from, head);
-    return { messages: Number(from - position) + held, held, ...ranges.list };
+    return { messages: Number(from - position) + held, held, ...rangesBetween(from, head, this.#storage) };
   }
 
   // Its checkpoint in Postgres.
@@ -497,14 +402,4 @@ export class OutboxLane implements Lane {
 /** The position after a batch's last message. */
 function endOf(batch: MessageBatch): bigint {
   return batch.position + BigInt(rowsOf(batch));
-}
-
-/** The runs of a group that begins at `start`, each with the position of its first message and that after its last. */
-function* runsFrom(start: bigint, runs: string): Generator<{ run: StoredRun; begin: bigint; end: bigint }> {
-  let begin = start;
-  for (const run of decodeRuns(runs)) {
-    const end = begin + BigInt(run.rows);
-    yield { run, begin, end };
-    begin = end;
-  }
 }
