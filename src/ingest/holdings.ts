@@ -53,6 +53,10 @@ export class Holdings {
     }
   }
 
+  #recountIfMoved(): void {
+    if (this.#generationNow() !== this.#generation) this.#recount();
+  }
+
   #generationNow(): number {
     return this.#options.lanes().reduce((sum, { outbox }) => sum + (outbox?.generation ?? 0), 0);
   }
@@ -82,7 +86,7 @@ export class Holdings {
 
   /** A batch is about to be settled. */
   settling({ columns: { producers, payloads }, from, to }: MessageBatch): void {
-    if (this.#generationNow() !== this.#generation) this.#recount();
+    this.#recountIfMoved();
     for (let row = from; row < to; ) {
       const producer = producers[row] as string;
       const first = row;
@@ -94,6 +98,8 @@ export class Holdings {
 
   /** What is held of a tenant (`tenant/`) or a producer. */
   of(key: string): Held {
+    // Where another instance has written all of it, nothing is settled here any more that could tell of the room.
+    if (this.isOn) this.#recountIfMoved();
     return this.#held.get(key) ?? NOTHING;
   }
 
