@@ -22,7 +22,7 @@ export interface AccessQuestion {
  * Says who a request is. It is asked at each upgrade, and again for a token that a session sends within itself; then the request
  * is one that was made of the token, with the address of the socket.
  *
- * `undefined` means that these credentials are none of its own: the next one is asked, and if there is none, the request is
+ * `undefined` means that these credentials are not for it: the next one is asked, and if there is none, the request is
  * refused with `unauthorized`.
  *
  * @throws SluiceError `unauthorized` or `forbidden` with a sentence for the client, which must not repeat the token

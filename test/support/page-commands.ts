@@ -27,6 +27,7 @@ export const NOT_RUN: readonly (readonly [RegExp, string])[] = [
     /^npx sluice dead-letters retry --reason /,
     'test/examples/commands.test.ts reads it, and does not run it',
   ],
+  [/^npx sluice token \S+$/, 'makes another secret each time; test/local/cli/token.test.ts runs it'],
   [/^docker compose /, 'needs Docker'],
   [/^npm ci( && npm (run bench|test))?$/, 'is what CI itself does (.ci/run)'],
   [

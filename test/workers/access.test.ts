@@ -80,7 +80,7 @@ describe('who may connect', () => {
 });
 
 describe('a tenant', () => {
-  it('has producers of its own: the shard knows them by both names, the client by its name alone', async () => {
+  it('has its own producers: the shard knows them by both names, the client by its name alone', async () => {
     const ask = workerWith(knows('secret', { tenant: 'acme', producers: ['dev-*'] }));
     const client = new Client(await ask(upgrade('/ws/messages?producer=dev-1', bearer('secret'))));
     expect(client.producer).toBe('dev-1');
