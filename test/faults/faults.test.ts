@@ -2,8 +2,10 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runOnce } from './lab.ts';
+import type { Run } from './run.ts';
 import { CONTROLS, runControl } from './sabotages.ts';
 import { SCENARIOS } from './scenarios/all.ts';
+import { expireTokens } from './scenarios/tokens.ts';
 import { World } from './world.ts';
 
 const SEED = 1;
@@ -26,6 +28,7 @@ describe('nothing that was acknowledged is lost or doubled, and order is kept:',
     'identity-copied',
     'identity-paused',
     'identity-restored',
+    'token-expired',
     'storage-old',
     'storage-shared',
     'offline-start',
@@ -60,6 +63,13 @@ describe('the control: the oracle catches', () => {
   test.each(CONTROLS)('$title', async (control) => {
     const { isCaught, report } = await runControl(world, control, SEED);
     expect({ isCaught, failures: report.failures }).toMatchObject({ isCaught: true });
+  });
+
+  test('clients that never get a fresh token', async () => {
+    const scenario = { hasSink: true, run: (run: Run) => expireTokens(run, true) };
+    const report = await runOnce(world, scenario, SEED);
+    expect(report.pass).toBe(false);
+    expect(report.failures.join()).toMatch(/has ended: unauthorized/);
   });
 
   test('a fault that never happened', async () => {

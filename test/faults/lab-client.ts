@@ -31,6 +31,7 @@ export interface LabClientOptions {
   wire?: Wire | undefined;
   /** How much faster its clock runs. Default: ten times. */
   speed?: number | undefined;
+  token?: (() => Promise<string>) | undefined;
   onEvent?: ((event: ClientEvent) => void) | undefined;
 }
 
@@ -58,7 +59,7 @@ export class LabClient {
   constructor(options: LabClientOptions) {
     this.#options = options;
     this.#timers = new LabTimers(options.speed);
-    const { url, producer, ack, random, disk, wire = plainWire, onEvent } = options;
+    const { url, producer, ack, random, disk, wire = plainWire, token, onEvent } = options;
     const mounted = disk?.mount({
       onLoad: (found) => this.#noteRestored(found),
       onKept: (instance, batch) => this.#noteKept(instance, batch),
@@ -77,6 +78,7 @@ export class LabClient {
       timers: this.#timers,
       random: frames.next,
       ...(mounted === undefined ? {} : { storage: mounted.storage }),
+      ...(token === undefined ? {} : { token }),
       openSocket: (address, protocols) => {
         const socket = new LabSocket(address, protocols, wire);
         this.#sockets.add(socket);

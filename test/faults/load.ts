@@ -30,6 +30,8 @@ export interface LoadOptions {
   speed?: number;
   /** Whether the next message is one that Postgres refuses. Default: none is. */
   isPoison?: () => boolean;
+  /** What gives the clients their tokens. Default: they have none. */
+  token?: () => Promise<string>;
   onEvent?: (producer: string, event: ClientEvent) => void;
 }
 
@@ -72,6 +74,7 @@ export class Load {
         disk: options.disk,
         wire: options.wire,
         speed: options.speed,
+        token: options.token,
         isPoison: options.isPoison,
         onEvent: onEvent === undefined ? undefined : (event) => onEvent(name, event),
       });

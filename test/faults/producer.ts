@@ -21,6 +21,7 @@ export interface ProducerOptions {
   disk?: LabDiskOptions | undefined;
   wire?: Wire | undefined;
   speed?: number | undefined;
+  token?: (() => Promise<string>) | undefined;
   isPoison?: (() => boolean) | undefined;
   onEvent?: ((event: ClientEvent) => void) | undefined;
 }
@@ -55,7 +56,7 @@ export class Producer {
 
   /** Starts another client of this name, beside those that still live, on the producer's disk or another one. */
   start(disk: LabDisk | undefined = this.#disk): LabClient {
-    const { url, name, ack, ledger, random, wire, speed, onEvent } = this.#options;
+    const { url, name, ack, ledger, random, wire, speed, token, onEvent } = this.#options;
     const client = new LabClient({
       url,
       producer: name,
@@ -66,6 +67,7 @@ export class Producer {
       disk,
       wire,
       speed,
+      token,
       onEvent,
     });
     this.#clients.push(client);

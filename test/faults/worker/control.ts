@@ -3,11 +3,13 @@
 import { Hono } from 'hono';
 import type { LabEnv } from '../../../lab/workers/env.ts';
 import { benchShardName, readBenchTarget } from '../../../lab/workers/target.ts';
+import { readCredentials } from '../../../src/access/credentials.ts';
 import { MAX_LISTED_DEAD_LETTERS } from '../../../src/core/limits.ts';
 import { shardOf as producerShard } from '../../../src/protocol/producer.ts';
 import { acceptUpgrade, producerOf } from '../../../workers/routes/socket.ts';
 import { shardDirectory } from '../../../workers/shard-directory.ts';
 import { encodeShardName } from '../../../workers/shard-name.ts';
+import { readLabToken } from '../lab-tokens.ts';
 import type { ShardOrders, Strikes } from '../orders.ts';
 import type { FaultShard } from './fault-shard.ts';
 import { type LabSink, labShards, setLabSink } from './lab-sinks.ts';
@@ -114,7 +116,9 @@ control.get('/faults/sinks/:sink/ws', (context) =>
     const producer = producerOf(context.req.queries('producer'));
     const shard = producerShard(producer, labShards(sink));
     const object = context.env.SHARD.getByName(encodeShardName({ sink, shard }));
-    return { shard: object, producer, isAssigned: false, access: 'open' };
+    const { token } = readCredentials(context.req.raw);
+    const access = token === undefined ? 'open' : readLabToken(token, Date.now());
+    return { shard: object, producer, isAssigned: false, access };
   }),
 );
 

@@ -4,6 +4,8 @@ import { benchRole } from '../../../lab/workers/bench-shard.ts';
 import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
 import type { HandOver } from '../../../workers/objects.ts';
 import { Shard, type ShardRole, sinkRole } from '../../../workers/shard.ts';
+import type { AskForToken } from '../../../workers/shard-access.ts';
+import { readLabToken } from '../lab-tokens.ts';
 import { findLabSink } from './lab-sinks.ts';
 import { ordersOf, strikes } from './order-book.ts';
 import { tamper } from './sabotage.ts';
@@ -47,9 +49,11 @@ export class FaultShard extends Shard {
     return name.startsWith('{') ? benchRole(name) : sinkRole(name, findLabSink);
   }
 
-  /** The fault lab's Worker lets everybody in. */
-  protected override authorizer(): 'open' {
-    return 'open';
+  /** Who brings a token has it looked at; all others may send. A run's own shard has no tokens. */
+  protected override authorizer(): AskForToken | 'open' {
+    // Not by #name: this is called before private members exist.
+    if (this.ctx.id.name?.startsWith('{') !== false) return 'open';
+    return async (_, { token }) => readLabToken(token, Date.now());
   }
 
   override async handOver(producer: string): Promise<HandOver> {
