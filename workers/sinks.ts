@@ -84,7 +84,7 @@ export class Sinks {
     const sinks = this.names(env);
     return new SluiceError(
       'unknown_sink',
-      `There is no sink ${JSON.stringify(name)}: there are ${sinks.join(', ')}`,
+      `There is no sink ${JSON.stringify(name.slice(0, 64))}: there are ${sinks.join(', ')}`,
       { details: { sinks } },
     );
   }

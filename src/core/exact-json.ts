@@ -3,6 +3,8 @@
  * where it has a fraction or an exponent.
  */
 
+import { withoutTrailingZeros } from './trailing-zeros.ts';
+
 /** A value of exact JSON. */
 export type ExactJson =
   | string
@@ -48,7 +50,7 @@ function partsOf(text: string): { digits: string; exponent: number } | undefined
   if (found === null) return undefined;
   const [, sign = '', whole = '', fraction = '', power = '0'] = found;
   const digits = (whole + fraction).replace(/^0+/, '');
-  const kept = digits.replace(/0+$/, '');
+  const kept = withoutTrailingZeros(digits);
   if (kept === '') return { digits: '', exponent: 0 };
   return { digits: sign + kept, exponent: Number(power) - fraction.length + (digits.length - kept.length) };
 }

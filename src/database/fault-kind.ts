@@ -85,7 +85,11 @@ export function isSameFault(one: ServerError, other: ServerError): boolean {
   return !isFromFunction(one) || shapeOf(one.message) === shapeOf(other.message);
 }
 
+/** Of longer texts the beginning has to do: a quote that is not closed is looked for to the end, from each of them. */
+const MAX_SHAPE_LENGTH = 2_000;
+
 /** A text without the values that a function may have put into it. */
 export function shapeOf(message: string): string {
-  return message.replaceAll(/"[^"]*"|'[^']*'|«[^»]*»|„[^“]*“/g, '"').replaceAll(/[-+]?\d[\d.,:eE+-]*/g, '0');
+  const start = message.slice(0, MAX_SHAPE_LENGTH);
+  return start.replaceAll(/"[^"]*"|'[^']*'|«[^»]*»|„[^“]*“/g, '"').replaceAll(/[-+]?\d[\d.,:eE+-]*/g, '0');
 }

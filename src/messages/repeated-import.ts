@@ -4,6 +4,7 @@
  */
 
 import { MAX_PAGE_BYTES } from '../core/limits.ts';
+import { withoutTrailingZeros } from '../core/trailing-zeros.ts';
 import { compactJson } from '../store/exact-numbers.ts';
 import { PageSize } from '../store/page-size.ts';
 import type { ImportRow, MessageEngine, MessageRecord } from './engine.ts';
@@ -108,7 +109,7 @@ function canonicalNumber(source: string): string {
   const [, sign, whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(source) ?? [];
   const digits = (whole + fraction).replace(/^0+/, '');
-  const significant = digits.replace(/0+$/, '');
+  const significant = withoutTrailingZeros(digits);
   if (significant === '') return '0';
   return `${sign}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`;
 }

@@ -10,7 +10,8 @@ type Check = (text: string) => string;
 /** Blanks as C's isspace knows them. */
 const BLANK = '[ \\t\\n\\v\\f\\r]';
 
-const WHOLE = new RegExp(`^${BLANK}*([+-]?)0*(\\d+)${BLANK}*$`);
+// One way to read each run of digits: with `0*(\d+)`, 60,000 zeros and a letter took longer than a shard may take.
+const WHOLE = new RegExp(`^${BLANK}*([+-]?)0*(0|[1-9]\\d*)${BLANK}*$`);
 const MAYBE_WHOLE = new RegExp(`^${BLANK}*[+-]?\\d[\\da-fxo_]*${BLANK}*$`, 'i');
 
 /** Whole numbers of so many bits. */
@@ -122,10 +123,19 @@ const BOOLEANS = new Set([
   '1',
   '0',
 ]);
-const BLANKS_AROUND = new RegExp(`^${BLANK}+|${BLANK}+$`, 'g');
+const BLANKS = ' \t\n\v\f\r';
+
+// A loop, and no `[ …]+$`: that is tried at each blank of a run that ends elsewhere.
+function withoutBlanksAround(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && BLANKS.includes(text.charAt(start))) start += 1;
+  while (end > start && BLANKS.includes(text.charAt(end - 1))) end -= 1;
+  return text.slice(start, end);
+}
 
 export function isBooleanText(text: string): string {
-  if (BOOLEANS.has(text) || BOOLEANS.has(text.replaceAll(BLANKS_AROUND, '').toLowerCase())) return text;
+  if (BOOLEANS.has(text) || BOOLEANS.has(withoutBlanksAround(text).toLowerCase())) return text;
   throw new ValueFault('it is not a boolean');
 }
 
