@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { unstable_readConfig as readConfig } from 'wrangler';
 import { REPOSITORY } from '../../local/repository.ts';
+import { Origins } from '../../src/access/origins.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-wrangler-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -22,6 +23,13 @@ function configWith(part: string, environment?: string) {
 
 describe('the parts of wrangler.toml', () => {
   test('switch /bench on', () => expect(configWith('switches.toml').vars).toMatchObject({ BENCH: 'on' }));
+
+  test('list origins', () => {
+    const { ORIGINS } = configWith('origins.toml').vars as { ORIGINS: string };
+    const origins = new Origins(ORIGINS.split(' '));
+    for (const origin of ['https://app.example.com', 'https://a.example.org'])
+      expect(origins.allow(origin, new URL('https://sluice.example.net'))).toBe(true);
+  });
 
   test('bind Hyperdrive', () =>
     expect(configWith('hyperdrive.toml').hyperdrive).toMatchObject([{ binding: 'HYPERDRIVE' }]));
@@ -57,6 +65,7 @@ describe('the parts of wrangler.toml', () => {
     expect(readdirSync(join(REPOSITORY, 'examples/wrangler')).toSorted()).toEqual([
       'all-parts.toml',
       'hyperdrive.toml',
+      'origins.toml',
       'staging.toml',
       'stream-sink.toml',
       'switches.toml',
