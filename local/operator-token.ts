@@ -12,12 +12,23 @@ export const TOKEN_VARIABLE = 'SLUICE_OPERATOR_TOKEN';
  * @throws SluiceError `invalid_options` for a token that no header carries, which is not repeated
  */
 export function operatorHeaders(given?: string): Record<string, string> {
-  const token = given ?? process.env[TOKEN_VARIABLE] ?? '';
-  if (token === '') return {};
+  return bearerHeaders(given ?? process.env[TOKEN_VARIABLE], `--token or ${TOKEN_VARIABLE}`);
+}
+
+/** The variable with the token of one who sends, for the commands that do. */
+const SENDER_VARIABLE = 'SLUICE_TOKEN';
+
+/** The same for one who sends. */
+export function senderHeaders(): Record<string, string> {
+  return bearerHeaders(process.env[SENDER_VARIABLE], SENDER_VARIABLE);
+}
+
+function bearerHeaders(token: string | undefined, where: string): Record<string, string> {
+  if (token === undefined || token === '') return {};
   // Checked here: fetch would name the whole header in its error.
   if (/^[\x21-\x7e]+$/.test(token)) return { authorization: `Bearer ${token}` };
   throw new SluiceError(
     'invalid_options',
-    `The token holds characters that a header cannot carry: look at --token or ${TOKEN_VARIABLE}`,
+    `The token holds characters that a header cannot carry: look at ${where}`,
   );
 }

@@ -23,16 +23,19 @@ const TURN_FRAMES = 64;
 /**
  * Opens one socket per client, sends every message, closes the sockets, and resolves once the server has received
  * everything: a socket's close is answered after its frames.
+ *
+ * @param headers of each upgrade, with the token of the one who sends
  */
 export async function generateLoad(
   order: LoadJob,
   socketUrl: (client: number) => URL,
   onSent: (messages: number) => void = () => {},
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<LoadReport> {
-  if (order.ack !== 'raw') return generateAckedLoad(order, order.ack, socketUrl, onSent);
+  if (order.ack !== 'raw') return generateAckedLoad(order, order.ack, socketUrl, onSent, headers);
   const refusals = { count: 0 };
   const sockets = await Promise.all(
-    Array.from({ length: order.clients }, (_, client) => openSocket(socketUrl(client), refusals)),
+    Array.from({ length: order.clients }, (_, client) => openSocket(socketUrl(client), refusals, headers)),
   );
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
@@ -63,13 +66,14 @@ async function generateAckedLoad(
   ack: AckLevel,
   url: (client: number) => URL,
   onSent: (messages: number) => void,
+  headers: Readonly<Record<string, string>>,
 ): Promise<LoadReport> {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   const numbers = Array.from({ length: order.clients }, (_, client) => client);
   const ports = {
     url,
-    openSocket: openCorkedSocket,
+    openSocket: (address: string, protocol: string) => openCorkedSocket(address, protocol, headers),
     now: () => performance.now(),
     hasFineClock: true,
     wait: (ms: number) => (ms > 0 ? sleep(ms) : new Promise(setImmediate)),
@@ -80,8 +84,12 @@ async function generateAckedLoad(
 }
 
 /** A socket of `ws` that hands what is sent in one turn to the kernel at once (`holdWrites` says why). */
-function openCorkedSocket(url: string, protocol: string): WebSocketLike {
-  const socket = new WebSocket(url, protocol, SOCKET_OPTIONS);
+function openCorkedSocket(
+  url: string,
+  protocol: string,
+  headers: Readonly<Record<string, string>>,
+): WebSocketLike {
+  const socket = new WebSocket(url, protocol, { ...SOCKET_OPTIONS, headers });
   let flush: (() => void) | undefined;
   return {
     get bufferedAmount() {
@@ -115,8 +123,12 @@ const SOCKET_OPTIONS: ClientOptions & { closeTimeout: number } = {
   generateMask: (mask) => mask.fill(0),
 };
 
-async function openSocket(url: URL, refusals: { count: number }): Promise<WebSocket> {
-  const socket = new WebSocket(url, SOCKET_OPTIONS);
+async function openSocket(
+  url: URL,
+  refusals: { count: number },
+  headers: Readonly<Record<string, string>>,
+): Promise<WebSocket> {
+  const socket = new WebSocket(url, { ...SOCKET_OPTIONS, headers });
   socket.on('message', (data) => {
     const frame = JSON.parse(String(data)) as { t: string; refused?: number };
     if (frame.t === 'error') refusals.count += frame.refused ?? 0;

@@ -174,7 +174,11 @@ await client.close();
       await page.route('**/client.js', (route) =>
         route.fulfill({ body: client, contentType: 'text/javascript' }),
       );
-      await page.goto(url);
+      // The Worker's own pages run no scripts of others (content-security-policy).
+      await page.route('**/page', (route) =>
+        route.fulfill({ body: '<!doctype html>', contentType: 'text/html' }),
+      );
+      await page.goto(`${url}/page`);
       await page.evaluate(`(async () => {
         const { SluiceClient } = await import('/client.js');
         const client = new SluiceClient({ url: new URL('/ws/readings', location.href), producer: 'chromium', ack: 'committed' });

@@ -8,7 +8,7 @@ import { tokenProtocol } from '../../src/access/credentials.ts';
 import type { Grant } from '../../src/access/grant.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { attachmentsOf, bearer, outcome, upgrade, workerWith } from './access-support.ts';
-import { Client, upgradeRequest, useDatabase } from './support.ts';
+import { Client, until, upgradeRequest, useDatabase } from './support.ts';
 
 useDatabase();
 
@@ -119,6 +119,28 @@ describe('what the shard is told', () => {
     await evictDurableObject(env.SHARD.getByName('messages/0'), { webSockets: 'hibernate' });
     expect(await attachmentsOf()).toMatchObject([expected]);
     await client.close();
+  });
+
+  it('fits what a socket keeps, however much it is', async () => {
+    // Characters outside Latin-1 make each of them take two bytes.
+    const grant = (names: number): Grant => ({
+      tenant: 't'.repeat(64),
+      producers: ['*', ...Array.from({ length: names }, () => 'p'.repeat(128))],
+      tokenId: '€'.repeat(128),
+    });
+    const path = `/ws/messages?producer=${'n'.repeat(128)}`;
+    const connect = (names: number, protocol: string) =>
+      workerWith(knows('secret', grant(names)))(
+        upgrade(path, { ...bearer('secret'), 'sec-websocket-protocol': protocol }),
+      );
+    for (const protocol of ['sluice.raw', 'sluice.v1']) {
+      const client = new Client(await connect(29, protocol));
+      client.send(protocol === 'sluice.v1' ? '{"t":"hello"}' : 'ping');
+      await until(() => expect(client.frames).toHaveLength(1));
+      expect(await attachmentsOf()).toMatchObject([{ kept: { access: grant(29) } }]);
+      await client.close();
+      expect(await outcome(await connect(30, protocol))).toMatch(/invalid_configuration: .*too long/);
+    }
   });
 
   it('is that nobody has said who it is, where a client of sluice.v1 says nothing in its upgrade', async () => {

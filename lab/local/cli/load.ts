@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { assertReachesDatabase } from '../../../local/ask-health.ts';
 import { commandText } from '../../../local/command-text.ts';
 import { onlySink } from '../../../local/only-sink.ts';
-import { operatorHeaders } from '../../../local/operator-token.ts';
+import { operatorHeaders, senderHeaders } from '../../../local/operator-token.ts';
 import { routeOf } from '../../../local/worker-address.ts';
 import { type ErrorCode, SluiceError } from '../../../src/core/errors.ts';
 import { type OptionTable, resolveOptions } from '../../../src/core/option-table.ts';
@@ -76,6 +76,8 @@ export async function load({ url: address, sink: named, ...flags }: LoadFlags): 
       withHeaders: false,
     },
     (client) => socketUrl(url, sink, benchProducer(run, client)),
+    undefined,
+    senderHeaders(),
   );
   const sentAtMs = performance.now();
   const after = await withTimeLimit(drained(url, sink), DRAIN_TIME_LIMIT_MS, 'waiting for the last rows');

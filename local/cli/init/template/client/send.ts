@@ -7,6 +7,8 @@ const client = new SluiceClient({
   url: 'ws://localhost:8787/ws/readings',
   producer: 'example',
   ack: 'committed',
+  // `npx sluice dev` lets everybody in. A deployed Worker asks for a token:
+  // token: '…',
 });
 
 const temperatures = [20.5, 21, 21.5];
