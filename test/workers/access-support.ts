@@ -3,6 +3,7 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect } from 'vitest';
+import type { SessionMemory } from '../../src/ingest/intake.ts';
 import { messages } from '../../src/schema/messages.ts';
 import { messageSources } from '../../src/sinks/column-sources.ts';
 import type { AuthorizeOption } from '../../workers/authorization.ts';
@@ -44,6 +45,7 @@ export async function outcome(response: Response): Promise<string> {
 export interface Attached {
   producer: string;
   kept: { access: unknown; address: string; isAssigned: boolean };
+  memory?: SessionMemory | undefined;
 }
 
 /** What the sockets of the shard of `messages` keep through hibernation. */

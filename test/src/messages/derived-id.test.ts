@@ -31,6 +31,12 @@ test('a space in a name cannot make it another one', () => {
   expect(ids.idOf('a', 21, 3)).not.toBe(ids.idOf('1 a', 2, 3));
 });
 
+test('a producer of the same name is another one for each tenant', () => {
+  const ids = new DerivedIds('events');
+  const names = ['p', 'acme/p', 'bolt/p', `${'t'.repeat(64)}/${'p'.repeat(128)}`];
+  expect(new Set(names.map((name) => ids.idOf(name, 2, 3))).size).toBe(names.length);
+});
+
 test('the ids of a producer rise with its sequence', () => {
   const ids = new DerivedIds('events');
   const rising = [0, 1, 9, 10, 255, 4_096, 2 ** 40, 2 ** 53 - 1].map((sequence) =>
