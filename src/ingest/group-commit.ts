@@ -68,7 +68,7 @@ export class GroupCommit {
     if (this.#holdings.isOn)
       this.#holdings.taken(producer.name, chunk.payloads.length, charactersOf(chunk.payloads));
     if (this.#hasOutbox) return;
-    if (!this.#volatileMark.isSet) this.#volatileMark.set();
+    if (!this.#volatileMark.isSet) this.#mark();
     flusher.notify();
   }
 
@@ -85,8 +85,16 @@ export class GroupCommit {
     this.#rows += 1;
     if (this.#holdings.isOn) this.#holdings.taken(producer.name, 1, payload.length);
     if (this.#hasOutbox) return;
-    if (!this.#volatileMark.isSet) this.#volatileMark.set();
+    if (!this.#volatileMark.isSet) this.#mark();
     flusher.notify();
+  }
+
+  #mark(): void {
+    try {
+      this.#volatileMark.set();
+    } catch (error) {
+      this.#options.failStorage(error);
+    }
   }
 
   /** The last sequences of a producer were refused: they are used up for good once what is in front is stored. */

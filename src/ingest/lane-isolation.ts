@@ -81,7 +81,7 @@ export class LaneIsolation {
     const { columns, from } = refusal.row;
     const witnesses: Witnesses = {
       before: good.besides(columns.producers[from] as string).map((row) => batchOfOne(row)),
-      later: [...later, ...this.#waitingRows(refusal.producers)],
+      later: [...later, ...this.#waitingRows(refusal.producers, failuresInARow)],
       earlier,
     };
     return judge(refusal, witnesses, failuresInARow + 1, {
@@ -90,20 +90,30 @@ export class LaneIsolation {
     });
   }
 
-  /** Rows that wait, those of other producers first. */
-  #waitingRows(producers: ReadonlySet<string>): MessageBatch[] {
-    const others: MessageBatch[] = [];
-    const own: MessageBatch[] = [];
-    const seen = new Set<string>();
+  /**
+   * Rows that wait, one of a producer each, those of other producers first. With each try others are chosen: where the next row
+   * of each producer is bad as well, the ones after it show that the table is not at fault.
+   */
+  #waitingRows(producers: ReadonlySet<string>, failuresInARow: number): MessageBatch[] {
+    const waiting = new Map<string, MessageBatch[]>();
     for (const batch of this.#options.waiting(PEEKED_ROWS)) {
       for (let row = batch.from; row < Math.min(batch.to, batch.from + PEEKED_ROWS); row += 1) {
         const producer = batch.columns.producers[row] as string;
-        if (seen.has(producer)) continue;
-        seen.add(producer);
-        (producers.has(producer) ? own : others).push(sliceBatch(batch, row, row + 1));
+        const rows = waiting.get(producer);
+        if (rows === undefined) waiting.set(producer, [sliceBatch(batch, row, row + 1)]);
+        else rows.push(sliceBatch(batch, row, row + 1));
       }
     }
-    return [...others, ...own].slice(0, MAX_WAITING_WITNESSES);
+    const names = [...waiting.keys()];
+    const chosen = [
+      ...names.filter((name) => !producers.has(name)),
+      ...names.filter((name) => producers.has(name)),
+    ].map((name) => {
+      const rows = waiting.get(name) as MessageBatch[];
+      return rows[failuresInARow % rows.length] as MessageBatch;
+    });
+    const first = chosen.length > MAX_WAITING_WITNESSES ? failuresInARow % chosen.length : 0;
+    return [...chosen.slice(first), ...chosen.slice(0, first)].slice(0, MAX_WAITING_WITNESSES);
   }
 
   async #trial(worker: Worker, row: MessageBatch): Promise<unknown> {

@@ -87,6 +87,7 @@ export class Pipeline implements Intake {
   readonly #gate: SchemaGate | undefined;
   readonly #mapping: MappingWatch | undefined;
   readonly #port: SessionPort;
+  readonly #failStorage: (error: unknown) => void;
 
   /** @throws SluiceError `invalid_configuration` for a sink of streams without storage */
   constructor(options: PipelineOptions) {
@@ -108,6 +109,7 @@ export class Pipeline implements Intake {
       if (onStorageFailure === undefined) throw error;
       onStorageFailure(error);
     };
+    this.#failStorage = failStorage;
     const facts = sqlite === undefined ? undefined : new ShardFacts(sqlite);
     const { producers, volatileMark } = openProducers(sqlite, facts, hasOutbox, timers.now());
     this.producers = producers;
@@ -359,13 +361,23 @@ export class Pipeline implements Intake {
    * @returns how many of them the schema refuses: they are dead letters again, with its reason
    */
   retry(letters: readonly DeadLetter[], nowMs: number): number {
+    try {
+      return this.#retry(letters, nowMs);
+    } catch (error) {
+      // They have left the dead letters in the same step of storage, which must not be kept by half.
+      this.#failStorage(error);
+      throw error;
+    }
+  }
+
+  #retry(letters: readonly DeadLetter[], nowMs: number): number {
     const durable = this.#lanes.openDurableBesideMemory();
     let refused = 0;
     for (const letter of letters) {
       const { producer: name, epoch, sequence, receivedAtMs } = letter;
       const verdict = this.#gate?.judge(letter.payload);
       if (verdict !== undefined && 'code' in verdict) {
-        this.#deadLetters?.add({ ...letter, ...refusalBySchema(verdict), failedAtMs: nowMs });
+        this.#deadLetters?.putBack({ ...letter, ...refusalBySchema(verdict), failedAtMs: nowMs });
         refused += 1;
         continue;
       }

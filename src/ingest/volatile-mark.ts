@@ -24,8 +24,8 @@ export class VolatileMark {
 
   /** Memory is about to know more of a producer than storage does. */
   set(): void {
-    this.#isSet = true;
     this.#facts?.set('volatile', 'yes');
+    this.#isSet = true;
   }
 }
 

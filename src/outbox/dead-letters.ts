@@ -125,6 +125,15 @@ export class DeadLetters {
    */
   add(letter: NewDeadLetter): boolean {
     if (this.isFull) return false;
+    this.putBack(letter);
+    return true;
+  }
+
+  /**
+   * Keeps a letter that `take` has handed out in the same step of storage, with a new id, whether there is room or not: the
+   * bytes may lie above the bound by one message, and it is nowhere else.
+   */
+  putBack(letter: NewDeadLetter): void {
     const payloadBytes = encoder.encode(letter.payload).byteLength;
     this.#sqlite.run(
       `insert into dead_letters
@@ -148,7 +157,6 @@ export class DeadLetters {
       letter.payload,
     );
     this.#countIn(1, payloadBytes);
-    return true;
   }
 
   /** The letters that meet `where`, with ids above `afterId` (default 0), at most `limit` of them (default and most: 100). */

@@ -3,7 +3,11 @@
 import { expect } from 'vitest';
 import { MAX_LISTED_DEAD_LETTERS, MAX_TAKEN_DEAD_LETTERS } from '../../src/core/limits.ts';
 import type { Sqlite } from '../../src/database/sqlite.ts';
-import { DEAD_LETTER_OVERHEAD_BYTES, type NewDeadLetter } from '../../src/outbox/dead-letter.ts';
+import {
+  DEAD_LETTER_OVERHEAD_BYTES,
+  type DeadLetter,
+  type NewDeadLetter,
+} from '../../src/outbox/dead-letter.ts';
 import { DeadLetters } from '../../src/outbox/dead-letters.ts';
 
 /** Bounds that no case reaches unless it sets its own. */
@@ -113,6 +117,11 @@ export const DEAD_LETTER_CASES: { name: string; run: (sqlite: Sqlite) => void }[
       expect(letters.isFull).toBe(true);
       expect(letters.add(letter())).toBe(false);
       expect(letters.count).toBe(3);
+      // One that was taken for a retry and is refused again is nowhere else.
+      const [first] = letters.take([1]).letters;
+      expect([letters.isFull, letters.add(letter())]).toEqual([true, false]);
+      letters.putBack(first as DeadLetter);
+      expect(letters.list().letters.map(({ id }) => id)).toEqual([2, 3, 4]);
       letters.drop([3]);
       expect(letters.isFull).toBe(false);
     },

@@ -11,6 +11,7 @@ import type { Connection } from '../../../src/database/connection.ts';
 import type { Sqlite, SqliteValue } from '../../../src/database/sqlite.ts';
 import type { IntakeStats, Session } from '../../../src/ingest/intake.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
+import type { DeadLetter } from '../../../src/outbox/dead-letter.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
 import type { MissingChoice } from '../../../src/outbox/missing-messages.ts';
 import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
@@ -57,7 +58,17 @@ class Disk implements Sqlite {
     return this.#sqlite.rowsWritten;
   }
 
+  /** The write that fails, counted from now on; 0: none does. */
+  failsIn = 0;
+
+  #failIfDue(statement: string): void {
+    if (this.failsIn === 0 || statement.startsWith('select')) return;
+    this.failsIn -= 1;
+    if (this.failsIn === 0) throw DISK_FULL;
+  }
+
   run<Row>(statement: string, ...bindings: SqliteValue[]): Row[] {
+    this.#failIfDue(statement);
     this.#beginTurn(statement);
     return this.#sqlite.run(statement, ...bindings);
   }
@@ -124,6 +135,8 @@ function open(path: string): NodeSqlite {
   sqlite.database.exec('pragma journal_mode = memory; pragma synchronous = off');
   return sqlite;
 }
+
+const DISK_FULL = new Error('database or disk is full');
 
 type Fault = 'throws' | 'cancelled' | 'ends' | 'holds';
 
@@ -532,6 +545,7 @@ class World {
   async heal(): Promise<void> {
     for (const zombie of [...this.zombies]) this.#end(zombie);
     this.life.faults.clear();
+    this.life.disk.failsIn = 0;
     this.life.refusesConnections = 0;
     this.life.release();
     for (let round = 0; ; round += 1) {
@@ -628,6 +642,7 @@ type Step =
   | { do: 'fault'; at: 'after_begin' | 'after_rows' | 'after_commit'; fault: Fault }
   | { do: 'disk'; at: 'before_outbox_write' | 'after_outbox_write' | 'before_outbox_trim' }
   | { do: 'refuse'; times: number }
+  | { do: 'full'; at: number }
   | { do: 'crash'; isZombie: boolean; options: Partial<SinkOptions> }
   | { do: 'retry'; isFixed: boolean }
   | { do: 'flush' | 'ping' };
@@ -709,6 +724,10 @@ const stepsWith = (writers: readonly Writer[]): fc.Arbitrary<Step> =>
     },
     {
       weight: 1,
+      arbitrary: fc.record({ do: fc.constant('full' as const), at: fc.integer({ min: 1, max: 12 }) }),
+    },
+    {
+      weight: 1,
       arbitrary: fc.record({ do: fc.constant('refuse' as const), times: fc.integer({ min: 1, max: 3 }) }),
     },
     {
@@ -722,6 +741,16 @@ const stepsWith = (writers: readonly Writer[]): fc.Arbitrary<Step> =>
     { weight: 1, arbitrary: fc.record({ do: fc.constant('retry' as const), isFixed: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('flush' as const, 'ping' as const) }) },
   );
+
+/** All dead letters; none where the storage fails. */
+function lettersTaken({ deadLetters }: Life): DeadLetter[] {
+  try {
+    return deadLetters.take('all').letters;
+  } catch (error) {
+    expect(error).toBe(DISK_FULL);
+    return [];
+  }
+}
 
 async function take(world: World, step: Step): Promise<void> {
   const { life, clients } = world;
@@ -757,6 +786,9 @@ async function take(world: World, step: Step): Promise<void> {
     case 'disk':
       life.faults.set(step.at, 'throws');
       break;
+    case 'full':
+      life.disk.failsIn = step.at;
+      break;
     case 'refuse':
       life.refusesConnections = step.times;
       break;
@@ -765,16 +797,20 @@ async function take(world: World, step: Step): Promise<void> {
       world.crash(step.isZombie);
       break;
     case 'retry': {
-      const letters = life.deadLetters.take('all').letters;
+      const letters = lettersTaken(life);
       for (const letter of letters) {
         world.retried.add(
           keyOf({ ...letter, epoch: String(letter.epoch), sequence: String(letter.sequence) }),
         );
       }
-      life.pipeline.retry(
-        step.isFixed ? letters.map((letter) => ({ ...letter, payload: '"fixed"' })) : letters,
-        life.timers.now(),
-      );
+      try {
+        life.pipeline.retry(
+          step.isFixed ? letters.map((letter) => ({ ...letter, payload: '"fixed"' })) : letters,
+          life.timers.now(),
+        );
+      } catch (error) {
+        expect([error, life.hasFailed]).toEqual([DISK_FULL, true]);
+      }
       break;
     }
     case 'flush':
@@ -998,6 +1034,22 @@ async function write(world: World, client: Client, messages: number): Promise<vo
 async function onCheckpoint({ shard }: World, statement: string): Promise<void> {
   await rowsOf(onlooker, `${statement} where shard = '${shard}'`);
 }
+
+test('bad rows that come next of every producer stop nobody for good', async () => {
+  const world = new World({ writer: 'bulk', batchRows: 1, connections: 1, lingerMs: 0 });
+  // All of them wait when the first is tried.
+  world.life.refusesConnections = Number.POSITIVE_INFINITY;
+  for (const client of world.clients.slice(0, 2)) {
+    client.connect(world.life, false);
+    await settled();
+    client.write(['poison', 'poison', 'poison', 'good']);
+    client.sendNext(4);
+  }
+  await world.heal();
+  await world.judge();
+  expect([(await world.rows()).length, world.deadRows().length]).toEqual([2, 6]);
+  world.end();
+});
 
 describe('two instances of one shard, on copies of one outbox', () => {
   test.each(['copy', 'unnest', 'bulk'] as const)('write everything once between them: %s', async (writer) => {
