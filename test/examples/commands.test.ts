@@ -13,7 +13,9 @@ import { SluiceClient } from '../../src/client/index.ts';
 import { makeCliFolder } from '../support/cli-folder.ts';
 import { rowsOf } from '../support/connect.ts';
 import { ownDatabase } from '../support/own-database.ts';
+import { commandsFor } from '../support/page-commands.ts';
 import { allBlocks, commandsOf, wordsOf } from '../support/pages.ts';
+import { eventually } from '../support/patience.ts';
 import { Terminal } from '../support/terminal.ts';
 
 const own = ownDatabase();
@@ -168,12 +170,26 @@ describe('against a Worker', () => {
     );
   });
 
+  test("Sluice's own tables are made without those of the application, as docs/deploy.md shows it", async () => {
+    terminal.env.DATABASE_URL = own.url;
+    const [command = ''] = commandsFor('test/examples/commands.test.ts').filter((one) =>
+      one.endsWith(' --sluice-only'),
+    );
+    await run(command);
+    const tables = await own.tables();
+    expect(tables).toContain('sluice_checkpoints');
+    expect(tables.filter((name) => !name.startsWith('sluice_'))).toEqual([]);
+    // The control: without the flag, they are made.
+    await run(command.replace(' --sluice-only', ''));
+    expect(await own.tables()).toContain('messages');
+    delete terminal.env.DATABASE_URL;
+  });
+
   test('dead letters are listed and counted, a shard resumes and drains, and sessions are ended and revoked, as docs/operations.md shows it', async () => {
     const commands = shell
       .filter(
         ({ page, command }) => page === 'docs/operations.md' && /dead-letters|shard|sessions/.test(command),
       )
-      .filter(({ command }) => !command.includes('--reason'))
       .map(({ command }) => command);
     expect(commands.length).toBeGreaterThan(7);
     // Without a stream, each is refused: letters up to number 18.
@@ -192,6 +208,18 @@ describe('against a Worker', () => {
       printed[command] = (await terminal.succeed(command, { codes })).stdout;
     }
     expect(printed['npx sluice dead-letters show 17 --sink readings']).toContain('"sensor":"kitchen"');
+    // None of them was refused for a value of that column. The control: for their own reason, they are tried again.
+    expect(
+      printed['npx sluice dead-letters retry --reason 22P02 --column celsius --sink readings'],
+    ).toContain(': 0 dead letters to be written again');
+    const own = await eventually(async () => {
+      const { letters } = JSON.parse(await run('npx sluice dead-letters list --sink readings --json'));
+      expect(letters).not.toEqual([]);
+      return letters[0].reason as string;
+    });
+    expect(
+      await run(`npx sluice dead-letters retry --reason '${own.split(/['"]/)[0]}' --sink readings`),
+    ).toMatch(/: [1-9]\d* dead letters? to be written again/);
     // The control: there is no such letter.
     const { exitCode } = await terminal.type('npx sluice dead-letters show 17000 --sink readings');
     expect(exitCode).toBe(1);

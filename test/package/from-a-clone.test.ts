@@ -17,6 +17,7 @@ import { makeClone } from '../support/clone.ts';
 import { type CloudflareApi, startCloudflareApi } from '../support/cloudflare-api.ts';
 import { freePort } from '../support/free-port.ts';
 import { keptTarball } from '../support/kept-package.ts';
+import { commandsFor } from '../support/page-commands.ts';
 import { allBlocks, commandsOf } from '../support/pages.ts';
 import { eventually } from '../support/patience.ts';
 import { Terminal } from '../support/terminal.ts';
@@ -218,6 +219,33 @@ describe('from a clone to the package', () => {
     terminal.places['sluice.example.workers.dev:443'] = front.place;
     terminal.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
     expect((await type(/^npx sluice shard drain /)).stdout).toMatch(/0 messages not written yet/);
+  });
+
+  test('the same Worker below a path of an application, which `sluice dev` is told', async () => {
+    await server?.stop();
+    const file = join(terminal.folder, 'src/index.ts');
+    const code = await readFile(file, 'utf8');
+    // As docs/sinks.md has it.
+    const mounted = code.replace(
+      'export default sluice;',
+      "const app = new Hono();\napp.get('/', (context) => context.text('The application'));\n" +
+        "app.route('/sluice', sluice.router);\nexport default app;",
+    );
+    expect(mounted).not.toBe(code);
+    await writeFile(file, `import { Hono } from 'hono';\n${mounted}`);
+    const [command = '', ...others] = commandsFor('test/package/from-a-clone.test.ts').filter((one) =>
+      one.startsWith('npx sluice dev --path '),
+    );
+    expect(others).toEqual([]);
+    server = await terminal.start(command);
+    await server.said(/Ready on/);
+    const at = `http://127.0.0.1:${port}`;
+    expect(await (await fetch(at)).text()).toBe('The application');
+    expect((await fetch(`${at}/sluice/health`)).status).toBe(200);
+    // The control: nothing of Sluice is at the root, and dev would have said so.
+    expect((await fetch(`${at}/health`)).status).toBe(404);
+    expect((await server.stop()).stderr).not.toMatch(/is not Sluice|cannot use its database/);
+    server = undefined;
   });
 
   test('every command of the page was typed', () => {

@@ -1,11 +1,12 @@
 /**
  * The package as its users get it: packed, installed into an empty folder, and used there by its commands and its exports
- * alone. The tests are the steps of one story and run in their order.
+ * alone. The commands of docs/first-sink.md and of a deployment are typed as they are shown. The tests are the steps of one
+ * story and run in their order.
  */
 
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
@@ -13,11 +14,16 @@ import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findingsOf } from '../../local/build/check-package.ts';
+import { REPOSITORY } from '../../local/repository.ts';
 import { PgClient } from '../../src/database/client.ts';
 import { launchChromium } from '../support/chromium.ts';
+import { type CloudflareApi, startCloudflareApi } from '../support/cloudflare-api.ts';
 import { keptTarball } from '../support/kept-package.ts';
+import { commandsFor } from '../support/page-commands.ts';
 import { allBlocks } from '../support/pages.ts';
-import { Project, type RunningServer } from './project.ts';
+import { eventually } from '../support/patience.ts';
+import { Terminal } from '../support/terminal.ts';
+import { type Ended, Project, type RunningServer } from './project.ts';
 
 /** The bundle of a Worker made by `init`, compressed, may have so much. */
 const BUNDLE_LIMIT_BYTES = 300 * 1024;
@@ -27,6 +33,9 @@ const MESSAGES = 1_000;
 let scratch: string;
 let tarball: string;
 let project: Project;
+let terminal: Terminal;
+let cloudflare: CloudflareApi;
+const typed = new Set<string>();
 let server: RunningServer | undefined;
 let installedAtMs = 0;
 /** Postgres's own folder, which is not in the project where root runs it. */
@@ -35,13 +44,41 @@ let dataFolder: string | undefined;
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'sluice-package-'));
   const packed = await keptTarball();
-  tarball = join(scratch, basename(packed));
+  // The folder of the clone, in which the pages begin.
+  await mkdir(join(scratch, 'sluice'));
+  tarball = join(scratch, 'sluice', basename(packed));
   await cp(packed, tarball);
   project = new Project(join(scratch, 'my-worker'));
+  cloudflare = await startCloudflareApi();
+  terminal = await Terminal.open({
+    folder: dirname(tarball),
+    scratch: join(scratch, 'terminal'),
+    env: {
+      ...cloudflare.env,
+      // What npm has fetched before is not asked for again.
+      npm_config_prefer_offline: 'true',
+      npm_config_audit: 'false',
+      npm_config_fund: 'false',
+    },
+  });
 });
+
+/** The one command of the pages that fits. */
+function shown(pattern: RegExp): string {
+  const found = commandsFor('test/package/pack.test.ts').filter((command) => pattern.test(command));
+  expect(found).toHaveLength(1);
+  typed.add(found[0] as string);
+  return found[0] as string;
+}
+
+/** Types the one command of the pages that fits. */
+async function type(pattern: RegExp, input = ''): Promise<Ended> {
+  return await terminal.succeed(shown(pattern), { input });
+}
 
 afterAll(async () => {
   await server?.stop();
+  await cloudflare?.close();
   if (dataFolder !== undefined) await rm(dataFolder, { recursive: true, force: true });
   await rm(scratch, { recursive: true, force: true });
 });
@@ -64,6 +101,22 @@ describe('the tarball', () => {
     // The control: these are what it is about.
     for (const file of ['dist/test/a.js', 'dist/local/build/build.js', 'dist/src/a.ts', 'results/a.json'])
       expect(file).toMatch(FORBIDDEN);
+  });
+
+  test('is what npm lists before it is published', async () => {
+    const clone = await Terminal.open({
+      folder: REPOSITORY,
+      scratch: join(scratch, 'terminal-of-the-clone'),
+      // What is packed was built a moment ago.
+      env: { npm_config_ignore_scripts: 'true' },
+    });
+    const { stderr } = await clone.succeed(shown(/^npm pack --dry-run /));
+    const { stdout } = await promisify(execFile)('tar', ['tzf', tarball]);
+    const packed = stdout.trim().split('\n');
+    const listed = [...stderr.matchAll(/^npm notice [\d.]+ ?k?M?B (\S+)$/gm)].map(
+      ([, file]) => `package/${file}`,
+    );
+    expect(listed.toSorted()).toEqual(packed.toSorted());
   });
 
   test('has no script that npm would ask its users about', async () => {
@@ -110,7 +163,7 @@ describe('the tarball', () => {
   test('publint and arethetypeswrong find nothing; publint does find a file that is missing', async () => {
     expect(await findingsOf(tarball)).toEqual([]);
     const broken = join(scratch, 'broken');
-    await cp(join(scratch, 'package'), broken, { recursive: true });
+    await cp(join(dirname(tarball), 'package'), broken, { recursive: true });
     const client = await clientFile(broken);
     await rm(client);
     expect(await findingsOf(broken, ['publint'])).toEqual([
@@ -121,22 +174,25 @@ describe('the tarball', () => {
 
 describe('in an empty folder', () => {
   test('it installs, and init writes a Worker and says what to do next', async () => {
-    await mkdir(project.folder);
-    const installed = await project.npmInstall(tarball);
+    await type(/^mkdir /);
+    expect(terminal.folder).toBe(await realpath(project.folder));
+    const installed = await type(/^npm install \.\.\/sluice\//);
     // Of what a user adds by hand, nothing is warned of.
     expect(installed.stderr).toBe('');
-    const { stdout } = await project.succeed('npx', ['sluice', 'init']);
+    // By npm's own npx, which the terminal has not.
+    const { stdout } = await project.succeed('sh', ['-c', shown(/^npx sluice init$/)]);
     expect(stdout).toMatch(/^Wrote .*src\/index\.ts.*wrangler\.toml\nAdded to package\.json: .*wrangler/);
     expect(stdout).toMatch(/Next:\n {2}npm install\n {2}npx sluice dev /);
-    await project.npmInstall();
+    await type(/^npm install$/);
     installedAtMs = performance.now();
     expect(existsSync(join(project.folder, 'node_modules/.bin/wrangler'))).toBe(true);
   });
 
   test('sluice dev starts it, and the first row gets to Postgres', async () => {
     const port = await freePort();
-    // Not by npx, which a signal would end before what it has started.
-    server = project.start('sluice', ['dev', '--port', String(port)]);
+    terminal.env.SLUICE_TEST_DEV_PORT = String(port);
+    terminal.places['localhost:8787'] = `127.0.0.1:${port}`;
+    server = await terminal.start(shown(/^npx sluice dev$/));
     void server.said(/data in (\S+)/).then(
       ([, folder]) => {
         if (folder !== undefined && !folder.startsWith(project.folder)) dataFolder = dirname(folder);
@@ -144,6 +200,7 @@ describe('in an empty folder', () => {
       () => {},
     );
     await server.said(/Ready on/);
+    terminal.places['127.0.0.1:54320'] = new URL(await databaseUrl()).host;
     await writeFile(
       join(project.folder, 'load.js'),
       `import { SluiceClient } from 'sluice/client';
@@ -160,6 +217,18 @@ await client.close();
     console.log(`From the end of npm install to the first committed row: ${(tookMs / 1000).toFixed(1)} s`);
   });
 
+  test('the client of the page says that three readings are there, a line by hand is one more, and psql shows all', async () => {
+    const { stdout } = await type(/^node client\/send\.ts$/);
+    expect(stdout).toBe('3 readings are in Postgres\n');
+    await type(/^websocat ws:/, '{"sensor":"hall","celsius":19}\n');
+    const rows = await eventually(async () => {
+      const { stdout: printed } = await type(/^psql /);
+      expect(printed).toMatch(/\bhall +\| 19 /);
+      return printed;
+    });
+    expect(rows.match(/ kitchen +\| /g)).toHaveLength(3);
+  });
+
   test('a client in Node writes each of a thousand messages once into the table of the user', async () => {
     await project.succeed('node', ['load.js', 'node', String(MESSAGES)]);
     expect(await audit('node')).toEqual(ALL_ONCE);
@@ -170,15 +239,12 @@ await client.close();
     const client = await readFile(await clientFile(join(project.folder, 'node_modules/sluice')), 'utf8');
     const browser = await launchChromium();
     try {
-      const page = await browser.newPage();
+      // In an answer of Sluice no script may run; it stands for a page of the application here.
+      const page = await browser.newPage({ bypassCSP: true });
       await page.route('**/client.js', (route) =>
         route.fulfill({ body: client, contentType: 'text/javascript' }),
       );
-      // The Worker's own pages run no scripts of others (content-security-policy).
-      await page.route('**/page', (route) =>
-        route.fulfill({ body: '<!doctype html>', contentType: 'text/html' }),
-      );
-      await page.goto(`${url}/page`);
+      await page.goto(url);
       await page.evaluate(`(async () => {
         const { SluiceClient } = await import('/client.js');
         const client = new SluiceClient({ url: new URL('/ws/readings', location.href), producer: 'chromium', ack: 'committed' });
@@ -200,13 +266,14 @@ await client.close();
     const at = ['--url', url, '--sink', 'readings'];
     const sample = '{"sensor":"kitchen","celsius":21.5}\n{"sensor":"kitchen","celsius":"warm"}\n';
     await writeFile(join(project.folder, 'sample.ndjson'), sample);
-    const tried = await project.run('sluice', ['try', '--sink', 'readings', 'sample.ndjson']);
-    const shown = allBlocks().find(
+    const tried = await terminal.type(shown(/^npx sluice try /));
+    const onThePage = allBlocks().find(
       ({ page, text }) => page === 'docs/sinks.md' && text.startsWith('line 1'),
     )?.text;
     const withoutTime = (text = '') => text.trimEnd().replace(/20\d\d-\S+Z/, 'TIME');
-    expect(withoutTime(tried.stdout)).toBe(withoutTime(shown));
+    expect(withoutTime(tried.stdout)).toBe(withoutTime(onThePage));
     expect(tried.exitCode).toBe(1);
+    expect((await type(/^npx sluice doctor$/)).stdout).toMatch(/Nothing is wrong\n$/);
     const [doctor, migrate, summary] = await Promise.all([
       project.succeed('sluice', ['doctor', '--url', url], { DATABASE_URL }),
       project.succeed('sluice', ['migrate'], { DATABASE_URL }),
@@ -287,24 +354,54 @@ new SluiceClient({ url: '/ws/readings', producer: 'me', storage: indexedDbStorag
     await project.succeed('node', ['elsewhere/exports.js']);
   });
 
-  test('its bundle holds nothing of the lab and is small; each environment has its shards', async () => {
+  test('its bundle holds nothing of the lab and is small', async () => {
     // The control: a Worker that asks for the lab has it.
     await writeFile(
       join(project.folder, 'src/control.ts'),
       "import { lab } from 'sluice/lab';\nimport sluice, { Shard } from './index';\nconsole.log(lab);\nexport default sluice;\nexport { Shard };\n",
     );
-    const [bundled, control, ...environments] = await Promise.all([
+    const [bundled, control] = await Promise.all([
       bundle('out'),
       bundle('out-control', '', 'src/control.ts'),
-      bundle('out-staging', 'staging'),
-      bundle('out-production', 'production'),
     ]);
     await rm(join(project.folder, 'src/control.ts'));
     expect(bundled.inputs.filter((file) => /sluice\/dist\/lab\//.test(file))).toEqual([]);
     console.log(`The bundle of the Worker: ${(bundled.gzipBytes / 1024).toFixed(1)} KiB gzip`);
     expect(bundled.gzipBytes).toBeLessThanOrEqual(BUNDLE_LIMIT_BYTES);
-    for (const { stdout } of environments) expect(stdout).toMatch(/env\.SHARD \(Shard\)/);
     expect(control.inputs.filter((file) => /sluice\/dist\/lab\//.test(file)).length).toBeGreaterThan(10);
+  });
+
+  test('each environment is deployed with its secrets and its shards', async () => {
+    const secrets = (environment: string): string[] =>
+      commandsFor('test/package/pack.test.ts').filter((command) =>
+        new RegExp(`^npx wrangler secret put \\w+${environment}$`).test(command),
+      );
+    async function put(commands: string[], name: string): Promise<void> {
+      expect(commands.length).toBeGreaterThan(0);
+      for (const command of commands) {
+        const secret = `a secret of ${command}`;
+        typed.add(command);
+        await terminal.succeed(command, { input: secret });
+        expect(cloudflare.secrets.get(`${name}/${command.split(' ')[4]}`)).toBe(secret);
+      }
+    }
+    for (const environment of ['production', 'staging']) {
+      const name = `my-worker-${environment}`;
+      await put(secrets(` --env ${environment}`), name);
+      await type(new RegExp(`^npx wrangler deploy --env ${environment}$`));
+      expect(cloudflare.workers.get(name)?.bindings).toContainEqual(
+        expect.objectContaining({ name: 'SHARD', class_name: 'Shard' }),
+      );
+    }
+    await put(secrets(''), 'my-worker');
+  });
+
+  test("Neon's driver is added beside it", async () => {
+    await type(/^npm install @neondatabase\/serverless$/);
+    const { dependencies } = JSON.parse(await readFile(join(project.folder, 'package.json'), 'utf8'));
+    expect(Object.keys(dependencies)).toEqual(expect.arrayContaining(['@neondatabase/serverless', 'sluice']));
+    const driver = "import('@neondatabase/serverless').then(({ Pool }) => console.log(typeof Pool))";
+    expect((await project.succeed('node', ['-e', driver])).stdout).toBe('function\n');
   });
 
   test('init leaves it alone from now on', async () => {
@@ -343,11 +440,16 @@ new SluiceClient({ url: '/ws/readings', producer: 'me', storage: indexedDbStorag
   });
 
   test('and uninstalls', async () => {
-    await project.succeed('npm', ['uninstall', 'sluice', '--no-audit', '--no-fund']);
+    // The development packages stay away: npm would install them once more.
+    await project.succeed('npm', ['uninstall', 'sluice', '--omit=dev', '--no-audit', '--no-fund']);
     expect(existsSync(join(project.folder, 'node_modules/sluice'))).toBe(false);
     expect(existsSync(join(project.folder, 'node_modules/.bin/sluice'))).toBe(false);
     expect(await readFile(join(project.folder, 'package.json'), 'utf8')).not.toContain('"sluice":');
   });
+});
+
+test('every command of the pages that is promised here was typed', () => {
+  expect(commandsFor('test/package/pack.test.ts').filter((command) => !typed.has(command))).toEqual([]);
 });
 
 const ALL_ONCE = { count: MESSAGES, distinct: MESSAGES, sum: (MESSAGES * (MESSAGES - 1)) / 2 };

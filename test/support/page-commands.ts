@@ -14,20 +14,6 @@ export const COMMANDS: readonly ShownCommand[] = allBlocks()
 /** Commands that no test runs, by how they begin, with the reason. */
 export const NOT_RUN: readonly (readonly [RegExp, string])[] = [
   [/^npm publish$/, 'would publish'],
-  [
-    /^npx wrangler (secret put \w+|deploy --env (staging|production)$)/,
-    'needs an account at Cloudflare; test/package/from-a-clone.test.ts deploys with a stand-in for its API',
-  ],
-  [/^npm pack --dry-run /, 'would build the package once more'],
-  [/^npm install @/, "is npm's own"],
-  [/^psql /, 'needs a psql; test/package/pack.test.ts reads the same table at the same address'],
-  [/^websocat /, 'types by hand; test/examples/websocat.test.ts has the other command'],
-  [/^npx sluice migrate --sluice-only$/, 'test/examples/commands.test.ts reads it, and does not run it'],
-  [
-    /^npx sluice dead-letters retry --reason /,
-    'test/examples/commands.test.ts reads it, and does not run it',
-  ],
-  [/^npx sluice token \S+$/, 'makes another secret each time; test/local/cli/token.test.ts runs it'],
   [/^docker compose /, 'needs Docker'],
   [/^npm ci( && npm (run bench|test))?$/, 'is what CI itself does (.ci/run)'],
   [
@@ -43,10 +29,6 @@ export const NOT_RUN: readonly (readonly [RegExp, string])[] = [
     /^npm run faults\b/,
     'takes minutes; its faults are looked for in test/pages.test.ts, and CI runs the short form',
   ],
-  [
-    /^npx sluice dev --path /,
-    'is npx sluice dev, which is run, with a flag; test/local/cli/report-health.test.ts asks below a path',
-  ],
 ];
 
 /**
@@ -55,19 +37,19 @@ export const NOT_RUN: readonly (readonly [RegExp, string])[] = [
  */
 export const RUN: readonly (readonly [RegExp, string])[] = [
   [
-    /^(curl |create extension |npx sluice (export|import|sessions|shard resume|shard drain(?!.* --url ))\b)/,
+    /^(curl |create extension |npx sluice (export|import|sessions|shard resume|shard drain(?!.* --url )|migrate --sluice-only)\b)/,
     'test/examples/commands.test.ts',
   ],
-  [/^npx sluice dead-letters (?!list --sink readings$|retry --reason )/, 'test/examples/commands.test.ts'],
+  [/^npx sluice dead-letters (?!list --sink readings$)/, 'test/examples/commands.test.ts'],
   [/websocat -n /, 'test/examples/websocat.test.ts'],
   [/^npx sluice bench\b/, 'test/examples/lab-commands.test.ts'],
   [
-    /^(mkdir |npm install(?! @)|node client\/send\.ts$|npx sluice (init|dev|doctor|try --sink readings sample\.ndjson)$)/,
+    /^(mkdir |npm install\b|npm pack --dry-run |psql |websocat ws:|npx wrangler (secret put|deploy --env (staging|production)$)|node client\/send\.ts$|npx sluice token |npx sluice (init|dev|doctor|try --sink readings sample\.ndjson)$)/,
     'test/package/pack.test.ts',
   ],
   [/^select .* from sluice_dead_letters /, 'test/src/ingest/dead-letter-copy.test.ts'],
   [
-    /^(cp |rm |npx drizzle-kit generate$|npx wrangler deploy --env=""$|npx sluice shard drain .* --url )/,
+    /^(cp |rm |npx drizzle-kit generate$|npx sluice dev --path |npx wrangler deploy --env=""$|npx sluice shard drain .* --url )/,
     'test/package/from-a-clone.test.ts',
   ],
   [/^npx sluice dead-letters list --sink readings$/, 'test/package/from-a-clone.test.ts'],

@@ -1,6 +1,6 @@
 /**
  * A terminal in which the commands of the pages are typed exactly as they stand there. What differs from a reader's own: places
- * such as localhost:8787 are elsewhere (test/support/elsewhere.mjs); `websocat` is a stand-in; and `npx` starts the program that
+ * such as localhost:8787 are elsewhere (test/support/elsewhere.mjs); `websocat` and `psql` are stand-ins; and `npx` starts the program that
  * the folder has without a start of npm, which would cost a second for each (test/package/pack.test.ts uses npm's own, too).
  */
 
@@ -35,6 +35,7 @@ export class Terminal {
     await mkdir(programs, { recursive: true });
     const texts = {
       npx: 'exec "./node_modules/.bin/$@"',
+      psql: `exec "${process.execPath}" "${join(REPOSITORY, 'test/support/psql.js')}" "$@"`,
       websocat: `exec "${process.execPath}" "${join(REPOSITORY, 'test/support/websocat.js')}" "$@"`,
     };
     for (const [name, text] of Object.entries(texts)) {

@@ -9,10 +9,13 @@ function ask(path: string, init: RequestInit = {}): Promise<Response> {
   return exports.default.fetch(`https://sluice.test${path}`, init);
 }
 
-it.each(['rpc', 'http'])(
+// By HTTP the same calls take another way: a part of the operations shows it.
+it.each([
+  ['rpc', 'append-1,append-100,if-own,conflict,race,read-complex,read-stream,project-5'],
+  ['http', 'append-1,append-100,race,read-stream'],
+])(
   'runs the suite dcb inside the Worker, on Postgres and in Durable Objects by %s, and finds every event',
-  async (through) => {
-    const operations = 'append-1,append-100,if-own,conflict,race,read-complex,read-stream,project-5';
+  async (through, operations) => {
     const response = await ask(`/bench?${SHORT}&operations=${operations}&through=${through}&format=json`);
     const result = (await response.json()) as BenchResult;
     expect(result).toMatchObject({ suite: 'dcb', state: 'complete', config: { through } });
