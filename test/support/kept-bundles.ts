@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export default async function setup(): Promise<() => Promise<void>> {
+  // Another project of this run has made it.
+  if (process.env.SLUICE_KEPT_BUNDLES !== undefined) return async () => {};
   const folder = await mkdtemp(join(tmpdir(), 'sluice-bundles-'));
   // Test files, and the commands that they run, inherit it.
   process.env.SLUICE_KEPT_BUNDLES = folder;

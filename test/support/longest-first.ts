@@ -10,19 +10,24 @@
 export const LONGEST = [
   'test/package/pack.test.ts',
   'test/faults/faults.test.ts',
-  'test/package/from-a-clone.test.ts',
   'test/lab/local/lab-page.test.ts',
-  'test/src/events/engines/postgres-contract.test.ts',
-  'test/lab/workers/bench-dcb.test.ts',
-  'test/lab/local/stress-ports.test.ts',
-  'test/lab/transaction-pooler.test.ts',
-  'test/lab/local/cli/bench.test.ts',
+  'test/package/from-a-clone.test.ts',
   'test/local/postgres/embedded.test.ts',
+  'test/lab/local/stress-ports.test.ts',
+  'test/lab/workers/bench-dcb.test.ts',
+  'test/lab/workers/bench-runs.test.ts',
+  'test/lab/local/cli/bench.test.ts',
+  'test/src/ingest/durable-pipeline.test.ts',
   'test/lab/suites/dcb/suite.test.ts',
+  'test/local/cli/database-address.test.ts',
+  'test/local/cli/dev-database.test.ts',
+  'test/src/events/engines/postgres-contract.test.ts',
+  'test/lab/local/cli/bench-dcb.test.ts',
+  'test/lab/transaction-pooler.test.ts',
 ];
 
 /** The projects after them. What waits for others comes before what only computes, whose files are short and many. */
-const PROJECTS = ['node', 'workers', 'postgres', 'fast'];
+const PROJECTS = ['node', 'companions', 'workers', 'postgres', 'fast'];
 
 /** A test file of a run, as far as its place depends on it. */
 interface TestFile {
