@@ -385,6 +385,7 @@ new SluiceClient({ url: '/ws/readings', producer: 'me', storage: indexedDbStorag
         expect(cloudflare.secrets.get(`${name}/${command.split(' ')[4]}`)).toBe(secret);
       }
     }
+    expect((await type(/^npx sluice token /)).stdout).toMatch(/\bsensor-7:sha256:[0-9a-f]{64}\b/);
     for (const environment of ['production', 'staging']) {
       const name = `my-worker-${environment}`;
       await put(secrets(` --env ${environment}`), name);
