@@ -10,7 +10,7 @@ import { type Frame, Shard, Socket } from './access-bed.ts';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
-/** Says hello on a socket of its own. */
+/** Says hello on a new socket. */
 function hello(shard: Shard, fields: object = {}, producer = 'p'): { socket: Socket; welcome: Frame } {
   const socket = new Socket(shard, { grant: {}, producer });
   socket.say({ t: 'hello', ...fields });
