@@ -352,9 +352,11 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
     const producer = request.headers.get(PRODUCER_HEADER) ?? crypto.randomUUID();
     const chosen = chooseProtocol(request);
     const protocol = chosen === SLUICE_V1 ? SLUICE_V1 : 'raw';
-    const waiting = await this.#waitingFor(producer, protocol);
     const kept = this.#access?.read(request) ?? OPEN_ACCESS;
     const address = addressKey(request.headers.get(CLIENT_ADDRESS_HEADER));
+    // Before others are asked about the producer: a flood of sockets costs no more than this.
+    const crowd = this.#pipeline?.crowdOf({ producer, address, grant: grantOf(kept) });
+    const waiting = crowd ?? (await this.#waitingFor(producer, protocol));
     const refusal = waiting ?? this.#refusalOf(producer, kept, protocol);
     const { 0: client, 1: server } = new WebSocketPair();
     const headers: Record<string, string> = { [PRODUCER_HEADER]: clientName(producer) };

@@ -256,6 +256,11 @@ export class Pipeline implements Intake {
 
   // Sockets.
 
+  /** Why a socket is one too many, before it opens. */
+  crowdOf(request: Parameters<Quotas['crowdOf']>[0]): SluiceError | undefined {
+    return this.#quotas.crowdOf(request);
+  }
+
   openSession(peer: Peer, request: SessionRequest): Session {
     const { producer, protocol, access, nowMs } = request;
     const quota = this.#quotas.open(request);

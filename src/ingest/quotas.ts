@@ -3,9 +3,10 @@
  * no socket has a quota, and nothing of this is asked.
  */
 
+import type { Grant } from '../access/grant.ts';
 import { type AccessLimits, LIMITED, type Limited, type LimitsOf, mergeLimits } from '../access/limits.ts';
 import { tenantOf } from '../access/producer-name.ts';
-import { closeCode, closeReason, rawCloseCode } from '../core/errors.ts';
+import { closeCode, closeReason, rawCloseCode, SluiceError } from '../core/errors.ts';
 import type { Timers } from '../core/timers.ts';
 import type { Credit } from '../protocol/sluice-v1.ts';
 import { NO_CREDIT } from './credit.ts';
@@ -93,6 +94,27 @@ export class Quotas {
       if (isWaiting) this.#wait(session, session.quota);
     };
     return { followed: { ...request, access: { ...access, onGrant } }, follow };
+  }
+
+  /**
+   * Why a socket is one too many that has not come in yet: it need not cost more than this. It is asked again when it opens, since
+   * others may open meanwhile.
+   */
+  crowdOf(
+    request: Pick<SessionRequest, 'producer' | 'address'> & { grant: Grant | undefined },
+  ): SluiceError | undefined {
+    const limits = mergeLimits(this.#options.limits, request.grant?.limits);
+    for (const whose of LIMITED) {
+      const own: AccessLimits | undefined = limits[whose];
+      const name = nameOf(whose, request);
+      if (own?.connections === undefined || name === undefined) continue;
+      const { connections = 0 } = whose === 'tenant' ? this.#shareOf(own) : own;
+      const sockets = this.#meters.get(`${whose} ${name}`)?.sockets ?? 0;
+      if (sockets < connections) continue;
+      this.refusedConnections += 1;
+      return new SluiceError('too_many_connections', crowdedSentence({ whose, limits: { connections } }));
+    }
+    return undefined;
   }
 
   /** Closes a socket that is one too many. */
@@ -221,7 +243,10 @@ export class Quotas {
   }
 }
 
-function nameOf(whose: Limited, { producer, address }: QuotaRequest): string | undefined {
+function nameOf(
+  whose: Limited,
+  { producer, address }: Pick<QuotaRequest, 'producer' | 'address'>,
+): string | undefined {
   switch (whose) {
     case 'tenant':
       return tenantOf(producer);

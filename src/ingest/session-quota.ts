@@ -255,7 +255,7 @@ export function fullShareSentence({ whose }: Meter): string {
 }
 
 /** The sentence for a socket that is one too many. */
-export function crowdedSentence({ whose, limits }: Meter): string {
+export function crowdedSentence({ whose, limits }: Pick<Meter, 'whose' | 'limits'>): string {
   const most = limits.connections === 1 ? '1 connection' : `${limits.connections} connections`;
   return `the limit of ${NAMES[whose]} is ${most}: close others, or try again later`;
 }

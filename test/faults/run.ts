@@ -5,6 +5,8 @@ import { copyOf } from '../../lab/suites/ingest/bench-form.ts';
 import { type BenchSinkSpec, createBenchTable, dropBenchTable } from '../../lab/suites/ingest/bench-sink.ts';
 import type { BenchTarget } from '../../lab/suites/ingest/load.ts';
 import { Cleanup } from '../../local/cli/cleanup.ts';
+import type { LimitsOf } from '../../src/access/limits.ts';
+import { clientName } from '../../src/access/producer-name.ts';
 import { MAX_FRAME_BYTES } from '../../src/core/limits.ts';
 import { resolveSinkOptions, type SinkOptions } from '../../src/sinks/sink-options.ts';
 import { HANG_LIMIT_MS } from '../support/patience.ts';
@@ -125,12 +127,13 @@ export class Run {
     return this.#sink;
   }
 
-  /** Deploys the sink with these options over those of the run, or takes it away: all shards start again. */
-  async deploy(options: Partial<SinkOptions> | 'no sink'): Promise<void> {
+  /** Deploys the sink with these options over those of the run, and limits, or takes it away: all shards start again. */
+  async deploy(options: Partial<SinkOptions> | 'no sink', limits?: LimitsOf): Promise<void> {
     const changed = options === 'no sink' ? {} : options;
     await this.sink.define(
       { ...this.#spec, options: { ...this.#spec.options, ...changed } },
       options !== 'no sink',
+      limits,
     );
     await this.sink.crash();
   }
@@ -325,7 +328,12 @@ export class Run {
     }>(
       `select producer, epoch, sequence, payload from ${table} order by ${this.#upsert === undefined ? 'id' : 'producer, epoch, sequence'}`,
     );
-    return rows.map((row) => ({ ...row, epoch: Number(row.epoch), sequence: Number(row.sequence) }));
+    return rows.map((row) => ({
+      ...row,
+      producer: clientName(row.producer),
+      epoch: Number(row.epoch),
+      sequence: Number(row.sequence),
+    }));
   }
 
   // A frame that was under way may come in on top.

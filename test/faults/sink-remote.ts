@@ -1,6 +1,7 @@
 /** The shards of a run's sink, from outside: as `ShardRemote`, for several shards whose options change. */
 
 import type { BenchSinkSpec } from '../../lab/suites/ingest/bench-sink.ts';
+import type { LimitsOf } from '../../src/access/limits.ts';
 import type { DeadLetter } from '../../src/outbox/dead-letter.ts';
 import { HANG_LIMIT_MS } from '../support/patience.ts';
 import type { Scrape } from './judge.ts';
@@ -18,8 +19,8 @@ export class SinkRemote extends ShardRemote {
   }
 
   /** From their next start on, its shards find this sink; or, where it is not defined, none. */
-  async define(spec: BenchSinkSpec, isDefined = true): Promise<void> {
-    await this.#request('PUT', '', { spec, isDefined });
+  async define(spec: BenchSinkSpec, isDefined = true, limits?: LimitsOf): Promise<void> {
+    await this.#request('PUT', '', { spec, isDefined, limits });
   }
 
   /** Ends the objects of all shards on the spot, as a deployment does. */

@@ -18,7 +18,14 @@ import { routeScenarios } from './routes.ts';
 import { shardScenarios } from './shards.ts';
 import { socketScenarios } from './sockets.ts';
 import { storageScenarios } from './storages.ts';
+
+
 import { tokenScenarios } from './tokens.ts';
+
+
+import { tenantScenarios } from './tenants.ts';
+
+
 import { upsertScenarios } from './upserts.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -39,6 +46,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...routeScenarios,
   ...poisonScenarios,
   ...limitScenarios,
+  ...tenantScenarios,
   ...hostileScenarios,
   ...devScenarios,
 ];

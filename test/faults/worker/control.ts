@@ -12,7 +12,7 @@ import { encodeShardName } from '../../../workers/shard-name.ts';
 import { readLabToken } from '../lab-tokens.ts';
 import type { ShardOrders, Strikes } from '../orders.ts';
 import type { FaultShard } from './fault-shard.ts';
-import { type LabSink, labShards, setLabSink } from './lab-sinks.ts';
+import { type LabSink, labOwnedName, labShards, setLabSink } from './lab-sinks.ts';
 import { giveOrders, strikesOf } from './order-book.ts';
 
 /** workerd's own testing module (workerd/src/workerd/api/unsafe.h), which its types leave out. */
@@ -113,7 +113,7 @@ control.put('/faults/sinks/:sink', async (context) => {
 control.get('/faults/sinks/:sink/ws', (context) =>
   acceptUpgrade(context, () => {
     const sink = context.req.param('sink');
-    const producer = producerOf(context.req.queries('producer'));
+    const producer = labOwnedName(producerOf(context.req.queries('producer')));
     const shard = producerShard(producer, labShards(sink));
     const object = context.env.SHARD.getByName(encodeShardName({ sink, shard }));
     const { token } = readCredentials(context.req.raw);

@@ -272,6 +272,11 @@ describe('connections', () => {
       socket.send('1');
     }
     expect(shard.pipeline.stats()).toMatchObject({ refusedConnections: 2, received: 0 });
+    const { address } = who;
+    const crowd = (producer: string, from: string | undefined) =>
+      shard.pipeline.crowdOf({ producer, address: from, grant: undefined })?.message;
+    expect(crowd('acme/p', address)).toContain(sentence);
+    expect(crowd('other/q', undefined)).toBeUndefined();
     // One that was refused counts for nothing, also when its socket ends.
     first?.end();
     expect(shard.raw('acme/p', who).closed).toBeUndefined();

@@ -1,0 +1,289 @@
+/** Tenants beside each other: one sends ten times what it may, in every way there is, and the other must not feel it. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LimitsOf } from '../../../src/access/limits.ts';
+import { SLUICE_V1 } from '../../../src/protocol/sluice-v1.ts';
+import type { SinkOptions } from '../../../src/sinks/sink-options.ts';
+import { BareProducer } from '../bare-producer.ts';
+import { BareSender } from '../bare-sender.ts';
+import { BareSocket } from '../bare-socket.ts';
+import type { Run } from '../run.ts';
+import type { Scenario } from '../scenario.ts';
+import { TimedProducer } from '../timed-producer.ts';
+
+/** Messages a second of a tenant. */
+const QUOTA = 300;
+const LIMITS: LimitsOf = { tenant: { messagesPerSecond: QUOTA, connections: 16, outboxShare: 0.3 } };
+
+/** Small batches, so that the database takes a few thousand messages a second: more than the quota, and less than the flood. */
+const OPTIONS: Partial<SinkOptions> = {
+  shards: 1,
+  writer: 'copy',
+  connections: 1,
+  groupMs: 2,
+  batchRows: 5,
+  maxOutboxRows: 2_000,
+  maxBufferBytes: 32 * 1024 * 1024,
+};
+
+const CALM_PRODUCERS = 4;
+const CALM_PACE_MS = 15;
+const ROUNDS = 5;
+const PHASE_MS = 2_000;
+
+/** The share by which another tenant's p99 may move. */
+const ALLOWED = 0.1;
+
+/** What the flood did. */
+interface Flooded {
+  /** Messages that it tried to send, each counted once. */
+  sent: number;
+  /** Frames that raw sockets were refused for the rate. */
+  rawRefused: number;
+  /** Sockets that were closed with 4429 or 1008. */
+  closed: number;
+  /** Sockets that were refused at the door. */
+  turnedAway: number;
+}
+
+/** A raw socket of the flood: of its messages nobody knows which were taken. */
+class RawFlood extends BareSender {
+  readonly socket: BareSocket;
+
+  private constructor(run: Run, name: string, client: number, socket: BareSocket) {
+    super(run, { name, client });
+    this.socket = socket;
+  }
+
+  static async open(run: Run, name: string, client: number, flooded: Flooded): Promise<RawFlood> {
+    const socket = await run.openSocket({
+      producer: name,
+      onFrame: (frame) => {
+        if (frame.includes('"rate_limited"')) flooded.rawRefused += 1;
+      },
+    });
+    return new RawFlood(run, name, client, socket);
+  }
+
+  async flood(lines: number): Promise<void> {
+    const entries = this.messages(lines);
+    for (const entry of entries) this.run.ledger.unacked(entry, 'raw');
+    await this.socket.send(entries.map(({ text }) => text).join('\n'));
+  }
+}
+
+class Flood {
+  readonly #run: Run;
+  readonly flooded: Flooded = { sent: 0, rawRefused: 0, closed: 0, turnedAway: 0 };
+  #isOn = false;
+  #loops: Promise<void>[] = [];
+  #clients = 0;
+
+  constructor(run: Run) {
+    this.#run = run;
+  }
+
+  start(): void {
+    this.#isOn = true;
+    this.#loops = [
+      ...[0, 1].map((index) => this.#keeping(`flood..keeps${index}`)),
+      ...[0, 1].map((index) => this.#ignoring(`flood..ignores${index}`)),
+      ...[0, 1].map((index) => this.#raw(`flood..raw${index}`)),
+      this.#reconnecting(),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    this.#isOn = false;
+    await Promise.all(this.#loops);
+  }
+
+  #note({ end }: BareSocket): void {
+    if (end?.code === 4429 || end?.code === 1008) this.flooded.closed += 1;
+  }
+
+  async #open(name: string): Promise<BareProducer> {
+    this.#clients += 1;
+    return await BareProducer.open(this.#run, { name, client: this.#clients });
+  }
+
+  /** Sends as much as its credit says, as soon as it says so. */
+  async #keeping(name: string): Promise<void> {
+    const client = await this.#open(name);
+    while (this.#isOn && client.socket.isOpen) {
+      const free = Math.min(50, client.credit.messages - client.unsettled);
+      if (client.takeAnswers().some(({ temporary }) => temporary === true)) await client.sendAgain();
+      else if (free > 0) {
+        await client.sendBatch(client.messages(free));
+        this.flooded.sent += free;
+      }
+      await delay(5);
+    }
+    this.#note(client.socket);
+    client.socket.kill();
+  }
+
+  /** Sends whatever its credit says, goes back where it is told to, and comes back where it is closed. */
+  async #ignoring(name: string): Promise<void> {
+    while (this.#isOn) {
+      const client = await this.#open(name);
+      while (this.#isOn && client.socket.isOpen) {
+        const answers = client.takeAnswers();
+        const isSentBack = answers.some(({ t }) => t === 'nack' || t === 'gap');
+        if (isSentBack && client.unsettled < 500) await client.sendAgain();
+        else {
+          await client.sendBatch(client.messages(20));
+          this.flooded.sent += 20;
+        }
+        await delay(15);
+      }
+      this.#note(client.socket);
+      client.socket.kill();
+    }
+  }
+
+  async #raw(name: string): Promise<void> {
+    while (this.#isOn) {
+      this.#clients += 1;
+      const raw = await RawFlood.open(this.#run, name, this.#clients, this.flooded);
+      while (this.#isOn && raw.socket.isOpen) {
+        for (let frame = 0; frame < 5; frame += 1) await raw.flood(2);
+        this.flooded.sent += 10;
+        await delay(10);
+      }
+      this.#note(raw.socket);
+      raw.socket.kill();
+    }
+  }
+
+  /** Opens sockets as fast as a few at a time go, more of them than the tenant may have. */
+  async #reconnecting(): Promise<void> {
+    const url = this.#run.shard.socketUrl(this.#run.world.toWorker.port);
+    const open: BareSocket[] = [];
+    while (this.#isOn) {
+      const producer = `flood..again${open.length}`;
+      const socket = await BareSocket.open({ url, producer, protocol: SLUICE_V1 }).catch(() => undefined);
+      if (socket !== undefined) open.push(socket);
+      await delay(10);
+      if (open.length < 12) continue;
+      for (const one of open.splice(0)) {
+        if (one.end?.code === 4429) this.flooded.turnedAway += 1;
+        one.kill();
+      }
+    }
+    for (const one of open) one.kill();
+  }
+}
+
+interface Measured {
+  /** The p99 of each quiet phase and each phase with the flood, in ms. */
+  quiet: number[];
+  flooded: number[];
+  sentPerSecond: number;
+  flood: Flooded;
+}
+
+/** Quiet and flooded phases in turn, over one deployment. */
+async function measure(run: Run, rounds: number): Promise<Measured> {
+  const calm = await Promise.all(
+    Array.from({ length: CALM_PRODUCERS }, (_, index) =>
+      TimedProducer.open(run, { name: `calm..p${index}`, client: calmClients++ }, CALM_PACE_MS),
+    ),
+  );
+  const flood = new Flood(run);
+  const quiet: number[] = [];
+  const flooded: number[] = [];
+  const phase = async (): Promise<number> => {
+    const times: number[] = [];
+    for (const producer of calm) producer.times = times;
+    await delay(PHASE_MS);
+    for (const producer of calm) producer.times = undefined;
+    if (times.length < 20)
+      run.fail(`A phase has ${times.length} acks of the calm tenant: too few to be compared`);
+    return percentile(times, 0.99);
+  };
+  // What comes first is slow for reasons that have nothing to do with the flood.
+  await phase();
+  for (let round = 0; round < rounds; round += 1) {
+    quiet.push(await phase());
+    flood.start();
+    // The tenant's first second's worth is its own.
+    await delay(500);
+    flooded.push(await phase());
+    await flood.stop();
+    await run.until('the backlog of the flood is gone', async () => (await run.sink.stats()).buffered < 50);
+  }
+  await Promise.all(calm.map((producer) => producer.stop()));
+  const seconds = (rounds * (PHASE_MS + 500)) / 1_000;
+  return { quiet, flooded, sentPerSecond: flood.flooded.sent / seconds, flood: flood.flooded };
+}
+
+let calmClients = 0;
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+const median = (values: readonly number[]): number => percentile(values, 0.5);
+
+/**
+ * What the p99 of a phase with the flood may be. Ten per cent above that of a quiet one; and where quiet phases differ among
+ * themselves by more than that, as they do on a machine that has other things to do, as much as the slowest of them.
+ */
+function boundOf(quiet: readonly number[]): number {
+  return Math.max(median(quiet) * (1 + ALLOWED), ...quiet);
+}
+
+function tell(name: string, { quiet, flooded, sentPerSecond, flood }: Measured): void {
+  const text = (values: readonly number[]): string => values.map((value) => value.toFixed(1)).join(' ');
+  const change = (median(flooded) / median(quiet) - 1) * 100;
+  process.stderr.write(
+    `     ${name}: the calm tenant's ack p99 is ${median(quiet).toFixed(1)} ms without the flood (${text(quiet)}) and ` +
+      `${median(flooded).toFixed(1)} ms with it (${text(flooded)}), ${change.toFixed(0)} %; the flood sends ` +
+      `${Math.round(sentPerSecond)} messages/s (${flood.rawRefused} raw frames refused, ${flood.closed} sockets closed, ` +
+      `${flood.turnedAway} turned away)\n`,
+  );
+}
+
+const tenantFlood: Scenario = {
+  name: 'tenant-flood',
+  title: 'A tenant at ten times its quota, beside one that is calm',
+  options: OPTIONS,
+  hasSink: true,
+  longRuns: 10,
+  async run(run) {
+    const rounds = Math.max(3, run.times(ROUNDS));
+    await run.deploy({}, LIMITS);
+    const limited = await measure(run, rounds);
+    const { restrained, refused } = (await run.sink.shardStats())[0] as {
+      restrained: number;
+      refused: object;
+    };
+    tell('with limits', limited);
+    await run.deploy({});
+    // The control needs fewer rounds: what it shows is plain.
+    const free = await measure(run, 3);
+    tell('without limits', free);
+
+    if (limited.sentPerSecond < 10 * QUOTA * 0.9)
+      run.fail(
+        `The flood sent ${Math.round(limited.sentPerSecond)} messages/s, which is not ten times ${QUOTA}`,
+      );
+    if (restrained === 0 || !('rate_limited' in refused)) run.fail('No limit was ever met');
+    const { rawRefused, closed, turnedAway } = limited.flood;
+    for (const [what, times] of Object.entries({ rawRefused, closed, turnedAway }))
+      if (times === 0) run.fail(`The flood was never answered as it should be: ${what} is 0`);
+    const bound = boundOf(limited.quiet);
+    if (median(limited.flooded) > bound) {
+      run.fail(
+        `The calm tenant feels the flood: a p99 of ${median(limited.flooded).toFixed(1)} ms, and ${bound.toFixed(1)} are allowed`,
+      );
+    }
+    if (median(free.flooded) <= boundOf(free.quiet))
+      run.fail('Without limits the flood is not felt either: nothing is proved');
+    run.struck(restrained);
+  },
+};
+
+export const tenantScenarios: readonly Scenario[] = [tenantFlood];
