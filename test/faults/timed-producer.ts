@@ -27,6 +27,8 @@ export class TimedProducer extends BareSender {
   #loop: Promise<void> = Promise.resolve();
   /** Where the times go, in ms; undefined while nobody measures. */
   times: number[] | undefined;
+  /** Since when a message waits for its ack. */
+  #sinceMs: number | undefined;
 
   static async open(run: Run, options: BareSenderOptions, paceMs: number): Promise<TimedProducer> {
     const producer = new TimedProducer(run, options);
@@ -67,6 +69,7 @@ export class TimedProducer extends BareSender {
       const { times } = this;
       const entry = this.message();
       const sinceMs = performance.now();
+      this.#sinceMs = sinceMs;
       let isSent = false;
       while (this.#stored < sequence && this.socket.isOpen) {
         if (this.#credit > 0 && (!isSent || this.#wasDeferred)) {
@@ -76,6 +79,7 @@ export class TimedProducer extends BareSender {
         }
         await this.#nextFrame();
       }
+      this.#sinceMs = undefined;
       if (this.#stored >= sequence) {
         this.run.ledger.acked(entry, 'stored', { epoch: this.#epoch, sequence });
         // A measurement that was begun or ended meanwhile has no part in it.
@@ -83,6 +87,12 @@ export class TimedProducer extends BareSender {
       } else this.run.ledger.unacked(entry, 'socket ended');
       await delay(this.run.random.integer(1, 2 * paceMs));
     }
+  }
+
+  /** What still waits counts for as long as it has waited. */
+  endMeasurement(): void {
+    if (this.#sinceMs !== undefined) this.times?.push(performance.now() - this.#sinceMs);
+    this.times = undefined;
   }
 
   /** Sends no more, once its last message has its ack. */
