@@ -18,14 +18,8 @@ import { routeScenarios } from './routes.ts';
 import { shardScenarios } from './shards.ts';
 import { socketScenarios } from './sockets.ts';
 import { storageScenarios } from './storages.ts';
-
-
-import { tokenScenarios } from './tokens.ts';
-
-
 import { tenantScenarios } from './tenants.ts';
-
-
+import { tokenScenarios } from './tokens.ts';
 import { upsertScenarios } from './upserts.ts';
 
 export const SCENARIOS: readonly Scenario[] = [

@@ -5,20 +5,10 @@ import type { LimitsOf } from '../../../src/access/limits.ts';
 import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
 import type { HandOver } from '../../../workers/objects.ts';
 import { Shard, type ShardRole, sinkRole } from '../../../workers/shard.ts';
-
-<<<<<<< HEAD
-
 import type { AskForToken } from '../../../workers/shard-access.ts';
-import { readLabToken } from '../lab-tokens.ts';
-import { findLabSink } from './lab-sinks.ts';
-
-=======
-
 import { decodeShardName } from '../../../workers/shard-name.ts';
+import { readLabToken } from '../lab-tokens.ts';
 import { findLabSink, labLimits } from './lab-sinks.ts';
-
->>>>>>> 99a4a9e (The fault lab floods a shard as one tenant, beside another whose acks are timed)
-
 import { ordersOf, strikes } from './order-book.ts';
 import { tamper } from './sabotage.ts';
 
@@ -61,32 +51,29 @@ export class FaultShard extends Shard {
     return name.startsWith('{') ? benchRole(name) : sinkRole(name, findLabSink);
   }
 
-<<<<<<< HEAD
-  /** Who brings a token has it looked at; all others may send. A run's own shard has no tokens. */
-  protected override authorizer(): AskForToken | 'open' {
-    // Not by #name: this is called before private members exist.
-    if (this.ctx.id.name?.startsWith('{') !== false) return 'open';
-    return async (_, { token }) => readLabToken(token, Date.now());
-=======
   protected override limits(): LimitsOf {
     // Not by #name: this is called before private members exist.
     const name = this.ctx.id.name ?? '';
     return name.startsWith('{') ? {} : labLimits(decodeShardName(name).sink);
   }
 
-  /** The fault lab's Worker lets everybody in. */
-  protected override authorizer(): 'open' 
-    return 'open';
->>>>>>> 99a4a9e (The fault lab floods a shard as one tenant, beside another whose acks are timed)
+  /** Who brings a token has it looked at; all others may send. A run's own shard has no tokens. */
+  protected override authorizer(): AskForToken | 'open' {
+    // Not by #name: this is called before private members exist.
+    if (this.ctx.id.name?.startsWith('{') !== false) return 'open';
+    return async (_, { token }) => readLabToken(token, Date.now());
+  }
 
-  override async handOver(producer: string): Promise<HandOver> 
+  override async handOver(producer: string): Promise<HandOver> {
     if (ordersOf(this.#name).sabotage !== 'keep-producers') return super.handOver(producer);
     strikes(this.#name, 'sabotage');
     return { state: 'unknown' };
+  }
 
   /** RPC: ends the object as a crash would. */
-  crash(): void 
+  crash(): void {
     this.ctx.abort('Crashed by the fault lab');
+  }
 
   override async alarm(): Promise<void> {
     const order = ordersOf(this.#name).alarm;
