@@ -15,6 +15,9 @@ export default async function setup(): Promise<() => Promise<void>> {
   process.env.SLUICE_KEPT_BUNDLES = folder;
   // Not kept longer than the run: tests make folders under new names, and each would add to it.
   process.env.NODE_COMPILE_CACHE = join(folder, 'compiled');
-  // Processes that end meanwhile still write what they have compiled.
-  return () => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  return async () => {
+    // Processes that end meanwhile still write what they have compiled. A failure here would keep the other teardowns from
+    // running, and leave a Postgres behind.
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }).catch(() => {});
+  };
 }
