@@ -292,6 +292,70 @@ describe('a ticket', () => {
   });
 });
 
+describe('a secret that is replaced', () => {
+  const steps = {
+    jwt: {
+      before: { AUTHORIZE: 'jwt', JWT_SECRET: OTHER },
+      both: { AUTHORIZE: 'jwt', JWT_SECRET: `${SECRET} ${OTHER}` },
+      after: { AUTHORIZE: 'jwt', JWT_SECRET: SECRET },
+      old: (producer: string) => token({ jti: producer }, OTHER),
+      fresh: (producer: string) => token({ jti: producer }),
+    },
+    tickets: {
+      before: { AUTHORIZE: 'tickets', TICKET_SECRETS: OTHER },
+      both: { AUTHORIZE: 'tickets', TICKET_SECRETS: `${SECRET} ${OTHER}` },
+      after: { AUTHORIZE: 'tickets', TICKET_SECRETS: SECRET },
+      old: (producer: string) => ticket({ producer }, OTHER),
+      fresh: (producer: string) => ticket({ producer }),
+    },
+  };
+
+  it.each(['jwt', 'tickets'] as const)(
+    'by way of both at once lets nobody wait and loses no message: %s',
+    async (name) => {
+      const { before, both, after, old, fresh } = steps[name];
+      const sent = new Map<string, number>();
+      const sockets: { client: Client; producer: string }[] = [];
+      const sendAll = (): void => {
+        for (const { client, producer } of sockets) {
+          const n = sent.get(producer) ?? 0;
+          client.send(`{"n": ${n}}`);
+          sent.set(producer, n + 1);
+        }
+      };
+      const open = async (variables: object, producer: string, given: string): Promise<void> => {
+        const ask = workerWith(undefined, { ...variables });
+        sendAll();
+        const response = await ask(upgrade(`/ws/messages?producer=${producer}`, bearer(given)));
+        sendAll();
+        sockets.push({ client: new Client(response), producer });
+      };
+      const refused = async (variables: object, given: string): Promise<string> =>
+        tell(workerWith(undefined, { ...variables }), upgrade('/ws/messages', bearer(given)));
+
+      await open(before, `${name}-1`, await old(`${name}-1`));
+      await open(both, `${name}-2`, await old(`${name}-2`));
+      await open(both, `${name}-3`, await fresh(`${name}-3`));
+      await open(after, `${name}-4`, await fresh(`${name}-4`));
+      expect(await refused(after, await old(`${name}-5`)), 'the old one is gone').toMatch(
+        /^1008 unauthorized/,
+      );
+      expect(await refused(before, await fresh(`${name}-5`)), 'the control').toMatch(/^1008 unauthorized/);
+      sendAll();
+      for (const [producer, count] of sent) {
+        await until(async () => {
+          const rows = await messagesOf(query, producer);
+          expect(rows.map(({ payload }) => payload)).toEqual(
+            Array.from({ length: count }, (_, n) => `{"n": ${n}}`),
+          );
+        });
+      }
+      expect([...sent.values()]).toEqual([7, 5, 3, 1]);
+      for (const { client } of sockets) await client.close();
+    },
+  );
+});
+
 describe('a list of several', () => {
   it('takes the credentials of each; a wrong list is said', async () => {
     const variables = { AUTHORIZE: 'jwt, tickets', JWT_SECRET: SECRET, TICKET_SECRETS: SECRET };
