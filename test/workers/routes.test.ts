@@ -291,6 +291,7 @@ describe('GET /stats', () => {
       {
         shard: 0,
         sockets: expect.any(Number),
+        refusedConnections: 0,
         state: 'running',
         received: expect.any(Number),
         recovered: 0,
