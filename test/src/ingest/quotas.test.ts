@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { MAX_OVER_CREDIT, MAX_RATE_LIMITED_FRAMES } from '../../../src/core/limits.ts';
+import type { SessionMemory } from '../../../src/ingest/intake.ts';
 import { settled } from '../../support/fake-timers.ts';
 import { LimitedShard } from '../../support/limited-shard.ts';
 
@@ -378,6 +379,43 @@ describe('a share of the outbox', () => {
     const grant = { tenant: 'acme', limits };
     expect(shard.hello('acme/q', { grant }).credit).toBe(0);
     expect(shard.hello('acme/r').credit).toBeGreaterThan(200);
+  });
+});
+
+describe('after a hibernation', () => {
+  test('limits hold for the sockets that are still there', async () => {
+    const limits = { tenant: { messagesPerSecond: 100, connections: 2 } };
+    const before = new LimitedShard({ limits });
+    const sockets = ['acme/p', 'acme/q'].map((producer) => before.hello(producer).batch(10));
+    await before.pass(10);
+    const { sqlite, timers } = before;
+    const shard = new LimitedShard({ limits, sqlite, timers });
+    const [woken] = ['acme/p', 'acme/q'].map((producer, index) =>
+      shard.open(producer, { memory: sockets[index]?.remembered.at(-1) as SessionMemory }),
+    );
+    expect(woken?.closed).toBeUndefined();
+    expect(shard.open('acme/r').closed).toMatchObject({ code: 4429 });
+    woken?.goBack(10).batch(100);
+    await shard.pass(10);
+    expect(woken?.last('ack')).toMatchObject({ stored: 110, credit: { messages: 0 } });
+    await shard.pass(200);
+    expect(woken?.last('flow')).toMatchObject({ reason: 'room' });
+  });
+
+  test('a client that waited for its share of the outbox hears of room', async () => {
+    const limits = { tenant: { outboxShare: 0.1 } };
+    const options = { maxOutboxRows: 1_000, groupMs: 0 };
+    const before = new LimitedShard({ limits, options });
+    before.isAway = true;
+    const socket = before.hello('acme/p').batch(95);
+    await before.pass(10);
+    expect(socket.credit).toBe(0);
+    const { sqlite, timers } = before;
+    const shard = new LimitedShard({ limits, options, sqlite, timers });
+    const woken = shard.open('acme/p', { memory: socket.remembered.at(-1) as SessionMemory });
+    shard.pipeline.flush();
+    await shard.pass(20);
+    expect(woken.last('flow')).toMatchObject({ reason: 'room' });
   });
 });
 
