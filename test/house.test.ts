@@ -33,7 +33,7 @@ const DOORS: Record<Room, readonly string[]> = {
   workers: ['src'],
   local: ['src'],
   lab: ['src', 'workers', 'local'],
-  test: ['src', 'workers', 'local', 'lab', 'examples'],
+  test: ['src', 'workers', 'local', 'lab', 'examples', 'docs'],
 };
 
 /** The lab's seams: the only places outside it and the tests that know of it. */

@@ -13,7 +13,7 @@ export type {
   RefusedMessage,
   UnsettledMessages,
 } from './events.ts';
-export type { ClientTimers, SluiceClientOptions, WebSocketLike, WhenFull } from './options.ts';
+export type { ClientTimers, Credential, SluiceClientOptions, WebSocketLike, WhenFull } from './options.ts';
 export { SluiceClient } from './sluice-client.ts';
 export type {
   ClientStorage,

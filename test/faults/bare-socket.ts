@@ -14,7 +14,9 @@ export interface BareSocketOptions {
   /** Default: one that the Worker gives. */
   producer?: string;
   /** The subprotocol. Default: none, which is the raw mode. */
-  protocol?: string | undefined;
+  protocol?: string | string[] | undefined;
+  /** Used up by this socket. Default: none. */
+  ticket?: string | undefined;
   /** Called with every frame, before anything else that came with it is looked at. */
   onFrame?: (frame: string) => void;
 }
@@ -57,9 +59,16 @@ export class BareSocket {
   }
 
   /** @throws RefusedUpgrade; any other Error where there is no connection */
-  static open({ url, producer, protocol, onFrame = () => {} }: BareSocketOptions): Promise<BareSocket> {
+  static open({
+    url,
+    producer,
+    protocol,
+    ticket,
+    onFrame = () => {},
+  }: BareSocketOptions): Promise<BareSocket> {
     const address = new URL(url);
     if (producer !== undefined) address.searchParams.set('producer', producer);
+    if (ticket !== undefined) address.searchParams.set('ticket', ticket);
     const socket = new WebSocket(address, protocol, { perMessageDeflate: false });
     const bare = new BareSocket(socket, onFrame);
     return new Promise((resolve, reject) => {

@@ -4,6 +4,7 @@ import {
   type AckLevel,
   type ClientEvent,
   type ClientStats,
+  type Credential,
   SluiceClient,
   SluiceError,
   type StoredBatch,
@@ -31,8 +32,10 @@ export interface LabClientOptions {
   wire?: Wire | undefined;
   /** How much faster its clock runs. Default: ten times. */
   speed?: number | undefined;
-  token?: (() => Promise<string>) | undefined;
   onEvent?: ((event: ClientEvent) => void) | undefined;
+  /** How it says who it is. Default: not at all. */
+  token?: Credential | undefined;
+  ticket?: (() => string | Promise<string>) | undefined;
 }
 
 /** Messages that a client keeps at most; its load waits beyond that. */
@@ -59,7 +62,7 @@ export class LabClient {
   constructor(options: LabClientOptions) {
     this.#options = options;
     this.#timers = new LabTimers(options.speed);
-    const { url, producer, ack, random, disk, wire = plainWire, token, onEvent } = options;
+    const { url, producer, ack, random, disk, wire = plainWire, onEvent } = options;
     const mounted = disk?.mount({
       onLoad: (found) => this.#noteRestored(found),
       onKept: (instance, batch) => this.#noteKept(instance, batch),
@@ -78,7 +81,8 @@ export class LabClient {
       timers: this.#timers,
       random: frames.next,
       ...(mounted === undefined ? {} : { storage: mounted.storage }),
-      ...(token === undefined ? {} : { token }),
+      ...(options.token === undefined ? {} : { token: options.token }),
+      ...(options.ticket === undefined ? {} : { ticket: options.ticket }),
       openSocket: (address, protocols) => {
         const socket = new LabSocket(address, protocols, wire);
         this.#sockets.add(socket);

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AckLevel, ClientEvent } from '../../src/client/index.ts';
 import type { LabDiskOptions } from './lab-disk.ts';
 import type { Ledger } from './ledger.ts';
+import type { LabCredentials } from './locks.ts';
 import { Producer } from './producer.ts';
 import type { Random } from './random.ts';
 import { whileLess } from './while-less.ts';
@@ -30,9 +31,9 @@ export interface LoadOptions {
   speed?: number;
   /** Whether the next message is one that Postgres refuses. Default: none is. */
   isPoison?: () => boolean;
-  /** What gives the clients their tokens. Default: they have none. */
-  token?: () => Promise<string>;
   onEvent?: (producer: string, event: ClientEvent) => void;
+  /** How the clients of a producer say who they are, by its name. Default: not at all. */
+  credentials?: (producer: string) => LabCredentials;
 }
 
 /** A producer with so many messages unacked sends no more for now. */
@@ -74,8 +75,8 @@ export class Load {
         disk: options.disk,
         wire: options.wire,
         speed: options.speed,
-        token: options.token,
         isPoison: options.isPoison,
+        credentials: options.credentials?.(name),
         onEvent: onEvent === undefined ? undefined : (event) => onEvent(name, event),
       });
     });

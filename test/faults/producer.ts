@@ -4,6 +4,7 @@ import type { AckLevel, ClientEvent } from '../../src/client/index.ts';
 import { LabClient } from './lab-client.ts';
 import { LabDisk, type LabDiskOptions } from './lab-disk.ts';
 import type { Ledger } from './ledger.ts';
+import type { LabCredentials } from './locks.ts';
 import type { Random } from './random.ts';
 import type { Wire } from './wire.ts';
 
@@ -21,8 +22,8 @@ export interface ProducerOptions {
   disk?: LabDiskOptions | undefined;
   wire?: Wire | undefined;
   speed?: number | undefined;
-  token?: (() => Promise<string>) | undefined;
   isPoison?: (() => boolean) | undefined;
+  credentials?: LabCredentials | undefined;
   onEvent?: ((event: ClientEvent) => void) | undefined;
 }
 
@@ -56,7 +57,7 @@ export class Producer {
 
   /** Starts another client of this name, beside those that still live, on the producer's disk or another one. */
   start(disk: LabDisk | undefined = this.#disk): LabClient {
-    const { url, name, ack, ledger, random, wire, speed, token, onEvent } = this.#options;
+    const { url, name, ack, ledger, random, wire, speed, credentials, onEvent } = this.#options;
     const client = new LabClient({
       url,
       producer: name,
@@ -67,8 +68,8 @@ export class Producer {
       disk,
       wire,
       speed,
-      token,
       onEvent,
+      ...credentials,
     });
     this.#clients.push(client);
     this.#current = client;

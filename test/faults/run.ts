@@ -14,6 +14,7 @@ import { BareSocket, type BareSocketOptions } from './bare-socket.ts';
 import type { Bounds, Evidence, Scrape } from './judge.ts';
 import { type Entry, Ledger } from './ledger.ts';
 import { Load, type LoadOptions } from './load.ts';
+import { LAB_SECRET } from './locks.ts';
 import { POISON, type StoredMessage } from './message.ts';
 import { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
@@ -42,7 +43,10 @@ export interface Patience {
 
 export interface RunOptions {
   world: World;
-  scenario: Pick<Scenario, 'options' | 'check' | 'epochsInterleave' | 'hasSink' | 'upsert' | 'copies'>;
+  scenario: Pick<
+    Scenario,
+    'options' | 'check' | 'epochsInterleave' | 'hasSink' | 'isLocked' | 'upsert' | 'copies'
+  >;
   seed: number;
   /** The size of the run: 1 is the usual one. */
   scale?: number;
@@ -104,6 +108,7 @@ export class Run {
     this.#spec = { table: this.name, column: 'text', options, ...upsert, ...form };
     const target: BenchTarget = { run: this.name, spec: this.#spec, driver: 'tcp', shards: 1 };
     this.#sink = scenario.hasSink ? new SinkRemote(() => world.workerUrl, this.name) : undefined;
+    if (scenario.isLocked === true) this.#sink?.lock([LAB_SECRET]);
     this.shard = this.#sink ?? new ShardRemote(() => world.workerUrl, target);
   }
 

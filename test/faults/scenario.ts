@@ -19,6 +19,8 @@ export interface Scenario {
   longRuns?: number;
   /** The run has a sink with several shards, whose options may change (`Run.sink`), instead of one shard. */
   hasSink?: boolean;
+  /** Only those may send who have a token or ticket signed with `LAB_SECRET` (locks.ts). Needs `hasSink`. */
+  isLocked?: boolean;
   /**
    * Messages of one key are merged into one row. `isBroken`: the sink does the other thing, which the oracle has to find.
    */

@@ -11,6 +11,7 @@ import { ShardRemote } from './shard-remote.ts';
 export class SinkRemote extends ShardRemote {
   readonly #workerUrl: () => URL;
   readonly #name: string;
+  #secrets: string[] | undefined;
 
   constructor(workerUrl: () => URL, name: string) {
     super(workerUrl, { run: name, spec: null, driver: 'tcp', shards: 1 });
@@ -20,7 +21,33 @@ export class SinkRemote extends ShardRemote {
 
   /** From their next start on, its shards find this sink; or, where it is not defined, none. */
   async define(spec: BenchSinkSpec, isDefined = true, limits?: LimitsOf): Promise<void> {
-    await this.#request('PUT', '', { spec, isDefined, limits });
+    await this.#request('PUT', '', { spec, isDefined, limits, secrets: this.#secrets });
+  }
+
+  /**
+   * From the next `define` on, only those may send whose tokens or tickets are signed with one of these secrets. To be called
+   * before anybody connects: an address of before leads past the lock.
+   */
+  lock(secrets: string[]): void {
+    this.#secrets = secrets;
+  }
+
+  /** The name under which clients and tokens know it. */
+  get name(): string {
+    return this.#name;
+  }
+
+  /** What operators ask of the Worker: a path below `/admin`. */
+  async operate<Answer>(path: string, body: unknown): Promise<Answer> {
+    const response = await fetch(new URL(`/admin/${path}`, this.#workerUrl()), {
+      method: 'POST',
+      signal: AbortSignal.timeout(HANG_LIMIT_MS),
+      headers: { connection: 'close', 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`POST /admin/${path}: ${response.status} ${text.slice(0, 300)}`);
+    return JSON.parse(text) as Answer;
   }
 
   /** Ends the objects of all shards on the spot, as a deployment does. */
@@ -39,7 +66,8 @@ export class SinkRemote extends ShardRemote {
   }
 
   override socketUrl(port: number): string {
-    const url = new URL(`/faults/sinks/${this.#name}/ws`, this.#workerUrl());
+    const path = this.#secrets === undefined ? `sinks/${this.#name}/ws` : `locked/ws/${this.#name}`;
+    const url = new URL(`/faults/${path}`, this.#workerUrl());
     url.protocol = 'ws:';
     url.port = String(port);
     return url.href;

@@ -64,9 +64,9 @@ export class World {
         flags: ['unsafe_module'],
         bindings: {
           AUTHORIZE: 'open',
-          OPERATORS: 'open',
           DATABASE_URL: postgres.writerUrl(toPostgres.port),
           DRIVER: 'tcp',
+          OPERATORS: 'open',
           BENCH: 'open',
         },
         onLog(message) {

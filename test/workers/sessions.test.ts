@@ -13,7 +13,7 @@ import { RevocationTable } from '../../workers/revocation-table.ts';
 import type { Shard } from '../../workers/shard.ts';
 import { shardDirectory } from '../../workers/shard-directory.ts';
 import { DurableObjectSqlite } from '../../workers/sqlite.ts';
-import { abortShard, type Client, messagesOf, until, useDatabase, V1Client } from './support.ts';
+import { abortShard, Client, messagesOf, until, useDatabase, V1Client } from './support.ts';
 
 const query = useDatabase();
 
@@ -211,6 +211,29 @@ describe('an operator', () => {
       await Promise.all([back.close(), bystander.close()]);
     },
   );
+
+  it('revokes a tenant in all shards of a sink, and counts the sessions of each', async () => {
+    const tenant = unique('acme');
+    const variables = { ...OPERATOR, SINKS: { messages: { shards: 4 } } };
+    const askShards = (request: Request): Promise<Response> =>
+      Promise.resolve(sluice.router.fetch(request, { ...env, ...variables }));
+    const clients = await Promise.all(
+      Array.from({ length: 8 }, async (_, index) => {
+        const client = new Client(await askShards(upgrade(`device-${index}`, { tenant }, 'sluice.raw')));
+        expect(await outcome(client)).toBe('open');
+        return client;
+      }),
+    );
+    const headers = { authorization: 'Bearer operate', 'content-type': 'application/json' };
+    const revoke = new Request('http://sluice/admin/revoke', {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ tenant }),
+    });
+    expect(await answerOf(await askShards(revoke))).toMatchObject({ closed: 8, untold: [] });
+    for (const client of clients) expect(await client.closed).toMatchObject({ code: 1008 });
+    await post('/admin/reinstate', { tenant });
+  });
 
   it('revokes for a time', async () => {
     const name = unique('for-a-time');

@@ -103,7 +103,9 @@ async function tell(
   await Promise.all(
     places.map(async (place) => {
       try {
-        closed += await say(shardAt(env, place));
+        const number = await say(shardAt(env, place));
+        // Not `closed += await …`, which adds to what it was before the answer came.
+        closed += number;
       } catch (error) {
         untold.push(place);
         const message = `The shard ${encodeShardName(place)} was not told: ${errorText(error)}`;

@@ -11,6 +11,7 @@ import { frameScenarios } from './frames.ts';
 import { hostileScenarios } from './hostile.ts';
 import { identityScenarios } from './identity.ts';
 import { limitScenarios } from './limits.ts';
+import { lockScenarios } from './locks.ts';
 import { optionScenarios } from './options.ts';
 import { poisonScenarios } from './poison.ts';
 import { postgresScenarios } from './postgres.ts';
@@ -41,6 +42,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...poisonScenarios,
   ...limitScenarios,
   ...tenantScenarios,
+  ...lockScenarios,
   ...hostileScenarios,
   ...devScenarios,
 ];

@@ -73,7 +73,7 @@ async function heal(run: Run, load: Load, isThere: boolean): Promise<void> {
 }
 
 /** Waits until every client has got further acks. */
-export async function allGoOn(run: Run, { producers }: Load): Promise<void> {
+export async function allGoOn(run: Run, { producers }: Pick<Load, 'producers'>): Promise<void> {
   const before = producers.map(({ client }) => client.stats.acked);
   await run.until('every client goes on', () =>
     producers.every(({ client }, index) => client.stats.acked > (before[index] as number)),

@@ -27,7 +27,7 @@ function loadWithTokens(run: Run, isStale: boolean, options: LoadOptions = {}): 
   run.load({
     ...options,
     producers: 4,
-    token: tally.maker.make,
+    credentials: () => ({ token: tally.maker.make }),
     onEvent(producer, event) {
       if (event.type === 'connected') tally.connected += 1;
       else if (event.type === 'disconnected' && event.code === 4401) tally.ended += 1;

@@ -13,6 +13,7 @@ import { readLabToken } from '../lab-tokens.ts';
 import type { ShardOrders, Strikes } from '../orders.ts';
 import type { FaultShard } from './fault-shard.ts';
 import { type LabSink, labOwnedName, labShards, setLabSink } from './lab-sinks.ts';
+import { knockAtLockedDoor } from './locked-door.ts';
 import { giveOrders, strikesOf } from './order-book.ts';
 
 /** workerd's own testing module (workerd/src/workerd/api/unsafe.h), which its types leave out. */
@@ -121,6 +122,8 @@ control.get('/faults/sinks/:sink/ws', (context) =>
     return { shard: object, producer, isAssigned: false, access };
   }),
 );
+
+control.get('/faults/locked/*', ({ req, env }) => knockAtLockedDoor(req.raw, env));
 
 control.post('/faults/sinks/:sink/crash', async (context) => {
   await Promise.all(

@@ -8,7 +8,8 @@ import { Shard, type ShardRole, sinkRole } from '../../../workers/shard.ts';
 import type { AskForToken } from '../../../workers/shard-access.ts';
 import { decodeShardName } from '../../../workers/shard-name.ts';
 import { readLabToken } from '../lab-tokens.ts';
-import { findLabSink, labLimits } from './lab-sinks.ts';
+import { findLabSink, labLimits, lockOf } from './lab-sinks.ts';
+import { labAuthorization } from './locked-door.ts';
 import { ordersOf, strikes } from './order-book.ts';
 import { tamper } from './sabotage.ts';
 
@@ -57,11 +58,16 @@ export class FaultShard extends Shard {
     return name.startsWith('{') ? {} : labLimits(decodeShardName(name).sink);
   }
 
-  /** Who brings a token has it looked at; all others may send. A run's own shard has no tokens. */
+  /** To a locked sink, only those may send whom its lock knows. Elsewhere who brings a token has it looked at, and all others may send. */
   protected override authorizer(): AskForToken | 'open' {
     // Not by #name: this is called before private members exist.
-    if (this.ctx.id.name?.startsWith('{') !== false) return 'open';
-    return async (_, { token }) => readLabToken(token, Date.now());
+    const name = this.ctx.id.name ?? '{';
+    // A run's own shard has no tokens.
+    if (name.startsWith('{')) return 'open';
+    if (lockOf(decodeShardName(name).sink) === undefined)
+      return async (_, { token }) => readLabToken(token, Date.now());
+    return (request, asked) =>
+      labAuthorization.ask(request, { ...asked, ticket: undefined }, { ...this.env, AUTHORIZE: '' });
   }
 
   override async handOver(producer: string): Promise<HandOver> {

@@ -5,8 +5,11 @@
 
 import { sinkOfSpec } from '../../../lab/suites/ingest/bench-form.ts';
 import type { BenchSinkSpec } from '../../../lab/suites/ingest/bench-sink.ts';
+import type { Authorize } from '../../../src/access/authorize.ts';
+import { jwt } from '../../../src/access/jwt.ts';
 import type { LimitsOf } from '../../../src/access/limits.ts';
 import { ownedName } from '../../../src/access/producer-name.ts';
+import { tickets } from '../../../src/access/tickets.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
 
 /** A sink as a run defines it. `isDefined: false`: its shards find none under its name. */
@@ -15,12 +18,25 @@ export interface LabSink {
   isDefined: boolean;
   /** How much somebody may send to it; missing: as much as they want. */
   limits?: LimitsOf;
+  /** The secrets that sign tokens, and tickets, of those who may send. Missing: everybody may. */
+  secrets?: string[];
 }
 
 const sinks = new Map<string, LabSink>();
 
+/** What lets senders in, by the names of sinks. */
+const locks = new Map<string, readonly Authorize[]>();
+
 export function setLabSink(name: string, sink: LabSink): void {
   sinks.set(name, sink);
+  const { secrets } = sink;
+  if (secrets === undefined) locks.delete(name);
+  else locks.set(name, [tickets(secrets), jwt({ secret: secrets })]);
+}
+
+/** What lets senders in; undefined where everybody may send. */
+export function lockOf(name: string): readonly Authorize[] | undefined {
+  return locks.get(name);
 }
 
 /** How many shards it has now; 1 where the name means nothing. */
