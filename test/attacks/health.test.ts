@@ -10,7 +10,9 @@ describe('questions of strangers after the health of the database', () => {
     let nowMs = 0;
     let asked = 0;
     const memory = new HealthMemory(() => nowMs);
-    const ask = async (): Promise<void> => void (asked += 1);
+    const ask = async (): Promise<void> => {
+      asked += 1;
+    };
     for (nowMs = 0; nowMs < 10_000; nowMs += 10) await memory.ask('one', ask, tooMany);
     expect(asked).toBe(10);
     // The control: another database is another question.
