@@ -9,5 +9,7 @@ export function problemResponse(error: unknown): Response {
   if (problem.code === 'upgrade_required') headers.upgrade = 'websocket';
   if (problem.code === 'unauthorized') headers['www-authenticate'] = 'Bearer';
   if (problem.code === 'bench_running') headers['retry-after'] = '10';
+  // Where it is known better, it is said over this.
+  if (problem.code === 'rate_limited') headers['retry-after'] = '1';
   return new Response(`${JSON.stringify(problem)}\n`, { status: problem.status, headers });
 }

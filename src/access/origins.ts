@@ -15,7 +15,7 @@ interface Rule {
   port: string | undefined;
 }
 
-/** Hosts of the machine itself. Whoever asks from there has a page on it. */
+/** Hosts of the machine itself. A page that asks from there is on it. */
 const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /** A list of origins and of patterns of them. */

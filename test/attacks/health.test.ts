@@ -1,7 +1,9 @@
 /** Attacked: the database, by strangers who ask `/health` as fast as they can. Each question is a connection to it. */
 
 import { describe, expect, test } from 'vitest';
+import { SluiceError } from '../../src/core/errors.ts';
 import { HealthMemory } from '../../workers/health-memory.ts';
+import { problemResponse } from '../../workers/problem.ts';
 
 const tooMany = (): Error => new Error('too many');
 
@@ -56,5 +58,11 @@ describe('questions of strangers after the health of the database', () => {
     expect(asked).toBe(8);
     pending.resolve();
     await Promise.all(second);
+  });
+
+  test('that are too many are told when to come again, and other errors are not', () => {
+    const headerOf = (code: 'rate_limited' | 'unauthorized') =>
+      problemResponse(new SluiceError(code, 'no')).headers.get('retry-after');
+    expect([headerOf('rate_limited'), headerOf('unauthorized')]).toEqual(['1', null]);
   });
 });
