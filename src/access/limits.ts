@@ -21,8 +21,10 @@ export interface AccessLimits extends RateLimits {
   outboxShare?: number;
 }
 
-/** Bounds of an address. */
-export interface AddressLimits extends AccessLimits {
+/** Bounds of an address. The outbox is not counted by addresses, so there is no share of it. */
+export interface AddressLimits extends RateLimits {
+  /** As those of others. */
+  connections?: number;
   /**
    * Upgrades and requests a second that an address may make, over time; a second's worth may come at once. Counted in each
    * isolate of the Worker, before anything else is asked. From 0.01 to 1,000,000.
@@ -56,15 +58,13 @@ const RATES: Record<string, Bounds> = {
   messagesPerSecond: { min: 0.01, max: 10_000_000 },
   bytesPerSecond: { min: 1, max: 10_000_000_000 },
 };
-const ROOM: Record<string, Bounds> = {
-  connections: { min: 1, max: 1_000_000, isWhole: true },
-  outboxShare: { min: 0.001, max: 1 },
-};
+const CONNECTIONS: Bounds = { min: 1, max: 1_000_000, isWhole: true };
+const ROOM: Record<string, Bounds> = { connections: CONNECTIONS, outboxShare: { min: 0.001, max: 1 } };
 const KNOWN: Record<Limited, Record<string, Bounds>> = {
   tenant: { ...RATES, ...ROOM },
   producer: { ...RATES, ...ROOM },
   connection: RATES,
-  address: { ...RATES, ...ROOM, requestsPerSecond: { min: 0.01, max: 1_000_000 } },
+  address: { ...RATES, connections: CONNECTIONS, requestsPerSecond: { min: 0.01, max: 1_000_000 } },
 };
 
 /**

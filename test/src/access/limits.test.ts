@@ -38,6 +38,7 @@ describe('limits', () => {
     [{ tenant: { connections: 1.5 } }, 'a whole number from 1 to 1000000 is allowed'],
     [{ tenant: { connections: 0 } }, 'a whole number from 1'],
     [{ tenant: { outboxShare: 1.1 } }, 'a number from 0.001 to 1 is allowed'],
+    [{ address: { outboxShare: 0.5 } }, 'known are messagesPerSecond, bytesPerSecond, connections'],
     [{ address: { requestsPerSecond: 0 } }, 'a number from 0.01 to 1000000 is allowed'],
   ])('%j is refused, and says what is allowed', (given, sentence) => {
     expect(() => readLimits(given, 'They')).toThrow(
