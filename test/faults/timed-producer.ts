@@ -21,7 +21,7 @@ export class TimedProducer extends BareSender {
   #stored = 0;
   #credit = 0;
   #wasDeferred = false;
-  /** Resolves whoever waits for the next frame. */
+  /** Tells those who wait for the next frame. */
   #wake: () => void = () => {};
   #isOver = false;
   #loop: Promise<void> = Promise.resolve();

@@ -1,57 +1,10 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { commandLine, type Ended } from '../../support/command-line.ts';
+import { fakeWorker } from '../../support/fake-worker.ts';
 
 const cli = commandLine();
 
-interface Asked {
-  method: string | undefined;
-  path: string | undefined;
-  authorization: string | undefined;
-  body: unknown;
-}
-
-interface Answer {
-  status?: number;
-  body: unknown;
-}
-
-let server: Server;
-let url: string;
-let asked: Asked[];
-/** What the Worker answers, in turn. */
-let answers: Answer[];
-
-beforeEach(async () => {
-  asked = [];
-  answers = [];
-  server = createServer((request, response) => {
-    let text = '';
-    request.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-    });
-    request.on('end', () => {
-      asked.push({
-        method: request.method,
-        path: request.url,
-        authorization: request.headers.authorization,
-        body: text === '' ? undefined : JSON.parse(text),
-      });
-      const { status = 200, body } = answers.shift() ?? { status: 500, body: 'no more answers' };
-      response.writeHead(status);
-      response.end(typeof body === 'string' ? body : JSON.stringify(body));
-    });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  url = `http://127.0.0.1:${address.port}`;
-});
-
-afterEach(() => {
-  server.close();
-});
+const worker = fakeWorker();
 
 /** Runs a command against the Worker, for its sink `messages` unless another is named; `env` without a token unless it has one. */
 function run(
@@ -62,7 +15,7 @@ function run(
   const all = [...command.split(' '), ...args];
   const isForShard = /^(dead-letters (list|show|retry|drop)|shard (resume|drain))\b/.test(all.join(' '));
   if (isForShard && !all.includes('--sink')) all.push('--sink', 'messages');
-  return cli.run([...all, '--url', url], { SLUICE_OPERATOR_TOKEN: '', ...env });
+  return cli.run([...all, '--url', worker.url], { SLUICE_OPERATOR_TOKEN: '', ...env });
 }
 
 const TOTALS = { count: 1, bytes: 1_039, maxRows: 10_000, maxBytes: 1_000_000, isFull: false };
@@ -86,7 +39,7 @@ const EXCERPT = { ...LETTER, excerpt: '{"n":"x"}', payloadBytes: 9 };
 
 describe('dead-letters list', () => {
   test('asks for the first page of shard 0 and prints a table', async () => {
-    answers = [
+    worker.answers = [
       {
         body: {
           letters: [
@@ -102,7 +55,7 @@ describe('dead-letters list', () => {
     const { exitCode, stdout, stderr } = await run('dead-letters list');
     expect(stderr).toBe('');
     expect(exitCode).toBe(0);
-    expect(asked).toEqual([
+    expect(worker.asked).toEqual([
       {
         method: 'GET',
         path: '/admin/messages/0/dead-letters',
@@ -124,13 +77,13 @@ describe('dead-letters list', () => {
   });
 
   test('asks as it is told, with the token of the variable, and says where no room is left', async () => {
-    answers = [{ body: { letters: [], next: null, totals: { ...TOTALS, count: 0, isFull: true } } }];
+    worker.answers = [{ body: { letters: [], next: null, totals: { ...TOTALS, count: 0, isFull: true } } }];
     const args = ['--sink', 'a/b', '--shard', '3', '--after', '9', '--limit', '2'];
     const { exitCode, stdout } = await run('dead-letters list', args, {
       SLUICE_OPERATOR_TOKEN: 'from-variable',
     });
     expect(exitCode).toBe(0);
-    expect(asked).toMatchObject([
+    expect(worker.asked).toMatchObject([
       { path: '/admin/a%2Fb/3/dead-letters?after=9&limit=2', authorization: 'Bearer from-variable' },
     ]);
     expect(stdout).toContain('0 dead letters, 1,039 bytes. FULL: the shard has stopped writing');
@@ -139,18 +92,18 @@ describe('dead-letters list', () => {
 
   test('--json prints the answer and nothing else; the flag --token wins', async () => {
     const page = { letters: [EXCERPT], next: null, totals: TOTALS };
-    answers = [{ body: page }];
+    worker.answers = [{ body: page }];
     const { stdout } = await run('dead-letters list', ['--json', '--token', 'from-flag'], {
       SLUICE_OPERATOR_TOKEN: 'from-variable',
     });
     expect(JSON.parse(stdout)).toEqual(page);
-    expect(asked).toMatchObject([{ authorization: 'Bearer from-flag' }]);
+    expect(worker.asked).toMatchObject([{ authorization: 'Bearer from-flag' }]);
   });
 
   test('nothing that a message holds reaches the terminal as a command', async () => {
     const evil = '\u001b]0;owned\u0007\u009b2J\n\u202ereversed';
     const page = { letters: [{ ...EXCERPT, reason: evil, excerpt: evil }], next: null, totals: TOTALS };
-    answers = [{ body: page }, { body: page }, { body: { ...LETTER, payload: evil } }];
+    worker.answers = [{ body: page }, { body: page }, { body: { ...LETTER, payload: evil } }];
     for (const args of [['list'], ['list', '--json'], ['show', '7']]) {
       const { stdout } = await run('dead-letters', args);
       expect(stdout).toContain('\\u001b]0;owned');
@@ -175,7 +128,7 @@ describe('dead-letters summary', () => {
 
   test('prints the shards of every sink that the Worker tells of', async () => {
     const sinks = { messages: {}, 'old readings': {} };
-    answers = [
+    worker.answers = [
       { body: { sinks } },
       { body: summaryOf('messages') },
       { body: summaryOf('old readings') },
@@ -185,7 +138,7 @@ describe('dead-letters summary', () => {
     ];
     const { exitCode, stdout } = await run('dead-letters summary');
     expect(exitCode).toBe(0);
-    expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
+    expect(worker.asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
       'GET /stats',
       'GET /admin/messages/dead-letters',
       'GET /admin/old%20readings/dead-letters',
@@ -201,10 +154,10 @@ describe('dead-letters summary', () => {
   });
 
   test('prints only the sink that is asked for', async () => {
-    answers = [{ body: summaryOf('messages') }, { body: summaryOf('messages') }];
+    worker.answers = [{ body: summaryOf('messages') }, { body: summaryOf('messages') }];
     const { stdout } = await run('dead-letters summary --sink messages');
     expect(stdout.trimEnd().split('\n')).toHaveLength(4);
-    expect(asked).toMatchObject([{ method: 'GET', path: '/admin/messages/dead-letters' }]);
+    expect(worker.asked).toMatchObject([{ method: 'GET', path: '/admin/messages/dead-letters' }]);
     const json = await run('dead-letters summary --sink messages --json');
     expect(JSON.parse(json.stdout)).toEqual(summaryOf('messages'));
   });
@@ -213,7 +166,7 @@ describe('dead-letters summary', () => {
 describe('dead-letters show', () => {
   test('prints all of the payload, digit by digit', async () => {
     const payload = `{"n":9007199254740993,"text":"${'x'.repeat(300)}"}`;
-    answers = [{ body: { ...LETTER, payload } }, { body: { ...LETTER, payload } }];
+    worker.answers = [{ body: { ...LETTER, payload } }, { body: { ...LETTER, payload } }];
     const { exitCode, stdout } = await run('dead-letters show 7');
     expect(exitCode).toBe(0);
     expect(stdout).toContain(`payload     ${payload}\n`);
@@ -222,14 +175,16 @@ describe('dead-letters show', () => {
     expect(stdout).toContain('sequence    9007199254740991\n');
     const json = await run('dead-letters show 7 --json');
     expect(JSON.parse(json.stdout)).toEqual({ ...LETTER, payload });
-    expect(asked).toMatchObject([
+    expect(worker.asked).toMatchObject([
       { method: 'GET', path: '/admin/messages/0/dead-letters/7' },
       { method: 'GET', path: '/admin/messages/0/dead-letters/7' },
     ]);
   });
 
   test('of one that is not there exits 1 and says what there is', async () => {
-    answers = [{ status: 404, body: { code: 'unknown_dead_letter', detail: 'There is no dead letter 8' } }];
+    worker.answers = [
+      { status: 404, body: { code: 'unknown_dead_letter', detail: 'There is no dead letter 8' } },
+    ];
     expect(await run('dead-letters show 8')).toEqual({
       exitCode: 1,
       stdout: '',
@@ -242,7 +197,7 @@ describe('dead-letters retry', () => {
   const done = { retried: 1, refused: 0, missing: [], remaining: 0, isFull: false };
 
   test('of ids, and of one with another payload, passes them on', async () => {
-    answers = [{ body: { ...done, retried: 2 } }, { body: done }];
+    worker.answers = [{ body: { ...done, retried: 2 } }, { body: done }];
     const two = await run('dead-letters retry 7 9');
     expect(two).toEqual({
       exitCode: 0,
@@ -251,7 +206,7 @@ describe('dead-letters retry', () => {
     });
     const edited = await run('dead-letters retry 7', ['--payload', '{"n":1}']);
     expect(edited.exitCode).toBe(0);
-    expect(asked).toMatchObject([
+    expect(worker.asked).toMatchObject([
       { method: 'POST', path: '/admin/messages/0/dead-letters/retry', body: { ids: [7, 9] } },
       { body: { ids: [7], payload: '{"n":1}' } },
     ]);
@@ -259,27 +214,27 @@ describe('dead-letters retry', () => {
 
   test('of all goes on until as many are retried as there were, though each fails again', async () => {
     // Three are there; with each call the ones before are back.
-    answers = Array.from({ length: 5 }, () => ({ body: { ...done, retried: 1, remaining: 2 } }));
+    worker.answers = Array.from({ length: 5 }, () => ({ body: { ...done, retried: 1, remaining: 2 } }));
     const { exitCode, stdout } = await run('dead-letters retry --all --json');
     expect(JSON.parse(stdout)).toEqual({ retried: 3, refused: 0, missing: [], remaining: 0, isFull: false });
     expect(exitCode).toBe(0);
-    expect(asked.map(({ body }) => body)).toEqual([{ ids: 'all' }, { ids: 'all' }, { ids: 'all' }]);
+    expect(worker.asked.map(({ body }) => body)).toEqual([{ ids: 'all' }, { ids: 'all' }, { ids: 'all' }]);
   });
 
   test('of a reason, a column or a time goes on until as many are retried as there were', async () => {
-    answers = [{ body: { ...done, retried: 1_000, remaining: 5 } }, { body: { ...done, retried: 5 } }];
+    worker.answers = [{ body: { ...done, retried: 1_000, remaining: 5 } }, { body: { ...done, retried: 5 } }];
     const { exitCode, stdout } = await run(
       'dead-letters retry --reason 22P02 --column celsius --since 2026-11-21',
     );
     expect([exitCode, stdout]).toEqual([0, 'messages, shard 0: 1,005 dead letters to be written again\n']);
     const where = { reason: '22P02', column: 'celsius', since: '2026-11-21' };
-    expect(asked.map(({ body }) => body)).toEqual([{ where }, { where }]);
+    expect(worker.asked.map(({ body }) => body)).toEqual([{ where }, { where }]);
     expect((await run('dead-letters retry 7 --reason 22P02')).exitCode).toBe(2);
-    expect(asked).toHaveLength(2);
+    expect(worker.asked).toHaveLength(2);
   });
 
   test('stops where the outbox is full, says how many are left, and exits 1', async () => {
-    answers = [
+    worker.answers = [
       { body: { ...done, retried: 5, remaining: 10 } },
       { body: { ...done, retried: 3, remaining: 7, isFull: true } },
     ];
@@ -288,11 +243,11 @@ describe('dead-letters retry', () => {
       'messages, shard 0: 8 dead letters to be written again\n7 dead letters left, the outbox has no room for more: try again when it has written\n',
     );
     expect(exitCode).toBe(1);
-    expect(asked).toHaveLength(2);
+    expect(worker.asked).toHaveLength(2);
   });
 
   test('of ones that are not there says so and exits 1', async () => {
-    answers = [{ body: { ...done, missing: [9, 12] } }];
+    worker.answers = [{ body: { ...done, missing: [9, 12] } }];
     const { exitCode, stdout } = await run('dead-letters retry 7 9 12');
     expect(stdout).toContain('1 dead letter to be written again\nNot there: 9, 12 (');
     expect(exitCode).toBe(1);
@@ -304,11 +259,13 @@ describe('dead-letters retry', () => {
   ])('of a payload that is %j names what it is, and asks nothing', async (payload, says) => {
     const { exitCode, stderr } = await run('dead-letters retry 7', ['--payload', payload]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringMatching(says) });
-    expect(asked).toEqual([]);
+    expect(worker.asked).toEqual([]);
   });
 
   test('of a payload that is refused exits 1 with the reason', async () => {
-    answers = [{ status: 400, body: { code: 'invalid_json', detail: 'The payload would be refused again' } }];
+    worker.answers = [
+      { status: 400, body: { code: 'invalid_json', detail: 'The payload would be refused again' } },
+    ];
     expect(await run('dead-letters retry 7 --payload x')).toEqual({
       exitCode: 1,
       stdout: '',
@@ -319,14 +276,14 @@ describe('dead-letters retry', () => {
 
 describe('dead-letters drop', () => {
   test('passes on ids, and --all', async () => {
-    answers = [{ body: { dropped: 1, missing: [9] } }, { body: { dropped: 2_000, missing: [] } }];
+    worker.answers = [{ body: { dropped: 1, missing: [9] } }, { body: { dropped: 2_000, missing: [] } }];
     const some = await run('dead-letters drop 7 9');
     expect(some.stdout).toContain('messages, shard 0: 1 dead letter dropped\nNot there: 9 (');
     expect(some.exitCode).toBe(1);
     const all = await run('dead-letters drop --all --shard 2');
     expect(all.stdout).toBe('messages, shard 2: 2,000 dead letters dropped\n');
     expect(all.exitCode).toBe(0);
-    expect(asked).toMatchObject([
+    expect(worker.asked).toMatchObject([
       { method: 'POST', path: '/admin/messages/0/dead-letters/drop', body: { ids: [7, 9] } },
       { method: 'POST', path: '/admin/messages/2/dead-letters/drop', body: { ids: 'all' } },
     ]);
@@ -351,7 +308,7 @@ describe('shard', () => {
       message: 'Drop some',
       buffered: 3,
     };
-    answers = [{ body: state }, { body: stopped }, { body: stopped }];
+    worker.answers = [{ body: state }, { body: stopped }, { body: stopped }];
     expect(await run('shard resume')).toEqual({
       exitCode: 0,
       stdout: 'messages, shard 0: writing\n0 messages not written yet, 1 socket, 1 dead letter\n',
@@ -365,7 +322,7 @@ describe('shard', () => {
     const json = await run('shard resume --json');
     expect(JSON.parse(json.stdout)).toEqual(stopped);
     expect(json.exitCode).toBe(1);
-    expect(asked[0]).toMatchObject({ method: 'POST', path: '/admin/messages/0/resume', body: {} });
+    expect(worker.asked[0]).toMatchObject({ method: 'POST', path: '/admin/messages/0/resume', body: {} });
   });
 
   test('resume shows whose messages the database has lost, and passes on what is to become of them', async () => {
@@ -389,7 +346,7 @@ describe('shard', () => {
       message: 'The database is in the past',
       missing,
     };
-    answers = [{ body: stopped }, { body: state }, { body: state }];
+    worker.answers = [{ body: stopped }, { body: state }, { body: state }];
     const { stdout, exitCode } = await run('shard resume');
     expect(exitCode).toBe(1);
     const lines = stdout.trimEnd().split('\n');
@@ -403,21 +360,21 @@ describe('shard', () => {
     ]);
     expect((await run('shard resume --write-again')).exitCode).toBe(0);
     expect((await run('shard resume --give-up --shard 1')).exitCode).toBe(0);
-    expect(asked).toMatchObject([
+    expect(worker.asked).toMatchObject([
       { path: '/admin/messages/0/resume', body: {} },
       { path: '/admin/messages/0/resume', body: { missing: 'write-again' } },
       { path: '/admin/messages/1/resume', body: { missing: 'give-up' } },
     ]);
     const both = await run('shard resume --give-up --write-again');
     expect(both.exitCode).toBe(2);
-    expect(asked).toHaveLength(3);
+    expect(worker.asked).toHaveLength(3);
   });
 
   test('drain says whether sockets are to be closed, and exits 1 where something is left', async () => {
-    answers = [{ body: state }, { body: { ...state, buffered: 1 } }];
+    worker.answers = [{ body: state }, { body: { ...state, buffered: 1 } }];
     expect((await run('shard drain --sink messages --shard 1')).exitCode).toBe(0);
     expect((await run('shard drain --close-sockets')).exitCode).toBe(1);
-    expect(asked).toMatchObject([
+    expect(worker.asked).toMatchObject([
       { method: 'POST', path: '/admin/messages/1/drain', body: { closeSockets: false } },
       { method: 'POST', path: '/admin/messages/0/drain', body: { closeSockets: true } },
     ]);
@@ -448,14 +405,14 @@ describe('wrong options end with one line on stderr, exit 2, and nothing asked',
     expect(stderr.trimEnd().split('\n')).toEqual([expect.stringMatching(says)]);
     expect(stdout).toBe('');
     expect(exitCode).toBe(2);
-    expect(asked).toEqual([]);
+    expect(worker.asked).toEqual([]);
   });
 
   test('a wrong address or token is not repeated', async () => {
     const runs = [
       ['shard', 'resume', '--url', 'http://someone:topsecret@127.0.0.1:1'],
-      ['shard', 'resume', '--url', url, '--token', 'topsecret\nX-Other: 1'],
-      ['shard', 'resume', '--url', url, '--token', 'topsecret…'],
+      ['shard', 'resume', '--url', worker.url, '--token', 'topsecret\nX-Other: 1'],
+      ['shard', 'resume', '--url', worker.url, '--token', 'topsecret…'],
     ];
     for (const args of runs) {
       const { exitCode, stdout, stderr } = await cli.run(args);
@@ -463,7 +420,7 @@ describe('wrong options end with one line on stderr, exit 2, and nothing asked',
       expect(stderr).toMatch(/^sluice: .*--(url|token).*\n$/);
       expect(stdout + stderr).not.toContain('topsecret');
     }
-    expect(asked).toEqual([]);
+    expect(worker.asked).toEqual([]);
   });
 });
 
@@ -481,8 +438,8 @@ describe('a reader that has gone (as in … | head)', () => {
     ['bench schema', undefined],
     ['--help', undefined],
   ])('%s ends without a word, as if all had been read', async (command, body) => {
-    answers = body === undefined ? [] : [{ body }];
-    const args = [...command.split(' '), ...(body === undefined ? [] : ['--url', url])];
+    worker.answers = body === undefined ? [] : [{ body }];
+    const args = [...command.split(' '), ...(body === undefined ? [] : ['--url', worker.url])];
     const running = cli.start(args, { SLUICE_OPERATOR_TOKEN: '', SLUICE_STORE_TOKEN: '' });
     running.child.stdout?.destroy();
     const { exitCode, stderr } = await running.ended;
@@ -503,32 +460,32 @@ describe('without --sink', () => {
     ['shard resume', drained],
     ['shard drain', drained],
   ])('%s is for the only sink that the Worker has', async (command, body) => {
-    answers = [{ body: { sinks: { 'old readings': {} } } }, { body }];
-    const { exitCode, stderr } = await cli.run([...command.split(' '), '--url', url], {
+    worker.answers = [{ body: { sinks: { 'old readings': {} } } }, { body }];
+    const { exitCode, stderr } = await cli.run([...command.split(' '), '--url', worker.url], {
       SLUICE_OPERATOR_TOKEN: 's3cret',
     });
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-    expect(asked.map(({ path }) => path)).toEqual([
+    expect(worker.asked.map(({ path }) => path)).toEqual([
       '/stats',
       expect.stringMatching(/^\/admin\/old%20readings\/0\//),
     ]);
-    expect(asked[0]).toMatchObject({ authorization: 'Bearer s3cret' });
+    expect(worker.asked[0]).toMatchObject({ authorization: 'Bearer s3cret' });
   });
 
   test.each(commands)('%s names the sinks where there are several', async (command) => {
-    answers = [{ body: { sinks: { clicks: {}, readings: {} } } }];
-    expect(await cli.run([...command.split(' '), '--url', url])).toEqual({
+    worker.answers = [{ body: { sinks: { clicks: {}, readings: {} } } }];
+    expect(await cli.run([...command.split(' '), '--url', worker.url])).toEqual({
       exitCode: 2,
       stdout: '',
       stderr: 'sluice: The Worker has several sinks: name one with --sink (clicks, readings)\n',
     });
-    expect(asked).toHaveLength(1);
+    expect(worker.asked).toHaveLength(1);
   });
 
   test('a wrong --shard is said before anything is asked', async () => {
-    const { exitCode, stderr } = await cli.run(['shard', 'drain', '--shard', '256', '--url', url]);
+    const { exitCode, stderr } = await cli.run(['shard', 'drain', '--shard', '256', '--url', worker.url]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: expect.stringContaining('"256" for shard') });
-    expect(asked).toEqual([]);
+    expect(worker.asked).toEqual([]);
   });
 });
 
@@ -541,7 +498,7 @@ describe('a Worker that does not help', () => {
     [503, 'database_unreachable', /what it says$/, 4],
     [418, 'a_code_of_the_future', /what it says$/, 1],
   ])('and answers %i %s', async (status, code, says, exit) => {
-    answers = [{ status, body: { code, detail: 'what it says' } }];
+    worker.answers = [{ status, body: { code, detail: 'what it says' } }];
     const { exitCode, stdout, stderr } = await run('dead-letters list', ['--token', 'topsecret']);
     expect(stdout).toBe('');
     expect(stderr.trimEnd()).toMatch(says);
@@ -553,17 +510,16 @@ describe('a Worker that does not help', () => {
     [200, '<html>'],
     [502, '{}'],
   ])('because it is none: status %i, %j', async (status, body) => {
-    answers = [{ status, body }];
+    worker.answers = [{ status, body }];
     const { exitCode, stdout, stderr } = await run('dead-letters list');
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
     expect(stderr).toBe(
-      `sluice: What answers at ${url} is not a Sluice Worker (status ${status}): is --url right?\n`,
+      `sluice: What answers at ${worker.url} is not a Sluice Worker (status ${status}): is --url right?\n`,
     );
   });
 
   test('because nothing is there', async () => {
-    server.close();
-    await once(server, 'close');
+    await worker.stop();
     const { exitCode, stderr } = await run('dead-letters list');
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(
@@ -574,14 +530,14 @@ describe('a Worker that does not help', () => {
 
 describe('a Worker whose router is mounted below a path', () => {
   test.each(['/app/sluice', '/app/sluice/'])('is asked there, with --url …%s', async (path) => {
-    url += path;
-    answers = [
+    worker.url += path;
+    worker.answers = [
       { body: { sinks: { readings: {} } } },
       { body: { sink: 'readings', count: 0, isFull: false, shards: [] } },
     ];
     const { exitCode, stderr } = await run('dead-letters summary');
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-    expect(asked.map((one) => one.path)).toEqual([
+    expect(worker.asked.map((one) => one.path)).toEqual([
       '/app/sluice/stats',
       '/app/sluice/admin/readings/dead-letters',
     ]);

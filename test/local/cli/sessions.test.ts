@@ -1,45 +1,13 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { commandLine, type Ended } from '../../support/command-line.ts';
+import { fakeWorker } from '../../support/fake-worker.ts';
 
 const cli = commandLine();
 
-let server: Server;
-let url: string;
-let asked: { method: string | undefined; path: string | undefined; body: unknown }[];
-/** What the Worker answers, in turn. */
-let answers: unknown[];
-
-beforeEach(async () => {
-  asked = [];
-  answers = [];
-  server = createServer((request, response) => {
-    let text = '';
-    request.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-    });
-    request.on('end', () => {
-      asked.push({
-        method: request.method,
-        path: request.url,
-        body: text === '' ? undefined : JSON.parse(text),
-      });
-      response.end(JSON.stringify(answers.shift()));
-    });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  url = `http://127.0.0.1:${address.port}`;
-});
-
-afterEach(() => {
-  server.close();
-});
+const worker = fakeWorker();
 
 function run(command: string): Promise<Ended> {
-  return cli.run([...command.split(' '), '--url', url], { SLUICE_OPERATOR_TOKEN: '' });
+  return cli.run([...command.split(' '), '--url', worker.url], { SLUICE_OPERATOR_TOKEN: '' });
 }
 
 const SESSION = {
@@ -60,10 +28,13 @@ describe('sessions', () => {
       token: null,
       expiresAt: '2026-12-01T14:10:07.001Z',
     };
-    answers = [{ sinks: { readings: {} } }, { sink: 'readings', count: 3, sessions: [SESSION, evil] }];
+    worker.answers = [
+      { sinks: { readings: {} } },
+      { sink: 'readings', count: 3, sessions: [SESSION, evil] },
+    ].map((body) => ({ body }));
     const { exitCode, stdout } = await run('sessions list');
     expect(exitCode).toBe(0);
-    expect(asked.map(({ path }) => path)).toEqual(['/stats', '/admin/readings/sessions']);
+    expect(worker.asked.map(({ path }) => path)).toEqual(['/stats', '/admin/readings/sessions']);
     expect(stdout.split('\n')).toEqual([
       'shard  opened                    expires                   speaks     token  producer',
       '3      2026-12-01T13:10:07.001Z  -                         sluice.v1  jti-1  acme/device-7',
@@ -71,18 +42,18 @@ describe('sessions', () => {
       '3 sessions, of which 2 are shown',
       '',
     ]);
-    answers = [{ sink: 'readings', count: 1, sessions: [SESSION] }];
+    worker.answers = [{ sink: 'readings', count: 1, sessions: [SESSION] }].map((body) => ({ body }));
     const json = await run('sessions list --sink readings --json');
     expect(JSON.parse(json.stdout)).toEqual({ sink: 'readings', count: 1, sessions: [SESSION] });
   });
 
   test('end, revoke and reinstate say who is meant, and how many sessions were closed', async () => {
-    answers = [
+    worker.answers = [
       { closed: 1, untold: [] },
       { closed: 2, untold: [] },
       { closed: 0, untold: [] },
       { untold: [] },
-    ];
+    ].map((body) => ({ body }));
     const printed: string[] = [];
     for (const command of [
       'sessions end --sink readings --producer acme/device-7',
@@ -100,7 +71,7 @@ describe('sessions', () => {
       'revoked, and closed 0 sessions\n',
       'reinstated\n',
     ]);
-    expect(asked).toEqual([
+    expect(worker.asked).toMatchObject([
       { method: 'POST', path: '/admin/readings/sessions/end', body: { producer: 'acme/device-7' } },
       { method: 'POST', path: '/admin/revoke', body: { token: 'jti-1', seconds: 60 } },
       { method: 'POST', path: '/admin/revoke', body: { tenant: 'acme' } },
@@ -109,7 +80,7 @@ describe('sessions', () => {
   });
 
   test('shards that were not told are named, and the exit code says so', async () => {
-    answers = [{ closed: 1, untold: [{ sink: 'readings', shard: 4 }] }];
+    worker.answers = [{ closed: 1, untold: [{ sink: 'readings', shard: 4 }] }].map((body) => ({ body }));
     const { exitCode, stderr } = await run('sessions revoke --producer device-7');
     expect(exitCode).toBe(1);
     expect(stderr).toContain('1 shard did not answer (readings/4): run the command again');
@@ -120,7 +91,7 @@ describe('sessions', () => {
       { kind: 'tenant', name: 'acme', at: '2026-12-01T13:10:07.001Z', until: null },
       { kind: 'token', name: 'jti-1', at: '2026-12-01T13:09:07.001Z', until: '2026-12-02T13:09:07.001Z' },
     ];
-    answers = [{ revocations }];
+    worker.answers = [{ revocations }].map((body) => ({ body }));
     const { stdout } = await run('sessions revoked');
     expect(stdout.split('\n')).toEqual([
       'revoked                   until                     what    name',
@@ -137,7 +108,7 @@ describe('sessions', () => {
       const { exitCode, stderr } = await run(`sessions ${command}`);
       expect(exitCode).not.toBe(0);
       expect(stderr).toMatch(/--producer/);
-      expect(asked).toEqual([]);
+      expect(worker.asked).toEqual([]);
     },
   );
 });
