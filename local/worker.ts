@@ -111,6 +111,7 @@ export async function startWorker(options: LocalWorkerOptions): Promise<LocalWor
 /** The classes of Durable Objects, by their bindings. */
 const OBJECT_CLASSES = {
   SHARD: 'Shard',
+  MONITOR: 'Monitor',
   BENCH_SHARD: 'BenchShard',
   BENCH_OBJECT: 'BenchObject',
   LOAD_OBJECT: 'LoadObject',

@@ -7,6 +7,7 @@ import type { Hono } from 'hono';
 import type { LimitsOf } from '../src/access/limits.ts';
 import { Authorization, type AuthorizeOption } from './authorization.ts';
 import type { Env } from './env.ts';
+import { Monitor } from './monitor.ts';
 import { OriginRules } from './origins.ts';
 import { Limits } from './request-limit.ts';
 import { createRouter, type RouterPart } from './routes/router.ts';
@@ -71,6 +72,8 @@ export interface SluiceWorker {
   router: Hono<any>;
   /** The Durable Object that holds sockets and messages. Bound as SHARD. */
   Shard: DurableObjectClass;
+  /** The Durable Object that keeps what the shards report: dashboard, metrics, history, alerts. Bound as MONITOR. */
+  Monitor: DurableObjectClass;
 }
 
 /** A Worker with the parts that its options ask for. */
@@ -100,6 +103,7 @@ export function createSluice<const Options extends SluiceOptions>(options: Optio
     fetch: (request, env, context) => router.fetch(request, env as Env, context),
     router,
     Shard: shardOf(sinks, authorization, limits) as unknown as DurableObjectClass,
+    Monitor: monitorClass(sinks) as unknown as DurableObjectClass,
   };
   return Object.assign(worker, ...parts.map(({ classes }) => classes)) as Sluice<Options>;
 }
@@ -132,6 +136,15 @@ export function shardOf(
 
     protected override authorizer(): AskForToken {
       return (request, asked) => authorization.ask(request, { ...asked, ticket: undefined }, this.env);
+    }
+  };
+}
+
+/** The class of the monitor of these sinks. */
+function monitorClass(sinks: Sinks): new (ctx: DurableObjectState, env: Env) => Monitor {
+  return class extends Monitor {
+    protected override sinks(): Sinks {
+      return sinks;
     }
   };
 }

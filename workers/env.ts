@@ -1,13 +1,17 @@
 /** What the Worker is bound to: the only place where the names of bindings and variables are spelled. */
 
-import type { NamespaceCalls, ObjectsOf, RegistryCalls, ShardCalls } from './objects.ts';
+import type { MonitorCalls, NamespaceCalls, ObjectsOf, RegistryCalls, ShardCalls } from './objects.ts';
 
 export interface Env {
   SHARD: ObjectsOf<ShardCalls>;
+  /** Keeps what the shards report: one object. Not bound: there is no dashboard, no history and no alert. */
+  MONITOR?: ObjectsOf<MonitorCalls>;
   /** Namespaces of the stores, each by its name. Bound where the Worker has the stores, and so is the next. */
   NAMESPACE: ObjectsOf<NamespaceCalls>;
   /** The list of them: one object. */
   REGISTRY: ObjectsOf<RegistryCalls>;
+  /** Which version of the Worker runs; where it is bound, it marks deployments. */
+  CF_VERSION_METADATA?: { id: string; tag: string };
   /** Wins over DATABASE_URL where it is bound. */
   HYPERDRIVE?: Hyperdrive;
   /** `postgres://user:password@host:port/database`; a secret. */

@@ -14,6 +14,7 @@ const sluice = createSluice({
 
 export default sluice;
 export class Shard extends sluice.Shard {}
+export class Monitor extends sluice.Monitor {}
 export class Namespace extends sluice.Namespace {}
 export class Registry extends sluice.Registry {}
 export class BenchShard extends sluice.BenchShard {}

@@ -6,6 +6,9 @@
 import type { Revocation, RevokedName } from '../src/access/revocations.ts';
 import type { DeadLetterCopyStats } from '../src/ingest/dead-letter-copy.ts';
 import type { IntakeStats } from '../src/ingest/intake.ts';
+import type { HistoryQuestion } from '../src/monitor/history-question.ts';
+import type { OperatorEntry, ReportAnswer, ShardReport, StoredReport } from '../src/monitor/shard-report.ts';
+import type { Health, HistoryView, MonitorView } from '../src/monitor/view.ts';
 import type { HandedOver } from '../src/outbox/producer-rows.ts';
 import type { ShardAdmin } from '../src/outbox/shard-admin.ts';
 import type {
@@ -174,4 +177,21 @@ export interface RegistryCalls extends FormerDirectory {
   delete(namespace: string): Promise<Outcome<DeletedNamespace>>;
   list(list: ListNamespaces): Promise<NamespaceInfo[]>;
   info(namespace: string): Promise<Outcome<NamespaceInfo>>;
+}
+
+/** What is asked of the monitor. None of it wakes a shard. */
+export interface MonitorCalls {
+  /** A shard tells how it stands. */
+  report(report: ShardReport): Promise<ReportAnswer>;
+  view(): Promise<MonitorView>;
+  health(): Promise<Health>;
+  history(question: HistoryQuestion): Promise<Outcome<HistoryView>>;
+  /** The latest report of each shard. */
+  reports(): Promise<StoredReport[]>;
+  /** Notes what an operator did. */
+  noteOperator(entry: OperatorEntry): Promise<void>;
+  /** The latest first. */
+  audit(limit: number): Promise<OperatorEntry[]>;
+  /** Marks the time on the charts. */
+  noteDeployment(version: string, note: string): Promise<void>;
 }

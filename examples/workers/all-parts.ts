@@ -7,6 +7,8 @@ const sluice = createSluice({ sinks: { notes: { table: notes } }, stores, lab })
 
 export default sluice;
 export class Shard extends sluice.Shard {}
+// Keeps what the shards report: /dashboard, /metrics and alerts. Bound as MONITOR.
+export class Monitor extends sluice.Monitor {}
 // Of the stores: /rpc, /subscribe, /append and others. Bound as NAMESPACE and REGISTRY.
 export class Namespace extends sluice.Namespace {}
 export class Registry extends sluice.Registry {}

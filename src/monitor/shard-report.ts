@@ -98,3 +98,22 @@ export interface ReportAnswer {
   /** True for the one shard per database that asks Postgres for its view, at most every 30 s. */
   askDatabase: boolean;
 }
+
+/** A report as the monitor keeps it. */
+export interface StoredReport {
+  report: ShardReport;
+  receivedAtMs: number;
+}
+
+/** What an operator did: a line of the audit log. */
+export interface OperatorEntry {
+  atMs: number;
+  /** Who: a name that the operator gave, or the first digits of the token's hash; `open` where everybody may operate. */
+  who: string;
+  /** What: `retry dead letters`, `resume`, … */
+  what: string;
+  sink: string | null;
+  shard: number | null;
+  /** How many messages it concerned; null where that is not known. */
+  messages: number | null;
+}

@@ -41,6 +41,7 @@ export interface Tiles {
   flushP50Ms: number | null;
   flushP99Ms: number | null;
   deadLetters: number;
+  deadLettersLimit: number;
   /** Totals, for ever. */
   received: number;
   stored: number;

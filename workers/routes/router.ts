@@ -10,6 +10,7 @@ import type { Limits } from '../request-limit.ts';
 import type { Sinks } from '../sinks.ts';
 import { adminRoutes } from './admin.ts';
 import { healthRoutes } from './health.ts';
+import { monitorRoutes } from './monitor.ts';
 import { sessionRoutes } from './sessions.ts';
 import { socketRoutes } from './socket.ts';
 import { statsRoutes } from './stats.ts';
@@ -27,6 +28,7 @@ const HELP = [
   'GET /ws/:sink   a WebSocket; one JSON message per line (?producer= names you)',
   'GET /health     is the database there?',
   'GET /stats      figures of every shard, for those who may read',
+  'GET /monitor/view   what the monitor knows; /monitor/events each second, /monitor/history, /monitor/audit: for those who may read',
   'POST /admin/tickets   a ticket, which opens one socket; for those who may operate',
   'GET /admin/:sink/dead-letters   how many messages Postgres refused, of each shard; for those who may read',
   'GET /admin/:sink/sessions   who is connected; for those who may read',
@@ -36,7 +38,15 @@ const HELP = [
 
 /** Routes whose requests are counted by address, and those of which only the ones with a wrong token are. */
 const COUNTED = ['/ws/*', '/rpc', '/append', '/import'];
-const WITH_TOKENS = ['/admin/*', '/stats', '/read', '/export', '/subscribe', '/events/subscribe'];
+const WITH_TOKENS = [
+  '/admin/*',
+  '/stats',
+  '/monitor/*',
+  '/read',
+  '/export',
+  '/subscribe',
+  '/events/subscribe',
+];
 
 /** The routes of a Worker with these sinks, and of its parts. */
 export function createRouter(
@@ -54,6 +64,7 @@ export function createRouter(
   routes.route('/', socketRoutes(sinks, authorization));
   routes.route('/', healthRoutes());
   routes.route('/', statsRoutes(sinks));
+  routes.route('/', monitorRoutes());
   routes.route('/', sessionRoutes(sinks));
   routes.route('/', ticketRoutes(sinks, authorization));
   routes.route('/', adminRoutes(sinks));

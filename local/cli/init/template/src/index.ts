@@ -12,3 +12,6 @@ export default sluice;
 
 // The Durable Object that takes messages in and writes them to Postgres. wrangler.toml binds it as SHARD.
 export class Shard extends sluice.Shard {}
+
+// The Durable Object that keeps what the shards report: /dashboard, /metrics and alerts. Bound as MONITOR.
+export class Monitor extends sluice.Monitor {}
