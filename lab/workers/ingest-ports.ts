@@ -1,7 +1,7 @@
 /** The suite `ingest` inside the Worker: sockets from load objects, figures by RPC. */
 
 import { SluiceError } from '../../src/core/errors.ts';
-import { LatencyHistogram } from '../../src/core/latency-histogram.ts';
+import { ExponentialHistogram } from '../../src/core/exponential-histogram.ts';
 import type { ConnectionSlot } from '../../src/database/connection-slot.ts';
 import { shardOf } from '../../src/protocol/producer.ts';
 import { bound } from '../../workers/bound.ts';
@@ -99,7 +99,7 @@ export function drainShards(env: LabEnv, target: BenchTarget): Promise<ShardStat
 }
 
 function mergeLatency(reports: readonly LoadReport[]): LoadReport['ackLatency'] {
-  const merged = new LatencyHistogram();
+  const merged = new ExponentialHistogram();
   for (const { ackLatency } of reports) if (ackLatency !== null) merged.merge(ackLatency);
   return reports.some(({ ackLatency }) => ackLatency !== null) ? merged.snapshot() : null;
 }

@@ -57,6 +57,6 @@ export function emptyIntakeStats(): IntakeStats {
     deadLetters: 0,
     deadLettersFull: false,
     mappingChange: null,
-    latency: { count: 0, maxMs: 0, indexes: [], counts: [] },
+    latency: { count: 0, sum: 0, max: 0, indexes: [], counts: [] },
   };
 }

@@ -8,7 +8,7 @@
  * messages.
  */
 
-import { LatencyHistogram } from '../core/latency-histogram.ts';
+import { ExponentialHistogram } from '../core/exponential-histogram.ts';
 import { type MessageBatch, rowsOf } from '../sinks/message-batch.ts';
 import { BatchLimit, isTooLarge } from './batch-limit.ts';
 import { type FlushFault, FlushFaults } from './flush-faults.ts';
@@ -26,7 +26,7 @@ interface PreparedBatch {
 export class Flusher {
   readonly #options: FlusherOptions;
   readonly #idleWorkers: number[];
-  readonly #latency = new LatencyHistogram();
+  readonly #latency = new ExponentialHistogram();
   readonly #stats = emptyFlusherStats();
   readonly #faults: FlushFaults;
   readonly #schedule: FlushSchedule;
@@ -52,8 +52,8 @@ export class Flusher {
     return this.#stats;
   }
 
-  /** How long the batches took to be written. */
-  get latency(): LatencyHistogram {
+  /** How long the batches took to be written, in seconds. */
+  get latency(): ExponentialHistogram {
     return this.#latency;
   }
 
@@ -182,7 +182,7 @@ export class Flusher {
     if (end.state === 'committed') {
       buffer.settle(batch);
       this.#options.onCommitted?.(batch);
-      this.#latency.record(timers.now() - startedAtMs);
+      this.#latency.record((timers.now() - startedAtMs) / 1_000);
       this.#stats.committed += rowsOf(batch);
       this.#limit.written(rowsOf(batch), this.#options.maxRows);
       this.#stats.maxBatchRows = Number.isFinite(this.#limit.rows) ? this.#limit.rows : null;

@@ -4,7 +4,7 @@
  */
 
 import type { Grant } from '../access/grant.ts';
-import type { HistogramSnapshot } from '../core/latency-histogram.ts';
+import type { HistogramSnapshot } from '../core/exponential-histogram.ts';
 import type { RefusalCode } from '../protocol/frame.ts';
 import type { AckLevel } from '../protocol/sluice-v1.ts';
 import type { FlusherStats } from './flusher-stats.ts';
@@ -114,7 +114,7 @@ export interface IntakeStats extends FlusherStats {
   deadLettersFull: boolean;
   /** How the sink's mapping was changed while the messages waited that were found at the start; null where it was not. */
   mappingChange: string | null;
-  /** How long the batches took to be written. */
+  /** How long the batches took to be written, in seconds. */
   latency: HistogramSnapshot;
 }
 

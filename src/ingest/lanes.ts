@@ -5,8 +5,8 @@
  * emptied, whatever the sink asks for now.
  */
 
+import { ExponentialHistogram } from '../core/exponential-histogram.ts';
 import type { Failpoints } from '../core/failpoints.ts';
-import { LatencyHistogram } from '../core/latency-histogram.ts';
 import type { Sqlite } from '../database/sqlite.ts';
 import type { LaneState } from '../outbox/lane-faults.ts';
 import { MemoryLane } from '../outbox/memory-lane.ts';
@@ -239,7 +239,7 @@ export class Lanes {
 
   /** The figures of all lanes together; those of the shard are as if nothing had arrived. */
   stats(): IntakeStats {
-    const latency = new LatencyHistogram();
+    const latency = new ExponentialHistogram();
     const sums = { ...emptyIntakeStats(), state: this.state };
     for (const { lane, flusher, outbox } of this.#lanes) {
       const { stats } = flusher;

@@ -3,13 +3,9 @@
  * use, some are joined when they are stored, two, four or more into one; so a stored histogram has a bounded size.
  */
 
-import { LatencyHistogram } from '../core/latency-histogram.ts';
+import { type Buckets, MAX_INDEX, percentileOf, ZERO_INDEX } from '../core/exponential-histogram.ts';
 
-/** Bucket numbers of `LatencyHistogram` that counted something, smallest first, and their counts. A snapshot of one is one of these. */
-export interface Buckets {
-  readonly indexes: readonly number[];
-  readonly counts: readonly number[];
-}
+export type { Buckets };
 
 export const NO_BUCKETS: Buckets = { indexes: [], counts: [] };
 
@@ -39,47 +35,54 @@ function combine(a: Buckets, b: Buckets, sign: 1 | -1): Buckets {
   return { indexes: sorted.map(([index]) => index), counts: sorted.map(([, count]) => count) };
 }
 
-/** The duration in milliseconds below which `quantile` (0 to 1) of all lie; null where nothing was counted. */
+/** The duration in milliseconds below which `quantile` (0 to 1) of all lie, of durations in seconds; null where nothing was counted. */
 export function percentileMs(buckets: Buckets, quantile: number): number | null {
-  if (buckets.indexes.length === 0) return null;
-  const histogram = new LatencyHistogram();
-  const count = buckets.counts.reduce((sum, one) => sum + one, 0);
-  histogram.merge({
-    count,
-    maxMs: Number.MAX_VALUE,
-    indexes: [...buckets.indexes],
-    counts: [...buckets.counts],
-  });
-  return histogram.percentile(quantile) ?? null;
+  const seconds = percentileOf(buckets, quantile);
+  return seconds === undefined ? null : seconds * 1_000;
 }
 
-/** As text: how often buckets were joined in pairs, the first bucket, and the counts from there on; to the base 36, 0 as nothing. */
+/**
+ * As text: the count of the zero bucket, how often the others were joined in pairs, the first of them, and the counts from there on; to
+ * the base 36, 0 as nothing. The zero bucket stands alone: many durations are 0 by the clock of an isolate, and all others would be
+ * joined to reach it.
+ */
 export function packBuckets({ indexes, counts }: Buckets): string {
-  const first = indexes[0];
+  if (indexes.length === 0) return '';
+  const others = indexes[0] === ZERO_INDEX ? 1 : 0;
+  const zeros = others === 1 ? textOf(counts[0] as number) : '';
+  const first = indexes[others];
   const last = indexes.at(-1);
-  if (first === undefined || last === undefined) return '';
+  if (first === undefined || last === undefined) return zeros;
   let joins = 0;
   while ((last >> joins) - (first >> joins) >= MAX_STORED_SPAN) joins += 1;
   const start = first >> joins;
   const joined = new Array<number>((last >> joins) - start + 1).fill(0);
   indexes.forEach((index, at) => {
+    if (index === ZERO_INDEX) return;
     joined[(index >> joins) - start] = (joined[(index >> joins) - start] as number) + (counts[at] as number);
   });
-  const texts = joined.map((count) => (count === 0 ? '' : count.toString(36)));
-  return `${joins},${start.toString(36)},${texts.join(',')}`;
+  return `${zeros},${joins},${start.toString(36)},${joined.map(textOf).join(',')}`;
+}
+
+function textOf(count: number): string {
+  return count === 0 ? '' : count.toString(36);
 }
 
 export function unpackBuckets(text: string): Buckets {
   if (text === '') return NO_BUCKETS;
-  const [joins = '0', start = '0', ...texts] = text.split(',');
+  const [zeros = '', joins = '0', start = '0', ...texts] = text.split(',');
   const shift = Number(joins);
   // What was joined is taken to be in the middle.
   const middle = shift === 0 ? 0 : 1 << (shift - 1);
   const indexes: number[] = [];
   const counts: number[] = [];
+  if (zeros !== '') {
+    indexes.push(ZERO_INDEX);
+    counts.push(Number.parseInt(zeros, 36));
+  }
   texts.forEach((count, at) => {
     if (count === '') return;
-    indexes.push(((Number.parseInt(start, 36) + at) << shift) + middle);
+    indexes.push(Math.min(MAX_INDEX, ((Number.parseInt(start, 36) + at) << shift) + middle));
     counts.push(Number.parseInt(count, 36));
   });
   return { indexes, counts };

@@ -1,6 +1,6 @@
 /** What a shard tells the monitor, and what the monitor answers. Plain data, at most 64 KiB. */
 
-import type { HistogramSnapshot } from '../core/latency-histogram.ts';
+import type { HistogramSnapshot } from '../core/exponential-histogram.ts';
 import type { LaneState } from '../outbox/lane-faults.ts';
 import type { RefusalDetails } from '../outbox/refusal.ts';
 import type { CounterName, DatabaseMetricName, GaugeName, HistogramName } from './metrics.ts';

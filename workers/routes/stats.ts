@@ -1,8 +1,8 @@
 /** `GET /stats`: the figures of every shard, per sink. `?sink=` asks for one. */
 
 import { Hono } from 'hono';
-import { LatencyHistogram } from '../../src/core/latency-histogram.ts';
 import { assertKnownNames } from '../../src/core/option-table.ts';
+import { percentileMs } from '../../src/monitor/buckets.ts';
 import { requireRole } from '../access.ts';
 import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
@@ -45,12 +45,10 @@ export function statsRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
 
 /** A shard's figures for people: percentiles instead of buckets, times as ISO text. */
 function presentStats({ latency, lastErrorAtMs, sinceMs, ...stats }: ShardStats) {
-  const histogram = new LatencyHistogram();
-  histogram.merge(latency);
   return {
     ...stats,
     lastErrorAt: lastErrorAtMs === null ? null : new Date(lastErrorAtMs).toISOString(),
-    flushLatencyMs: { p50: histogram.percentile(0.5) ?? null, p99: histogram.percentile(0.99) ?? null },
+    flushLatencyMs: { p50: percentileMs(latency, 0.5), p99: percentileMs(latency, 0.99) },
     since: new Date(sinceMs).toISOString(),
   };
 }

@@ -2,7 +2,7 @@
 
 import { type AckLevel, SluiceClient, type WebSocketLike } from '../../../src/client/index.ts';
 import { SluiceError } from '../../../src/core/errors.ts';
-import { LatencyHistogram } from '../../../src/core/latency-histogram.ts';
+import { ExponentialHistogram } from '../../../src/core/exponential-histogram.ts';
 import { MAX_FRAME_BYTES } from '../../../src/core/limits.ts';
 import { Making } from '../rates/making.ts';
 import { benchPacket, type Packet } from '../rates/packet.ts';
@@ -56,7 +56,7 @@ export async function runAckedLoad(
   if (order.schedule !== undefined) {
     return runScheduledClients(clients, order, order.schedule, numbers, ports, trouble, onSent);
   }
-  const latency = new LatencyHistogram();
+  const latency = new ExponentialHistogram();
   const firstFrameAtMs = ports.now();
   let sent = 0;
   const countSent = (messages: number): void => {
@@ -214,7 +214,7 @@ async function sendAll(
   { target, messagesPerClient, messagesPerFrame, ratePerSecond, clients }: LoadJob,
   number: number,
   startMs: number,
-  latency: LatencyHistogram,
+  latency: ExponentialHistogram,
   { now, wait }: AckedLoadPorts,
   onSent: (messages: number) => void,
 ): Promise<void> {
@@ -234,7 +234,7 @@ async function sendAll(
     if (to > next) {
       const sentAtMs = now();
       client.sendBatch(benchPayloads(producer, next, to)).then(
-        () => latency.record(now() - sentAtMs),
+        () => latency.record((now() - sentAtMs) / 1_000),
         (error: unknown) => {
           failure = error;
         },

@@ -1,10 +1,10 @@
 /** Runs the variants of the suite `ingest`, wherever it is: what differs between the CLI and the Worker comes in as ports. */
 
-import { LatencyHistogram } from '../../../src/core/latency-histogram.ts';
+import { ExponentialHistogram } from '../../../src/core/exponential-histogram.ts';
 import type { Database } from '../../../src/database/connection.ts';
 import type { IntakeStats } from '../../../src/ingest/intake.ts';
 import { clientBoundWarnings } from '../../measure/client-bound.ts';
-import { flushLatency, latencyRecords } from '../../measure/latency-record.ts';
+import { flushLatency, latencyRecords, percentileMs } from '../../measure/latency-record.ts';
 import type { ServerWatch } from '../../measure/server-watch.ts';
 import { WindowCounter } from '../../measure/window-counter.ts';
 import type { Audit, RepResult } from '../../result.ts';
@@ -92,20 +92,20 @@ export class IngestHost implements SuiteHost {
     };
     const audit = await this.#ports.slot.use(({ db }) => auditOf(spec, db, sent));
     const latency = flushLatency(shards);
-    const ackLatency = new LatencyHistogram();
+    const ackLatency = new ExponentialHistogram();
     if (load.ackLatency !== null) ackLatency.merge(load.ackLatency);
     const storageRows = shards.reduce((sum, { storageRowsWritten }) => sum + storageRowsWritten, 0);
     return {
       units: clients * messages,
       elapsedMs,
       metrics: {
-        ackP50Ms: ackLatency.percentile(0.5) ?? null,
-        ackP99Ms: ackLatency.percentile(0.99) ?? null,
+        ackP50Ms: percentileMs(ackLatency, 0.5),
+        ackP99Ms: percentileMs(ackLatency, 0.99),
         storageRowsPerMillion:
           variant.durability === 'outbox' ? (storageRows / (clients * messages)) * 1_000_000 : null,
         flushes: shards.reduce((sum, { flushes }) => sum + flushes, 0),
-        flushP50Ms: latency.percentile(0.5) ?? null,
-        flushP99Ms: latency.percentile(0.99) ?? null,
+        flushP50Ms: percentileMs(latency, 0.5),
+        flushP99Ms: percentileMs(latency, 0.99),
         loopDelayP99Ms: load.loopDelayP99Ms,
       },
       audit,

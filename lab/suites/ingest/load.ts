@@ -1,6 +1,6 @@
 /** What the suite `ingest` asks of the place that it runs in: a load, its shards, a database. */
 
-import type { HistogramSnapshot } from '../../../src/core/latency-histogram.ts';
+import type { HistogramSnapshot } from '../../../src/core/exponential-histogram.ts';
 import type { ConnectionSlot } from '../../../src/database/connection-slot.ts';
 import type { IntakeStats } from '../../../src/ingest/intake.ts';
 import type { LoadSchedule, ScheduledReport } from '../rates/scheduled-load.ts';
@@ -43,7 +43,7 @@ export interface LoadReport {
   refused: number;
   /** p99 delay of the generator's event loop; null where it cannot be measured. */
   loopDelayP99Ms: number | null;
-  /** How long the clients waited for their acks; null where they wait for none. */
+  /** How long the clients waited for their acks, in seconds; null where they wait for none. */
   ackLatency: HistogramSnapshot | null;
   /** What became of the schedule, where there was one. */
   scheduled?: ScheduledReport;

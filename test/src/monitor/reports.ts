@@ -1,6 +1,6 @@
 /** Reports for the tests of the monitor. */
 
-import { LatencyHistogram } from '../../../src/core/latency-histogram.ts';
+import { ExponentialHistogram } from '../../../src/core/exponential-histogram.ts';
 import type { CounterName, GaugeName } from '../../../src/monitor/metrics.ts';
 import type { ShardReport } from '../../../src/monitor/shard-report.ts';
 
@@ -45,7 +45,7 @@ export function reportOf(parts: ReportParts = {}): ShardReport {
 }
 
 function histogramOf(values: readonly number[]) {
-  const histogram = new LatencyHistogram();
-  for (const value of values) histogram.record(value);
+  const histogram = new ExponentialHistogram();
+  for (const ms of values) histogram.record(ms / 1_000);
   return histogram.snapshot();
 }

@@ -14,7 +14,7 @@ import {
 } from '../../../../lab/suites/ingest/ingest-suite.ts';
 import type { BenchTarget, IngestPorts, LoadJob, LoadReport } from '../../../../lab/suites/ingest/load.ts';
 import { benchPayload, benchProducer } from '../../../../lab/suites/ingest/payload.ts';
-import { LatencyHistogram } from '../../../../src/core/latency-histogram.ts';
+import { ExponentialHistogram } from '../../../../src/core/exponential-histogram.ts';
 import { resolveOptions } from '../../../../src/core/option-table.ts';
 import { systemTimers } from '../../../../src/core/timers.ts';
 import { ConnectionSlot } from '../../../../src/database/connection-slot.ts';
@@ -82,8 +82,8 @@ class FakePorts implements IngestPorts {
       }
       onSent((client + 1) * messagesPerClient);
     }
-    const ackLatency = new LatencyHistogram();
-    if (ackMs !== undefined) ackLatency.record(ackMs);
+    const ackLatency = new ExponentialHistogram();
+    if (ackMs !== undefined) ackLatency.record(ackMs / 1_000);
     return {
       firstFrameAtMs: this.now(),
       refused,
@@ -93,8 +93,8 @@ class FakePorts implements IngestPorts {
   }
 
   async drain({ shards }: BenchTarget): Promise<IntakeStats[]> {
-    const latency = new LatencyHistogram();
-    latency.record(8);
+    const latency = new ExponentialHistogram();
+    latency.record(0.008);
     const received = this.#frames - (this.#load.missedFrames ?? 0);
     this.#frames = 0;
     return Array.from({ length: shards }, (_, shard) => ({
