@@ -9,6 +9,7 @@ import { sql } from 'drizzle-orm';
 import type { Timers } from '../../src/core/timers.ts';
 import type { Connection } from '../../src/database/connection.ts';
 import { ConnectionSlot } from '../../src/database/connection-slot.ts';
+import { type Server, ServerQuestions } from '../../src/monitor/server-questions.ts';
 import type { ServerFigures } from '../result.ts';
 import {
   type Counters,
@@ -18,10 +19,11 @@ import {
   readCounters,
   readSizes,
 } from './server-counters.ts';
-import { MARK, type Server, ServerQuestions } from './server-questions.ts';
 import type { ServerWatch } from './server-watch.ts';
 import { topStatements } from './top-statements.ts';
 
+/** Marks the watch's own statements, so that they are not counted. */
+const MARK = '/* sluice watch */';
 /** Between two looks at what the backends wait for: five a second. */
 const SAMPLE_EVERY_MS = 200;
 /** A statistics view answers within moments; one that waits for a lock must not hold up the bench. */
@@ -55,7 +57,10 @@ export class PostgresWatch implements ServerWatch {
 
   constructor({ open, timers, sampleEveryMs = SAMPLE_EVERY_MS }: PostgresWatchOptions) {
     this.#slot = new ConnectionSlot({ open, timers, useTimeLimitMs: ANSWER_TIME_LIMIT_MS });
-    this.#questions = new ServerQuestions(this.#slot);
+    this.#questions = new ServerQuestions(async <Row>(text: string) => {
+      const result = await this.#slot.use(({ db }) => db.execute(sql.raw(text)));
+      return (result as unknown as { rows: Row[] }).rows;
+    }, MARK);
     this.#timers = timers;
     this.#sampleEveryMs = sampleEveryMs;
   }
@@ -146,7 +151,7 @@ export class PostgresWatch implements ServerWatch {
         visible: boolean;
         backends: number;
       }>(
-        sql`select ${sql.raw(MARK)} wait_event_type as kind, wait_event as event, state is not null as visible, count(*)::int as backends
+        `select wait_event_type as kind, wait_event as event, state is not null as visible, count(*)::int as backends
           from pg_stat_activity
           where datname = current_database() and pid <> pg_backend_pid() and coalesce(backend_type, 'client backend') in ('client backend', 'parallel worker')
           group by 1, 2, 3`,

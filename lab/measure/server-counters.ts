@@ -1,8 +1,8 @@
 /** The counters of a Postgres that stand before and after a repetition, and what changed between them. */
 
-import { type SQL, sql } from 'drizzle-orm';
+import { quoteText } from '../../src/core/sql-text.ts';
+import type { Server, ServerQuestions } from '../../src/monitor/server-questions.ts';
 import type { ServerFigures } from '../result.ts';
-import { MARK, type Server, type ServerQuestions } from './server-questions.ts';
 import { readStatements, type StatementCounters } from './top-statements.ts';
 
 type Io = NonNullable<ServerFigures['io']>;
@@ -24,7 +24,7 @@ export async function readCounters(
   const counters: Counters = {};
   const position = await questions.ask('WAL', async () => {
     const [row] = await questions.query<{ position: string }>(
-      sql`select ${sql.raw(MARK)} pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::text as position`,
+      `select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::text as position`,
     );
     return BigInt(row?.position ?? 0);
   });
@@ -32,7 +32,7 @@ export async function readCounters(
 
   const images = await questions.from(14, version, 'full-page images', async () => {
     const [row] = await questions.query<{ images: string }>(
-      sql`select ${sql.raw(MARK)} wal_fpi::text as images from pg_stat_wal`,
+      `select wal_fpi::text as images from pg_stat_wal`,
     );
     return Number(row?.images);
   });
@@ -56,7 +56,7 @@ export async function readCounters(
 
 async function readIo(questions: ServerQuestions): Promise<Map<string, Io[number]>> {
   const rows = await questions.query<Io[number]>(
-    sql`select ${sql.raw(MARK)} object, context, coalesce(sum(reads), 0)::float8 as reads, coalesce(sum(writes), 0)::float8 as writes,
+    `select object, context, coalesce(sum(reads), 0)::float8 as reads, coalesce(sum(writes), 0)::float8 as writes,
       coalesce(sum(extends), 0)::float8 as extends, coalesce(sum(fsyncs), 0)::float8 as fsyncs
       from pg_stat_io group by 1, 2`,
   );
@@ -71,7 +71,7 @@ export async function readSizes(
   const sizes = { tables: 0, indexes: 0 };
   for (const table of tables) {
     const [row] = await questions.query<{ tables: number; indexes: number }>(
-      sql`select ${sql.raw(MARK)} pg_table_size(${table}::regclass)::float8 as tables, pg_indexes_size(${table}::regclass)::float8 as indexes`,
+      `select pg_table_size(${quoteText(table)}::regclass)::float8 as tables, pg_indexes_size(${quoteText(table)}::regclass)::float8 as indexes`,
     );
     sizes.tables += row?.tables ?? 0;
     sizes.indexes += row?.indexes ?? 0;
@@ -80,13 +80,12 @@ export async function readSizes(
 }
 
 /** PostgreSQL 17 has a separate view for the checkpointer, and 18 a column for those that came to their end. */
-function checkpointQuery(version: number): SQL {
-  const mark = sql.raw(MARK);
+function checkpointQuery(version: number): string {
   if (version < 170_000) {
-    return sql`select ${mark} (checkpoints_timed + checkpoints_req)::text as begun, null as ended from pg_stat_bgwriter`;
+    return `select (checkpoints_timed + checkpoints_req)::text as begun, null as ended from pg_stat_bgwriter`;
   }
-  const ended = version < 180_000 ? sql`null` : sql`num_done::text`;
-  return sql`select ${mark} (num_timed + num_requested)::text as begun, ${ended} as ended from pg_stat_checkpointer`;
+  const ended = version < 180_000 ? 'null' : 'num_done::text';
+  return `select (num_timed + num_requested)::text as begun, ${ended} as ended from pg_stat_checkpointer`;
 }
 
 /** What was read and written between two looks, the busiest first. */

@@ -1,10 +1,13 @@
 /** Which statements took the server's time between two looks at pg_stat_statements. */
 
-import { type SQL, sql } from 'drizzle-orm';
-import { sqlState } from '../../src/database/connection.ts';
+import { quoteText } from '../../src/core/sql-text.ts';
+import {
+  type ServerQuestions,
+  STATEMENTS_NOT_INSTALLED,
+  statementsReason,
+} from '../../src/monitor/server-questions.ts';
+import { statementText } from '../../src/monitor/statement-text.ts';
 import type { ServerFigures } from '../result.ts';
-import { MARK, reason, type ServerQuestions } from './server-questions.ts';
-import { statementText } from './statement-text.ts';
 
 const TOP_STATEMENTS = 10;
 /** Statements that are remembered from the beginning: twice what pg_stat_statements keeps by default. */
@@ -27,16 +30,13 @@ export async function readStatements(
   schema: string | null,
 ): Promise<Map<string, StatementCounters> | undefined> {
   if (schema === null) {
-    questions.name(
-      'statements',
-      'pg_stat_statements is not installed; add it to shared_preload_libraries, restart the server, and run: create extension pg_stat_statements',
-    );
+    questions.name('statements', STATEMENTS_NOT_INSTALLED);
     return undefined;
   }
   try {
     const rows = await questions.query<{ id: string | null; calls: number; rows: number; total: number }>(
-      sql`select ${sql.raw(MARK)} queryid::text as id, sum(calls)::float8 as calls, sum(rows)::float8 as rows, sum(${totalTime(version)})::float8 as total
-        from ${sql.raw(schema)}.pg_stat_statements(false)
+      `select queryid::text as id, sum(calls)::float8 as calls, sum(rows)::float8 as rows, sum(${totalTime(version)})::float8 as total
+        from ${schema}.pg_stat_statements(false)
         where dbid = (select oid from pg_database where datname = current_database())
         group by 1 order by 4 desc limit ${MAX_STATEMENTS}`,
     );
@@ -49,13 +49,7 @@ export async function readStatements(
       ),
     );
   } catch (error) {
-    questions.name(
-      'statements',
-      // object_not_in_prerequisite_state
-      sqlState(error) === '55000'
-        ? 'pg_stat_statements is not loaded; add it to shared_preload_libraries and restart the server'
-        : reason(error),
-    );
+    questions.name('statements', statementsReason(error));
     return undefined;
   }
 }
@@ -78,15 +72,12 @@ export async function topStatements(
     // The watch's own are among them, and are only known by their texts: it has fewer than ten.
     .slice(0, 2 * TOP_STATEMENTS);
   if (changed.length === 0) return [];
-  const ids = sql.join(
-    changed.map(({ id }) => sql`${id}::bigint`),
-    sql`, `,
-  );
+  const ids = changed.map(({ id }) => `${quoteText(id)}::bigint`).join(', ');
   const texts = await questions.ask('texts of statements', () =>
     questions.query<{ id: string; text: string | null; own: boolean }>(
-      sql`select ${sql.raw(MARK)} queryid::text as id, max(left(query, ${sql.raw(String(STATEMENT_CHARACTERS))})) as text,
-          bool_or(position(${MARK} in query) > 0) as own
-        from ${sql.raw(schema as string)}.pg_stat_statements(true)
+      `select queryid::text as id, max(left(query, ${STATEMENT_CHARACTERS})) as text,
+          bool_or(position(${quoteText(questions.mark)} in query) > 0) as own
+        from ${schema}.pg_stat_statements(true)
         where dbid = (select oid from pg_database where datname = current_database()) and queryid in (${ids})
         group by 1`,
     ),
@@ -102,6 +93,6 @@ export async function topStatements(
     .slice(0, TOP_STATEMENTS);
 }
 
-function totalTime(version: number): SQL {
-  return version < 130_000 ? sql`total_time` : sql`total_exec_time`;
+function totalTime(version: number): string {
+  return version < 130_000 ? 'total_time' : 'total_exec_time';
 }

@@ -95,8 +95,13 @@ export function formatAddress(address: DatabaseAddress): string {
 }
 
 /** Names user, host, port and database for people, and no password. */
-export function describeAddress({ user, host, port, database }: DatabaseAddress): string {
-  return `${encoded(user)}@${hostText(host)}:${port}/${encoded(database)}`;
+export function describeAddress(address: DatabaseAddress): string {
+  return `${encoded(address.user)}@${describePlace(address)}`;
+}
+
+/** Names host, port and database, and neither user nor password. */
+export function describePlace({ host, port, database }: DatabaseAddress): string {
+  return `${hostText(host)}:${port}/${encoded(database)}`;
 }
 
 /** A host as it stands before a port: IPv6 in brackets. */

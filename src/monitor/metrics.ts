@@ -184,7 +184,19 @@ const OF_A_DATABASE = [
     help: 'Connections to the database server, by state',
     label: 'state',
   },
-  { name: 'postgres_connections_limit', type: 'gauge', unit: '{connection}', help: 'How many it allows' },
+  {
+    name: 'postgres_connections_limit',
+    type: 'gauge',
+    unit: '{connection}',
+    help: 'How many it allows, those that it reserves among them',
+  },
+  {
+    name: 'postgres_connections_reserved',
+    type: 'gauge',
+    unit: '{connection}',
+    help: 'How many of them it keeps for superusers, and for roles with pg_use_reserved_connections',
+    label: 'kind',
+  },
   {
     name: 'postgres_longest_transaction_seconds',
     type: 'gauge',

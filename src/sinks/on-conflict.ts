@@ -9,6 +9,12 @@ import { wrongDefinition as wrong } from './definition-checks.ts';
 import { hasColumns, type UniqueKey, uniqueKeysOf } from './unique-keys.ts';
 
 /**
+ * Where a batch of a sink with such a rule waits to be merged (src/writers/merging.ts): in the schema of the session's temporary
+ * tables, where nobody else has names.
+ */
+export const STAGE = 'pg_temp.sluice_batch';
+
+/**
  * What becomes of a message whose row meets another one under a unique key. Columns are named by their keys in the Drizzle
  * table.
  *

@@ -8,14 +8,12 @@ import { SluiceError } from '../core/errors.ts';
 import { quoteName } from '../core/sql-text.ts';
 import type { Connection, Database } from '../database/connection.ts';
 import { serverErrorOf } from '../database/server-error.ts';
+import { STAGE } from '../sinks/on-conflict.ts';
 import type { SinkColumn, TableSink } from '../sinks/sink.ts';
 import { mergeStatement } from './conflict-sql.ts';
 import { knownStatement } from './known-statement.ts';
 import { NULL_IN_ARRAYS } from './table-types.ts';
 import type { PrepareWrite, Write, Writer } from './writer.ts';
-
-/** In the schema of the session's temporary tables, where nobody else has names. */
-const STAGE = 'pg_temp.sluice_batch';
 
 /** A writer of batches that follows the sink's rule for rows which meet under a unique key, if it has one. */
 export function merging(writer: Writer): Writer {

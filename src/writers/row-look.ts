@@ -9,12 +9,13 @@
 
 import { quoteName } from '../core/sql-text.ts';
 import type { Connection } from '../database/connection.ts';
+import { rollback, runScript } from '../database/script.ts';
 import { asServerError, type ServerError } from '../database/server-error.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { TableSink } from '../sinks/sink.ts';
 import { conflictClause } from './conflict-sql.ts';
 import { sinkFailure } from './sink-failure.ts';
-import { BEGIN, quoteText, rollback, runScript } from './write-once.ts';
+import { BEGIN, quoteText } from './write-once.ts';
 
 /** Rows that one look takes, and characters of their values: a second of the server's time at the most, and a few megabytes. */
 export const LOOK_ROWS = 1_000;

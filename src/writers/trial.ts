@@ -1,7 +1,8 @@
 /** Writes rows as a sink does and takes them back: would Postgres take them now? */
 
 import type { Connection } from '../database/connection.ts';
-import { BEGIN, rollback, runScript } from './write-once.ts';
+import { rollback, runScript } from '../database/script.ts';
+import { BEGIN } from './write-once.ts';
 import type { Write } from './writer.ts';
 
 /**

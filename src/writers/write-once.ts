@@ -15,9 +15,9 @@ import { SluiceError } from '../core/errors.ts';
 import type { Failpoints } from '../core/failpoints.ts';
 import { LOCK_TIME_LIMIT_MS, STATEMENT_TIME_LIMIT_MS, WRITE_TIME_LIMIT_MS } from '../core/limits.ts';
 import { quoteName } from '../core/sql-text.ts';
-import { withTimeLimit } from '../core/time-limit.ts';
 import { type Connection, sqlState } from '../database/connection.ts';
 import { markAboutCheckpoint } from '../database/fault-class.ts';
+import { rollback, runScript } from '../database/script.ts';
 import { type CheckpointKey, isKey, tableOf } from './checkpoint-key.ts';
 import { NULL_IN_ARRAYS } from './table-types.ts';
 import type { Write } from './writer.ts';
@@ -37,9 +37,6 @@ export type WriteOnceEnd =
   | { state: 'committed' }
   /** The checkpoint was not at `fence`, so nothing was written. Null: there is no such row. */
   | { state: 'elsewhere'; position: bigint | null };
-
-/** How long an ended transaction may take to be taken back before its connection is given up instead. */
-const ROLLBACK_TIME_LIMIT_MS = 5_000;
 
 /**
  * Moves the checkpoint and writes the rows in one transaction. Takes one round trip to begin and move, those of the
@@ -163,40 +160,6 @@ function moveStatement({ key, fence, end }: WriteOnceOrder): string {
   }
   const [sink, shard, lane, incarnation] = values;
   return `update ${table} set position = ${end}, updated_at = now() where sink = ${sink} and shard = ${shard} and lane = ${lane} and incarnation = ${incarnation} and position = ${fence}`;
-}
-
-export interface StatementResult {
-  command: string;
-  rowCount: number | null;
-  rows: Record<string, unknown>[];
-}
-
-/**
- * Runs statements in one message, hence one round trip: several are possible in the simple protocol only, which takes
- * no parameters. Drizzle hands a text without parameters to both drivers in such a way, and both then answer with a
- * list of results where there are several.
- */
-export async function runScript(
-  { db }: Connection,
-  statements: readonly string[],
-): Promise<StatementResult[]> {
-  const answer = (await db.execute(sql.raw(statements.join('; ')))) as unknown;
-  return (Array.isArray(answer) ? answer : [answer]) as StatementResult[];
-}
-
-/** Ends a transaction that failed, so that the connection can be used again; closes the connection where that fails. */
-export async function rollback(connection: Connection, error: unknown): Promise<void> {
-  // Without an error of the server, nobody knows what the connection still waits for. Its end ends the transaction too.
-  if (sqlState(error) === undefined) {
-    connection.close();
-    return;
-  }
-  try {
-    await withTimeLimit(connection.db.execute(sql.raw('rollback')), ROLLBACK_TIME_LIMIT_MS, 'rolling back');
-  } catch {
-    // What failed first is thrown by the caller, and says more.
-    connection.close();
-  }
 }
 
 // An order whose checkpoint would not move could be carried out twice.

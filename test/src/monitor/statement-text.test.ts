@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { statementText } from '../../../lab/measure/statement-text.ts';
+import { statementText } from '../../../src/monitor/statement-text.ts';
 
 describe('the text of a statement', () => {
   test.each([
