@@ -11,6 +11,7 @@ import { withTimeLimit } from '../core/time-limit.ts';
 import type { Timers } from '../core/timers.ts';
 import type { Connection } from './connection.ts';
 import { sqlState } from './connection.ts';
+import type { ConnectionWatch } from './connection-watch.ts';
 
 export interface ConnectionSlotOptions {
   open: () => Promise<Connection>;
@@ -19,20 +20,33 @@ export interface ConnectionSlotOptions {
   idleMs?: number;
   /** How long one use may take before its connection is given up. Default: 30,000. */
   useTimeLimitMs?: number;
+  /** Hears of what the slot does. Missing: nobody asks. */
+  watch?: ConnectionWatch | undefined;
 }
 
+type ResolvedOptions = Required<Omit<ConnectionSlotOptions, 'watch'>> & Pick<ConnectionSlotOptions, 'watch'>;
+
 export class ConnectionSlot {
-  readonly #options: Required<ConnectionSlotOptions>;
+  readonly #options: ResolvedOptions;
   #connection: Connection | undefined;
   #cancelIdle: (() => void) | undefined;
+  #isBusy = false;
+  /** What runs beside the work that the slot is for; undefined where nothing does. */
+  #aside: Promise<unknown> | undefined;
 
   constructor(options: ConnectionSlotOptions) {
     this.#options = { idleMs: IDLE_CONNECTION_MS, useTimeLimitMs: WRITE_TIME_LIMIT_MS, ...options };
+    options.watch?.add(this);
   }
 
   /** True while a connection is held. */
   get isOpen(): boolean {
     return this.#connection?.isOpen === true;
+  }
+
+  /** True while work is under way, or waits for its connection. */
+  get isBusy(): boolean {
+    return this.#isBusy;
   }
 
   /**
@@ -42,13 +56,23 @@ export class ConnectionSlot {
    * everything else (a lost socket, a time limit) leaves it in an unknown state, so it is closed.
    */
   async use<Result>(work: (connection: Connection) => PromiseLike<Result>): Promise<Result> {
-    const { open, timers, idleMs, useTimeLimitMs } = this.#options;
+    this.#isBusy = true;
+    try {
+      if (this.#aside !== undefined) await this.#aside;
+      return await this.#use(work);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  async #use<Result>(work: (connection: Connection) => PromiseLike<Result>): Promise<Result> {
+    const { timers, idleMs, useTimeLimitMs } = this.#options;
     this.#cancelIdle?.();
     this.#cancelIdle = undefined;
     if (this.#connection?.isOpen !== true) {
       this.#connection?.close();
       this.#connection = undefined;
-      this.#connection = await open();
+      this.#connection = await this.#open();
     }
     const connection = this.#connection;
     try {
@@ -64,12 +88,56 @@ export class ConnectionSlot {
     }
   }
 
+  async #open(): Promise<Connection> {
+    const { open, timers, watch } = this.#options;
+    if (watch === undefined) return open();
+    const startedAtMs = timers.now();
+    try {
+      const connection = await open();
+      watch.opened += 1;
+      watch.durations.record((timers.now() - startedAtMs) / 1_000);
+      return connection;
+    } catch (error) {
+      watch.failed += 1;
+      throw error;
+    }
+  }
+
+  /**
+   * Runs something beside the work that the slot is for, where a connection is open and idle. Work that comes meanwhile waits
+   * for it. It does not keep the connection open for longer.
+   *
+   * @param timeLimitMs after which the connection is given up
+   * @returns undefined where there is no connection that is open and idle
+   */
+  useAside<Result>(
+    work: (connection: Connection) => PromiseLike<Result>,
+    timeLimitMs: number,
+  ): Promise<Result> | undefined {
+    const connection = this.#connection;
+    if (connection?.isOpen !== true || this.#isBusy || this.#aside !== undefined) return undefined;
+    const running = withTimeLimit(work(connection), timeLimitMs, 'asking').catch((error: unknown) => {
+      if (isSluiceError(error) && error.code === 'time_limit') connection.cancel();
+      if (isLost(error) || !connection.isOpen) this.close();
+      throw error;
+    });
+    const aside = running
+      .catch(() => {})
+      .then(() => {
+        if (this.#aside === aside) this.#aside = undefined;
+      });
+    this.#aside = aside;
+    return running;
+  }
+
   /** Closes the connection if there is one; the next use opens another. */
   close(): void {
     this.#cancelIdle?.();
     this.#cancelIdle = undefined;
-    this.#connection?.close();
+    if (this.#connection === undefined) return;
+    this.#connection.close();
     this.#connection = undefined;
+    this.#options.watch?.onClosed?.();
   }
 }
 

@@ -10,6 +10,7 @@ import type { FaultClass } from '../database/fault-class.ts';
 import type { LaneFault } from '../outbox/lane-faults.ts';
 import { detailsOf, type RefusalDetails, refusalOf } from '../outbox/refusal.ts';
 import type { FlusherStats } from './flusher-stats.ts';
+import type { Measurements } from './measurements.ts';
 
 /** `stop`: the shard's view and the database's differ, and only an operator may decide. */
 export type FlushFault = FaultClass | 'stop';
@@ -19,6 +20,8 @@ export interface FlushFaultsOptions {
   /** A number from 0 to below 1, for the jitter. */
   random: () => number;
   backoff?: BackoffOptions;
+  /** Where tries are noted that fail. Missing: nobody watches. */
+  measured?: Measurements | undefined;
   /** The fault that an earlier life ended with: this one goes on from there, with its backoff or its stop. */
   fault?: LaneFault | undefined;
   /** Called with a fault that has to outlive this flusher, and with undefined once it is over. */
@@ -62,6 +65,7 @@ export class FlushFaults {
     this.#stats.lastError = refusal.reason;
     this.#stats.lastErrorDetails = detailsOf(refusal);
     this.#stats.lastErrorCode = isSluiceError(error) ? error.code : 'database_refused';
+    this.#options.measured?.retries.add(refusal.sqlState?.slice(0, 2) ?? this.#stats.lastErrorCode);
     this.#stats.lastErrorAtMs = this.#options.timers.now();
   }
 

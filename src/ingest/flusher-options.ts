@@ -5,6 +5,7 @@ import type { MessageBuffer } from '../outbox/message-buffer.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { FlushFault, FlushFaultsOptions } from './flush-faults.ts';
 import type { IsolationPorts, RowLook } from './isolation.ts';
+import type { Measurements } from './measurements.ts';
 
 /**
  * How a write ended: the batch is committed, or the buffer itself learned that it and perhaps more was settled
@@ -36,6 +37,8 @@ export interface FlusherOptions extends FlushFaultsOptions {
   /** Batches in flight at the most. */
   workers: number;
   timers: Timers;
+  /** Where the work is noted. Missing: nobody watches. */
+  measured?: Measurements | undefined;
   /** Called with messages that Postgres has committed. */
   onCommitted?: (batch: MessageBatch) => void;
   /** Called after each batch that was settled or put back. */

@@ -31,6 +31,8 @@ export class Flusher {
   readonly #faults: FlushFaults;
   readonly #schedule: FlushSchedule;
   readonly #limit = new BatchLimit();
+  /** Batches that are on their way, or whose rows are looked for. */
+  readonly #running = new Set<MessageBatch>();
 
   // With one worker, the batch after the one in flight: ready to be sent the moment that the way is free.
   #next: PreparedBatch | undefined;
@@ -60,6 +62,17 @@ export class Flusher {
   /** True while a batch is on its way to Postgres. */
   get isWriting(): boolean {
     return this.#idleWorkers.length < this.#options.workers;
+  }
+
+  /** When the oldest message on its way was received; undefined where none is. */
+  get oldestOnItsWayMs(): number | undefined {
+    let oldestMs: number | undefined;
+    const prepared = this.#next === undefined ? [] : [this.#next.batch];
+    for (const { columns, from } of [...this.#running, ...prepared]) {
+      const receivedAtMs = columns.receivedAtMs[from] as number;
+      if (oldestMs === undefined || receivedAtMs < oldestMs) oldestMs = receivedAtMs;
+    }
+    return oldestMs;
   }
 
   /** When the next try is due after a failure; 0 where nothing holds one back. */
@@ -162,16 +175,31 @@ export class Flusher {
 
   // A sink's own code runs in `prepare`. If it throws, the batch's write is what fails, so that the batch is put back.
   #prepare(batch: MessageBatch, worker: number): PreparedBatch {
+    const { measured, prepare, timers } = this.#options;
+    const startedAtMs = measured === undefined ? 0 : timers.now();
     try {
-      return { batch, write: this.#options.prepare(batch, worker) };
+      return { batch, write: prepare(batch, worker) };
     } catch (error) {
       return { batch, write: () => Promise.reject(error) };
+    } finally {
+      if (measured !== undefined) measured.serialisationMs += Math.max(0, timers.now() - startedAtMs);
     }
   }
 
-  async #run({ batch, write }: PreparedBatch, worker: number): Promise<void> {
-    const { buffer, timers } = this.#options;
+  async #run(prepared: PreparedBatch, worker: number): Promise<void> {
+    this.#running.add(prepared.batch);
+    try {
+      await this.#write(prepared, worker);
+    } finally {
+      this.#running.delete(prepared.batch);
+    }
+    this.#proceed(worker);
+  }
+
+  async #write({ batch, write }: PreparedBatch, worker: number): Promise<void> {
+    const { buffer, timers, measured } = this.#options;
     const startedAtMs = timers.now();
+    if (measured !== undefined) measured.lastTryAtMs = startedAtMs;
     let end: WriteEnd;
     try {
       end = await write();
@@ -182,7 +210,9 @@ export class Flusher {
     if (end.state === 'committed') {
       buffer.settle(batch);
       this.#options.onCommitted?.(batch);
-      this.#latency.record((timers.now() - startedAtMs) / 1_000);
+      const nowMs = timers.now();
+      this.#latency.record((nowMs - startedAtMs) / 1_000);
+      measured?.committed(batch, nowMs);
       this.#stats.committed += rowsOf(batch);
       this.#limit.written(rowsOf(batch), this.#options.maxRows);
       this.#stats.maxBatchRows = Number.isFinite(this.#limit.rows) ? this.#limit.rows : null;
@@ -191,7 +221,6 @@ export class Flusher {
       this.#next = undefined;
     }
     this.#succeeded();
-    this.#proceed(worker);
   }
 
   // A batch that was prepared ahead was taken from the buffer: nothing may be taken and sent before it.
@@ -218,14 +247,12 @@ export class Flusher {
       this.#stats.maxBatchRows = this.#limit.rows;
       this.#putAllBack([batch]);
       this.#faults.shrunk(error);
-      this.#proceed(worker);
       return;
     }
     const fault = classify(error, this.#stats.failuresInARow);
     if (fault === 'isolate' && deadLetter !== undefined)
       await this.#isolate(batch, error, worker, deadLetter);
     else this.#failed([batch], fault, error);
-    this.#proceed(worker);
   }
 
   async #isolate(
@@ -244,6 +271,7 @@ export class Flusher {
       settle: (rows, position) => {
         buffer.settle(rows, position);
         this.#options.onCommitted?.(rows);
+        this.#options.measured?.committed(rows, this.#options.timers.now());
         this.#stats.committed += rowsOf(rows);
         this.#succeeded();
       },

@@ -26,6 +26,7 @@ import type { FlusherOptions, WriteEnd } from './flusher-options.ts';
 import { GoodRows } from './good-rows.ts';
 import type { InputGateHold } from './input-gate-hold.ts';
 import { classOf, LaneIsolation, prepareRows, type Worker } from './lane-isolation.ts';
+import type { Measurements } from './measurements.ts';
 import { UnfencedWriter, writeUncounted } from './unfenced-writer.ts';
 
 /** What all lanes of a shard have in common. */
@@ -35,6 +36,7 @@ export interface LaneWriterOptions {
   batchBytes: number;
   openConnection: () => Promise<Connection>;
   timers: Timers;
+  measured: Measurements;
   /** A number from 0 to below 1. */
   random: () => number;
   /** The shard's storage. Missing: messages wait in memory only. */
@@ -65,6 +67,7 @@ export class LaneWriter {
   readonly outbox: OutboxLane | undefined;
   readonly #key: LaneKey;
   readonly #options: LaneWriterOptions;
+  readonly #slots: readonly ConnectionSlot[];
   /** Where it writes exactly once. */
   readonly #fenced: FencedWriter | undefined;
 
@@ -76,11 +79,12 @@ export class LaneWriter {
     this.memory = lane instanceof MemoryLane ? lane : undefined;
     this.outbox = lane instanceof MemoryLane ? undefined : lane;
     this.isDurable = this.outbox !== undefined;
-    const { writing, openConnection, timers, hold } = options;
+    const { writing, openConnection, timers, hold, measured } = options;
     const workers = Array.from({ length: writing.plan.workersPerLane }, () => ({
-      slot: new ConnectionSlot({ open: openConnection, timers }),
+      slot: new ConnectionSlot({ open: openConnection, timers, watch: measured.connections }),
       prepare: writing.create(),
     }));
+    this.#slots = workers.map(({ slot }) => slot);
     this.#fenced = this.#fence((workers[0] as Worker).slot);
     const sender = this.#sender();
     const { outbox } = this;
@@ -134,7 +138,7 @@ export class LaneWriter {
     isolation,
     ...given
   }: Pick<FlusherOptions, 'prepare' | 'onCommitted'> & Required<Pick<FlusherOptions, 'isolation'>>): Flusher {
-    const { writing, batchBytes, timers, random, sqlite, deadLetters, onProgress, failStorage } =
+    const { writing, batchBytes, timers, random, sqlite, deadLetters, onProgress, failStorage, measured } =
       this.#options;
     const { plan } = writing;
     const { lane: number } = this.#key;
@@ -159,6 +163,7 @@ export class LaneWriter {
       workers: plan.workersPerLane,
       timers,
       random,
+      measured,
       ...(this.outbox === undefined
         ? {}
         : {
@@ -171,14 +176,33 @@ export class LaneWriter {
   }
 
   #deadLetter(deadLetters: DeadLetters, message: MessageBatch, error: unknown): boolean {
-    const { timers, onDeadLetter } = this.#options;
+    const { timers, onDeadLetter, measured } = this.#options;
     const refused = messageAt(message.columns, message.from);
     const refusal = refusalOf(error);
     if (!deadLetters.add({ ...refused, ...refusal, failedAtMs: timers.now() })) return false;
+    measured.deadLetter(message, refusal.sqlState ?? refusal.by ?? 'unknown');
     // In the same step of storage: the message is among the dead letters, or still in the outbox.
     this.lane.settleAsDead(message);
     onDeadLetter(refused.producer, refused.epoch, refused.sequence, refusal);
     return true;
+  }
+
+  /** When its oldest message was received; undefined where it has none. */
+  get oldestAtMs(): number | undefined {
+    if (this.outbox !== undefined) return this.outbox.oldestAtMs;
+    return this.flusher.oldestOnItsWayMs ?? this.lane.oldestWaitingAtMs;
+  }
+
+  /** Asks something over a connection that is open and idle; undefined where none is. */
+  askAside<Result>(
+    ask: (connection: Connection) => PromiseLike<Result>,
+    timeLimitMs: number,
+  ): Promise<Result> | undefined {
+    for (const slot of this.#slots) {
+      const asked = slot.useAside(ask, timeLimitMs);
+      if (asked !== undefined) return asked;
+    }
+    return undefined;
   }
 
   /** Makes durable what was gathered, and writes it when it is due. */

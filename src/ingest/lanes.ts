@@ -9,6 +9,7 @@ import { ExponentialHistogram } from '../core/exponential-histogram.ts';
 import type { Failpoints } from '../core/failpoints.ts';
 import type { Sqlite } from '../database/sqlite.ts';
 import type { LaneState } from '../outbox/lane-faults.ts';
+import { closedLaneSums, type LaneSums } from '../outbox/lane-totals.ts';
 import { MemoryLane } from '../outbox/memory-lane.ts';
 import type { MissingChoice, MissingMessages } from '../outbox/missing-messages.ts';
 import { OutboxLane } from '../outbox/outbox-lane.ts';
@@ -36,6 +37,8 @@ export interface LanesOptions extends Omit<LaneWriterOptions, 'batchBytes'> {
   hasSession: (producer: Producer) => boolean;
   /** Called when a producer's `committed` has moved. */
   onCommitted: (producer: Producer) => void;
+  /** The shard's figures, as JSON text. */
+  counts: () => string;
   /** Called before a batch is settled. */
   onSettling: (batch: MessageBatch) => void;
 }
@@ -52,6 +55,8 @@ export class Lanes {
    * are older, and have to be written first.
    */
   #isEmptyingOutbox = false;
+  /** What lanes have dealt with that are not opened any more. */
+  #closed: LaneSums = { stored: 0, dead: 0, rewritten: 0 };
   #resuming: Promise<unknown> = Promise.resolve();
 
   constructor(options: LanesOptions) {
@@ -73,6 +78,7 @@ export class Lanes {
     const lanes = this.#hasOutbox ? Math.max(this.#openLanes, lanesWithMessages) : lanesWithMessages;
     forgetSettledLanes(sqlite, lanes);
     for (let number = 0; number < lanes; number += 1) this.#openDurable(sqlite, number);
+    this.#closed = closedLaneSums(sqlite, lanes);
   }
 
   #openInMemory(number: number): void {
@@ -80,7 +86,7 @@ export class Lanes {
   }
 
   #openDurable(sqlite: Sqlite, number: number): LaneWriter {
-    const { sink, writing, failpoints, timers, randomId, hasSession, onCommitted, onSettling } =
+    const { sink, writing, failpoints, timers, randomId, hasSession, onCommitted, onSettling, counts } =
       this.#options;
     const { maxBufferBytes, keepSettledMs, keepSettledBytes } = sink.options;
     const lane = new OutboxLane({
@@ -94,6 +100,7 @@ export class Lanes {
       keep: { keepMs: keepSettledMs, maxBytes: keepSettledBytes / this.#openLanes },
       now: () => timers.now(),
       randomId,
+      counts,
       onCommitted,
       onSettling,
       hasSession,
@@ -142,7 +149,11 @@ export class Lanes {
     if (this.#hasOutbox || sqlite === undefined) return undefined;
     createOutboxTables(sqlite);
     this.#holdMemory(true);
-    return this.#lanes.find(({ isDurable }) => isDurable) ?? this.#openDurable(sqlite, 0);
+    const open = this.#lanes.find(({ isDurable }) => isDurable);
+    if (open !== undefined) return open;
+    const opened = this.#openDurable(sqlite, 0);
+    this.#closed = closedLaneSums(sqlite, 1);
+    return opened;
   }
 
   #holdMemory(isHeld: boolean): void {
@@ -197,6 +208,32 @@ export class Lanes {
     return undefined;
   }
 
+  /** What the lanes of the outbox have dealt with in all their lives, those that are not opened any more included. */
+  get outboxSums(): LaneSums {
+    const sums = { ...this.#closed };
+    for (const { outbox } of this.#lanes) {
+      if (outbox === undefined) continue;
+      const { totals } = outbox;
+      sums.stored += totals.stored;
+      sums.dead += totals.dead;
+      sums.rewritten += totals.rewritten;
+    }
+    return sums;
+  }
+
+  /** Text that was written to the outbox in this life. */
+  get writtenBytes(): number {
+    return this.#lanes.reduce((bytes, { outbox }) => bytes + (outbox?.writtenBytes ?? 0), 0);
+  }
+
+  /** When the oldest message was received that is not settled; undefined where none is. */
+  get oldestAtMs(): number | undefined {
+    let oldestMs: number | undefined;
+    for (const { oldestAtMs } of this.#lanes)
+      if (oldestAtMs !== undefined && !(oldestAtMs > (oldestMs ?? oldestAtMs))) oldestMs = oldestAtMs;
+    return oldestMs;
+  }
+
   /** Messages held. */
   get rows(): number {
     return this.#lanes.reduce((rows, { lane }) => rows + lane.rows, 0);
@@ -235,6 +272,18 @@ export class Lanes {
         retryAtMs = Math.min(retryAtMs, flusher.retryAtMs);
     }
     return Number.isFinite(retryAtMs) ? retryAtMs : 0;
+  }
+
+  /** What the lanes have written in this life. */
+  flushed(): { committed: number; dead: number; flushes: number } {
+    const sums = { committed: 0, dead: 0, flushes: 0 };
+    for (const { flusher } of this.#lanes) {
+      const { committed, dead, flushes } = flusher.stats;
+      sums.committed += committed;
+      sums.dead += dead;
+      sums.flushes += flushes;
+    }
+    return sums;
   }
 
   /** The figures of all lanes together; those of the shard are as if nothing had arrived. */

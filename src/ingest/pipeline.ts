@@ -10,6 +10,7 @@ import type { Sqlite } from '../database/sqlite.ts';
 import type { DeadLetter } from '../outbox/dead-letter.ts';
 import type { DeadLetters } from '../outbox/dead-letters.ts';
 import type { LaneState } from '../outbox/lane-faults.ts';
+import { readSavedCounts } from '../outbox/lane-totals.ts';
 import type { MissingChoice, MissingMessages } from '../outbox/missing-messages.ts';
 import { untrackedProducer } from '../outbox/producer.ts';
 import type { ProducerRegistry } from '../outbox/producer-registry.ts';
@@ -30,12 +31,14 @@ import type { Intake, IntakeStats, Peer, Session, SessionRequest } from './intak
 import { IntakeCounters } from './intake-counters.ts';
 import { Lanes } from './lanes.ts';
 import { MappingWatch } from './mapping-watch.ts';
+import { Measurements } from './measurements.ts';
 import { Progress } from './progress.ts';
 import { Quotas } from './quotas.ts';
 import { RawSession } from './raw-session.ts';
 import { SchemaGate } from './schema-gate.ts';
 import type { SessionPort, SessionTerms } from './session-port.ts';
 import { Sessions } from './sessions.ts';
+import { type MessageTotals, ShardCounts } from './shard-counts.ts';
 import { V1Session } from './v1-session.ts';
 import { openProducers } from './volatile-mark.ts';
 
@@ -47,6 +50,8 @@ export interface PipelineOptions {
   shard?: string;
   openConnection: () => Promise<Connection>;
   timers: Timers;
+  /** Where the work is noted. Default: a place that nobody reads. */
+  measured?: Measurements;
   /** A number from 0 to below 1. */
   random: () => number;
   /** A text that nobody else ever got. Default: a random UUID. */
@@ -77,6 +82,8 @@ export class Pipeline implements Intake {
   readonly #deadLetters: DeadLetters | undefined;
   readonly #rawProducers = new Producers();
   readonly #counters = new IntakeCounters();
+  /** What the shard has counted in all its lives. */
+  readonly counts: ShardCounts;
   readonly #progress = new Progress();
   readonly #sessions: Sessions;
   readonly #lanes: Lanes;
@@ -93,6 +100,7 @@ export class Pipeline implements Intake {
   constructor(options: PipelineOptions) {
     const { sink, timers, sqlite, deadLetters, onStorageFailure } = options;
     const { failpoints = NO_FAILPOINTS, randomId = () => crypto.randomUUID() } = options;
+    const measured = options.measured ?? new Measurements(timers.now());
     this.#timers = timers;
     this.#sqlite = sqlite;
     this.#deadLetters = deadLetters;
@@ -117,6 +125,7 @@ export class Pipeline implements Intake {
     this.delivery = hasOutbox && writing.isExactlyOnce ? 'exactly-once' : 'at-least-once';
     const sessions = new Sessions(producers);
     this.#sessions = sessions;
+    const saved = sqlite === undefined ? {} : readSavedCounts(sqlite);
     const holdings = new Holdings({
       lanes: () => this.#lanes.all,
       usage: () => this.#capacity.usage(),
@@ -127,6 +136,8 @@ export class Pipeline implements Intake {
       writing,
       openConnection: options.openConnection,
       timers,
+      measured,
+      counts: () => this.counts.text,
       random: options.random,
       randomId,
       sqlite,
@@ -175,7 +186,7 @@ export class Pipeline implements Intake {
       holdings,
       failStorage,
     });
-    const terms = this.#terms(sink);
+    const terms = this.#terms(sink, measured);
     const ask = sink.kind === 'stream' ? undefined : sink.askSchema;
     this.#gate = ask === undefined ? undefined : new SchemaGate(ask, terms.maxMessageBytes);
     this.admission = new Admission({
@@ -197,6 +208,7 @@ export class Pipeline implements Intake {
     this.#port = this.#openPort(terms, helloHandler);
     this.#counters.recovered = this.#lanes.rows;
     this.#counters.received = this.#lanes.rows;
+    this.counts = this.#openCounts(saved, measured);
     // Where messages wait in memory only, none is there after a start, and nothing is to be stored.
     const mayWait = hasOutbox || this.#lanes.rows > 0;
     this.#mapping =
@@ -207,15 +219,34 @@ export class Pipeline implements Intake {
     if (this.isBusy) this.#lanes.start();
   }
 
+  #openCounts(saved: Record<string, number>, measured: Measurements): ShardCounts {
+    const lanes = { ...this.#lanes.outboxSums, unsettled: this.#lanes.rows };
+    return new ShardCounts({
+      saved,
+      lanes,
+      counters: this.#counters,
+      measured,
+      life: () => ({
+        ...this.#lanes.flushed(),
+        stored: this.#lanes.outboxSums.stored - lanes.stored,
+        writtenBytes: this.#lanes.writtenBytes,
+        rowsWritten: this.#sqlite?.rowsWritten ?? 0,
+        restrained: this.#quotas.restrained,
+        refusedConnections: this.#quotas.refusedConnections,
+      }),
+    });
+  }
+
   #openHold({ holdFrames, timers }: PipelineOptions): InputGateHold | undefined {
     if (holdFrames === undefined) return undefined;
     return new InputGateHold({ holdFrames, fill: () => this.#capacity.memoryFill(), timers });
   }
 
-  #terms({ options: { maxMessageBytes, replacementCharacter } }: Sink): SessionTerms {
+  #terms({ options: { maxMessageBytes, replacementCharacter } }: Sink, measured: Measurements): SessionTerms {
     const takesReplacement = replacementCharacter === 'store';
     return {
       timers: this.#timers,
+      measured,
       hasOutbox: this.hasOutbox,
       delivery: this.delivery,
       maxMessageBytes,
@@ -454,6 +485,11 @@ export class Pipeline implements Intake {
   /** Messages and bytes that there is room for. */
   get free(): { rows: number; bytes: number } {
     return this.#capacity.free();
+  }
+
+  /** Messages in numbers, over all lives of the shard. */
+  get totals(): MessageTotals {
+    return this.counts.messages;
   }
 
   stats(): IntakeStats {

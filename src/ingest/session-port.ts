@@ -17,11 +17,13 @@ import type {
 } from '../protocol/sluice-v1.ts';
 import type { ClientCredit } from './client-credit.ts';
 import type { SessionMemory } from './intake.ts';
+import type { Measurements } from './measurements.ts';
 import type { SessionQuota } from './session-quota.ts';
 
 /** What is the same for all sessions of a shard. */
 export interface SessionTerms {
   timers: Timers;
+  measured: Measurements;
   /** True where new messages go to the outbox. */
   hasOutbox: boolean;
   delivery: 'exactly-once' | 'at-least-once';

@@ -56,6 +56,9 @@ export class V1Session implements Session, ShardSession, BatchSource {
   #isLeaving = false;
   #cancelHelloLimit: (() => void) | undefined;
   #badFrames = 0;
+  /** Messages that were taken and not acked yet, and when the first of them came. */
+  #unacked = 0;
+  #unackedSinceMs = 0;
 
   constructor(
     port: SessionPort,
@@ -249,6 +252,8 @@ export class V1Session implements Session, ShardSession, BatchSource {
     // The nacks before the ack that covers them. The shard knows already all that it has to know, since the nacks may be the
     // end of a client that does not read.
     if (verdict.refused.length > 0) this.#nackRefused(seq, verdict.refused);
+    if (this.#unacked === 0) this.#unackedSinceMs = nowMs;
+    this.#unacked += n;
     this.#port.endBatch(this, nowMs);
   }
 
@@ -322,6 +327,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
         this.#port.terms.hasOutbox,
       ),
     );
+    if (this.#unacked > 0) this.#noteAcked();
     // A client that does not read was closed by that.
     if (this.#isClosed || !this.#isLeaving) return;
     if (this.#ack !== 'stored' && committed < taken) return;
@@ -331,6 +337,12 @@ export class V1Session implements Session, ShardSession, BatchSource {
     this.#peer.close(1000, 'bye');
     this.quota?.leave();
     this.#port.leave(this, producer);
+  }
+
+  #noteAcked(): void {
+    const { measured, timers } = this.#port.terms;
+    measured.acked(this.#unacked, this.#unackedSinceMs, timers.now());
+    this.#unacked = 0;
   }
 
   onCommitted(): void {
@@ -367,6 +379,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
   close(code: ErrorCode, reason: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    if (code === 'fenced') this.#port.terms.measured.sessionsFenced += 1;
     this.#peer.close(closeCode(code), closeReason(code, reason));
     this.end();
   }

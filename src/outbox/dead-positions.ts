@@ -50,6 +50,13 @@ export class DeadPositions {
     return next === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Number(next - from));
   }
 
+  /** How many there are from a position on. Few are: it is the last ones that are asked for. */
+  countFrom(position: bigint): number {
+    let first = this.#positions.length;
+    while (first > 0 && (this.#positions[first - 1] as bigint) >= position) first -= 1;
+    return this.#positions.length - first;
+  }
+
   /** How many there are from a position to before another one. */
   countBetween(from: bigint, end: bigint): number {
     return this.#positions.filter((position) => position >= from && position < end).length;

@@ -4,11 +4,14 @@
  */
 
 import type { LaneRow, LaneStorage } from './lane-storage.ts';
+import type { LaneTotals } from './lane-totals.ts';
 import type { RunLedger } from './run-ledger.ts';
 
 export class LaneCheckpoint {
   readonly #storage: LaneStorage;
   readonly #ledger: RunLedger;
+  readonly #totals: () => LaneTotals;
+  readonly #counts: () => string;
   #incarnation: string;
   #fence: bigint | null;
   #maxSentPosition: bigint;
@@ -20,10 +23,18 @@ export class LaneCheckpoint {
   /**
    * @param row what storage says of the lane
    * @param ledger knows the lane's head, which is written with the rest
+   * @param totals what the lane has dealt with, and `counts` the shard's figures as JSON text: written with the rest too
    */
-  constructor(storage: LaneStorage, { incarnation, fence, cuts }: LaneRow, ledger: RunLedger) {
+  constructor(
+    storage: LaneStorage,
+    { incarnation, fence, cuts }: LaneRow,
+    ledger: RunLedger,
+    { totals, counts }: { totals: () => LaneTotals; counts: () => string },
+  ) {
     this.#storage = storage;
     this.#ledger = ledger;
+    this.#totals = totals;
+    this.#counts = counts;
     this.#incarnation = incarnation;
     this.#fence = fence;
     this.#maxSentPosition = ledger.head;
@@ -122,11 +133,8 @@ export class LaneCheckpoint {
   }
 
   save(): void {
-    this.#storage.save({
-      incarnation: this.#incarnation,
-      head: this.#ledger.head,
-      fence: this.#fence,
-      cuts: this.#cuts,
-    });
+    const { head } = this.#ledger;
+    const row = { incarnation: this.#incarnation, head, fence: this.#fence, cuts: this.#cuts };
+    this.#storage.save({ ...row, totals: this.#totals() }, this.#counts());
   }
 }

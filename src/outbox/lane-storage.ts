@@ -3,10 +3,13 @@
 import type { Sqlite } from '../database/sqlite.ts';
 import type { EncodedGroup } from './group.ts';
 import { addIncarnation, forgetIncarnations, readIncarnations } from './incarnations.ts';
+import { decodeTotals, encodeTotals, type LaneTotals } from './lane-totals.ts';
 import { LANE_SPAN } from './outbox-tables.ts';
 
 /** Groups looked at in one query when some are read back. */
 const READ_BACK_GROUPS = 128;
+
+const NOTHING_YET: LaneTotals = { start: 0n, dead: 0, rewritten: 0 };
 
 /** A lane's own row. Positions are below 2^53 in storage. */
 export interface LaneRow {
@@ -18,6 +21,7 @@ export interface LaneRow {
   fence: bigint | null;
   /** Ends of the batches that were cut and are not settled. */
   cuts: readonly bigint[];
+  totals: LaneTotals;
 }
 
 /** A group without its messages. */
@@ -66,33 +70,38 @@ export class LaneStorage {
       head: number;
       fence: number | null;
       cuts: string;
-    }>('select incarnation, head, fence, cuts from outbox_lanes where lane = ?', this.#lane);
+      totals: string | null;
+    }>('select incarnation, head, fence, cuts, totals from outbox_lanes where lane = ?', this.#lane);
     if (row !== undefined) {
-      const { incarnation, head, fence, cuts } = row;
+      const { incarnation, head, fence, cuts, totals } = row;
       return {
         incarnation,
         head: BigInt(head),
         fence: fence === null ? null : BigInt(fence),
         cuts: (JSON.parse(cuts) as number[]).map(BigInt),
+        totals: decodeTotals(totals, BigInt(head)),
       };
     }
     const incarnation = randomId();
     this.#sqlite.run(
-      'insert into outbox_lanes (lane, incarnation, head, fence, cuts) values (?, ?, 0, null, ?)',
+      'insert into outbox_lanes (lane, incarnation, head, fence, cuts, totals) values (?, ?, 0, null, ?, ?)',
       this.#lane,
       incarnation,
       '[]',
+      encodeTotals(NOTHING_YET, '{}'),
     );
-    return { incarnation, head: 0n, fence: null, cuts: [] };
+    return { incarnation, head: 0n, fence: null, cuts: [], totals: NOTHING_YET };
   }
 
-  save({ incarnation, head, fence, cuts }: LaneRow): void {
+  /** @param counts the shard's figures, as JSON text */
+  save({ incarnation, head, fence, cuts, totals }: LaneRow, counts: string): void {
     this.#sqlite.run(
-      'update outbox_lanes set incarnation = ?, head = ?, fence = ?, cuts = ? where lane = ?',
+      'update outbox_lanes set incarnation = ?, head = ?, fence = ?, cuts = ?, totals = ? where lane = ?',
       incarnation,
       Number(head),
       fence === null ? null : Number(fence),
       `[${cuts.join(',')}]`,
+      encodeTotals(totals, counts),
       this.#lane,
     );
   }
@@ -145,6 +154,18 @@ export class LaneStorage {
       }
       if (groups.length < READ_BACK_GROUPS) return;
     }
+  }
+
+  /** The header of the first group from a position on. */
+  headerAt(position: bigint): GroupHeader | undefined {
+    const [group] = this.#sqlite.run<Omit<GroupHeader, 'start'> & { key: number }>(
+      'select key, rows, bytes, runs from outbox_groups where key >= ? and key < ? order by key limit 1',
+      this.#keyOf(position),
+      this.#end,
+    );
+    if (group === undefined) return undefined;
+    const { key, rows, bytes, runs } = group;
+    return { start: this.#positionOf(key), rows, bytes, runs };
   }
 
   /** How many messages the groups from a position on have, and how much text. */

@@ -25,6 +25,8 @@ export interface OutboxLaneOptions {
   onCommitted: (producer: Producer) => void;
   /** True while a socket of the producer is open. */
   hasSession: (producer: Producer) => boolean;
+  /** The shard's figures, as JSON text: written with the lane's row. Default: none. */
+  counts?: () => string;
   /** Called before a batch is settled. */
   onSettling?: (batch: MessageBatch) => void;
 }

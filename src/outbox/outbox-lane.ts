@@ -17,6 +17,7 @@ import { encodeGroup, runsFrom } from './group.ts';
 import type { Lane } from './lane.ts';
 import { LaneCheckpoint } from './lane-checkpoint.ts';
 import { LaneStorage } from './lane-storage.ts';
+import type { LaneSums } from './lane-totals.ts';
 import { LaneWatermarks } from './lane-watermarks.ts';
 import { lastMessagesBefore } from './last-messages.ts';
 import { MemoryWindow } from './memory-window.ts';
@@ -27,7 +28,7 @@ import type { OutboxLaneOptions } from './outbox-lane-options.ts';
 import { OutboxTrimmer } from './outbox-trimmer.ts';
 import type { Chunk, Producer } from './producer.ts';
 import { RunLedger, type RunMark } from './run-ledger.ts';
-import { type UnsettledRun, unsettledRuns } from './unsettled-runs.ts';
+import { oldestUnsettledAtMs, type UnsettledRun, unsettledRuns } from './unsettled-runs.ts';
 
 const KEEP_NOTHING = { keepMs: 0, maxBytes: 0 };
 
@@ -48,6 +49,12 @@ export class OutboxLane implements Lane {
    */
   #unsettledRows = 0;
   #generation = 0;
+  /** Where the totals begin. */
+  readonly #start: bigint;
+  #deadTotal: number;
+  #rewrittenTotal: number;
+  /** Text that was written to storage since this object was made. */
+  writtenBytes = 0;
 
   /** Opens the lane on the tables that `createOutboxTables` makes. */
   constructor(options: OutboxLaneOptions) {
@@ -57,8 +64,20 @@ export class OutboxLane implements Lane {
     const row = storage.open(options.randomId);
     this.#storage = storage;
     this.#ledger = new RunLedger(row.head, (mark) => this.#pass(mark));
-    this.#checkpoint = new LaneCheckpoint(storage, row, this.#ledger);
     this.#dead = new DeadPositions(storage);
+    const { start, dead, rewritten } = row.totals;
+    this.#start = start;
+    // Those that were settled ahead of others were not in front of the head when the row was written.
+    this.#deadTotal = dead + this.#dead.countFrom(row.head);
+    this.#rewrittenTotal = rewritten;
+    this.#checkpoint = new LaneCheckpoint(storage, row, this.#ledger, {
+      totals: () => ({
+        start,
+        dead: this.#deadTotal - this.#dead.countFrom(this.head),
+        rewritten: this.#rewrittenTotal,
+      }),
+      counts: options.counts ?? (() => '{}'),
+    });
     this.#trimmer = new OutboxTrimmer(
       {
         storage,
@@ -173,6 +192,18 @@ export class OutboxLane implements Lane {
     return this.#gathered.characters;
   }
 
+  /** What it has dealt with in all its lives. */
+  get totals(): LaneSums {
+    const stored = Number(this.#tail - this.#start);
+    return { stored, dead: this.#deadTotal, rewritten: this.#rewrittenTotal };
+  }
+
+  /** When the oldest message was received that is not settled; undefined where none is. */
+  get oldestAtMs(): number | undefined {
+    if (this.#unsettledRows === 0) return undefined;
+    return oldestUnsettledAtMs(this.#ledger.head, this.#storage);
+  }
+
   /** What is stored and not settled, by runs. The text of a run is its share of the text of its group. */
   unsettled(): Iterable<UnsettledRun> {
     return unsettledRuns(this.#ledger.head, this.#storage, this.#dead);
@@ -204,6 +235,7 @@ export class OutboxLane implements Lane {
     this.#storage.addGroup(this.#tail, group);
     this.#gathered.clear();
     this.#trimmer.stored(bytes);
+    this.writtenBytes += bytes;
     for (const { producer } of runs) {
       producer.run = undefined;
       if (producer.isTracked) producer.pendingRuns += 1;
@@ -246,6 +278,7 @@ export class OutboxLane implements Lane {
 
   /** The batch is settled without being in Postgres: it is among the dead letters, by the same step of storage. */
   settleAsDead(batch: MessageBatch): void {
+    this.#deadTotal += rowsOf(batch);
     const isNext = batch.position === this.#ledger.head;
     this.#settle(batch);
     if (isNext) this.#trimmer.trim();
@@ -311,8 +344,10 @@ export class OutboxLane implements Lane {
     this.#moveTo(position);
     this.#watermarks.recoverBetween(position, head);
     this.#trimmer.recount(position);
+    const rewritten = this.#unsettledRows - rowsBefore;
+    this.#rewrittenTotal += rewritten;
     this.#checkpoint.save();
-    return this.#unsettledRows - rowsBefore;
+    return rewritten;
   }
 
   #moveTo(position: bigint): void {

@@ -3,6 +3,7 @@
 import { hasTable, type Sqlite } from '../database/sqlite.ts';
 import { createIncarnations } from './incarnations.ts';
 import { createLaneFaults } from './lane-faults.ts';
+import { addTotals } from './lane-totals.ts';
 
 /**
  * A group's key in SQLite joins lane and position, so that the table needs no second index, which would be billed as a
@@ -13,8 +14,9 @@ export const LANE_SPAN = 2 ** 48;
 /** The tables of the outbox. Safe to call again. */
 export function createOutboxTables(sqlite: Sqlite): void {
   sqlite.run(
-    'create table if not exists outbox_lanes (lane integer primary key, incarnation text not null, head integer not null, fence integer, cuts text not null)',
+    'create table if not exists outbox_lanes (lane integer primary key, incarnation text not null, head integer not null, fence integer, cuts text not null, totals text)',
   );
+  addTotals(sqlite);
   // The texts come last: what only counts messages need not read them.
   sqlite.run(
     'create table if not exists outbox_groups (key integer primary key, rows integer not null, bytes integer not null, runs text not null, body text not null)',

@@ -11,6 +11,14 @@ export interface UnsettledRun {
   bytes: number;
 }
 
+/** When the message at a position was received; undefined where storage has none there. */
+export function oldestUnsettledAtMs(head: bigint, storage: LaneStorage): number | undefined {
+  const header = storage.headerAt(storage.startOfGroupAt(head));
+  if (header === undefined) return undefined;
+  for (const { run, end } of runsFrom(header.start, header.runs)) if (end > head) return run.receivedAtMs;
+  return undefined;
+}
+
 /** The runs from a position on, of the first of them what lies after it; without dead letters. */
 export function* unsettledRuns(
   head: bigint,

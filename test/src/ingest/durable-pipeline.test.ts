@@ -519,6 +519,14 @@ class World {
     for (const { wrong } of this.clients) if (wrong !== undefined) throw wrong;
     const stats = this.life.pipeline.stats();
     expect(sumOf(stats)).toBe(stats.received);
+    const {
+      received,
+      committed: everCommitted,
+      dead: everDead,
+      duplicate,
+      refused,
+    } = this.life.pipeline.totals;
+    expect(everCommitted + everDead + duplicate + refused + stats.buffered).toBe(received);
     // Read before the rows are: more may be written, and be acked, while they are read.
     const committed = this.clients.flatMap(({ name, epoch, committed, sent }) =>
       sent
@@ -840,6 +848,10 @@ describe('a shard with its outbox, over a real Postgres', () => {
           }
           await world.heal();
           await world.judge();
+          // Over all of its lives, though none of them ended well.
+          const { stored, committed, dead } = world.life.pipeline.totals;
+          expect(committed).toBe(new Set((await world.rows()).map(keyOf)).size);
+          expect(stored).toBe(committed + dead);
         } finally {
           world.end();
         }
