@@ -45,6 +45,8 @@ export interface Env {
    * number by number.
    */
   LIMITS?: string | Record<string, unknown>;
+  /** What all objects of an isolate may hold in memory, in bytes (workers/isolate-memory.ts). */
+  MEMORY_BUDGET_BYTES?: string;
   /** Where the messages of a new namespace are, unless it says otherwise: `sqlite` (default) or `postgres`. */
   STORE_ENGINE?: string;
   /** The namespace that requests without a token belong to, made at its first use; for local use. Unset: none. */

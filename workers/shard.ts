@@ -42,6 +42,7 @@ import { AlarmClock } from './alarm-clock.ts';
 import { connect, databaseTarget } from './database.ts';
 import { DirectoryObject } from './directory-object.ts';
 import type { Env } from './env.ts';
+import { openIsolateMemory } from './isolate-memory.ts';
 import {
   type HandOver,
   type ListedSession,
@@ -318,6 +319,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       sqlite,
       deadLetters,
       failpoints: this.#failpoints,
+      openMemory: (holder) => openIsolateMemory(this.env, this.ctx.id.toString(), holder),
       // After a long backoff the alarm is far away, and what waits has to be flushed sooner.
       onProgress: () => {
         this.#armAlarm(Date.now());

@@ -35,6 +35,7 @@ const ERROR_TABLE = {
   number_out_of_range: { status: 400, closeCode: 1007 },
   nesting_too_deep: { status: 400, closeCode: 1007 },
   buffer_full: { status: 503, closeCode: 1013 },
+  memory_full: { status: 503, closeCode: 1013 },
 
   // How `sluice.v1` refuses frames and ends sockets (PROTOCOL.md, "nack" and "Close codes").
   invalid_frame: { status: 400, closeCode: 4400 },

@@ -3,6 +3,7 @@
  * them. Everything that arrives is counted here.
  */
 
+import { compactTexts } from '../core/compact-text.ts';
 import { MAX_REFUSALS_PER_ERROR_FRAME } from '../core/limits.ts';
 import type { Producer } from '../outbox/producer.ts';
 import { JSON_PLAIN } from '../protocol/check-json.ts';
@@ -18,6 +19,7 @@ import { type BatchBody, type BatchHeader, type LineLimits, readBatchBody } from
 import { type Capacity, charactersOf } from './capacity.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { IntakeCounters } from './intake-counters.ts';
+import type { MemoryHold } from './memory-hold.ts';
 import type { Meter } from './meter.ts';
 import type { SchemaGate } from './schema-gate.ts';
 import type { BatchSource, BatchVerdict, SessionTerms } from './session-port.ts';
@@ -38,6 +40,8 @@ export interface Receipt {
   errorFrame: string | undefined;
   /** True when there was no room: the socket is to be closed. */
   isFull: boolean;
+  /** What was full. Default: `buffer_full`. */
+  fullCode?: 'memory_full';
   /** True when a limit refused all of it. */
   isRateLimited?: true;
 }
@@ -47,6 +51,7 @@ export interface AdmissionOptions {
   capacity: Capacity;
   group: GroupCommit;
   counters: IntakeCounters;
+  memory: MemoryHold;
   /** Asked of every message that is good JSON. Missing: the sink has no schema. */
   gate: SchemaGate | undefined;
 }
@@ -60,13 +65,15 @@ export class Admission {
   readonly #capacity: Capacity;
   readonly #group: GroupCommit;
   readonly #counters: IntakeCounters;
+  readonly #memory: MemoryHold;
   readonly #gate: SchemaGate | undefined;
 
-  constructor({ terms, capacity, group, counters, gate }: AdmissionOptions) {
+  constructor({ terms, capacity, group, counters, memory, gate }: AdmissionOptions) {
     this.#terms = terms;
     this.#capacity = capacity;
     this.#group = group;
     this.#counters = counters;
+    this.#memory = memory;
     this.#gate = gate;
   }
 
@@ -85,6 +92,10 @@ export class Admission {
     const amount = quota === undefined || typeof frame !== 'string' ? undefined : rawAmountOf(frame, quota);
     const refusal = amount === undefined ? undefined : quota?.refusalOf(amount, nowMs);
     if (refusal !== undefined) return this.#refuseByRate(refusal);
+    if (typeof frame === 'string' && !this.#memory.admitsFrame(frame)) {
+      this.#counters.received += 1;
+      return this.#refuseByMemory(1, 0);
+    }
     const decoded = this.#decode(frame);
     const { payloads, refusedCount } = decoded;
     this.#counters.received += payloads.length + refusedCount;
@@ -93,8 +104,11 @@ export class Admission {
       const characters = charactersOf(payloads);
       if (!this.#capacity.hasRoomFor(payloads.length, characters))
         return this.#refuseRawFrame(payloads.length, characters, refusedCount);
+      if (!this.#memory.admits(payloads.length, characters))
+        return this.#refuseByMemory(payloads.length, refusedCount);
       const fullShare = quota?.fullShare(payloads.length, characters);
       if (fullShare !== undefined) return this.#refuseByShare(fullShare, payloads.length, refusedCount);
+      decoded.payloads = compactTexts(payloads, characters, (frame as string).length);
       this.#group.gather(producer, producer.nextSequence, decoded, nowMs);
       producer.nextSequence += payloads.length;
       this.#group.endFrame(nowMs);
@@ -116,6 +130,19 @@ export class Admission {
       this.#terms.frameLimits,
     );
     return { accepted: 0, errorFrame, isFull: false, isRateLimited: true };
+  }
+
+  #refuseByMemory(messages: number, refusedCount: number): Receipt {
+    this.#countRefusedByMemory(messages);
+    const { frameLimits } = this.#terms;
+    const refused = refusedCount + messages;
+    const errorFrame = encodeErrorFrame([{ line: 0, code: 'memory_full' }], refused, frameLimits);
+    return { accepted: 0, errorFrame, isFull: true, fullCode: 'memory_full' };
+  }
+
+  #countRefusedByMemory(messages: number): void {
+    this.#counters.countRefused('memory_full', messages);
+    this.#memory.refused += messages;
   }
 
   #decode(frame: string | ArrayBuffer): DecodedFrame {
@@ -186,6 +213,8 @@ export class Admission {
       counters.countRefused(early, n);
       return { kind: 'deferred', code: early, from: expected, refused: [] };
     }
+    if (skipped === 0 && !this.#memory.admitsFrame(frame))
+      return this.#deferByMemory(source, frame, n, expected);
     const body = this.#readBody(frame, header, skipped, limits);
     if (body === undefined) {
       counters.countRefused('invalid_frame', n);
@@ -199,15 +228,25 @@ export class Admission {
       (amount === undefined ? undefined : quota?.refuses(amount, source.credit.isNone, nowMs));
     if (code !== undefined) {
       counters.countRefused(code, n - skipped);
+      if (code === 'memory_full') this.#memory.refused += n - skipped;
       const refusedBefore = refused.filter(({ offset }) => offset < skipped);
       return { kind: 'deferred', code, from: expected, refused: refusedBefore };
     }
+    body.payloads = compactTexts(payloads, charactersOf(payloads), frame.length);
     this.#gather(producer, header, skipped, body, nowMs);
     producer.nextSequence = seq + n;
     if (amount !== undefined) quota?.take(amount, nowMs);
     if (refused.length === 0) return TAKEN;
     if (refused.at(-1)?.offset === n - 1) this.#group.skipSequences(producer);
     return { kind: 'taken', refused };
+  }
+
+  // One that sends on though it has no credit is told so, and closed in the end.
+  #deferByMemory({ credit }: BatchSource, frame: string, messages: number, from: number): BatchVerdict {
+    const code = credit.isOverrunBy(frame.length) ? 'over_credit' : 'memory_full';
+    if (code === 'memory_full') this.#countRefusedByMemory(messages);
+    else this.#counters.countRefused(code, messages);
+    return { kind: 'deferred', code, from, refused: [] };
   }
 
   #readBody(frame: string, header: BatchHeader, skipped: number, limits: LineLimits): BatchBody | undefined {
@@ -235,7 +274,7 @@ export class Admission {
     const isOneLine = newline === -1 || newline === frame.length - 1;
     if (!isOneLine || credit.isNone) return false;
     const end = newline === -1 ? frame.length : newline;
-    if (!this.#capacity.hasRoomFor(1, end - bodyStart)) return false;
+    if (!this.#capacity.hasRoomFor(1, end - bodyStart) || !this.#memory.admitsFrame(frame)) return false;
     const amount = quota?.amountOf(frame, bodyStart, 1);
     if (amount !== undefined && quota?.allows(amount, nowMs) === false) return false;
     if (quota?.fullShare(1, end - bodyStart) !== undefined) return false;
@@ -250,10 +289,11 @@ export class Admission {
     { credit, quota }: BatchSource,
     frameLength: number,
     payloads: readonly string[],
-  ): 'over_credit' | 'buffer_full' | undefined {
+  ): 'over_credit' | 'buffer_full' | 'memory_full' | undefined {
     if (credit.isOverrunBy(frameLength)) return 'over_credit';
     const characters = charactersOf(payloads);
     if (!this.#capacity.hasRoomFor(payloads.length, characters)) return 'buffer_full';
+    if (!this.#memory.admits(payloads.length, characters)) return 'memory_full';
     return quota?.fullShare(payloads.length, characters) === undefined ? undefined : 'buffer_full';
   }
 

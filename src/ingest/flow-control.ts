@@ -1,8 +1,10 @@
 /** Tells the clients of a shard how much they may send, so that it is never asked to hold more than it can. */
 
-import { type Credit, encodeCredit, type FlowReason } from '../protocol/sluice-v1.ts';
+import type { Timers } from '../core/timers.ts';
+import { type Credit, encodeCredit } from '../protocol/sluice-v1.ts';
 import type { Capacity } from './capacity.ts';
 import { creditOf, NO_CREDIT } from './credit.ts';
+import { MEMORY_RETRY_MS, type MemoryHold } from './memory-hold.ts';
 import type { Quotas } from './quotas.ts';
 import type { ShardSession } from './session-port.ts';
 import type { Sessions } from './sessions.ts';
@@ -14,6 +16,8 @@ export interface FlowControlOptions {
   capacity: Capacity;
   sessions: Sessions;
   quotas: Quotas;
+  memory: MemoryHold;
+  timers: Timers;
   /** True where new messages go to the outbox. */
   hasOutbox: boolean;
 }
@@ -21,6 +25,7 @@ export interface FlowControlOptions {
 export class FlowControl {
   readonly #options: FlowControlOptions;
   #hasSessionWithoutCredit = false;
+  #isAskingAgain = false;
 
   constructor(options: FlowControlOptions) {
     this.#options = options;
@@ -34,10 +39,29 @@ export class FlowControl {
 
   /** The share of a session that no limit bounds. */
   #grant(): Credit {
-    const { capacity, sessions } = this.#options;
+    const { capacity, sessions, memory } = this.#options;
+    if (memory.isTight) {
+      this.#hasSessionWithoutCredit = true;
+      this.#askAgain();
+      return NO_CREDIT;
+    }
     const credit = creditOf(capacity.usage(), Math.max(1, sessions.size));
     if (credit.bytes === 0) this.#hasSessionWithoutCredit = true;
     return credit;
+  }
+
+  // What the isolate's other objects hold is none of this shard's events: it has to look by itself. It does so only while there are
+  // sessions that wait for it.
+  #askAgain(): void {
+    if (this.#isAskingAgain) return;
+    const { timers, sessions } = this.#options;
+    this.#isAskingAgain = true;
+    timers.after(MEMORY_RETRY_MS, () => {
+      this.#isAskingAgain = false;
+      if (!this.#hasSessionWithoutCredit || sessions.size === 0) return;
+      if (this.#options.memory.isTight) this.#askAgain();
+      else this.tellOfRoom();
+    });
   }
 
   /** Acks sessions, with the credit that each has now. */
@@ -60,18 +84,21 @@ export class FlowControl {
   #sayRate(session: ShardSession, credit: Credit): void {
     const isFull = session.quota?.waitsForRoom === true;
     if (session.quota !== undefined) session.quota.isUntold = false;
-    session.sendFlow(credit, isFull ? this.#full : 'rate');
+    if (isFull) this.#sayFull(session, credit);
+    else session.sendFlow(credit, 'rate');
   }
 
   /** `SessionPort.sendFlow`. */
   sendFlow(session: ShardSession, isLimited: boolean): void {
     const credit = this.grant(session);
     if (isLimited || session.quota?.isUntold === true) this.#sayRate(session, credit);
-    else session.sendFlow(credit, this.#full);
+    else this.#sayFull(session, credit);
   }
 
-  get #full(): FlowReason {
-    return this.#options.hasOutbox ? 'outbox_full' : 'memory_full';
+  #sayFull(session: ShardSession, credit: Credit): void {
+    const { memory, hasOutbox } = this.#options;
+    if (memory.isTight) session.sendFlow(credit, 'memory_full', MEMORY_RETRY_MS);
+    else session.sendFlow(credit, hasOutbox ? 'outbox_full' : 'memory_full');
   }
 
   /** A session wakes up. Where it may have been told that there is no credit, it will hear of it once there is room. */
@@ -108,6 +135,7 @@ export class FlowControl {
 
   #hasRoomAgain(): boolean {
     const { rows, maxRows, bytes, maxBytes } = this.#options.capacity.usage();
+    if (this.#options.memory.isTight) return false;
     return rows <= maxRows * CREDIT_RETURNS_AT && bytes <= maxBytes * CREDIT_RETURNS_AT;
   }
 }

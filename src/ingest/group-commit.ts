@@ -14,6 +14,7 @@ import type { FlowControl } from './flow-control.ts';
 import { GroupTime } from './group-time.ts';
 import type { Holdings } from './holdings.ts';
 import type { Lanes } from './lanes.ts';
+import type { MemoryHold } from './memory-hold.ts';
 import type { ShardSession } from './session-port.ts';
 import type { Sessions } from './sessions.ts';
 import type { VolatileMark } from './volatile-mark.ts';
@@ -31,6 +32,7 @@ export interface GroupCommitOptions {
   hasOutbox: boolean;
   volatileMark: VolatileMark;
   holdings: Holdings;
+  memory: MemoryHold;
   /** Called when the storage cannot be written. */
   failStorage: (error: unknown) => void;
 }
@@ -64,9 +66,11 @@ export class GroupCommit {
   gather(producer: Producer, firstSequence: number, chunk: Chunk, receivedAtMs: number): void {
     const { lane, flusher } = this.#lanes.of(producer);
     lane.gather(producer, firstSequence, chunk, receivedAtMs);
-    this.#rows += chunk.payloads.length;
-    if (this.#holdings.isOn)
-      this.#holdings.taken(producer.name, chunk.payloads.length, charactersOf(chunk.payloads));
+    const messages = chunk.payloads.length;
+    const characters = charactersOf(chunk.payloads);
+    this.#rows += messages;
+    this.#options.memory.taken(messages, characters);
+    if (this.#holdings.isOn) this.#holdings.taken(producer.name, messages, characters);
     if (this.#hasOutbox) return;
     if (!this.#volatileMark.isSet) this.#mark();
     flusher.notify();
@@ -83,6 +87,7 @@ export class GroupCommit {
     const { lane, flusher } = this.#lanes.of(producer);
     lane.gatherOne(producer, sequence, payload, isPlain, receivedAtMs);
     this.#rows += 1;
+    this.#options.memory.taken(1, payload.length);
     if (this.#holdings.isOn) this.#holdings.taken(producer.name, 1, payload.length);
     if (this.#hasOutbox) return;
     if (!this.#volatileMark.isSet) this.#mark();

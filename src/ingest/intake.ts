@@ -108,6 +108,13 @@ export interface IntakeStats extends FlusherStats {
   /** How often a limit told a client to wait, and sockets that were one too many. */
   restrained: number;
   refusedConnections: number;
+  /** Messages refused because the isolate had no memory left for them. */
+  memoryRefused: number;
+  /** What all objects of the isolate hold in memory, and from where on they take nothing. */
+  isolateBufferedBytes: number;
+  isolateLimitBytes: number;
+  /** True while clients are told to send nothing for that. */
+  isMemoryTight: boolean;
   /** Dead letters kept now. */
   deadLetters: number;
   /** True where there is no room for further ones. */

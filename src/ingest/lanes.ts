@@ -41,6 +41,10 @@ export interface LanesOptions extends Omit<LaneWriterOptions, 'batchBytes'> {
   counts: () => string;
   /** Called before a batch is settled. */
   onSettling: (batch: MessageBatch) => void;
+  /** Called when memory holds another amount, but for what is gathered. */
+  onHeld: () => void;
+  /** True where a lane with so many bytes in memory may keep more there that are in its storage too. */
+  mayKeep: (memoryBytes: number, laneBytes: number) => boolean;
 }
 
 export class Lanes {
@@ -82,12 +86,13 @@ export class Lanes {
   }
 
   #openInMemory(number: number): void {
-    this.#open(new MemoryLane(this.#options.onCommitted, this.#options.onSettling), number);
+    const { onCommitted, onSettling, onHeld } = this.#options;
+    this.#open(new MemoryLane(onCommitted, onSettling, onHeld), number);
   }
 
   #openDurable(sqlite: Sqlite, number: number): LaneWriter {
-    const { sink, writing, failpoints, timers, randomId, hasSession, onCommitted, onSettling, counts } =
-      this.#options;
+    const { sink, writing, failpoints, timers, randomId, hasSession, onCommitted } = this.#options;
+    const { onSettling, onHeld, mayKeep, counts } = this.#options;
     const { maxBufferBytes, keepSettledMs, keepSettledBytes } = sink.options;
     const lane = new OutboxLane({
       sqlite,
@@ -103,6 +108,8 @@ export class Lanes {
       counts,
       onCommitted,
       onSettling,
+      onHeld,
+      mayKeep,
       hasSession,
     });
     return this.#open(lane, number);

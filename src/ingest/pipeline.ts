@@ -4,6 +4,7 @@ import type { LimitsOf } from '../access/limits.ts';
 import { SluiceError } from '../core/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../core/failpoints.ts';
 import { MAX_FRAME_BYTES } from '../core/limits.ts';
+import { type MemoryAccount, MemoryBudget } from '../core/memory-budget.ts';
 import type { Timers } from '../core/timers.ts';
 import type { Connection } from '../database/connection.ts';
 import type { Sqlite } from '../database/sqlite.ts';
@@ -32,6 +33,7 @@ import { IntakeCounters } from './intake-counters.ts';
 import { Lanes } from './lanes.ts';
 import { MappingWatch } from './mapping-watch.ts';
 import { Measurements } from './measurements.ts';
+import { MemoryHold } from './memory-hold.ts';
 import { Progress } from './progress.ts';
 import { Quotas } from './quotas.ts';
 import { RawSession } from './raw-session.ts';
@@ -61,6 +63,8 @@ export interface PipelineOptions {
   /** Where messages go that Postgres refuses for their content. Missing: their batch is tried for ever. */
   deadLetters?: DeadLetters;
   failpoints?: Failpoints;
+  /** Opens its account of what all that share the isolate may hold. Default: nobody shares it. */
+  openMemory?: (holder: object) => MemoryAccount;
   /** Called after each batch that was written or failed. */
   onProgress?: () => void;
   /** Called when the storage cannot be written: what is in memory and what is stored differ from then on. */
@@ -88,6 +92,7 @@ export class Pipeline implements Intake {
   readonly #sessions: Sessions;
   readonly #lanes: Lanes;
   readonly #capacity: Capacity;
+  readonly #memory: MemoryHold;
   readonly #flow: FlowControl;
   readonly #quotas: Quotas;
   readonly #group: GroupCommit;
@@ -130,6 +135,13 @@ export class Pipeline implements Intake {
       lanes: () => this.#lanes.all,
       usage: () => this.#capacity.usage(),
     });
+    const openMemory = options.openMemory ?? ((holder) => new MemoryBudget().open('', holder));
+    const memory = new MemoryHold({
+      account: openMemory(this),
+      lanes: () => this.#lanes?.all ?? [],
+      hasOutbox,
+    });
+    this.#memory = memory;
     this.#lanes = new Lanes({
       sink,
       shard: options.shard ?? '0',
@@ -152,6 +164,8 @@ export class Pipeline implements Intake {
       onSettling: (batch) => {
         if (holdings.isOn) holdings.settling(batch);
       },
+      onHeld: () => memory.note(),
+      mayKeep: (memoryBytes, laneBytes) => memory.mayKeep(memoryBytes, laneBytes),
       onDeadLetter: (...letter) => sessions.onDeadLetter(...letter),
       onRewritten: (messages) => {
         this.#counters.rewritten += messages;
@@ -163,6 +177,7 @@ export class Pipeline implements Intake {
         options.onProgress?.();
       },
     });
+    if (this.#lanes.rows > 0) memory.assumeWide();
     this.#capacity = new Capacity({ lanes: this.#lanes.all, hasOutbox, limits: sink.options });
     const { shards, maxMessageBytes } = sink.options;
     this.#quotas = new Quotas({
@@ -172,7 +187,8 @@ export class Pipeline implements Intake {
       timers,
       holdings,
     });
-    this.#flow = new FlowControl({ capacity: this.#capacity, sessions, quotas: this.#quotas, hasOutbox });
+    const capacity = this.#capacity;
+    this.#flow = new FlowControl({ capacity, sessions, quotas: this.#quotas, memory, timers, hasOutbox });
     this.#group = new GroupCommit({
       lanes: this.#lanes,
       producers,
@@ -184,6 +200,7 @@ export class Pipeline implements Intake {
       hasOutbox,
       volatileMark,
       holdings,
+      memory,
       failStorage,
     });
     const terms = this.#terms(sink, measured);
@@ -194,6 +211,7 @@ export class Pipeline implements Intake {
       capacity: this.#capacity,
       group: this.#group,
       counters: this.#counters,
+      memory,
       gate: this.#gate,
     });
     const helloHandler = new HelloHandler({
@@ -270,6 +288,7 @@ export class Pipeline implements Intake {
       takeBatch: (producer, source, frame, header, limits, nowMs) =>
         admission.takeBatch(producer, source, frame, header, limits, nowMs),
       sendFlow: (session, isLimited) => this.#flow.sendFlow(session, isLimited),
+      addUnread: (bytes) => this.#memory.addUnread(bytes),
       ackSoon: (session) => group.ackSoon(session),
       endBatch: (session, nowMs) => group.endBatch(session, nowMs),
       storeGroup: () => void group.store(),
@@ -476,6 +495,8 @@ export class Pipeline implements Intake {
   }
 
   get fill(): number {
+    // The others of the isolate have no room either: nothing is gained by reading on.
+    if (this.#memory.isTight) return 1;
     // While the database is away, memory is full and nothing is the matter: the outbox takes the rest.
     return !this.hasOutbox || this.state === 'running'
       ? this.#capacity.memoryFill()
@@ -484,7 +505,7 @@ export class Pipeline implements Intake {
 
   /** Messages and bytes that there is room for. */
   get free(): { rows: number; bytes: number } {
-    return this.#capacity.free();
+    return this.#memory.isTight ? { rows: 0, bytes: 0 } : this.#capacity.free();
   }
 
   /** Messages in numbers, over all lives of the shard. */
@@ -504,6 +525,10 @@ export class Pipeline implements Intake {
       refused,
       restrained,
       refusedConnections,
+      memoryRefused: this.#memory.refused,
+      isolateBufferedBytes: this.#memory.heldBytes,
+      isolateLimitBytes: this.#memory.limitBytes,
+      isMemoryTight: this.#memory.isTight,
       storageRowsWritten: this.#sqlite?.rowsWritten ?? 0,
       deadLetters: this.#deadLetters?.count ?? 0,
       deadLettersFull: this.#deadLetters?.isFull ?? false,

@@ -59,13 +59,13 @@ export class RawSession implements Session {
       return;
     }
     const receipt = this.#admission.takeRawFrame(this.#producer, frame, nowMs, this.#quota);
-    const { errorFrame, isFull, isRateLimited } = receipt;
+    const { errorFrame, isFull, fullCode = 'buffer_full', isRateLimited } = receipt;
     this.#rateRefusals = isRateLimited === true ? this.#rateRefusals + 1 : 0;
     if (errorFrame === undefined) return;
     this.#peer.send(errorFrame);
     if (this.#rateRefusals > MAX_RATE_LIMITED_FRAMES)
       this.#close(rawCloseCode('rate_limited'), 'rate_limited: wait as long as the error frames say');
-    else if (isFull) this.#close(closeCode('buffer_full'), refusalText('buffer_full'));
+    else if (isFull) this.#close(closeCode(fullCode), refusalText(fullCode));
     else this.#countAnswer(errorFrame.length, nowMs);
   }
 

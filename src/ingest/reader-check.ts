@@ -26,6 +26,11 @@ export class ReaderCheck {
     return this.#pingId;
   }
 
+  /** What waits to be read as far as that is known: of a client that reads, nothing. */
+  get unreadBytes(): number {
+    return Math.max(0, this.#sentBytes - this.#confirmedBytes - 2 * PING_AFTER_BYTES);
+  }
+
   /** Counts a frame of so many characters that was sent. */
   sent(characters: number, nowMs: number): ReaderState {
     this.#sentBytes += characters;

@@ -69,7 +69,7 @@ export type BatchVerdict =
   | { kind: 'deferred'; code: DeferredCode; from: number; refused: BatchBody['refused'] };
 
 /** Why a batch was not taken that may be sent again. */
-export type DeferredCode = 'over_credit' | 'buffer_full' | 'rate_limited';
+export type DeferredCode = 'over_credit' | 'buffer_full' | 'memory_full' | 'rate_limited';
 
 /** What a session may ask of its shard. */
 export interface SessionPort {
@@ -103,6 +103,8 @@ export interface SessionPort {
    * @param isLimited the shard has room, and a limit of this session is used up
    */
   sendFlow(session: ShardSession, isLimited: boolean): void;
+  /** So many bytes more of what the session was sent wait to be read; less where it is below 0. */
+  addUnread(bytes: number): void;
   /** Acks the session with the group that is being gathered. Stores nothing by itself. */
   ackSoon(session: ShardSession): void;
   /** A batch was answered: the session is acked with the group that is being gathered, and what is due is started. */
@@ -121,7 +123,8 @@ export interface ShardSession {
   readonly quota: SessionQuota | undefined;
   /** Acks what the outbox has. Only to be called when everything that was taken is in it. */
   sendAck(credit: Credit, creditText: string): void;
-  sendFlow(credit: Credit, reason: FlowReason): void;
+  /** @param retryMs when it may be worth while to ask again, where somebody knows */
+  sendFlow(credit: Credit, reason: FlowReason, retryMs?: number): void;
   /** A message that was stored is among the dead letters. */
   sendDead(epoch: number, sequence: number, refusal: Refusal): void;
   /** The producer's `committed` has moved. */

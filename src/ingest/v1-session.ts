@@ -59,6 +59,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
   /** Messages that were taken and not acked yet, and when the first of them came. */
   #unacked = 0;
   #unackedSinceMs = 0;
+  #unreadBytes = 0;
 
   constructor(
     port: SessionPort,
@@ -171,6 +172,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
         break;
       case 'pong':
         this.#reader.pong(read.id);
+        this.#noteUnread(this.#reader.unreadBytes);
         break;
       case 'ping':
         this.#port.ackSoon(this);
@@ -333,6 +335,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
     if (this.#ack !== 'stored' && committed < taken) return;
     this.#send('{"t":"bye"}');
     this.#isClosed = true;
+    this.#noteUnread(0);
     this.#guard.end();
     this.#peer.close(1000, 'bye');
     this.quota?.leave();
@@ -355,10 +358,10 @@ export class V1Session implements Session, ShardSession, BatchSource {
     this.#send(encodeNack('dead_letter', false, refusal.reason, range, refusal));
   }
 
-  sendFlow(credit: Credit, reason: FlowReason): void {
+  sendFlow(credit: Credit, reason: FlowReason, retryMs?: number): void {
     if (this.#producer === undefined) return;
     this.credit.note(credit);
-    this.#send(encodeFlow(encodeCredit(credit), reason));
+    this.#send(encodeFlow(encodeCredit(credit), reason, retryMs));
   }
 
   drain(retryMs: number): void {
@@ -370,10 +373,18 @@ export class V1Session implements Session, ShardSession, BatchSource {
     this.#peer.send(frame);
     const nowMs = this.#port.terms.timers.now();
     const reader = this.#reader.sent(frame.length, nowMs);
+    this.#noteUnread(this.#reader.unreadBytes);
     if (reader === 'slow') this.close('slow_reader', 'read what the server sends, and answer its pings');
     else if (reader === 'ask') this.#peer.send(`{"t":"ping","id":${this.#reader.pingId}}`);
     // After what was to be said: an ack counts, though the time for a fresh token is over.
     if (nowMs >= this.#guard.dueAtMs) this.#guard.look(nowMs);
+  }
+
+  // Memory that the platform needs for what the client has not read.
+  #noteUnread(bytes: number): void {
+    if (bytes === this.#unreadBytes) return;
+    this.#port.addUnread(bytes - this.#unreadBytes);
+    this.#unreadBytes = bytes;
   }
 
   close(code: ErrorCode, reason: string): void {
@@ -386,6 +397,7 @@ export class V1Session implements Session, ShardSession, BatchSource {
 
   end(): void {
     this.#isClosed = true;
+    this.#noteUnread(0);
     this.#guard.end();
     this.#cancelHelloLimit?.();
     this.quota?.leave();

@@ -24,6 +24,8 @@ export interface Lane extends MessageBuffer {
   readonly gatheredCharacters: number;
   /** Text in storage, or on its way there. */
   readonly storedBytes: number;
+  /** What messages count for that are on their way to Postgres. */
+  readonly inFlightBytes: number;
   /** Messages that are not in memory. */
   readonly spilledRows: number;
 }

@@ -18,13 +18,20 @@ export class MemoryLane implements Lane {
   readonly spilledRows = 0;
 
   readonly #onSettling: ((batch: MessageBatch) => void) | undefined;
+  readonly #onHeld: (() => void) | undefined;
 
   /**
    * @param onSettled called when messages of a producer are settled, of whatever epoch
    * @param onSettling called before a batch is settled
+   * @param onHeld called when memory holds another amount, but for what is gathered
    */
-  constructor(onSettled: (producer: Producer) => void, onSettling?: (batch: MessageBatch) => void) {
+  constructor(
+    onSettled: (producer: Producer) => void,
+    onSettling?: (batch: MessageBatch) => void,
+    onHeld?: () => void,
+  ) {
     this.#onSettling = onSettling;
+    this.#onHeld = onHeld;
     this.#ledger = new RunLedger(0n, ({ producer, epoch, lastSequence }) => {
       producer.pendingRuns -= 1;
       if (producer.epoch === epoch) producer.committed = Math.max(producer.committed, lastSequence);
@@ -38,6 +45,10 @@ export class MemoryLane implements Lane {
 
   get bytes(): number {
     return this.#buffer.bytes + this.#ledger.bytes;
+  }
+
+  get inFlightBytes(): number {
+    return this.#buffer.bytes - this.#buffer.waitingBytes;
   }
 
   get waitingRows(): number {
@@ -76,13 +87,16 @@ export class MemoryLane implements Lane {
   store(): void {}
 
   take(limits: TakeLimits): MessageBatch | undefined {
-    return this.isHeld ? undefined : this.#buffer.take(limits);
+    const batch = this.isHeld ? undefined : this.#buffer.take(limits);
+    if (batch !== undefined) this.#onHeld?.();
+    return batch;
   }
 
   settle(batch: MessageBatch): void {
     this.#onSettling?.(batch);
     this.#buffer.settle(batch);
     this.#ledger.settle(batch.position, batch.position + BigInt(rowsOf(batch)));
+    this.#onHeld?.();
   }
 
   settleAsDead(batch: MessageBatch): void {
@@ -91,5 +105,6 @@ export class MemoryLane implements Lane {
 
   putBack(batch: MessageBatch): void {
     this.#buffer.putBack(batch);
+    this.#onHeld?.();
   }
 }

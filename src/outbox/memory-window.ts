@@ -21,6 +21,8 @@ export interface MemoryWindowOptions {
   ledger: RunLedger;
   /** Text of messages, with their overhead, that memory may hold. */
   maxBytes: number;
+  /** True where memory may keep so many bytes beside those that it has. What it may not waits in storage. */
+  mayKeep: (memoryBytes: number, ownBytes: number) => boolean;
 }
 
 export class MemoryWindow {
@@ -61,6 +63,11 @@ export class MemoryWindow {
     return this.#buffer.bytes + this.#ledger.bytes;
   }
 
+  /** What messages count for that are on their way to Postgres. */
+  get inFlightBytes(): number {
+    return this.#buffer.bytes - this.#buffer.waitingBytes;
+  }
+
   /** Messages that are in SQLite only. */
   get spilledRows(): number {
     return this.#spilledRows;
@@ -93,7 +100,8 @@ export class MemoryWindow {
    */
   add(runs: readonly Run[], start: bigint, rows: number, bytes: number): void {
     const memoryBytes = memoryBytesOf(bytes, rows);
-    if (this.#spilledRows > 0 || this.bytes + memoryBytes > this.#options.maxBytes) {
+    const { maxBytes, mayKeep } = this.#options;
+    if (this.#spilledRows > 0 || this.bytes + memoryBytes > maxBytes || !mayKeep(memoryBytes, this.bytes)) {
       this.#spilledRows += rows;
       this.#spilledBytes += memoryBytes;
       return;
@@ -147,13 +155,14 @@ export class MemoryWindow {
   // The last group to be read back: about `maxBytes` of what they take in memory, and no more than there is room for. Where
   // nothing waits, at least one group, however large.
   #lastThatFits(maxBytes: number): bigint | undefined {
-    const { storage, maxBytes: maxMemoryBytes } = this.#options;
+    const { storage, maxBytes: maxMemoryBytes, mayKeep } = this.#options;
     const room = Math.min(maxBytes, maxMemoryBytes - this.bytes);
     let bytes = 0;
     let last: bigint | undefined;
     for (const size of storage.sizesFrom(this.#loaded)) {
       bytes += memoryBytesOf(size.bytes, size.rows);
-      if (bytes > room && (last !== undefined || this.#buffer.waitingRows > 0)) break;
+      const isTooMuch = bytes > room || !mayKeep(bytes, this.bytes);
+      if (isTooMuch && (last !== undefined || this.#buffer.waitingRows > 0)) break;
       last = size.start;
     }
     return last;

@@ -27,6 +27,14 @@ export interface OutboxLaneOptions {
   hasSession: (producer: Producer) => boolean;
   /** The shard's figures, as JSON text: written with the lane's row. Default: none. */
   counts?: () => string;
+  /**
+   * True where memory may keep so many bytes more of messages that are in storage too. Default: up to `maxMemoryBytes`.
+   *
+   * @param laneBytes what the lane has in memory
+   */
+  mayKeep?: (memoryBytes: number, laneBytes: number) => boolean;
+  /** Called when memory holds another amount, but for what is gathered. */
+  onHeld?: () => void;
   /** Called before a batch is settled. */
   onSettling?: (batch: MessageBatch) => void;
 }

@@ -97,6 +97,7 @@ export class OutboxLane implements Lane {
       producers,
       ledger: this.#ledger,
       maxBytes: options.maxMemoryBytes,
+      mayKeep: options.mayKeep ?? (() => true),
     });
     this.#tail = row.head;
     this.#recover();
@@ -167,6 +168,10 @@ export class OutboxLane implements Lane {
     return this.#trimmer.keptBytes;
   }
 
+  get inFlightBytes(): number {
+    return this.#window.inFlightBytes;
+  }
+
   /** Messages that are in SQLite only. */
   get spilledRows(): number {
     return this.#window.spilledRows;
@@ -234,6 +239,7 @@ export class OutboxLane implements Lane {
     const bytes = group.runs.length + group.body.length;
     this.#storage.addGroup(this.#tail, group);
     this.#gathered.clear();
+    this.#options.onHeld?.();
     this.#trimmer.stored(bytes);
     this.writtenBytes += bytes;
     for (const { producer } of runs) {
@@ -243,6 +249,7 @@ export class OutboxLane implements Lane {
     this.#window.add(runs, this.#tail, rows, bytes);
     this.#tail += BigInt(rows);
     this.#unsettledRows += rows;
+    this.#options.onHeld?.();
   }
 
   // Out of the outbox.
@@ -265,7 +272,9 @@ export class OutboxLane implements Lane {
     let maxRows = Math.min(most, this.#checkpoint.rowsToRecut(from));
     if (this.#dead.ahead > 0) maxRows = Math.min(maxRows, this.#dead.rowsUpToNext(from));
     const batch = this.#window.take({ maxRows, maxBytes });
-    if (batch !== undefined && this.#options.isFenced) this.#checkpoint.cutAt(endOf(batch));
+    if (batch === undefined) return undefined;
+    this.#options.onHeld?.();
+    if (this.#options.isFenced) this.#checkpoint.cutAt(endOf(batch));
     return batch;
   }
 
@@ -301,10 +310,12 @@ export class OutboxLane implements Lane {
     // Nothing is left but messages that are passed over.
     if (this.#dead.ahead > 0 && this.#unsettledRows === 0) this.take({ maxRows: 1, maxBytes: 1 });
     this.#checkpoint.forgetSettledCuts();
+    this.#options.onHeld?.();
   }
 
   putBack(batch: MessageBatch): void {
     this.#window.putBack(batch);
+    this.#options.onHeld?.();
   }
 
   #pass({ producer, epoch, lastSequence, end, groupBytes }: RunMark): void {
@@ -356,6 +367,7 @@ export class OutboxLane implements Lane {
     this.#ledger.restart(position);
     this.#countUnsettled();
     this.#window.restart(this.#tail);
+    this.#options.onHeld?.();
   }
 
   /** What a database lacks whose checkpoint is at `position`, and what of it is still here. */

@@ -37,6 +37,7 @@ export type RefusalCode = Extract<
   | 'number_out_of_range'
   | 'nesting_too_deep'
   | 'buffer_full'
+  | 'memory_full'
   | 'rate_limited'
   | 'invalid_message'
   | 'sink_failed'
@@ -139,7 +140,8 @@ export function decodeFrame(
   for (let line = 1; start <= frame.length; line += 1) {
     let end = frame.indexOf(NEWLINE, start);
     if (end === -1) end = frame.length;
-    decodeLine(frame, start, end, line, limits.maxMessageBytes, refusesReplacement, decoded);
+    // A frame may hold a million empty lines, none of which is worth a look.
+    if (end > start) decodeLine(frame, start, end, line, limits.maxMessageBytes, refusesReplacement, decoded);
     if (lines !== undefined && lines.length < decoded.payloads.length) lines.push(line);
     start = end + 1;
   }
@@ -233,6 +235,8 @@ export function refusalText(
       return "The sink's own schema failed, and the message was not taken: the sink has to be put right";
     case 'rate_limited':
       return 'A limit of what you may send is used up: send the frame again later';
+    case 'memory_full':
+      return 'There is no memory left for now: reconnect after a second or more, and send the refused messages again';
     case 'buffer_full':
       return 'The buffer is full because the database takes less than arrives: reconnect later, and send the refused messages again';
   }

@@ -367,8 +367,10 @@ export function encodeCredit({ messages, bytes }: Credit): string {
 /** Why the credit changed without an ack. */
 export type FlowReason = 'outbox_full' | 'memory_full' | 'rate' | 'room';
 
-export function encodeFlow(creditText: string, reason: FlowReason): string {
-  return `{"t":"flow",${creditText},"reason":"${reason}"}`;
+/** @param retryMs when it may be worth while to ask again */
+export function encodeFlow(creditText: string, reason: FlowReason, retryMs?: number): string {
+  const retry = retryMs === undefined ? '' : `,"retryMs":${retryMs}`;
+  return `{"t":"flow",${creditText},"reason":"${reason}"${retry}}`;
 }
 
 /** Asks for a fresh token within so many milliseconds. */

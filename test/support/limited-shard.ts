@@ -1,5 +1,6 @@
 /** A shard with limits on a clock that stands still, and a Postgres that takes everything or nothing. */
 
+import { randomUUID } from 'node:crypto';
 import type { SQL } from 'drizzle-orm';
 import { PgDialect } from 'drizzle-orm/pg-core';
 import { benchSink } from '../../lab/suites/ingest/bench-sink.ts';
@@ -7,6 +8,7 @@ import type { Grant } from '../../src/access/grant.ts';
 import type { LimitsOf } from '../../src/access/limits.ts';
 import { ownedName } from '../../src/access/producer-name.ts';
 import { SluiceClient, type SluiceClientOptions } from '../../src/client/index.ts';
+import type { MemoryBudget } from '../../src/core/memory-budget.ts';
 import type { Connection, Database } from '../../src/database/connection.ts';
 import type { Session, SessionMemory, SessionRequest } from '../../src/ingest/intake.ts';
 import { Pipeline } from '../../src/ingest/pipeline.ts';
@@ -32,6 +34,8 @@ export interface LimitedShardOptions {
   options?: Partial<SinkOptions>;
   sqlite?: NodeSqlite;
   timers?: FakeTimers;
+  /** The memory of the isolate that it shares. Default: it has its own. */
+  memory?: MemoryBudget;
 }
 
 export class LimitedShard {
@@ -48,6 +52,7 @@ export class LimitedShard {
     options = {},
     sqlite = new NodeSqlite(),
     timers = new FakeTimers(),
+    memory,
   }: LimitedShardOptions = {}) {
     this.timers = timers;
     this.sqlite = sqlite;
@@ -58,6 +63,7 @@ export class LimitedShard {
         options: { lingerMs: 0, keepSettledMs: 0, ...options },
       }),
       ...(limits === undefined ? {} : { limits }),
+      ...(memory === undefined ? {} : { openMemory: (holder) => memory.open(randomUUID(), holder) }),
       openConnection: async () => this.#connection(),
       timers,
       random: () => 0.5,

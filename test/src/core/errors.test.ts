@@ -38,6 +38,7 @@ const TABLE: Record<ErrorCode, [status: number, closeCode: number]> = {
   number_out_of_range: [400, 1007],
   nesting_too_deep: [400, 1007],
   buffer_full: [503, 1013],
+  memory_full: [503, 1013],
   invalid_frame: [400, 4400],
   unknown_type: [400, 4400],
   invalid_hello: [400, 4400],
