@@ -1,7 +1,7 @@
 /** Texts that do not keep a larger one alive. */
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** What a text may keep alive beside itself: less is not worth a copy. */
 const TOLERATED_CHARACTERS = 4_096;
