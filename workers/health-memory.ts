@@ -1,6 +1,6 @@
 /**
- * What strangers hear of the database is asked at most once a second in each isolate of the Worker: each question is a connection to
- * Postgres, of which it has few, and everybody may ask.
+ * What strangers hear of a deployment is asked at most once a second in each isolate of the Worker: a question to Postgres is a connection,
+ * of which it has few, and one to the monitor is billed; and everybody may ask.
  */
 
 /** How long an answer stands. */
@@ -9,18 +9,14 @@ const KEPT_MS = 1_000;
 /** Questions of strangers under way at the same time, where no answer stands yet. */
 const MAX_ASKING = 4;
 
-/** Databases whose answers are kept. There is one, unless a Worker's variables differ from request to request, as in tests. */
-const MAX_DATABASES = 16;
+/** What is asked, of which answers are kept. There is one, unless a Worker's variables differ from request to request, as in tests. */
+const MAX_ASKED = 16;
 
-interface Answer {
-  atMs: number;
-  /** Undefined where all was well. */
-  error: unknown;
-}
+type Answer<Value> = { atMs: number } & ({ value: Value } | { error: unknown });
 
-export class HealthMemory {
+export class HealthMemory<Value> {
   readonly #now: () => number;
-  readonly #answers = new Map<string, Answer>();
+  readonly #answers = new Map<string, Answer<Value>>();
   #asking = 0;
 
   /** @param now the time in milliseconds */
@@ -32,29 +28,37 @@ export class HealthMemory {
    * Asks, unless an answer of the last second stands. A request cannot wait for what another one asks: it gets what is known, or is
    * told to come again.
    *
-   * @param database names it, and all by which it is reached
+   * @param asked names what is asked, and all by which it is reached
    * @param tooMany what is thrown where too many ask already, and nothing is known
    * @throws what `ask` throws, or threw
    */
-  async ask(database: string, ask: () => Promise<unknown>, tooMany: () => Error): Promise<void> {
-    const known = this.#answers.get(database);
+  async ask(asked: string, ask: () => Promise<Value>, tooMany: () => Error): Promise<Value> {
+    const known = this.#answers.get(asked);
     const isFresh = known !== undefined && this.#now() - known.atMs < KEPT_MS;
     if (isFresh || this.#asking >= MAX_ASKING) {
       if (known === undefined) throw tooMany();
-      if (known.error !== undefined) throw known.error;
-      return;
+      return valueIn(known);
     }
+    const answer = await this.#askNow(ask);
+    if (!this.#answers.has(asked) && this.#answers.size >= MAX_ASKED) this.#answers.clear();
+    this.#answers.set(asked, answer);
+    return valueIn(answer);
+  }
+
+  async #askNow(ask: () => Promise<Value>): Promise<Answer<Value>> {
     this.#asking += 1;
-    let error: unknown;
     try {
-      await ask();
-    } catch (thrown) {
-      error = thrown ?? new Error('It failed');
+      const value = await ask();
+      return { atMs: this.#now(), value };
+    } catch (error) {
+      return { atMs: this.#now(), error };
     } finally {
       this.#asking -= 1;
     }
-    if (!this.#answers.has(database) && this.#answers.size >= MAX_DATABASES) this.#answers.clear();
-    this.#answers.set(database, { atMs: this.#now(), error });
-    if (error !== undefined) throw error;
   }
+}
+
+function valueIn<Value>(answer: Answer<Value>): Value {
+  if ('error' in answer) throw answer.error;
+  return answer.value;
 }

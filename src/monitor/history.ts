@@ -155,18 +155,33 @@ export class History {
   #prune(nowMs: number): void {
     if (nowMs - this.#prunedAtMs < 3_600_000) return;
     this.#prunedAtMs = nowMs;
-    const shards = this.#sqlite.rows<[shard: number]>('select distinct shard from history');
-    for (const [shard] of shards) {
+    // One step in the index for each shard: `distinct` would read all points.
+    let shard = this.#shardAfter(-1);
+    for (; shard !== undefined; shard = this.#shardAfter(shard)) {
+      const pruned = shard;
       TIERS.forEach(({ keepMs }, tier) => {
-        this.#sqlite.run(
-          'delete from history where shard = ? and tier = ? and at_s < ?',
-          shard,
+        const gone = this.#sqlite.rows<[length: number]>(
+          'delete from history where shard = ? and tier = ? and at_s < ? returning length(point)',
+          pruned,
           tier,
           Math.floor((nowMs - keepMs) / 1_000),
         );
+        const bytes = this.#bytes.get(pruned);
+        if (bytes === undefined) return;
+        this.#bytes.set(
+          pruned,
+          gone.reduce((left, [length]) => left - length - ROW_BYTES, bytes),
+        );
       });
     }
-    this.#bytes.clear();
+  }
+
+  #shardAfter(shard: number): number | undefined {
+    const [row] = this.#sqlite.run<{ next: number | null }>(
+      'select min(shard) as next from history where shard > ?',
+      shard,
+    );
+    return row?.next ?? undefined;
   }
 
   #trim(shard: number): void {

@@ -47,7 +47,7 @@ describe.each(DRIVERS)('the Worker by the driver %s', (driver) => {
   });
 
   test('writes there', async () => {
-    const health = await (await fetch(new URL('/health', worker.url))).text();
+    const health = await (await fetch(new URL('/health?deep=1', worker.url))).text();
     expect(health).toContain('"status":"ok"');
     const response = await fetch(new URL('/rpc', worker.url), {
       method: 'POST',

@@ -1,45 +1,234 @@
-/** The monitor and its routes inside workerd. */
+/** The monitor and its routes inside workerd: what is shown, to whom, and that it wakes nobody. */
 
-import { env, exports } from 'cloudflare:workers';
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import type { MonitorView } from '../../src/monitor/view.ts';
-import { reportOf } from '../src/monitor/reports.ts';
+import type { LabEnv } from '../../lab/workers/env.ts';
+import type { ShardReport } from '../../src/monitor/shard-report.ts';
+import type { HistoryView, MonitorView } from '../../src/monitor/view.ts';
+import { MONITOR_NAME } from '../../workers/monitor-calls.ts';
+import { type ReportParts, reportOf } from '../src/monitor/reports.ts';
+import { askWith, until } from './support.ts';
 import './environment.ts';
 
-function ask(path: string, init?: RequestInit): Promise<Response> {
-  return exports.default.fetch(new Request(`http://sluice${path}`, init));
+const monitor = () => env.MONITOR.getByName(MONITOR_NAME);
+
+let reports = 0;
+
+/** Each test has a sink of its own: the monitor is one object, and stays. */
+function newSink(): string {
+  reports += 1;
+  return `monitored_${reports}`;
+}
+
+function report(parts: ReportParts): Promise<{ everyMs: number; askDatabase: boolean }> {
+  reports += 1;
+  return monitor().report(reportOf({ sentAtMs: Date.now(), number: reports, ...parts }));
+}
+
+async function ask<Answer>(
+  path: string,
+  init?: RequestInit,
+  overrides: Partial<LabEnv> = {},
+): Promise<Answer> {
+  const response = await askWith(overrides, new Request(`http://sluice${path}`, init));
+  expect(response.status).toBeLessThan(300);
+  return response.json<Answer>();
+}
+
+async function shardIn(sink: string): Promise<MonitorView['sinks'][number]> {
+  const { sinks } = await ask<MonitorView>('/monitor/view');
+  return sinks.find((one) => one.sink === sink) as MonitorView['sinks'][number];
 }
 
 describe('the monitor', () => {
-  it('shows what a shard has reported', async () => {
-    const monitor = env.MONITOR.getByName('monitor');
-    const nowMs = Date.now();
-    const answer = await monitor.report(
-      reportOf({
-        sink: 'messages',
-        shard: 3,
-        sentAtMs: nowMs,
-        counters: { messages_received_total: 5, messages_committed_total: 4 },
-        gauges: { queue_messages: 1, queue_oldest_timestamp_seconds: nowMs / 1_000 },
-      }),
-    );
-    expect(answer).toEqual({ everyMs: 10_000, askDatabase: false });
-    const view = await (await ask('/monitor/view')).json<MonitorView>();
-    const sink = view.sinks.find(({ sink }) => sink === 'messages');
-    expect(sink?.shards.find(({ shard }) => shard === 3)).toMatchObject({
-      state: 'ok',
-      received: 5,
-      committed: 4,
-      queueMessages: 1,
+  it('shows what a shard has reported, also after it was away itself', async () => {
+    const sink = newSink();
+    const counters = { messages_received_total: 5, messages_committed_total: 4 };
+    expect(await report({ sink, shard: 3, counters, gauges: { queue_messages: 1 } })).toEqual({
+      everyMs: 10_000,
+      askDatabase: false,
     });
-    const events = await ask('/monitor/events');
-    const reader = (events.body as ReadableStream<Uint8Array>)
+    const shown = { shards: [{ shard: 3, state: 'ok', received: 5, committed: 4, queueMessages: 1 }] };
+    expect(await shardIn(sink)).toMatchObject(shown);
+    await evictDurableObject(monitor());
+    expect(await shardIn(sink)).toMatchObject(shown);
+  });
+
+  it('shows the sinks that are defined, whether they have reported or not', async () => {
+    expect(await shardIn('messages')).toMatchObject({ sink: 'messages' });
+  });
+
+  it('has shards report each second while somebody watches, who hears each second, and not after', async () => {
+    const sink = newSink();
+    const response = await askWith({}, new Request('http://sluice/monitor/events'));
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    const reader = (response.body as ReadableStream<Uint8Array>)
       .pipeThrough(new TextDecoderStream())
       .getReader();
     let text = '';
-    while (!text.includes('\n\ndata') && !text.includes('event: view'))
-      text += (await reader.read()).value ?? '';
-    expect(text).toContain('event: view');
+    const readUntil = async (part: string): Promise<void> => {
+      while (!text.includes(part)) text += (await reader.read()).value ?? '';
+    };
+    await readUntil('event: view');
+    expect((await report({ sink })).everyMs).toBe(1_000);
+    await readUntil(`"sink":"${sink}"`);
     await reader.cancel();
+    await until(async () => expect((await report({ sink })).everyMs).toBe(10_000));
+  });
+
+  it('keeps a history, and marks deployments on it', async () => {
+    const sink = newSink();
+    await report({ sink, counters: { messages_received_total: 100 } });
+    await report({ sink, counters: { messages_received_total: 150 }, isLast: true });
+    await ask('/monitor/deployments', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"version":"9.9","note":"faster"}',
+    });
+    const { series, stepMs, markers } = await ask<HistoryView>(
+      `/monitor/history?range=15m&sink=${sink}&shard=0`,
+    );
+    const sum = series.received.reduce<number>(
+      (total, perSecond) => total + (perSecond ?? 0) * (stepMs / 1_000),
+      0,
+    );
+    expect(sum).toBeCloseTo(50, 5);
+    expect(markers.at(-1)?.message).toBe('Version 9.9 was deployed: faster');
+    const none = await ask<HistoryView>(`/monitor/history?sink=${newSink()}`);
+    expect(
+      none.series.received.every((value) => value === null),
+      'the control',
+    ).toBe(true);
+  });
+
+  it.each(['range=1h', 'shard=0', 'sink=a&shard=x', 'since=1'])('refuses a history of %s', async (query) => {
+    const response = await askWith({}, new Request(`http://sluice/monitor/history?${query}`));
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ code: 'invalid_options' });
+  });
+
+  it('asks one shard of those with a connection for the view of the database, once in 30 s', async () => {
+    await runInDurableObject(monitor(), (_, state) => state.storage.sync());
+    const sink = newSink();
+    const connections = { open: 1, busy: 0 };
+    const first = await report({ sink, connections });
+    const second = await report({ sink, shard: 1, connections });
+    expect([first.askDatabase, second.askDatabase]).toEqual([true, false]);
+  });
+
+  it('has an alarm only while somebody has messages waiting', async () => {
+    const sink = newSink();
+    const alarm = () => runInDurableObject(monitor(), (_, { storage }) => storage.getAlarm());
+    // Those of the tests before have nothing that waits any more.
+    const { sinks } = await ask<MonitorView>('/monitor/view');
+    for (const { shards } of sinks)
+      for (const { sink: one, shard } of shards) await report({ sink: one, shard, isLast: true });
+    await runDurableObjectAlarm(monitor());
+    expect(await alarm()).toBeNull();
+    await report({ sink });
+    expect(await alarm()).toBeNull();
+    await report({ sink, gauges: { queue_messages: 1 } });
+    expect(await alarm()).not.toBeNull();
+    await runDurableObjectAlarm(monitor());
+    expect(await alarm(), 'as long as they wait').not.toBeNull();
+    await report({ sink, isLast: true });
+    await runDurableObjectAlarm(monitor());
+    expect(await alarm()).toBeNull();
+  });
+});
+
+describe('GET /health', () => {
+  const READER = { OPERATORS: '', READ_TOKENS: 'look' };
+  const authorization = 'Bearer look';
+
+  async function health(
+    sink: string,
+  ): Promise<{ status: number; reasons: { sink: string; message: string }[] }> {
+    const response = await askWith(
+      READER,
+      new Request('http://sluice/health', { headers: { authorization } }),
+    );
+    const { reasons } = await response.json<{ reasons: { sink: string; message: string }[] }>();
+    return { status: response.status, reasons: reasons.filter((reason) => reason.sink === sink) };
+  }
+
+  it('is failing while a sink is paused, says why to those who may read, and nothing of it to strangers', async () => {
+    const sink = newSink();
+    const fault: ShardReport['fault'] = {
+      code: 'database_refused',
+      message: 'relation "prices" does not exist',
+      atMs: Date.now(),
+      failuresInARow: 2,
+      details: null,
+    };
+    await report({ sink, state: 'paused', fault, gauges: { queue_messages: 2 } });
+    expect(await health(sink)).toMatchObject({
+      status: 503,
+      reasons: [{ sink, status: 'failing', reason: 'paused', message: expect.stringContaining('prices') }],
+    });
+    await until(async () => {
+      const response = await askWith(READER, '/health');
+      expect([response.status, await response.json()]).toEqual([503, { status: 'failing' }]);
+    });
+    await report({ sink, isLast: true });
+    expect((await health(sink)).reasons).toEqual([]);
+    await until(async () => {
+      const response = await askWith(READER, '/health');
+      expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }]);
+    });
+  });
+
+  it('says that nothing is seen where the monitor does not answer', async () => {
+    const MONITOR = {
+      getByName: () => ({ health: () => Promise.reject(new Error('gone')) }),
+    } as unknown as NonNullable<LabEnv['MONITOR']>;
+    const answer = await ask('/health', { headers: { authorization } }, { ...READER, MONITOR });
+    expect(answer).toMatchObject({ status: 'degraded', reasons: [{ reason: 'monitor-silent' }] });
+  });
+
+  it('asks the database where there is no monitor', async () => {
+    const DATABASE_URL = 'postgres://user:secret@127.0.0.1:1/away';
+    const response = await askWith(
+      { ...READER, MONITOR: undefined, DATABASE_URL } as Partial<LabEnv>,
+      '/health',
+    );
+    expect(response.status).toBe(503);
+    expect((await askWith({ ...READER, DATABASE_URL }, '/health')).status, 'the control').toBe(200);
+  });
+});
+
+describe('the audit log', () => {
+  interface Audit {
+    entries: {
+      who: string;
+      what: string;
+      sink: string | null;
+      shard: number | null;
+      messages: number | null;
+    }[];
+  }
+
+  const TOKENS = { OPERATORS: '', OPERATE_TOKENS: 'secret-of-anna' };
+
+  it('has what operators did, by whom, and no token', async () => {
+    const headers = {
+      authorization: 'Bearer secret-of-anna',
+      'content-type': 'application/json',
+      'sluice-operator': 'anna',
+    };
+    const post = (path: string, body: string): Promise<Response> =>
+      askWith(TOKENS, new Request(`http://sluice${path}`, { method: 'POST', headers, body }));
+    expect((await post('/admin/messages/0/drain', '{}')).status).toBe(200);
+    expect((await post('/admin/messages/0/dead-letters/drop', '{"ids":"all"}')).status).toBe(200);
+    expect((await post('/admin/messages/99/drain', '{}')).status, 'refused').toBe(404);
+    const audit = await ask<Audit>('/monitor/audit', { headers }, TOKENS);
+    const who = expect.stringMatching(/^anna \(token [0-9a-f]{8}\)$/);
+    expect(audit.entries.slice(0, 2)).toMatchObject([
+      { who, what: 'dropped dead letters', sink: 'messages', shard: 0, messages: 0 },
+      { who, what: 'asked a shard to drain', sink: 'messages', shard: 0, messages: 0 },
+    ]);
+    expect(JSON.stringify(audit)).not.toContain('secret-of-anna');
+    expect(audit.entries.some(({ shard }) => shard === 99)).toBe(false);
   });
 });

@@ -61,12 +61,13 @@ describe('GET /health', () => {
 
   it('says to strangers that all is well, and to those who may read where the database is', async () => {
     for (const token of [undefined, 'wrong']) {
-      const response = await ask('/health', token);
+      const response = await ask('/health?deep=1', token);
       expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }]);
     }
     for (const token of ['look-new', 'operate'])
-      expect(await (await ask('/health', token)).json()).toEqual({
+      expect(await (await ask('/health?deep=1', token)).json()).toMatchObject({
         status: 'ok',
+        reasons: [],
         database: {
           address: expect.stringContaining('127.0.0.1'),
           driver: 'tcp',
@@ -85,7 +86,7 @@ describe('GET /health', () => {
         ? String(env.DATABASE_URL).replace(/\/\/[^@]*@/, '//name-of-user:topsecret@')
         : given;
     for (const overrides of [TOKENS, { OPERATORS: '' }, { OPERATORS: 'on' }]) {
-      const response = await ask('/health', undefined, { ...overrides, DATABASE_URL: url });
+      const response = await ask('/health?deep=1', undefined, { ...overrides, DATABASE_URL: url });
       const text = await response.text();
       expect([response.status, JSON.parse(text)]).toEqual([status, expect.objectContaining({ code })]);
       for (const secret of secrets) expect(text).not.toContain(secret);
@@ -93,7 +94,7 @@ describe('GET /health', () => {
   });
 
   it('says to those who may read why it does not answer, without the password', async () => {
-    const response = await ask('/health', 'look-old', { ...TOKENS, DATABASE_URL: NOWHERE });
+    const response = await ask('/health?deep=1', 'look-old', { ...TOKENS, DATABASE_URL: NOWHERE });
     const text = await response.text();
     expect(JSON.parse(text)).toMatchObject({ code: 'database_unreachable' });
     expect(text).toContain('name-of-user@127.0.0.1:1/name-of-database');

@@ -176,7 +176,7 @@ describe('what a page may read', () => {
       expect(Object.fromEntries(response.headers)).toMatchObject({
         'access-control-allow-origin': APP,
         'access-control-allow-methods': methods,
-        'access-control-allow-headers': 'authorization,content-type,last-event-id',
+        'access-control-allow-headers': 'authorization,content-type,last-event-id,sluice-operator',
         'access-control-max-age': '600',
         vary: expect.stringContaining('Origin'),
       });

@@ -7,6 +7,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { MAX_ADMIN_BODY_BYTES } from '../../src/core/limits.ts';
 import { assertKnownNames } from '../../src/core/option-table.ts';
 import { assertRole, type OperatorRole } from '../access.ts';
+import { audited } from '../audit.ts';
 import { bound } from '../bound.ts';
 import type { Env } from '../env.ts';
 
@@ -30,7 +31,10 @@ function guard(role: OperatorRole): MiddlewareHandler<{ Bindings: Env }> {
     assertRole(context.env, role, context.req.header('authorization'));
     bound(context.env, 'SHARD');
     context.header('cache-control', 'no-store');
-    return await limitBody(context, next);
+    return await limitBody(
+      context,
+      role === 'operate' ? async () => void (await audited(context, next)) : next,
+    );
   };
 }
 

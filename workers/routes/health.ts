@@ -1,37 +1,96 @@
 /**
- * `GET /health`: 200 where the database answers, an error where it does not. Everybody may ask, as health checks of others do, and
- * hears only that; where the database is, how fast it answers and what is wrong is for those who may read.
+ * `GET /health`: `ok`, `degraded` or `failing`, as the monitor knows it, without a connection to Postgres; 503 where it is failing.
+ * `?deep=1`, and a Worker without a monitor, ask the database too. Everybody may ask, as health checks of others do, and hears only
+ * the status; of which sink it is, why and since when, and where the database is, is for those who may read.
  */
 
 import { sql } from 'drizzle-orm';
 import { Hono } from 'hono';
-import { isSluiceError, SluiceError } from '../../src/core/errors.ts';
+import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
 import { withTimeLimit } from '../../src/core/time-limit.ts';
 import { describeTarget } from '../../src/database/target.ts';
+import type { Health, HealthReason } from '../../src/monitor/view.ts';
 import { hasRole } from '../access.ts';
 import { connect, databaseTarget } from '../database.ts';
 import type { Env } from '../env.ts';
 import { HealthMemory } from '../health-memory.ts';
+import { monitorOf } from '../monitor-calls.ts';
 
 /** How long the database may take to answer before it counts as unreachable. Health checks give up after 5 s or so. */
 const HEALTH_TIME_LIMIT_MS = 3_000;
 
+/** How long the monitor may take. It needs a millisecond, and more where it is started for this. */
+const MONITOR_TIME_LIMIT_MS = 2_000;
+
 export function healthRoutes(): Hono<{ Bindings: Env }> {
   const healthRoute = new Hono<{ Bindings: Env }>();
-  const memory = new HealthMemory(Date.now);
+  const memory = new HealthMemory<Health>(Date.now);
 
   healthRoute.get('/health', async (context) => {
     const { env } = context;
-    if (hasRole(env, 'read', context.req.header('authorization')))
-      return context.json({ status: 'ok', database: await askDatabase(env) });
+    context.header('cache-control', 'no-store');
+    const isDeep = context.req.query('deep') === '1' || env.MONITOR === undefined;
+    if (hasRole(env, 'read', context.req.header('authorization'))) {
+      const database = isDeep ? await askDatabase(env) : undefined;
+      const { status, sinks, reasons } = await askMonitor(env);
+      const shown = { status, sinks, reasons: reasons.map(presentReason) };
+      return context.json(database === undefined ? shown : { ...shown, database }, statusOf(status));
+    }
     try {
-      await memory.ask(databaseKey(env), () => askDatabase(env), tooManyAsk);
+      const { status } = await memory.ask(
+        `${isDeep ? 'deep' : 'monitor'} ${databaseKey(env)}`,
+        async () => {
+          if (isDeep) await askDatabase(env);
+          return askMonitor(env);
+        },
+        tooManyAsk,
+      );
+      return context.json({ status }, statusOf(status));
     } catch (error) {
       throw withoutDetails(error);
     }
-    return context.json({ status: 'ok' });
   });
   return healthRoute;
+}
+
+function statusOf(status: Health['status']): 200 | 503 {
+  return status === 'failing' ? 503 : 200;
+}
+
+/** Times as text, as everywhere in answers. */
+function presentReason({
+  sinceMs,
+  ...reason
+}: HealthReason): Omit<HealthReason, 'sinceMs'> & { since: string } {
+  return { ...reason, since: new Date(sinceMs).toISOString() };
+}
+
+const NOTHING_KNOWN: Health = { status: 'ok', sinks: {}, reasons: [] };
+
+/** @throws SluiceError `invalid_configuration` where the database's address is missing or wrong: nothing can be written then */
+async function askMonitor(env: Env): Promise<Health> {
+  databaseTarget(env);
+  if (env.MONITOR === undefined) return NOTHING_KNOWN;
+  try {
+    return await withTimeLimit(monitorOf(env).health(), MONITOR_TIME_LIMIT_MS, 'asking the monitor');
+  } catch (error) {
+    // Messages do not need it. Somebody who looks needs to know that nothing is seen.
+    console.warn(
+      JSON.stringify({ level: 'warn', message: `The monitor does not answer: ${errorText(error)}` }),
+    );
+    const message =
+      'The monitor does not answer: nothing is known of the shards. Messages are taken and written without it';
+    const reason = {
+      sink: null,
+      shard: null,
+      reason: 'monitor-silent',
+      sinceMs: Date.now(),
+      message,
+      code: null,
+      sqlState: null,
+    };
+    return { status: 'degraded', sinks: {}, reasons: [{ status: 'degraded', ...reason }] };
+  }
 }
 
 /** Tells databases apart, and the ways to them. It holds the password, and stays in memory. */

@@ -5,6 +5,7 @@ import { SluiceError } from '../../src/core/errors.ts';
 import { assertKnownNames } from '../../src/core/option-table.ts';
 import { readHistoryQuestion } from '../../src/monitor/history-question.ts';
 import { requireRole } from '../access.ts';
+import { audited } from '../audit.ts';
 import type { Env } from '../env.ts';
 import { historyOf, monitorOf } from '../monitor-calls.ts';
 import { readBody } from './admin-requests.ts';
@@ -38,7 +39,7 @@ export function monitorRoutes(): Hono<{ Bindings: Env }> {
     return context.json({ entries: await monitorOf(context.env).audit(MAX_AUDIT_ENTRIES) });
   });
 
-  routes.post('/monitor/deployments', requireRole('operate'), async (context) => {
+  routes.post('/monitor/deployments', requireRole('operate'), audited, async (context) => {
     const { version, note = '' } = await readBody(context.req, ['version', 'note']);
     await monitorOf(context.env).noteDeployment(
       textOf('version', version, 1, MAX_VERSION_LENGTH),

@@ -26,7 +26,7 @@ export interface RouterPart {
 
 const HELP = [
   'GET /ws/:sink   a WebSocket; one JSON message per line (?producer= names you)',
-  'GET /health     is the database there?',
+  'GET /health     is it well? (?deep=1 asks the database)',
   'GET /stats      figures of every shard, for those who may read',
   'GET /monitor/view   what the monitor knows; /monitor/events each second, /monitor/history, /monitor/audit: for those who may read',
   'POST /admin/tickets   a ticket, which opens one socket; for those who may operate',

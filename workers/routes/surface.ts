@@ -44,7 +44,7 @@ function middlewareOf(origins: OriginRules, methods: ReadonlySet<string>): reado
   const answerPages = cors({
     origin: (origin, { req, env }) => (origins.allow(req.raw, env as Env) ? origin : null),
     allowMethods: methods.has('ALL') ? ['GET', 'POST', 'DELETE'] : [...methods],
-    allowHeaders: ['authorization', 'content-type', 'last-event-id'],
+    allowHeaders: ['authorization', 'content-type', 'last-event-id', 'sluice-operator'],
     exposeHeaders: EXPOSED,
     maxAge: PREFLIGHT_SECONDS,
   });

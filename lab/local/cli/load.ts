@@ -63,7 +63,7 @@ export async function load({ url: address, sink: named, ...flags }: LoadFlags): 
   const before = await sums(url, sink);
   await assertReachesDatabase(url);
   const run = randomBytes(3).toString('hex');
-  const health = new HealthPoll(routeOf(url, '/health'));
+  const health = new HealthPoll(routeOf(url, '/health?deep=1'));
   const startedAtMs = performance.now();
   const report = await generateLoad(
     {

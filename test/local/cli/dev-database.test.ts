@@ -98,7 +98,7 @@ describe('npm run dev', () => {
       env: { DATABASE_URL: url },
     });
     const authorization = "Bearer a$b#c'd";
-    const response = await dev.ask('/health', { headers: { authorization } });
+    const response = await dev.ask('/health?deep=1', { headers: { authorization } });
     const health = (await response.json()) as { database: { address: string } };
     expect(health.database.address).toContain(
       `/${encodeURIComponent(awkward.name).replace("'", '%27')} (tcp)`,
@@ -126,7 +126,7 @@ describe('npm run dev', () => {
       toml: `\n[[hyperdrive]]\nbinding = "HYPERDRIVE"\nid = "none"\nlocalConnectionString = ${JSON.stringify(own.url)}\n`,
       env: { DATABASE_URL: inject('databaseUrl') },
     });
-    expect((await dev.ask('/health')).status).toBe(200);
+    expect((await dev.ask('/health?deep=1')).status).toBe(200);
     await writeBy(dev, { authorization: 'Bearer word' });
     const stderr = await stopDev(dev);
     const { database } = parseAddress(own.url);

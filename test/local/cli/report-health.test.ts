@@ -13,7 +13,7 @@ afterEach(() => {
 /** An application whose paths answer as given; all others with 404. */
 async function application(answers: Record<string, [status: number, body: string]>): Promise<URL> {
   const server = createServer((request, response) => {
-    const [status, body] = answers[request.url ?? ''] ?? [404, 'Not found'];
+    const [status, body] = answers[request.url?.split('?')[0] ?? ''] ?? [404, 'Not found'];
     response.writeHead(status).end(body);
   });
   servers.push(server);
