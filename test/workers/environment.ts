@@ -4,7 +4,6 @@ import type { BenchObject } from '../../lab/workers/bench-object.ts';
 import type { BenchShard } from '../../lab/workers/bench-shard.ts';
 import type { LabEnv } from '../../lab/workers/env.ts';
 import type { LoadObject } from '../../lab/workers/load-object.ts';
-import type { Monitor } from '../../workers/monitor.ts';
 import type { Namespace } from '../../workers/namespace.ts';
 import type { Registry } from '../../workers/registry.ts';
 import type { Shard } from '../../workers/shard.ts';
@@ -13,7 +12,7 @@ import type { Shard } from '../../workers/shard.ts';
 interface Objects {
   SHARD: DurableObjectNamespace<Shard>;
   // The platform's types of what a call returns do not keep tuples.
-  MONITOR: NonNullable<LabEnv['MONITOR']> & DurableObjectNamespace<Monitor>;
+  MONITOR: NonNullable<LabEnv['MONITOR']>;
   NAMESPACE: DurableObjectNamespace<Namespace>;
   REGISTRY: DurableObjectNamespace<Registry>;
   BENCH_SHARD: DurableObjectNamespace<BenchShard>;

@@ -6,12 +6,15 @@ import { describe, expect, it } from 'vitest';
 import type { LabEnv } from '../../lab/workers/env.ts';
 import type { ShardReport } from '../../src/monitor/shard-report.ts';
 import type { HistoryView, MonitorView } from '../../src/monitor/view.ts';
+import type { Monitor } from '../../workers/monitor.ts';
 import { MONITOR_NAME } from '../../workers/monitor-calls.ts';
 import { type ReportParts, reportOf } from '../src/monitor/reports.ts';
 import { askWith, until } from './support.ts';
 import './environment.ts';
 
 const monitor = () => env.MONITOR.getByName(MONITOR_NAME);
+/** The same for the tests' tools. */
+const object = () => monitor() as unknown as DurableObjectStub<Monitor>;
 
 let reports = 0;
 
@@ -51,7 +54,7 @@ describe('the monitor', () => {
     });
     const shown = { shards: [{ shard: 3, state: 'ok', received: 5, committed: 4, queueMessages: 1 }] };
     expect(await shardIn(sink)).toMatchObject(shown);
-    await evictDurableObject(monitor());
+    await evictDurableObject(object());
     expect(await shardIn(sink)).toMatchObject(shown);
   });
 
@@ -109,7 +112,7 @@ describe('the monitor', () => {
   });
 
   it('asks one shard of those with a connection for the view of the database, once in 30 s', async () => {
-    await runInDurableObject(monitor(), (_, state) => state.storage.sync());
+    await runInDurableObject(object(), (_, state) => state.storage.sync());
     const sink = newSink();
     const connections = { open: 1, busy: 0 };
     const first = await report({ sink, connections });
@@ -119,21 +122,21 @@ describe('the monitor', () => {
 
   it('has an alarm only while somebody has messages waiting', async () => {
     const sink = newSink();
-    const alarm = () => runInDurableObject(monitor(), (_, { storage }) => storage.getAlarm());
+    const alarm = () => runInDurableObject(object(), (_, { storage }) => storage.getAlarm());
     // Those of the tests before have nothing that waits any more.
     const { sinks } = await ask<MonitorView>('/monitor/view');
     for (const { shards } of sinks)
       for (const { sink: one, shard } of shards) await report({ sink: one, shard, isLast: true });
-    await runDurableObjectAlarm(monitor());
+    await runDurableObjectAlarm(object());
     expect(await alarm()).toBeNull();
     await report({ sink });
     expect(await alarm()).toBeNull();
     await report({ sink, gauges: { queue_messages: 1 } });
     expect(await alarm()).not.toBeNull();
-    await runDurableObjectAlarm(monitor());
+    await runDurableObjectAlarm(object());
     expect(await alarm(), 'as long as they wait').not.toBeNull();
     await report({ sink, isLast: true });
-    await runDurableObjectAlarm(monitor());
+    await runDurableObjectAlarm(object());
     expect(await alarm()).toBeNull();
   });
 });
@@ -190,7 +193,7 @@ describe('GET /health', () => {
   it('asks the database where there is no monitor', async () => {
     const DATABASE_URL = 'postgres://user:secret@127.0.0.1:1/away';
     const response = await askWith(
-      { ...READER, MONITOR: undefined, DATABASE_URL } as Partial<LabEnv>,
+      { ...READER, MONITOR: undefined, DATABASE_URL } as unknown as Partial<LabEnv>,
       '/health',
     );
     expect(response.status).toBe(503);
