@@ -8,9 +8,12 @@ import { errorText } from '../src/core/errors.ts';
 import { sseText } from '../src/core/sse-text.ts';
 import { systemTimers } from '../src/core/timers.ts';
 import { buildView, DEAF_AFTER_MS } from '../src/monitor/build-view.ts';
-import type { HistoryQuestion } from '../src/monitor/history-question.ts';
+import { type FigureSources, familiesOf } from '../src/monitor/families.ts';
+import { type HistoryQuestion, isMeant, type ShardsQuestion } from '../src/monitor/history-question.ts';
 import { historyView } from '../src/monitor/history-view.ts';
 import { MonitorLog } from '../src/monitor/monitor-log.ts';
+import { ownFigures } from '../src/monitor/own-figures.ts';
+import { prometheusText } from '../src/monitor/prometheus-text.ts';
 import { ReportBook } from '../src/monitor/report-book.ts';
 import { sampleValue } from '../src/monitor/report-samples.ts';
 import {
@@ -26,7 +29,7 @@ import type { Health, HistoryView, MonitorView, SparkName } from '../src/monitor
 import { AlarmClock } from './alarm-clock.ts';
 import type { Env } from './env.ts';
 import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.ts';
-import type { MonitorCalls } from './objects.ts';
+import type { MetricsQuestion, MonitorCalls } from './objects.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import type { Sinks } from './sinks.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
@@ -145,16 +148,31 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
     return this.#book.all().map(({ latest }) => latest);
   }
 
+  /** All figures as text, for Prometheus. */
+  async metrics({ format, ...question }: MetricsQuestion): Promise<string> {
+    return prometheusText(familiesOf(this.#figures(question, Date.now())), format);
+  }
+
+  #figures(question: ShardsQuestion, nowMs: number): FigureSources {
+    const reports = this.#book.all().map(({ latest }) => latest);
+    const version = deployedVersion(this.env);
+    return {
+      nowMs,
+      reports: reports.filter(({ report }) => isMeant(question, report)),
+      databases: [...this.#databases.values()],
+      own: ownFigures({ nowMs, version, reports, storageBytes: this.ctx.storage.sql.databaseSize }),
+    };
+  }
+
   async history(question: HistoryQuestion): Promise<Outcome<HistoryView>> {
     return outcomeOf(() => this.#history(question, Date.now()));
   }
 
   #history(question: HistoryQuestion, nowMs: number): HistoryView {
-    const { sink, shard } = question;
+    const { sink } = question;
     const shards = this.#book
       .all()
-      .filter(({ latest: { report } }) => sink === undefined || report.sink === sink)
-      .filter(({ latest: { report } }) => shard === undefined || report.shard === shard)
+      .filter(({ latest: { report } }) => isMeant(question, report))
       .map(({ id }) => id);
     const { fromMs, stepMs, series } = historyView(this.#book.history, shards, question, nowMs, []);
     const markers = this.#log

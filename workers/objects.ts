@@ -6,7 +6,8 @@
 import type { Revocation, RevokedName } from '../src/access/revocations.ts';
 import type { DeadLetterCopyStats } from '../src/ingest/dead-letter-copy.ts';
 import type { IntakeStats } from '../src/ingest/intake.ts';
-import type { HistoryQuestion } from '../src/monitor/history-question.ts';
+import type { HistoryQuestion, ShardsQuestion } from '../src/monitor/history-question.ts';
+import type { MetricsFormat } from '../src/monitor/prometheus-text.ts';
 import type { OperatorEntry, ReportAnswer, ShardReport, StoredReport } from '../src/monitor/shard-report.ts';
 import type { Health, HistoryView, MonitorView } from '../src/monitor/view.ts';
 import type { HandedOver } from '../src/outbox/producer-rows.ts';
@@ -179,6 +180,11 @@ export interface RegistryCalls extends FormerDirectory {
   info(namespace: string): Promise<Outcome<NamespaceInfo>>;
 }
 
+/** Which shards' figures, and in which format. */
+export interface MetricsQuestion extends ShardsQuestion {
+  format: MetricsFormat;
+}
+
 /** What is asked of the monitor. None of it wakes a shard. */
 export interface MonitorCalls {
   /** A shard tells how it stands. */
@@ -188,6 +194,8 @@ export interface MonitorCalls {
   history(question: HistoryQuestion): Promise<Outcome<HistoryView>>;
   /** The latest report of each shard. */
   reports(): Promise<StoredReport[]>;
+  /** The figures of all shards as text for Prometheus; at most some 10 MB. */
+  metrics(question: MetricsQuestion): Promise<string>;
   /** Notes what an operator did. */
   noteOperator(entry: OperatorEntry): Promise<void>;
   /** The latest first. */

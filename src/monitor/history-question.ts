@@ -13,12 +13,16 @@ export const RANGES = {
 
 export type Range = keyof typeof RANGES;
 
-export interface HistoryQuestion {
-  range: Range;
+/** Which shards are meant. */
+export interface ShardsQuestion {
   /** Missing: all sinks. */
   sink?: string | undefined;
   /** Missing: all shards of the sink. */
   shard?: number | undefined;
+}
+
+export interface HistoryQuestion extends ShardsQuestion {
+  range: Range;
 }
 
 /**
@@ -28,7 +32,7 @@ export interface HistoryQuestion {
  */
 export function readHistoryQuestion(query: Record<string, string>): HistoryQuestion {
   assertKnownNames(query, ['range', 'sink', 'shard']);
-  const { range = '15m', sink, shard } = query;
+  const { range = '15m' } = query;
   if (!Object.hasOwn(RANGES, range)) {
     const allowed = Object.keys(RANGES).join(', ');
     throw new SluiceError(
@@ -36,10 +40,24 @@ export function readHistoryQuestion(query: Record<string, string>): HistoryQuest
       `Cannot use range=${JSON.stringify(range.slice(0, 50))}: ${allowed} are allowed`,
     );
   }
+  return { range: range as Range, ...readShardsQuestion(query) };
+}
+
+/**
+ * Reads `sink` and `shard` of a query.
+ *
+ * @throws SluiceError `invalid_options`
+ */
+export function readShardsQuestion({ sink, shard }: Record<string, string>): ShardsQuestion {
   if (shard !== undefined && (sink === undefined || !/^\d{1,4}$/.test(shard)))
     throw new SluiceError(
       'invalid_options',
       'Cannot use shard: name a sink, and the number of one of its shards',
     );
-  return { range: range as Range, sink, shard: shard === undefined ? undefined : Number(shard) };
+  return { sink, shard: shard === undefined ? undefined : Number(shard) };
+}
+
+/** Whether a shard is one of those that are meant. */
+export function isMeant({ sink, shard }: ShardsQuestion, of: { sink: string; shard: number }): boolean {
+  return (sink === undefined || of.sink === sink) && (shard === undefined || of.shard === shard);
 }

@@ -176,6 +176,16 @@ const HISTOGRAMS = [
   { name: 'event_loop_delay_seconds', unit: 's', help: 'How late timers were' },
 ] as const satisfies readonly Omit<Metric, 'type'>[];
 
+/** What the monitor says of each shard. */
+const OF_REPORTS = [
+  {
+    name: 'report_timestamp_seconds',
+    type: 'gauge',
+    unit: 's',
+    help: 'When the monitor last heard of the shard',
+  },
+] as const satisfies readonly Metric[];
+
 const OF_A_DATABASE = [
   {
     name: 'postgres_connections',
@@ -259,14 +269,20 @@ const OF_THE_MONITOR = [
     name: 'monitor_shards',
     type: 'gauge',
     unit: '{shard}',
-    help: 'Shards that have reported within the last minute, and those that are asleep',
+    help: 'Shards by state: awake; asleep, so that nothing more comes; deaf, which should have reported and have not',
     label: 'state',
   },
   {
-    name: 'monitor_history_bytes',
+    name: 'monitor_storage_bytes',
     type: 'gauge',
     unit: 'By',
-    help: 'Size of the history that the monitor keeps',
+    help: 'Size of what the monitor keeps, most of it history',
+  },
+  {
+    name: 'monitor_points_left_out',
+    type: 'gauge',
+    unit: '{series}',
+    help: 'Series that are not shown because there are too many, or because they came twice or are unknown',
   },
   { name: 'alerts_firing', type: 'gauge', unit: '{alert}', help: 'Alerts that fire, by rule', label: 'rule' },
   {
@@ -287,6 +303,7 @@ export const METRICS: readonly Metric[] = [
   ...COUNTERS.map((metric) => ({ ...metric, type: 'counter' as const })),
   ...GAUGES.map((metric) => ({ ...metric, type: 'gauge' as const })),
   ...HISTOGRAMS.map((metric) => ({ ...metric, type: 'histogram' as const })),
+  ...OF_REPORTS,
   ...OF_A_DATABASE.map((metric) => ({ ...metric, of: 'database' as const })),
   ...OF_THE_MONITOR.map((metric) => ({ ...metric, of: 'monitor' as const })),
 ];

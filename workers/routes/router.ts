@@ -10,6 +10,7 @@ import type { Limits } from '../request-limit.ts';
 import type { Sinks } from '../sinks.ts';
 import { adminRoutes } from './admin.ts';
 import { healthRoutes } from './health.ts';
+import { metricsRoutes } from './metrics.ts';
 import { monitorRoutes } from './monitor.ts';
 import { sessionRoutes } from './sessions.ts';
 import { socketRoutes } from './socket.ts';
@@ -28,6 +29,7 @@ const HELP = [
   'GET /ws/:sink   a WebSocket; one JSON message per line (?producer= names you)',
   'GET /health     is it well? (?deep=1 asks the database)',
   'GET /stats      figures of every shard, for those who may read',
+  'GET /metrics    the same for Prometheus, without waking a shard; for those who may read',
   'GET /monitor/view   what the monitor knows; /monitor/events each second, /monitor/history, /monitor/audit: for those who may read',
   'POST /admin/tickets   a ticket, which opens one socket; for those who may operate',
   'GET /admin/:sink/dead-letters   how many messages Postgres refused, of each shard; for those who may read',
@@ -41,6 +43,7 @@ const COUNTED = ['/ws/*', '/rpc', '/append', '/import'];
 const WITH_TOKENS = [
   '/admin/*',
   '/stats',
+  '/metrics',
   '/monitor/*',
   '/read',
   '/export',
@@ -64,6 +67,7 @@ export function createRouter(
   routes.route('/', socketRoutes(sinks, authorization));
   routes.route('/', healthRoutes());
   routes.route('/', statsRoutes(sinks));
+  routes.route('/', metricsRoutes());
   routes.route('/', monitorRoutes());
   routes.route('/', sessionRoutes(sinks));
   routes.route('/', ticketRoutes(sinks, authorization));
