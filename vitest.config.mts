@@ -44,7 +44,7 @@ export default defineConfig({
           setupFiles: ['test/support/no-connections.ts'],
           // Nearly all of their time was the loading of the same modules, file by file.
           isolate: false,
-          globalSetup: ['test/support/lab-page.ts'],
+          globalSetup: ['test/support/built-pages.ts'],
           ...COMMON,
         },
       },
@@ -69,7 +69,7 @@ export default defineConfig({
           isolate: false,
           globalSetup: [
             'test/support/postgres.ts',
-            'test/support/lab-page.ts',
+            'test/support/built-pages.ts',
             'test/support/kept-bundles.ts',
           ],
           ...COMMON,
@@ -83,7 +83,7 @@ export default defineConfig({
           exclude: [...IN_WORKERD, ...fast, ...postgres, ...companions],
           globalSetup: [
             'test/support/postgres.ts',
-            'test/support/lab-page.ts',
+            'test/support/built-pages.ts',
             'test/support/kept-bundles.ts',
           ],
           ...COMMON,
@@ -119,7 +119,7 @@ export default defineConfig({
         test: {
           name: 'workers',
           include: IN_WORKERD,
-          globalSetup: ['test/support/postgres.ts', 'test/support/lab-page.ts'],
+          globalSetup: ['test/support/postgres.ts', 'test/support/built-pages.ts'],
           ...COMMON,
         },
       },

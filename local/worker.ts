@@ -167,7 +167,7 @@ async function bundle(folder: string, main: string): Promise<string> {
       compatibility_date: COMPATIBILITY_DATE,
       compatibility_flags: ['nodejs_compat'],
       // The page of the bench is a build product of a checkout; the package has it.
-      ...(IS_CHECKOUT ? { build: { command: 'node lab/local/build-page.ts', cwd: REPOSITORY } } : {}),
+      ...(IS_CHECKOUT ? { build: { command: 'node local/build/build-page.ts', cwd: REPOSITORY } } : {}),
     }),
   );
   const args = [wranglerProgram(), 'deploy', '--dry-run', '--config', config, '--outdir', folder];

@@ -31,6 +31,7 @@ import { UsedTickets } from '../src/ingest/used-tickets.ts';
 import { noteUncopied } from '../src/outbox/copied-letters.ts';
 import type { DeadLetter, DeadLetterPage, DroppedDeadLetters } from '../src/outbox/dead-letter.ts';
 import type { DeadLetterChoice, DeadLetterFilter } from '../src/outbox/dead-letter-filter.ts';
+import type { DeadLetterGroup } from '../src/outbox/dead-letter-groups.ts';
 import { DeadLetters } from '../src/outbox/dead-letters.ts';
 import type { MissingChoice } from '../src/outbox/missing-messages.ts';
 import type { RetriedDeadLetters, ShardState, ShardSummary } from '../src/outbox/shard-admin.ts';
@@ -575,6 +576,10 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
     where?: DeadLetterFilter;
   }): Promise<DeadLetterPage> {
     return this.#letters.list({ afterId: after, limit, where });
+  }
+
+  async groupDeadLetters(): Promise<DeadLetterGroup[]> {
+    return this.#letters.groups();
   }
 
   async readDeadLetter(id: number): Promise<DeadLetter | null> {

@@ -19,7 +19,7 @@ const COPIED = ['src/schema/migrations', 'local/cli/init/template'];
 /** Makes `dist` from nothing. @throws Error with the compiler's words where something does not compile */
 export async function build(): Promise<void> {
   await rm(DIST, { recursive: true, force: true });
-  await run('lab/local/build-page.ts');
+  await run('local/build/build-page.ts');
   for (const config of ['tsconfig.build.json', 'workers/tsconfig.build.json']) await compile(config);
   await nameCompiledFiles();
   // In place of the compiled entry, which leads to thirty files.

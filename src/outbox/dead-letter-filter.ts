@@ -3,6 +3,7 @@
 import { SluiceError } from '../core/errors.ts';
 import { MAX_TAKEN_DEAD_LETTERS } from '../core/limits.ts';
 import type { SqliteValue } from '../database/sqlite.ts';
+import type { DeadLetterGroupKey } from './dead-letter-groups.ts';
 
 /** Some letters by their ids, or every one there is. */
 export type DeadLetterIds = readonly number[] | 'all';
@@ -17,6 +18,8 @@ export interface DeadLetterFilter {
   sinceMs?: number;
   /** Refused before this time. */
   untilMs?: number;
+  /** Those of one group, and no others. */
+  group?: DeadLetterGroupKey;
 }
 
 export type DeadLetterChoice = DeadLetterIds | DeadLetterFilter;
@@ -26,7 +29,7 @@ export function isFilter(choice: DeadLetterChoice): choice is DeadLetterFilter {
 }
 
 /** The condition of a filter in SQL, and what it binds; `true` where nothing is asked for. */
-export function conditionOf({ reason, column, sinceMs, untilMs }: DeadLetterFilter): {
+export function conditionOf({ reason, column, sinceMs, untilMs, group }: DeadLetterFilter): {
   condition: string;
   bindings: SqliteValue[];
 } {
@@ -50,6 +53,10 @@ export function conditionOf({ reason, column, sinceMs, untilMs }: DeadLetterFilt
   if (untilMs !== undefined) {
     conditions.push('failed_at_ms < ?');
     bindings.push(untilMs);
+  }
+  if (group !== undefined) {
+    conditions.push('refused_by is ? and sql_state is ? and column_name is ? and constraint_name is ?');
+    bindings.push(group.by, group.sqlState, group.column, group.constraint);
   }
   return { condition: conditions.length === 0 ? 'true' : conditions.join(' and '), bindings };
 }

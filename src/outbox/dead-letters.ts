@@ -22,6 +22,7 @@ import {
   isFilter,
   missingOf,
 } from './dead-letter-filter.ts';
+import { type DeadLetterGroup, groupLetters } from './dead-letter-groups.ts';
 import {
   countLetters,
   type FoundRow,
@@ -162,6 +163,11 @@ export class DeadLetters {
   /** The letters that meet `where`, with ids above `afterId` (default 0), at most `limit` of them (default and most: 100). */
   list(request: LetterPageRequest = {}): DeadLetterPage {
     return { ...listLetters(this.#sqlite, request), totals: this.totals };
+  }
+
+  /** Why they were refused, and how many for each reason. */
+  groups(): DeadLetterGroup[] {
+    return groupLetters(this.#sqlite);
   }
 
   /** True where there are letters with ids above this one. */

@@ -7,6 +7,7 @@
 import type { ErrorCode } from '../core/errors.ts';
 import type { DeadLetter, DeadLetterPage, DeadLetterTotals, DroppedDeadLetters } from './dead-letter.ts';
 import type { DeadLetterChoice, DeadLetterFilter } from './dead-letter-filter.ts';
+import type { DeadLetterGroup } from './dead-letter-groups.ts';
 import type { LaneState } from './lane-faults.ts';
 import type { MissingChoice, MissingMessages } from './missing-messages.ts';
 
@@ -53,6 +54,8 @@ export interface ShardAdmin {
   summary(): Promise<ShardSummary>;
   /** The letters with ids above `after` that meet `where`, at most `limit` (100 at the most). */
   listDeadLetters(page: { after: number; limit: number; where?: DeadLetterFilter }): Promise<DeadLetterPage>;
+  /** Why letters were refused, and how many for each reason, the most first. */
+  groupDeadLetters(): Promise<DeadLetterGroup[]>;
   /** Null where there is none of that id. */
   readDeadLetter(id: number): Promise<DeadLetter | null>;
   /**

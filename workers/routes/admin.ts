@@ -19,6 +19,7 @@ import type {
   DeadLetterFilter,
   DeadLetterIds,
 } from '../../src/outbox/dead-letter-filter.ts';
+import type { DeadLetterGroupKey } from '../../src/outbox/dead-letter-groups.ts';
 import { MISSING_CHOICES, type MissingChoice } from '../../src/outbox/missing-messages.ts';
 import type { ShardAdmin } from '../../src/outbox/shard-admin.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
@@ -81,13 +82,19 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
 
   routes.get('/admin/:sink/:shard/dead-letters', mayOperate, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
-    const { reason, column, since, until, ...page } = context.req.query();
-    const where = readFilter({ reason, column, since, until });
+    const { reason, column, since, until, group, ...page } = context.req.query();
+    const where = readFilter({ reason, column, since, until, group: group === undefined ? group : parsedGroup(group) });
     const { letters, next, totals } = await shard.listDeadLetters({
       ...resolveOptions(PAGE_PARAMETERS, page),
       ...(Object.keys(where).length === 0 ? {} : { where }),
     });
     return context.json({ letters: letters.map(presentLetter), next, totals });
+  });
+
+  routes.get('/admin/:sink/:shard/dead-letters/groups', mayOperate, async (context) => {
+    const { shard } = await askedShard(sinks, context.env, context.req.param());
+    assertKnownNames(context.req.query(), []);
+    return context.json({ groups: await shard.groupDeadLetters() });
   });
 
   routes.get('/admin/:sink/:shard/dead-letters/:id{[0-9]+}', mayOperate, async (context) => {
@@ -201,12 +208,13 @@ function readChoice({ ids, where }: Record<string, unknown>): DeadLetterChoice {
 
 const FILTER_NAMES = ['reason', 'column', 'since', 'until'];
 
-function readFilter({ reason, column, since, until }: Record<string, unknown>): DeadLetterFilter {
+function readFilter({ reason, column, since, until, group }: Record<string, unknown>): DeadLetterFilter {
   const filter: DeadLetterFilter = {};
   if (reason !== undefined) filter.reason = readText('reason', reason);
   if (column !== undefined) filter.column = readText('column', column);
   if (since !== undefined) filter.sinceMs = readTime('since', since);
   if (until !== undefined) filter.untilMs = readTime('until', until);
+  if (group !== undefined) filter.group = readGroup(group);
   return filter;
 }
 
@@ -214,6 +222,33 @@ function readText(option: string, value: unknown): string {
   if (typeof value === 'string' && value !== '' && value.length <= MAX_DEAD_LETTER_REASON_LENGTH)
     return value;
   throw invalid(option, `1 to ${MAX_DEAD_LETTER_REASON_LENGTH} characters are allowed`);
+}
+
+/** A group in an address is JSON. */
+function parsedGroup(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+const GROUP_NAMES = ['by', 'sqlState', 'column', 'constraint'] as const;
+
+function readGroup(value: unknown): DeadLetterGroupKey {
+  if (typeof value !== 'object' || value === null) throw badGroup();
+  const given = value as Record<string, unknown>;
+  const isWhole = Object.keys(given).length === GROUP_NAMES.length && GROUP_NAMES.every((name) => isTextOrNull(given[name]));
+  if (!isWhole) throw badGroup();
+  return given as unknown as DeadLetterGroupKey;
+}
+
+function isTextOrNull(value: unknown): value is string | null {
+  return value === null || (typeof value === 'string' && value.length <= MAX_DEAD_LETTER_REASON_LENGTH);
+}
+
+function badGroup(): SluiceError {
+  return invalid('group', 'the key of a group is allowed, as GET …/dead-letters/groups lists it');
 }
 
 const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/;

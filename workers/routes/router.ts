@@ -9,6 +9,7 @@ import { problemResponse } from '../problem.ts';
 import type { Limits } from '../request-limit.ts';
 import type { Sinks } from '../sinks.ts';
 import { adminRoutes } from './admin.ts';
+import { dashboardRoutes } from './dashboard.ts';
 import { healthRoutes } from './health.ts';
 import { metricsRoutes } from './metrics.ts';
 import { monitorRoutes } from './monitor.ts';
@@ -28,6 +29,7 @@ export interface RouterPart {
 const HELP = [
   'GET /ws/:sink   a WebSocket; one JSON message per line (?producer= names you)',
   'GET /health     is it well? (?deep=1 asks the database)',
+  'GET /dashboard  the page that shows whether all is well',
   'GET /stats      figures of every shard, for those who may read',
   'GET /metrics    the same for Prometheus, without waking a shard; for those who may read',
   'GET /monitor/view   what the monitor knows; /monitor/events each second, /monitor/history, /monitor/audit: for those who may read',
@@ -69,6 +71,7 @@ export function createRouter(
   routes.route('/', statsRoutes(sinks));
   routes.route('/', metricsRoutes());
   routes.route('/', monitorRoutes());
+  routes.route('/', dashboardRoutes());
   routes.route('/', sessionRoutes(sinks));
   routes.route('/', ticketRoutes(sinks, authorization));
   routes.route('/', adminRoutes(sinks));

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ensureLabPage } from '../../../lab/local/build-page.ts';
-import { EventStreamReader } from '../../../lab/page/script/event-stream.ts';
+import { ensurePage, PAGES } from '../../../local/build/build-page.ts';
+import { EventStreamReader } from '../../../workers/pages/parts/event-stream.ts';
 
 test('the page is built where it is missing or older than its sources, and not otherwise', async () => {
   const built = join(await mkdtemp(join(tmpdir(), 'sluice-page-')), 'built.ts');

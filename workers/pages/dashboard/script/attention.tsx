@@ -1,0 +1,149 @@
+/** What is wrong, in sentences, with its cause, how much waits, how long there is room, and what can be done: the first thing to read. */
+
+import type { JSX } from 'preact';
+import { roomMs, shownDuration, shownNumberOf } from '../../../../src/monitor/shown-figures.ts';
+import type { AlertView, HealthReason, MonitorView, ShardView } from '../../../../src/monitor/view.ts';
+import { StatePill } from '../../parts/state-pill.tsx';
+import { questionOf } from './actions.tsx';
+import type { Dashboard } from './dashboard.ts';
+import { linkTo } from './route.ts';
+import { Since } from './shown.tsx';
+
+/** Reasons that are the same for several shards of a sink are one. */
+interface Trouble {
+  first: HealthReason;
+  reasons: HealthReason[];
+  shards: ShardView[];
+}
+
+/** So many are shown: a page of sentences is read by nobody. */
+const SHOWN = 12;
+
+export function Attention({ dashboard, sink }: { dashboard: Dashboard; sink?: string }): JSX.Element | null {
+  const view = dashboard.view as MonitorView;
+  const troubles = troublesOf(view, sink);
+  if (troubles.length === 0) return null;
+  const isBad = troubles.some(({ first }) => first.status === 'failing');
+  return (
+    <section class={`card attention ${isBad ? 'bad' : ''}`} aria-labelledby="attention">
+      <h2 id="attention">Needs attention ({troubles.length})</h2>
+      <ul>
+        {troubles.slice(0, SHOWN).map((trouble) => (
+          <TroubleItem key={keyOf(trouble.first)} trouble={trouble} dashboard={dashboard} view={view} />
+        ))}
+      </ul>
+      {troubles.length > SHOWN ? <p class="quiet">and {troubles.length - SHOWN} more, in the table of sinks</p> : null}
+    </section>
+  );
+}
+
+interface TroubleItemProps {
+  trouble: Trouble;
+  dashboard: Dashboard;
+  view: MonitorView;
+}
+
+function TroubleItem({ trouble: { first, reasons, shards }, dashboard, view }: TroubleItemProps): JSX.Element {
+  const { sink, status, message, sqlState, code } = first;
+  const [shard] = shards;
+  const hint = shard?.fault?.details?.hint ?? shard?.fault?.details?.detail;
+  const alert = alertOf(view.alerts, first);
+  const place = sink === null ? 'Everything' : sink;
+  const which = sink === null ? '' : whichShards(reasons);
+  const canResume = shards.length > 0 && RESUMABLE.has(first.reason);
+  return (
+    <li>
+      <p>
+        <StatePill tone={status === 'failing' ? 'bad' : 'warn'} word={status} /> <b>{<bdi>{place}</bdi>}</b>
+        {which}: <bdi>{message}</bdi>
+        {sqlState === null || message.includes(sqlState) ? null : <> (SQLSTATE {sqlState})</>}
+        {sqlState === null && code !== null && !message.includes(code) ? <span class="quiet"> ({code})</span> : null}{' '}
+        <span class="quiet">
+          <Since atMs={first.sinceMs} nowMs={dashboard.nowMs} />
+        </span>
+      </p>
+      {hint ? (
+        <p class="quiet">
+          Postgres says: <bdi>{hint}</bdi>
+        </p>
+      ) : null}
+      <p class="quiet">{waitingText(shards)}</p>
+      <div class="row actions">
+        {sink === null ? null : (
+          <a href={linkTo(sink, reasons.length === 1 ? first.shard : null)}>
+            See the {reasons.length === 1 && first.shard !== null ? 'shard' : 'sink'}
+          </a>
+        )}
+        {canResume ? (
+          <button type="button" onClick={() => dashboard.ask(questionOf(dashboard, 'resume', sink as string, shards))}>
+            Try again
+          </button>
+        ) : null}
+        {alert === undefined ? null : <Runbook address={alert.runbook} />}
+      </div>
+    </li>
+  );
+}
+
+const RESUMABLE = new Set(['retrying', 'paused', 'stopped', 'queue-old', 'queue-full', 'full']);
+
+/** A link to what to do; nothing where the address is no address of the web, as what a shard says is not trusted here. */
+export function Runbook({ address }: { address: string }): JSX.Element | null {
+  if (!/^https?:\/\//.test(address)) return null;
+  return (
+    <a href={address} target="_blank" rel="noopener noreferrer">
+      What to do ↗
+    </a>
+  );
+}
+
+/** How much waits in all of several shards (the sentence has that of one), and how long there is room. */
+function waitingText(shards: readonly ShardView[]): string {
+  const sums = { receivedPerSecond: 0, committedPerSecond: 0, queueMessages: 0, queueBytes: 0, queueLimitBytes: 0 };
+  for (const shard of shards)
+    for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += shard[name];
+  const room = roomMs(sums);
+  const parts = [
+    shards.length > 1 ? `${shownNumberOf(sums.queueMessages, 'message')} wait in all` : undefined,
+    room === null ? undefined : room === 0 ? 'no room for more' : `room for ${shownDuration(room)} at the present rate`,
+  ].filter((part) => part !== undefined);
+  return parts.length === 0 ? '' : `${parts.join('; ')}.`.replace(/^./, (letter) => letter.toUpperCase());
+}
+
+function whichShards(reasons: readonly HealthReason[]): string {
+  const numbers = reasons.flatMap(({ shard }) => (shard === null ? [] : [shard]));
+  if (numbers.length === 0) return '';
+  if (numbers.length > 6) return `, ${numbers.length} shards`;
+  return `, shard${numbers.length === 1 ? '' : 's'} ${numbers.join(', ')}`;
+}
+
+function keyOf({ status, sink, reason, code, sqlState, shard, message }: HealthReason): string {
+  // Alike but for the figures in their sentences.
+  return JSON.stringify([status, sink, reason, code, sqlState, shard === null, message.replaceAll(/[\d,.]+/g, '#')]);
+}
+
+/** What is wrong in the view, or with one sink; what fails comes first. */
+function troublesOf({ health, sinks }: MonitorView, only: string | undefined): Trouble[] {
+  const troubles = new Map<string, Trouble>();
+  const shardsOf = new Map(sinks.map(({ sink, shards }) => [sink, new Map(shards.map((shard) => [shard.shard, shard]))]));
+  for (const reason of health.reasons) {
+    if (only !== undefined && reason.sink !== only) continue;
+    const key = keyOf(reason);
+    const trouble = troubles.get(key) ?? { first: reason, reasons: [], shards: [] };
+    troubles.set(key, trouble);
+    trouble.reasons.push(reason);
+    const ofSink = reason.sink === null ? undefined : shardsOf.get(reason.sink);
+    const shard = reason.shard === null ? undefined : ofSink?.get(reason.shard);
+    if (shard !== undefined) trouble.shards.push(shard);
+    else if (reason.shard === null && ofSink !== undefined) trouble.shards.push(...ofSink.values());
+  }
+  return [...troubles.values()].sort(
+    (left, right) => Number(right.first.status === 'failing') - Number(left.first.status === 'failing'),
+  );
+}
+
+/** The alert about the same place, whose runbook says what to do. */
+function alertOf(alerts: readonly AlertView[], { sink, shard }: HealthReason): AlertView | undefined {
+  const near = alerts.filter((alert) => alert.sink === sink);
+  return near.find((alert) => alert.shard === shard) ?? near[0];
+}
