@@ -84,7 +84,7 @@ function faultsOf(file: string, source: string): Fault[] {
     if (!specifier.startsWith('.')) {
       return FOREIGN[room]?.test(specifier) === true ? [{ arrow, why: `${room} has no ${specifier}` }] : [];
     }
-    if (room !== 'test' && !/\.(ts|json)$/.test(specifier)) return [{ arrow, why: 'imports end in .ts' }];
+    if (room !== 'test' && !/\.(tsx?|json)$/.test(specifier)) return [{ arrow, why: 'imports end in .ts' }];
     const target = normalize(join(dirname(file), specifier));
     const found = `${file} > ${target}`;
     const targetRoom = roomOf(target);
@@ -131,7 +131,7 @@ function circlesOf(imports: ReadonlyMap<string, readonly string[]>): string[][] 
 
 function sourcesOf(room: Room): Map<string, string> {
   const files = readdirSync(join(ROOT, room), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.m?ts$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /\.(m?ts|tsx)$/.test(entry.name))
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
     // What `sluice init` writes is a separate project.
     .filter((file) => !file.includes('node_modules') && !file.includes('/template/'));

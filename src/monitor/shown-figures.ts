@@ -9,10 +9,10 @@ const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const EXACT = new Intl.NumberFormat('en-US', { maximumFractionDigits: 2 });
 const SHORT = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 });
 
-/** `4,812`, `18.2K`, `1.3M`. */
+/** `4,812`, `18.2k`, `1.3M`. */
 export function shownCount(count: number | null): string {
   if (count === null) return DASH;
-  return Math.abs(count) < 10_000 ? WHOLE.format(count) : SHORT.format(count);
+  return Math.abs(count) < 10_000 ? WHOLE.format(count) : SHORT.format(count).replace('K', 'k');
 }
 
 /** The same to the digit: `18,204`. */
@@ -20,7 +20,7 @@ export function exactCount(count: number | null): string {
   return count === null ? 'not known' : EXACT.format(count);
 }
 
-/** A rate per second, without its unit: `0.3`, `4,812`, `18.2K`. */
+/** A rate per second, without its unit: `0.3`, `4,812`, `18.2k`. */
 export function shownRate(perSecond: number | null): string {
   if (perSecond === null) return DASH;
   if (perSecond > 0 && perSecond < 0.1) return '<0.1';

@@ -58,6 +58,7 @@ class FakeShards {
     const answers: ShardAdmin = {
       summary: async () => SUMMARY,
       listDeadLetters: async () => ({ letters: [], next: null, totals: TOTALS }),
+      groupDeadLetters: async () => [],
       readDeadLetter: async () => null,
       retryDeadLetters: async () => ({ retried: 1, refused: 0, missing: [], remaining: 0, isFull: false }),
       dropDeadLetters: async () => ({ dropped: 1, missing: [] }),

@@ -83,7 +83,13 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
   routes.get('/admin/:sink/:shard/dead-letters', mayOperate, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     const { reason, column, since, until, group, ...page } = context.req.query();
-    const where = readFilter({ reason, column, since, until, group: group === undefined ? group : parsedGroup(group) });
+    const where = readFilter({
+      reason,
+      column,
+      since,
+      until,
+      group: group === undefined ? group : parsedGroup(group),
+    });
     const { letters, next, totals } = await shard.listDeadLetters({
       ...resolveOptions(PAGE_PARAMETERS, page),
       ...(Object.keys(where).length === 0 ? {} : { where }),
@@ -197,7 +203,7 @@ function readChoice({ ids, where }: Record<string, unknown>): DeadLetterChoice {
   if (where === undefined) return readIds(ids);
   if (ids !== undefined) throw invalid('where', 'it is given in place of ids');
   const isObject = typeof where === 'object' && where !== null && !Array.isArray(where);
-  const wrong = invalid('where', 'an object with some of reason, column, since and until is allowed');
+  const wrong = invalid('where', 'an object with some of reason, column, since, until and group is allowed');
   if (!isObject) throw wrong;
   assertKnownNames(where as Record<string, unknown>, FILTER_NAMES);
   const filter = readFilter(where as Record<string, unknown>);
@@ -206,7 +212,7 @@ function readChoice({ ids, where }: Record<string, unknown>): DeadLetterChoice {
   return filter;
 }
 
-const FILTER_NAMES = ['reason', 'column', 'since', 'until'];
+const FILTER_NAMES = ['reason', 'column', 'since', 'until', 'group'];
 
 function readFilter({ reason, column, since, until, group }: Record<string, unknown>): DeadLetterFilter {
   const filter: DeadLetterFilter = {};
@@ -238,7 +244,9 @@ const GROUP_NAMES = ['by', 'sqlState', 'column', 'constraint'] as const;
 function readGroup(value: unknown): DeadLetterGroupKey {
   if (typeof value !== 'object' || value === null) throw badGroup();
   const given = value as Record<string, unknown>;
-  const isWhole = Object.keys(given).length === GROUP_NAMES.length && GROUP_NAMES.every((name) => isTextOrNull(given[name]));
+  const isWhole =
+    Object.keys(given).length === GROUP_NAMES.length &&
+    GROUP_NAMES.every((name) => isTextOrNull(given[name]));
   if (!isWhole) throw badGroup();
   return given as unknown as DeadLetterGroupKey;
 }

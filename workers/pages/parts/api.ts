@@ -69,13 +69,21 @@ export class Api {
   async request(path: string, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
     if (this.#token !== null) headers.set('authorization', `Bearer ${this.#token}`);
-    const response = await fetch(this.#base + path, { ...init, headers, cache: 'no-store', redirect: 'error' });
+    const response = await fetch(this.#base + path, {
+      ...init,
+      headers,
+      cache: 'no-store',
+      redirect: 'error',
+    });
     if (!response.ok) throw await errorOf(response);
     return response;
   }
 
   /** What is at an address, as JSON. @throws as `request` */
-  async get<Body>(path: string, query: Record<string, string | number | null | undefined> = {}): Promise<Body> {
+  async get<Body>(
+    path: string,
+    query: Record<string, string | number | null | undefined> = {},
+  ): Promise<Body> {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) {
       if (value !== null && value !== undefined) search.set(name, String(value));

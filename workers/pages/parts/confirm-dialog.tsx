@@ -59,7 +59,12 @@ export function ConfirmDialog({ question, onDone, onClose }: ConfirmDialogProps)
             <legend class="unseen">How</legend>
             {question.choices.map(({ value, label }) => (
               <label key={value} class="check">
-                <input type="radio" name="choice" checked={choice === value} onChange={() => setChoice(value)} />
+                <input
+                  type="radio"
+                  name="choice"
+                  checked={choice === value}
+                  onChange={() => setChoice(value)}
+                />
                 <span>{label}</span>
               </label>
             ))}

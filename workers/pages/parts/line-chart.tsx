@@ -103,7 +103,11 @@ function ChartTable({ title, times, lines, show }: LineChartProps): JSX.Element 
       cells: [timeOf(time), ...lines.map(({ values }) => show(values[index] ?? null))],
     }));
   return (
-    <Table label={title} columns={[{ title: 'time' }, ...lines.map(({ name }) => ({ title: name }))]} rows={rows} />
+    <Table
+      label={title}
+      columns={[{ title: 'time' }, ...lines.map(({ name }) => ({ title: name }))]}
+      rows={rows}
+    />
   );
 }
 
@@ -130,11 +134,7 @@ function aligned({ times, lines }: LineChartProps): uPlot.AlignedData {
   return [times.map((atMs) => atMs / 1_000), ...lines.map(({ values }) => [...values])];
 }
 
-function draw(
-  box: HTMLElement,
-  props: () => LineChartProps,
-  onPoint: (index: number | null) => void,
-): uPlot {
+function draw(box: HTMLElement, props: () => LineChartProps, onPoint: (index: number | null) => void): uPlot {
   const { lines, show, isLog = false } = props();
   const colours = getComputedStyle(box);
   const grid = { stroke: colours.getPropertyValue('--rule'), width: 1 };
@@ -152,7 +152,10 @@ function draw(
       scales: {
         y: { distr: isLog ? 3 : 1, ...(isLog ? {} : { range: (_, __, max) => [0, niceTop(max)] }) },
       },
-      axes: [axis, { ...axis, size: 62, values: (_, marks) => marks.map((mark) => (mark === null ? '' : show(mark))) }],
+      axes: [
+        axis,
+        { ...axis, size: 62, values: (_, marks) => marks.map((mark) => (mark === null ? '' : show(mark))) },
+      ],
       series: [{}, ...lines.map((_, index) => lineStyle(box, index))],
       hooks: {
         setCursor: [({ cursor }) => onPoint(cursor.idx ?? null)],

@@ -94,10 +94,7 @@ export class LiveEvents {
   }
 
   #silenceOf(attempt: AbortController): ReturnType<typeof setTimeout> {
-    return setTimeout(
-      () => attempt.abort(new Error(`nothing came for ${SILENCE_MS / 1_000} s`)),
-      SILENCE_MS,
-    );
+    return setTimeout(() => attempt.abort(new Error(`nothing came for ${SILENCE_MS / 1_000} s`)), SILENCE_MS);
   }
 
   #isWell(): void {

@@ -1,8 +1,8 @@
 /** What an operator may do to shards: asked once, with what it will do and to how many messages, and told what it came to. */
 
 import { shownNumberOf } from '../../../../src/monitor/shown-figures.ts';
-import type { ShardState } from '../../../../src/outbox/shard-admin.ts';
 import type { ShardView } from '../../../../src/monitor/view.ts';
+import type { ShardState } from '../../../../src/outbox/shard-admin.ts';
 import type { Question } from '../../parts/confirm-dialog.tsx';
 import type { Dashboard } from './dashboard.ts';
 
@@ -21,7 +21,9 @@ interface Action {
 const waiting = ({ buffered }: ShardState): string =>
   buffered === 0 ? 'nothing waits' : `${shownNumberOf(buffered, 'message')} still wait`;
 const standing = (state: ShardState): string =>
-  state.isPaused ? `It does not write: ${state.message ?? state.code ?? 'paused'}` : `It writes; ${waiting(state)}`;
+  state.isPaused
+    ? `It does not write: ${state.message ?? state.code ?? 'paused'}`
+    : `It writes; ${waiting(state)}`;
 
 export const ACTIONS: Record<ActionName, Action> = {
   resume: {
@@ -72,14 +74,24 @@ export function questionOf(
     text: (
       <>
         <p>{action.text(messages, shards.length === 1 ? 'is' : 'is')}</p>
-        {shards.length > 1 ? <p>It concerns {shownNumberOf(shards.length, 'shard')}, one after the other.</p> : null}
+        {shards.length > 1 ? (
+          <p>It concerns {shownNumberOf(shards.length, 'shard')}, one after the other.</p>
+        ) : null}
         {asleep > 0 ? <p class="quiet">This wakes {shownNumberOf(asleep, 'shard')} that is asleep.</p> : null}
       </>
     ),
     verb: action.button,
     ...(action.isDangerous ? { isDangerous: true } : {}),
     ...(name === 'drain'
-      ? { choices: [{ value: 'open', label: 'Leave the sockets open' }, { value: 'close', label: 'Close the sockets first, so that no more comes in; clients connect again' }] }
+      ? {
+          choices: [
+            { value: 'open', label: 'Leave the sockets open' },
+            {
+              value: 'close',
+              label: 'Close the sockets first, so that no more comes in; clients connect again',
+            },
+          ],
+        }
       : {}),
     async run(choice) {
       const body = name === 'drain' ? { closeSockets: choice === 'close' } : {};
@@ -94,25 +106,33 @@ export function questionOf(
         }
       }
       if (failures.length > 0)
-        throw new Error(`${shards.length - failures.length} of ${shards.length} shards did it. ${failures.slice(0, 5).join('; ')}`);
+        throw new Error(
+          `${shards.length - failures.length} of ${shards.length} shards did it. ${failures.slice(0, 5).join('; ')}`,
+        );
       if (shards.length > 1) return `${place}: done for ${shownNumberOf(shards.length, 'shard')}.`;
       const state = last as ShardState;
-      if (state.missing && state.missing.held > 0) return missingQuestion(dashboard, sink, only as ShardView, state);
+      if (state.missing && state.missing.held > 0)
+        return missingQuestion(dashboard, sink, only as ShardView, state);
       return action.done(state, place);
     },
   };
 }
 
 /** A failover has lost messages that the shard still has: somebody has to choose. */
-function missingQuestion(dashboard: Dashboard, sink: string, { shard }: ShardView, state: ShardState): Question {
+function missingQuestion(
+  dashboard: Dashboard,
+  sink: string,
+  { shard }: ShardView,
+  state: ShardState,
+): Question {
   const missing = state.missing as NonNullable<ShardState['missing']>;
   return {
     title: `Messages are missing in the database: ${sink}, shard ${shard}`,
     text: (
       <p>
         The database has lost {shownNumberOf(missing.messages, 'message')} since{' '}
-        {new Date(missing.sinceMs).toISOString()}. The shard still has {shownNumberOf(missing.held, 'message')} of
-        them.
+        {new Date(missing.sinceMs).toISOString()}. The shard still has{' '}
+        {shownNumberOf(missing.held, 'message')} of them.
       </p>
     ),
     choices: [
@@ -121,7 +141,9 @@ function missingQuestion(dashboard: Dashboard, sink: string, { shard }: ShardVie
     ],
     verb: 'Go on',
     async run(choice) {
-      const answer = await dashboard.api.post<ShardState>(shardPath(sink, shard, 'resume'), { missing: choice });
+      const answer = await dashboard.api.post<ShardState>(shardPath(sink, shard, 'resume'), {
+        missing: choice,
+      });
       return `${sink}, shard ${shard} was resumed. ${standing(answer)}.`;
     },
   };

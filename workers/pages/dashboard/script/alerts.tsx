@@ -14,7 +14,13 @@ import { Ago } from './shown.tsx';
 
 const TONES: Record<AlertView['state'], Tone> = { firing: 'bad', pending: 'warn', resolved: 'good' };
 
-export function AlertList({ dashboard, alerts }: { dashboard: Dashboard; alerts: readonly AlertView[] }): JSX.Element {
+export function AlertList({
+  dashboard,
+  alerts,
+}: {
+  dashboard: Dashboard;
+  alerts: readonly AlertView[];
+}): JSX.Element {
   if (alerts.length === 0) return <p class="empty">None fires. The page “Alerts” has those of before.</p>;
   return (
     <ul class="list">
@@ -123,7 +129,6 @@ export function AlertsPage({ dashboard }: { dashboard: Dashboard }): JSX.Element
   const current = dashboard.view?.alerts ?? [];
   // Asked again when what fires has changed, and when something was done here.
   const changed = `${dashboard.actions} ${current.map(({ id, state }) => id + state).join()}`;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `changed` says when
   useEffect(() => {
     let isOver = false;
     const load = async (): Promise<void> => {
@@ -174,7 +179,9 @@ export function AlertsPage({ dashboard }: { dashboard: Dashboard }): JSX.Element
       <section class="card" aria-labelledby="audit">
         <h2 id="audit">What operators did</h2>
         {audit === undefined || audit.length === 0 ? (
-          <p class="empty">Nothing yet: pauses, retries, drops and deployments stand here with who did them.</p>
+          <p class="empty">
+            Nothing yet: pauses, retries, drops and deployments stand here with who did them.
+          </p>
         ) : (
           <Table
             label="What operators did"
@@ -203,7 +210,8 @@ export function AlertsPage({ dashboard }: { dashboard: Dashboard }): JSX.Element
 }
 
 function History({ alerts, nowMs }: { alerts: readonly AlertView[]; nowMs: number }): JSX.Element {
-  if (alerts.length === 0) return <p class="empty">No alert has fired yet. “Send a test” shows whether one would be heard.</p>;
+  if (alerts.length === 0)
+    return <p class="empty">No alert has fired yet. “Send a test” shows whether one would be heard.</p>;
   return (
     <Table
       label="Alerts of before"
@@ -233,7 +241,12 @@ function History({ alerts, nowMs }: { alerts: readonly AlertView[]; nowMs: numbe
 function testQuestion(dashboard: Dashboard) {
   return {
     title: 'Send a test alert',
-    text: <p>Every receiver that is set up is told of an alert that says that it is a test, and then that it is over.</p>,
+    text: (
+      <p>
+        Every receiver that is set up is told of an alert that says that it is a test, and then that it is
+        over.
+      </p>
+    ),
     verb: 'Send',
     async run() {
       const answer = await dashboard.api.post<{ message?: string } | undefined>('/monitor/alerts/test', {});

@@ -95,7 +95,9 @@ function Live({ dashboard: { stream } }: { dashboard: Dashboard }): JSX.Element 
 /** Says to screen readers that the state of the whole has changed, and nothing else: figures change each second. */
 function Announcer({ dashboard: { view } }: { dashboard: Dashboard }): JSX.Element {
   const text =
-    view === undefined ? '' : `Sluice is ${view.health.status}. ${view.health.reasons.length} things need attention.`;
+    view === undefined
+      ? ''
+      : `Sluice is ${view.health.status}. ${view.health.reasons.length} things need attention.`;
   return (
     <p class="unseen" role="status">
       {text}
@@ -110,13 +112,14 @@ function Content({ dashboard }: { dashboard: Dashboard }): JSX.Element {
     <>
       {stream.state === 'lost' ? (
         <p class="banner" role="status">
-          The connection is lost ({stream.reason}): these figures are {shownDuration(Date.now() - dashboard.viewedAtMs)}{' '}
-          old. Trying again.
+          The connection is lost ({stream.reason}): these figures are{' '}
+          {shownDuration(Date.now() - dashboard.viewedAtMs)} old. Trying again.
         </p>
       ) : null}
       <Page key={location.hash} dashboard={dashboard} view={view} />
       <p class="quiet small">
-        version {view.version === '' ? 'not known' : view.version}; figures of {shownAge(view.atMs, dashboard.nowMs)}
+        version {view.version === '' ? 'not known' : view.version}; figures of{' '}
+        {shownAge(view.atMs, dashboard.nowMs)}
       </p>
     </>
   );
@@ -164,7 +167,8 @@ function Waiting({ dashboard }: { dashboard: Dashboard }): JSX.Element {
         </div>
       ) : stream.state === 'lost' ? (
         <p class="banner" role="status">
-          The Worker does not answer ({stream.reason}). It is asked again, since {shownAge(stream.sinceMs, Date.now())}.
+          The Worker does not answer ({stream.reason}). It is asked again, since{' '}
+          {shownAge(stream.sinceMs, Date.now())}.
         </p>
       ) : (
         <p class="empty">Asking for figures…</p>

@@ -32,7 +32,9 @@ export function Attention({ dashboard, sink }: { dashboard: Dashboard; sink?: st
           <TroubleItem key={keyOf(trouble.first)} trouble={trouble} dashboard={dashboard} view={view} />
         ))}
       </ul>
-      {troubles.length > SHOWN ? <p class="quiet">and {troubles.length - SHOWN} more, in the table of sinks</p> : null}
+      {troubles.length > SHOWN ? (
+        <p class="quiet">and {troubles.length - SHOWN} more, in the table of sinks</p>
+      ) : null}
     </section>
   );
 }
@@ -43,7 +45,11 @@ interface TroubleItemProps {
   view: MonitorView;
 }
 
-function TroubleItem({ trouble: { first, reasons, shards }, dashboard, view }: TroubleItemProps): JSX.Element {
+function TroubleItem({
+  trouble: { first, reasons, shards },
+  dashboard,
+  view,
+}: TroubleItemProps): JSX.Element {
   const { sink, status, message, sqlState, code } = first;
   const [shard] = shards;
   const hint = shard?.fault?.details?.hint ?? shard?.fault?.details?.detail;
@@ -52,12 +58,14 @@ function TroubleItem({ trouble: { first, reasons, shards }, dashboard, view }: T
   const which = sink === null ? '' : whichShards(reasons);
   const canResume = shards.length > 0 && RESUMABLE.has(first.reason);
   return (
-    <li>
+    <li class="trouble">
       <p>
         <StatePill tone={status === 'failing' ? 'bad' : 'warn'} word={status} /> <b>{<bdi>{place}</bdi>}</b>
         {which}: <bdi>{message}</bdi>
         {sqlState === null || message.includes(sqlState) ? null : <> (SQLSTATE {sqlState})</>}
-        {sqlState === null && code !== null && !message.includes(code) ? <span class="quiet"> ({code})</span> : null}{' '}
+        {sqlState === null && code !== null && !message.includes(code) ? (
+          <span class="quiet"> ({code})</span>
+        ) : null}{' '}
         <span class="quiet">
           <Since atMs={first.sinceMs} nowMs={dashboard.nowMs} />
         </span>
@@ -75,7 +83,10 @@ function TroubleItem({ trouble: { first, reasons, shards }, dashboard, view }: T
           </a>
         )}
         {canResume ? (
-          <button type="button" onClick={() => dashboard.ask(questionOf(dashboard, 'resume', sink as string, shards))}>
+          <button
+            type="button"
+            onClick={() => dashboard.ask(questionOf(dashboard, 'resume', sink as string, shards))}
+          >
             Try again
           </button>
         ) : null}
@@ -99,13 +110,23 @@ export function Runbook({ address }: { address: string }): JSX.Element | null {
 
 /** How much waits in all of several shards (the sentence has that of one), and how long there is room. */
 function waitingText(shards: readonly ShardView[]): string {
-  const sums = { receivedPerSecond: 0, committedPerSecond: 0, queueMessages: 0, queueBytes: 0, queueLimitBytes: 0 };
+  const sums = {
+    receivedPerSecond: 0,
+    committedPerSecond: 0,
+    queueMessages: 0,
+    queueBytes: 0,
+    queueLimitBytes: 0,
+  };
   for (const shard of shards)
     for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += shard[name];
   const room = roomMs(sums);
   const parts = [
     shards.length > 1 ? `${shownNumberOf(sums.queueMessages, 'message')} wait in all` : undefined,
-    room === null ? undefined : room === 0 ? 'no room for more' : `room for ${shownDuration(room)} at the present rate`,
+    room === null
+      ? undefined
+      : room === 0
+        ? 'no room for more'
+        : `room for ${shownDuration(room)} at the present rate`,
   ].filter((part) => part !== undefined);
   return parts.length === 0 ? '' : `${parts.join('; ')}.`.replace(/^./, (letter) => letter.toUpperCase());
 }
@@ -119,13 +140,23 @@ function whichShards(reasons: readonly HealthReason[]): string {
 
 function keyOf({ status, sink, reason, code, sqlState, shard, message }: HealthReason): string {
   // Alike but for the figures in their sentences.
-  return JSON.stringify([status, sink, reason, code, sqlState, shard === null, message.replaceAll(/[\d,.]+/g, '#')]);
+  return JSON.stringify([
+    status,
+    sink,
+    reason,
+    code,
+    sqlState,
+    shard === null,
+    message.replaceAll(/[\d,.]+/g, '#'),
+  ]);
 }
 
 /** What is wrong in the view, or with one sink; what fails comes first. */
 function troublesOf({ health, sinks }: MonitorView, only: string | undefined): Trouble[] {
   const troubles = new Map<string, Trouble>();
-  const shardsOf = new Map(sinks.map(({ sink, shards }) => [sink, new Map(shards.map((shard) => [shard.shard, shard]))]));
+  const shardsOf = new Map(
+    sinks.map(({ sink, shards }) => [sink, new Map(shards.map((shard) => [shard.shard, shard]))]),
+  );
   for (const reason of health.reasons) {
     if (only !== undefined && reason.sink !== only) continue;
     const key = keyOf(reason);

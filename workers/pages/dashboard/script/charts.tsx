@@ -34,7 +34,11 @@ const CHARTS: readonly Chart[] = [
     title: (messages) => `${messages} messages wait`,
     show: shownCount,
   },
-  { lines: { oldestMs: 'oldest' }, title: (oldest) => `The oldest message has waited ${oldest}`, show: shownDuration },
+  {
+    lines: { oldestMs: 'oldest' },
+    title: (oldest) => `The oldest message has waited ${oldest}`,
+    show: shownDuration,
+  },
   {
     lines: { ackP50Ms: 'p50', ackP90Ms: 'p90', ackP99Ms: 'p99' },
     title: (_, __, p99) => `Ack p99 is ${p99}`,
@@ -114,7 +118,11 @@ export function Charts({ dashboard, sink, shard }: ChartsProps): JSX.Element {
           The history could not be read: {trouble}
         </p>
       )}
-      {history === undefined ? <p class="empty">Reading the history…</p> : <ChartList history={history} dashboard={dashboard} />}
+      {history === undefined ? (
+        <p class="empty">Reading the history…</p>
+      ) : (
+        <ChartList history={history} dashboard={dashboard} />
+      )}
     </section>
   );
 }
@@ -123,7 +131,8 @@ function ChartList({ history, dashboard }: { history: HistoryView; dashboard: Da
   const { fromMs, stepMs, series, markers } = history;
   const steps = Math.max(0, ...Object.values(series).map((values) => values.length));
   const isEmpty = Object.values(series).every((values) => values.every((value) => value === null));
-  if (isEmpty) return <p class="empty">Nothing was reported in this time. Choose a longer one, or send a message.</p>;
+  if (isEmpty)
+    return <p class="empty">Nothing was reported in this time. Choose a longer one, or send a message.</p>;
   const times = Array.from({ length: steps }, (_, index) => fromMs + index * stepMs);
   const shownMarkers = markers.map(({ atMs, message }) => ({ atMs, text: message }));
   return (
@@ -137,7 +146,10 @@ function ChartList({ history, dashboard }: { history: HistoryView; dashboard: Da
               key={names.join()}
               title={title(...latest)}
               times={times}
-              lines={names.map((name) => ({ name: lines[name] as string, values: positive(series[name] ?? [], isLog) }))}
+              lines={names.map((name) => ({
+                name: lines[name] as string,
+                values: positive(series[name] ?? [], isLog),
+              }))}
               markers={shownMarkers}
               show={show}
               {...(isLog ? { isLog } : {})}
@@ -148,7 +160,8 @@ function ChartList({ history, dashboard }: { history: HistoryView; dashboard: Da
       {markers.length === 0 ? null : (
         <details>
           <summary>
-            {markers.length} marked {markers.length === 1 ? 'time' : 'times'} (dashed lines): deployments, pauses, returns
+            {markers.length} marked {markers.length === 1 ? 'time' : 'times'} (dashed lines): deployments,
+            pauses, returns
           </summary>
           <ol class="list">
             {markers.toReversed().map(({ atMs, message, sink }) => (

@@ -6,14 +6,20 @@ import type { DatabaseReport } from '../../../../src/monitor/shard-report.ts';
 import { exactCount, shownBytes, shownCount, shownDuration } from '../../../../src/monitor/shown-figures.ts';
 import { Ago } from './shown.tsx';
 
-export function Databases({ databases, nowMs }: { databases: readonly DatabaseReport[]; nowMs: number }): JSX.Element {
+export function Databases({
+  databases,
+  nowMs,
+}: {
+  databases: readonly DatabaseReport[];
+  nowMs: number;
+}): JSX.Element {
   return (
     <section class="card" aria-labelledby="postgres">
       <h2 id="postgres">Postgres</h2>
       {databases.length === 0 ? (
         <p class="empty">
-          Not asked yet: a shard asks, at most every 30 s, while it has a connection open. Nothing is asked of a database
-          that sleeps.
+          Not asked yet: a shard asks, at most every 30 s, while it has a connection open. Nothing is asked of
+          a database that sleeps.
         </p>
       ) : (
         <ul class="list">
@@ -41,12 +47,18 @@ function DatabaseLine({ database, nowMs }: { database: DatabaseReport; nowMs: nu
   const lags = of('postgres_replication_lag_bytes');
   const facts: [string, string, string?][] = [
     ['version', serverVersion],
-    ['connections', `${shownCount(sum('postgres_connections'))}${limit === null ? '' : ` of ${shownCount(limit)}`}`],
+    [
+      'connections',
+      `${shownCount(sum('postgres_connections'))}${limit === null ? '' : ` of ${shownCount(limit)}`}`,
+    ],
     ['longest transaction', shownDuration(longest === null ? null : longest * 1_000)],
     ['tables', shownBytes(sum('postgres_table_bytes'))],
     ['indexes', shownBytes(sum('postgres_index_bytes'))],
     ['dead rows', shownCount(sum('postgres_dead_tuples')), exactCount(sum('postgres_dead_tuples'))],
-    ['replication lag', lags.length === 0 ? 'no standby' : shownBytes(Math.max(...lags.map(({ value }) => value)))],
+    [
+      'replication lag',
+      lags.length === 0 ? 'no standby' : shownBytes(Math.max(...lags.map(({ value }) => value))),
+    ],
   ];
   return (
     <>
@@ -66,7 +78,9 @@ function DatabaseLine({ database, nowMs }: { database: DatabaseReport; nowMs: nu
           </div>
         ))}
       </dl>
-      {hidden.length > 0 ? <p class="quiet small">Not to be seen with this role: {hidden.join('; ')}</p> : null}
+      {hidden.length > 0 ? (
+        <p class="quiet small">Not to be seen with this role: {hidden.join('; ')}</p>
+      ) : null}
     </>
   );
 }

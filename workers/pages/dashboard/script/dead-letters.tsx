@@ -37,7 +37,10 @@ export function DeadLetters({ dashboard, sink, shards }: DeadLettersProps): JSX.
         ) : null}
       </div>
       {shard === undefined ? (
-        <p class="empty">None. A message that Postgres refuses for its content stands here, with the reason, until you decide.</p>
+        <p class="empty">
+          None. A message that Postgres refuses for its content stands here, with the reason, until you
+          decide.
+        </p>
       ) : (
         <Groups key={shard.shard} dashboard={dashboard} sink={sink} shard={shard} />
       )}
@@ -54,7 +57,6 @@ interface GroupsProps {
 function Groups({ dashboard, sink, shard: { shard, deadLetters } }: GroupsProps): JSX.Element {
   const [groups, setGroups] = useState<DeadLetterGroup[]>();
   const [trouble, setTrouble] = useState<string>();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: asked again when there are others, or something was done here
   useEffect(() => {
     let isOver = false;
     const load = async (): Promise<void> => {
@@ -85,7 +87,13 @@ function Groups({ dashboard, sink, shard: { shard, deadLetters } }: GroupsProps)
   return (
     <div class="letters">
       {groups.map((group) => (
-        <Group key={JSON.stringify(group.key)} group={group} dashboard={dashboard} sink={sink} shard={shard} />
+        <Group
+          key={JSON.stringify(group.key)}
+          group={group}
+          dashboard={dashboard}
+          sink={sink}
+          shard={shard}
+        />
       ))}
     </div>
   );
@@ -168,7 +176,8 @@ function groupQuestion(
     verb: verb === 'retry' ? `Retry ${many}` : `Drop ${many}`,
     isDangerous: verb === 'drop',
     async run() {
-      if (verb === 'drop') return `${shownNumberOf((await post<{ dropped: number }>()).dropped, 'message')} dropped.`;
+      if (verb === 'drop')
+        return `${shownNumberOf((await post<{ dropped: number }>()).dropped, 'message')} dropped.`;
       let retried = 0;
       for (;;) {
         const answer = await post<Retried>();

@@ -19,7 +19,11 @@ export function Events({ events, nowMs }: EventsProps): JSX.Element {
   return (
     <section class="card" aria-labelledby="events">
       <h2 id="events">Recent events</h2>
-      {events.length === 0 ? <p class="empty">Nothing has happened yet: pauses, returns, dead letters and deployments stand here.</p> : null}
+      {events.length === 0 ? (
+        <p class="empty">
+          Nothing has happened yet: pauses, returns, dead letters and deployments stand here.
+        </p>
+      ) : null}
       <ol class="list">
         {shown.map((event) => (
           <li key={`${event.atMs} ${event.sink} ${event.shard} ${event.kind} ${event.message}`} class="event">

@@ -49,7 +49,6 @@ export function LetterList({ dashboard, sink, shard, group }: LetterListProps): 
       setTrouble(error instanceof Error ? error.message : String(error));
     }
   }
-  // biome-ignore lint/correctness/useExhaustiveDependencies: from the beginning again when there are others
   useEffect(() => {
     void load(0, []);
   }, [group.count, dashboard.actions]);
@@ -143,10 +142,14 @@ function LetterDialog({ dashboard, path, id, onClose }: LetterDialogProps): JSX.
         { ids: [id], ...(isEdited ? { payload } : {}) },
       );
       if (verb === 'retry' && answer.retried === 0) {
-        throw new Error(answer.isFull ? 'There is no room for it in the outbox: try later.' : 'It is no longer there.');
+        throw new Error(
+          answer.isFull ? 'There is no room for it in the outbox: try later.' : 'It is no longer there.',
+        );
       }
       const told = (answer.refused ?? 0) > 0 ? 'was refused by the schema again' : 'will be written again';
-      dashboard.done(`Dead letter ${id} ${verb === 'drop' ? 'was dropped' : told}${isEdited ? ', with the text as edited' : ''}.`);
+      dashboard.done(
+        `Dead letter ${id} ${verb === 'drop' ? 'was dropped' : told}${isEdited ? ', with the text as edited' : ''}.`,
+      );
       onClose();
     } catch (error) {
       setTrouble(error instanceof Error ? error.message : String(error));

@@ -104,7 +104,8 @@ export function ShardPage({ dashboard, shard }: { dashboard: Dashboard; shard: S
         </h1>
         <State state={shard.state} sinceMs={shard.stateSinceMs} nowMs={nowMs} />
         <span class="quiet">
-          <Since atMs={shard.stateSinceMs} nowMs={nowMs} />; reported <Ago atMs={shard.reportedAtMs} nowMs={nowMs} />
+          <Since atMs={shard.stateSinceMs} nowMs={nowMs} />; reported{' '}
+          <Ago atMs={shard.reportedAtMs} nowMs={nowMs} />
           {shard.version === '' ? '' : `; version ${shard.version}`}
         </span>
         <Actions dashboard={dashboard} sink={shard.sink} shards={[shard]} />
@@ -193,12 +194,24 @@ function Crumbs({ children }: { children: ComponentChildren }): JSX.Element {
   );
 }
 
-function Actions({ dashboard, sink, shards }: { dashboard: Dashboard; sink: string; shards: readonly ShardView[] }): JSX.Element {
+function Actions({
+  dashboard,
+  sink,
+  shards,
+}: {
+  dashboard: Dashboard;
+  sink: string;
+  shards: readonly ShardView[];
+}): JSX.Element {
   return (
     // biome-ignore lint/a11y/useSemanticElements: a fieldset would be a form's
     <div class="row push" role="group" aria-label={`What can be done with ${sink}`}>
       {(Object.keys(ACTIONS) as ActionName[]).map((name) => (
-        <button key={name} type="button" onClick={() => dashboard.ask(questionOf(dashboard, name, sink, shards))}>
+        <button
+          key={name}
+          type="button"
+          onClick={() => dashboard.ask(questionOf(dashboard, name, sink, shards))}
+        >
           {ACTIONS[name].button}
         </button>
       ))}

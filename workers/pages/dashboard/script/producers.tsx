@@ -16,12 +16,18 @@ export function Producers({ shards }: { shards: readonly ShardView[] }): JSX.Ele
       <h2 id="producers">Producers</h2>
       {all.length === 0 ? (
         <p class="empty">
-          Nobody has sent anything since the last report. <code>sluice sessions list</code> shows who is connected.
+          Nobody has sent anything since the last report. <code>sluice sessions list</code> shows who is
+          connected.
         </p>
       ) : (
         <Table
           label="Producers that sent most since the last report"
-          columns={[{ title: 'producer' }, { title: 'shard' }, { title: 'messages since the last report' }, { title: 'credit' }]}
+          columns={[
+            { title: 'producer' },
+            { title: 'shard' },
+            { title: 'messages since the last report' },
+            { title: 'credit' },
+          ]}
           rows={all.slice(0, SHOWN).map(({ shard, producer, messages, creditMessages }) => ({
             key: `${shard} ${producer}`,
             cells: [

@@ -24,8 +24,8 @@ export function SinksTable({ sinks, nowMs }: { sinks: readonly SinkView[]; nowMs
   if (sinks.length === 0) {
     return (
       <p class="empty">
-        No shard has reported yet. Connect a client to <code>/ws/&lt;sink&gt;</code> and send a message: its sink appears
-        here within seconds.
+        No shard has reported yet. Connect a client to <code>/ws/&lt;sink&gt;</code> and send a message: its
+        sink appears here within seconds.
       </p>
     );
   }
@@ -92,7 +92,11 @@ export function ShardsTable({ sink, nowMs, showsAll, onShowAll }: ShardsTablePro
   }));
   return (
     <>
-      <Table label={`Shards of ${sink.sink}`} columns={[{ title: 'shard' }, ...FIGURES, { title: 'reported' }]} rows={rows} />
+      <Table
+        label={`Shards of ${sink.sink}`}
+        columns={[{ title: 'shard' }, ...FIGURES, { title: 'reported' }]}
+        rows={rows}
+      />
       {sorted.length > shown.length ? (
         <button type="button" onClick={onShowAll}>
           Show all {sorted.length} shards
@@ -113,7 +117,9 @@ function figuresOf(tiles: Tiles): JSX.Element[] {
     </span>,
     <span key="waiting">
       <Count value={tiles.queueMessages} unit="messages" />
-      {queueLimitBytes > 0 ? <Meter share={queueBytes / queueLimitBytes} /> : null}
+      {queueLimitBytes > 0 && queueBytes >= 0.01 * queueLimitBytes ? (
+        <Meter share={queueBytes / queueLimitBytes} />
+      ) : null}
     </span>,
     <span key="oldest">{tiles.oldestMs === 0 ? '–' : shownDuration(tiles.oldestMs)}</span>,
     <span key="ack">{shownDuration(tiles.ackP99Ms)}</span>,

@@ -16,7 +16,9 @@ export interface TokenFormProps {
 export function TokenForm({ error, hadToken, onToken, onCancel }: TokenFormProps): JSX.Element {
   const [token, setToken] = useState('');
   const [isBad, setBad] = useState(false);
-  const trouble = isBad ? 'A token has no spaces and no letters beyond ASCII. Is it whole?' : troubleOf(error, hadToken);
+  const trouble = isBad
+    ? 'A token has no spaces and no letters beyond ASCII. Is it whole?'
+    : troubleOf(error, hadToken);
   return (
     <main>
       <section class="card token" aria-labelledby="token-title">
@@ -35,8 +37,8 @@ export function TokenForm({ error, hadToken, onToken, onCancel }: TokenFormProps
           <div class="field">
             <label for="token">Token of an operator</label>
             <p class="hint" id="token-hint">
-              One of the secrets READ_TOKENS (to look) or OPERATE_TOKENS (to look and to act) of this Worker. It stays in
-              this tab until the tab is closed.
+              One of the secrets READ_TOKENS (to look) or OPERATE_TOKENS (to look and to act) of this Worker.
+              It stays in this tab until the tab is closed.
             </p>
             <input
               id="token"
