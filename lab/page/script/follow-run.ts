@@ -1,7 +1,7 @@
 /** Follows a run's events to their end, over as many connections as it takes. */
 
-import { type Api, ApiError } from './api.ts';
 import { EventStreamReader, type ServerSentEvent } from '../../../workers/pages/parts/event-stream.ts';
+import { type Api, ApiError } from './api.ts';
 import type { EndEvent, RepetitionEvent, RunProgressEvent, StateEvent } from './run-events.ts';
 
 export interface RunReader {
