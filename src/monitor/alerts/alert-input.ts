@@ -1,16 +1,10 @@
 /** What the alerts are made from. */
 
-import type { DatabaseReport, ShardReport } from '../shard-report.ts';
-
-/** A report as the monitor keeps it. */
-export interface ReportedShard {
-  report: ShardReport;
-  receivedAtMs: number;
-}
+import type { DatabaseReport, StoredReport } from '../shard-report.ts';
 
 export interface AlertInput {
   /** The latest report of each shard. */
-  reports: readonly ReportedShard[];
+  reports: readonly StoredReport[];
   /** The latest view of each database. */
   databases: readonly DatabaseReport[];
 }

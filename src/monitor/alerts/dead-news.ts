@@ -4,7 +4,8 @@
  */
 
 import type { Sqlite } from '../../database/sqlite.ts';
-import { type ReportedShard, sampleSum } from './alert-input.ts';
+import type { StoredReport } from '../shard-report.ts';
+import { sampleSum } from './alert-input.ts';
 import type { ShardFacts } from './facts.ts';
 import { DEAD_LETTER_NEWS_MS } from './rules.ts';
 
@@ -35,7 +36,7 @@ export class DeadNews {
   }
 
   /** Takes in a report, and says what is news at `nowMs`. */
-  note({ report, receivedAtMs }: ReportedShard, nowMs: number): Pick<ShardFacts, 'deadNews' | 'deadAgoMs'> {
+  note({ report, receivedAtMs }: StoredReport, nowMs: number): Pick<ShardFacts, 'deadNews' | 'deadAgoMs'> {
     const { sink, shard, counters, gauges } = report;
     const total = sampleSum(counters, 'messages_dead_total');
     const before = this.#known.get(key(sink, shard));

@@ -1,8 +1,8 @@
 /** What the rules of alerts are asked about: figures of one shard, or of one database, as plain values. */
 
 import type { LaneState } from '../../outbox/lane-faults.ts';
-import type { DatabaseReport, ShardFault, ShardReport } from '../shard-report.ts';
-import { type ReportedShard, type Samples, sampleSum } from './alert-input.ts';
+import type { DatabaseReport, ShardFault, ShardReport, StoredReport } from '../shard-report.ts';
+import { type Samples, sampleSum } from './alert-input.ts';
 import type { RecentFigures } from './shard-memory.ts';
 
 export interface ShardFacts {
@@ -45,7 +45,7 @@ export interface DatabaseFacts {
 }
 
 export function shardFacts(
-  { report, receivedAtMs }: ReportedShard,
+  { report, receivedAtMs }: StoredReport,
   recent: RecentFigures,
   news: Pick<ShardFacts, 'deadNews' | 'deadAgoMs'>,
   nowMs: number,
@@ -78,7 +78,9 @@ export function shardFacts(
 
 export function databaseFacts({ address, atMs, samples }: DatabaseReport, nowMs: number): DatabaseFacts {
   const connections = sampleSum(samples, 'postgres_connections');
-  const connectionsLimit = sampleSum(samples, 'postgres_connections_limit');
+  // What the server keeps for superusers is no room for anybody else.
+  const connectionsLimit =
+    sampleSum(samples, 'postgres_connections_limit') - sampleSum(samples, 'postgres_connections_reserved');
   return {
     database: address.slice(address.lastIndexOf('/') + 1),
     connections,

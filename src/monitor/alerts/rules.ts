@@ -263,13 +263,14 @@ const POSTGRES_CONNECTIONS: AlertRule = {
   limit: { option: 'above', value: 0.8, unit: 'share', min: 0.01, max: 1, resolvesAt: 0.9 },
   forSeconds: 60,
   keepFiringSeconds: 60,
-  summary: 'The database server has more than 80 % of the connections that it allows',
+  summary:
+    'The database server has more than 80 % of the connections that it allows to others than superusers',
   value: ({ connectionShare, ageMs }) => (ageMs > DATABASE_FIGURES_MS ? 0 : connectionShare),
   resolvesInMs: ({ ageMs }) => (ageMs > DATABASE_FIGURES_MS ? undefined : DATABASE_FIGURES_MS - ageMs + 1),
   sentence: ({ connections, connectionsLimit, connectionShare }) =>
     `${countText(connections)} of ${countText(connectionsLimit)} connections are in use (${shareText(connectionShare ?? 0)})`,
   promql: (limit) =>
-    `sum without (state) (sluice_postgres_connections) / sluice_postgres_connections_limit > ${limit}`,
+    `sum without (state) (sluice_postgres_connections) / (sluice_postgres_connections_limit - sum without (kind) (sluice_postgres_connections_reserved)) > ${limit}`,
 };
 
 /** All of them, in the order in which a person wants to know of them. */

@@ -3,9 +3,9 @@
  * samples of six numbers and two histograms. What has to outlive the object is in its tables.
  */
 
-import { type HistogramSnapshot, LatencyHistogram } from '../../core/latency-histogram.ts';
-import type { HistogramSample, ShardReport } from '../shard-report.ts';
-import { type ReportedShard, sampleSum } from './alert-input.ts';
+import { type Buckets, bucketsSince, percentileMs } from '../buckets.ts';
+import type { HistogramSample, ShardReport, StoredReport } from '../shard-report.ts';
+import { sampleSum } from './alert-input.ts';
 
 /** How far back rates and slopes look. */
 export const WINDOW_MS = 300_000;
@@ -40,7 +40,7 @@ interface Sample {
 }
 
 /** Reasons that ask the client to come again: nothing is lost by them, and other rules tell of what causes them. */
-export const TEMPORARY_REFUSALS = ['buffer_full', 'rate_limited', 'over_credit'] as const;
+export const TEMPORARY_REFUSALS = ['buffer_full', 'memory_full', 'rate_limited', 'over_credit'] as const;
 const TEMPORARY: ReadonlySet<string> = new Set(TEMPORARY_REFUSALS);
 
 export class ShardMemory {
@@ -52,7 +52,7 @@ export class ShardMemory {
   #latest: Acks | undefined;
 
   /** Takes in a report; one that it has seen changes nothing. */
-  note({ report, receivedAtMs }: ReportedShard): void {
+  note({ report, receivedAtMs }: StoredReport): void {
     if (receivedAtMs <= this.#reportedAtMs) return;
     this.#reportedAtMs = receivedAtMs;
     this.#noteAcks(report, receivedAtMs);
@@ -128,24 +128,18 @@ export class ShardMemory {
 
 interface Acks {
   atMs: number;
-  levels: ReadonlyMap<string, HistogramSnapshot>;
+  levels: ReadonlyMap<string, Buckets>;
 }
 
-function acksOf(histograms: readonly HistogramSample[]): Map<string, HistogramSnapshot> {
+function acksOf(histograms: readonly HistogramSample[]): Map<string, Buckets> {
   const acks = histograms.filter(([metric]) => metric === 'ack_duration_seconds');
   return new Map(acks.map(([, level, histogram]) => [level, histogram]));
 }
 
-function p99Between(older: HistogramSnapshot | undefined, newer: HistogramSnapshot): number {
-  const before = new Map(older?.indexes.map((index, at) => [index, older.counts[at] as number]));
-  const counts = newer.indexes.map((index, at) =>
-    Math.max(0, (newer.counts[at] as number) - (before.get(index) ?? 0)),
-  );
-  const count = counts.reduce((sum, one) => sum + one, 0);
-  if (count < MIN_ACKS) return 0;
-  const between = new LatencyHistogram();
-  between.merge({ count, maxMs: newer.maxMs, indexes: newer.indexes, counts });
-  return between.percentile(0.99) ?? 0;
+function p99Between(older: Buckets | undefined, newer: Buckets): number {
+  const since = bucketsSince(older, newer);
+  const count = since.counts.reduce((sum, one) => sum + one, 0);
+  return count < MIN_ACKS ? 0 : (percentileMs(since, 0.99) ?? 0);
 }
 
 function sampleOf({ counters, gauges }: ShardReport, atMs: number): Sample {

@@ -1,6 +1,6 @@
 /** A deployment that the tests of alerts drive: shards that report what the test says, a clock, and a receiver that remembers. */
 
-import type { LatencyHistogram } from '../../../../src/core/latency-histogram.ts';
+import type { ExponentialHistogram } from '../../../../src/core/exponential-histogram.ts';
 import { uuidV7 } from '../../../../src/core/uuid.ts';
 import type { Sqlite } from '../../../../src/database/sqlite.ts';
 import { Alerts, type AlertsOptions } from '../../../../src/monitor/alerts/alerts.ts';
@@ -36,7 +36,7 @@ export interface ShardNow {
   refused?: Record<string, number>;
   deadKept?: number;
   busy?: number;
-  ack?: LatencyHistogram;
+  ack?: ExponentialHistogram;
   sinceMs?: number;
   isLast?: boolean;
 }
@@ -95,7 +95,7 @@ export function reportOf(sink: string, shard: number, now: ShardNow, sentAtMs: n
   };
 }
 
-export function databaseOf(connections: number, atMs: number, limit = 100): DatabaseReport {
+export function databaseOf(connections: number, atMs: number, limit = 103): DatabaseReport {
   return {
     address: 'db.example.com:5432/app',
     atMs,
@@ -104,6 +104,7 @@ export function databaseOf(connections: number, atMs: number, limit = 100): Data
       ['postgres_connections', 'active', Math.floor(connections / 2)],
       ['postgres_connections', 'idle', Math.ceil(connections / 2)],
       ['postgres_connections_limit', '', limit],
+      ['postgres_connections_reserved', 'superuser', 3],
     ],
     hidden: [],
   };
