@@ -46,7 +46,9 @@ const MAX_SECRET_BYTES = 1_024;
  * @returns undefined where it is shorter than 24 bytes, longer than 1,024, or no base64
  */
 export function secretBytes(text: string): Uint8Array<ArrayBuffer> | undefined {
-  const bytes = text.startsWith('whsec_') ? base64Bytes(text.slice('whsec_'.length)) : encoder.encode(text);
+  const bytes = text.startsWith('whsec_')
+    ? base64Bytes(text.slice('whsec_'.length))
+    : Uint8Array.from(encoder.encode(text));
   if (bytes === undefined || bytes.length < MIN_SECRET_BYTES || bytes.length > MAX_SECRET_BYTES)
     return undefined;
   return bytes;
