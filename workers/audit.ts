@@ -19,37 +19,44 @@ export const OPERATOR_HEADER = 'sluice-operator';
 /** An operator waits for the log at most so long. What was done is done, and the Worker's own log has it. */
 const NOTE_TIME_LIMIT_MS = 2_000;
 
-/** What is noted, by the end of the path, and the member of the answer that counts messages. */
-const NOTED: readonly (readonly [path: RegExp, what: string, messages?: string])[] = [
-  [/\/dead-letters\/retry$/, 'retried dead letters', 'retried'],
-  [/\/dead-letters\/drop$/, 'dropped dead letters', 'dropped'],
-  [/\/admin\/[^/]+\/\d+\/(pause|flush|resume|drain)$/, 'asked a shard to $1', 'buffered'],
-  [/\/sessions\/end$/, 'ended sessions'],
-  [/\/admin\/(revoke|reinstate)$/, 'asked to $1 a sender'],
-  [/\/monitor\/deployments$/, 'marked a deployment'],
-  [/\/monitor\/alerts\/(silence|acknowledge|test)$/, 'asked to $1 an alert'],
-];
+/** What is noted, by the last part of the path, and the member of the answer that counts messages. */
+const NOTED: Readonly<Record<string, readonly [what: string, messages?: string]>> = {
+  retry: ['retried dead letters', 'retried'],
+  drop: ['dropped dead letters', 'dropped'],
+  pause: ['paused a shard', 'buffered'],
+  flush: ['flushed a shard', 'buffered'],
+  resume: ['resumed a shard', 'buffered'],
+  drain: ['drained a shard', 'buffered'],
+  end: ['ended sessions'],
+  revoke: ['revoked a sender'],
+  reinstate: ['reinstated a sender'],
+  deployments: ['marked a deployment'],
+  silence: ['silenced an alert'],
+  acknowledge: ['acknowledged an alert'],
+  test: ['tested the receivers of alerts'],
+};
 
-/** Notes what a request has done, once it has. Tickets are not noted: a deployment may issue one for each page that opens. */
+/**
+ * Notes what a request has done, once it has. It stands among the handlers of a route, whose parameters it reads. Tickets are not noted:
+ * a deployment may issue one for each page that opens.
+ */
 export const audited: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {
   await next();
-  if (context.req.method !== 'POST' || !context.res.ok) return;
-  const { path } = context.req;
-  const noted = NOTED.find(([pattern]) => pattern.test(path));
-  if (noted === undefined) return;
-  const [pattern, what, member] = noted;
-  const answer: unknown = member === undefined ? null : await context.res.clone().json();
+  const { req, res, env } = context;
+  const last = req.path.slice(req.path.lastIndexOf('/') + 1);
+  if (req.method !== 'POST' || !res.ok || !Object.hasOwn(NOTED, last)) return;
+  const [what, member] = NOTED[last] as (typeof NOTED)[string];
+  const answer: unknown = member === undefined ? null : await res.clone().json();
   const messages = (answer as Record<string, unknown> | null)?.[member ?? ''];
-  const [, sink, shard] = /\/admin\/([^/]+)\/(\d+)\//.exec(path) ?? [];
-  const entry: OperatorEntry = {
+  const { sink, shard } = req.param() as { sink?: string; shard?: string };
+  await note(env, {
     atMs: Date.now(),
-    who: whoAsks(context.env, context.req.header('authorization'), context.req.header(OPERATOR_HEADER)),
-    what: what.replace('$1', pattern.exec(path)?.[1] ?? ''),
-    sink: sink ?? /\/admin\/([^/]+)\/sessions\//.exec(path)?.[1] ?? null,
+    who: whoAsks(env, req.header('authorization'), req.header(OPERATOR_HEADER)),
+    what,
+    sink: sink ?? null,
     shard: shard === undefined ? null : Number(shard),
     messages: typeof messages === 'number' ? messages : null,
-  };
-  await note(context.env, entry);
+  });
 };
 
 async function note(env: Env, entry: OperatorEntry): Promise<void> {

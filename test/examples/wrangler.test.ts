@@ -58,7 +58,10 @@ describe('the parts of wrangler.toml', () => {
   test('define another environment', () => {
     const staging = configWith('staging.toml', 'staging');
     expect(staging).toMatchObject({ name: 'readings-staging', vars: { OPERATORS: 'closed' } });
-    expect(staging.durable_objects.bindings).toMatchObject([{ name: 'SHARD', class_name: 'Shard' }]);
+    expect(staging.durable_objects.bindings).toMatchObject([
+      { name: 'SHARD', class_name: 'Shard' },
+      { name: 'MONITOR', class_name: 'Monitor' },
+    ]);
   });
 
   test('are all of those that there are', () =>

@@ -229,7 +229,7 @@ describe('the audit log', () => {
     const who = expect.stringMatching(/^anna \(token [0-9a-f]{8}\)$/);
     expect(audit.entries.slice(0, 2)).toMatchObject([
       { who, what: 'dropped dead letters', sink: 'messages', shard: 0, messages: 0 },
-      { who, what: 'asked a shard to drain', sink: 'messages', shard: 0, messages: 0 },
+      { who, what: 'drained a shard', sink: 'messages', shard: 0, messages: 0 },
     ]);
     expect(JSON.stringify(audit)).not.toContain('secret-of-anna');
     expect(audit.entries.some(({ shard }) => shard === 99)).toBe(false);

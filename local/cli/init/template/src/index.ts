@@ -10,8 +10,6 @@ const sluice = createSluice({
 
 export default sluice;
 
-// The Durable Object that takes messages in and writes them to Postgres. wrangler.toml binds it as SHARD.
+// The Durable Objects, bound in wrangler.toml: SHARD writes messages to Postgres, MONITOR is what /dashboard shows.
 export class Shard extends sluice.Shard {}
-
-// The Durable Object that keeps what the shards report: /dashboard, /metrics and alerts. Bound as MONITOR.
 export class Monitor extends sluice.Monitor {}
