@@ -25,7 +25,7 @@ const FLOORS: Record<string, readonly string[]> = {
   outbox: ['core', 'database', 'protocol', 'sinks'],
   writers: ['core', 'schema', 'database', 'store', 'sinks', 'outbox', 'messages'],
   ingest: ['core', 'protocol', 'access', 'database', 'sinks', 'outbox', 'writers'],
-  monitor: ['core', 'schema', 'database', 'store', 'sinks', 'outbox'],
+  monitor: ['core', 'schema', 'database', 'store', 'sinks', 'outbox', 'ingest'],
 };
 
 /** The rooms of the repository, and which of the others each may import. */

@@ -6,9 +6,10 @@ import { assertAllows } from '../src/access/check-grant.ts';
 import type { Grant } from '../src/access/grant.ts';
 import { issueTicket, type TicketAuthorize, type TicketRequest, tickets } from '../src/access/tickets.ts';
 import { tokens } from '../src/access/tokens.ts';
-import { errorText, isSluiceError, SluiceError } from '../src/core/errors.ts';
+import { isSluiceError, SluiceError } from '../src/core/errors.ts';
 import type { Env } from './env.ts';
 import { jwt } from './jwt.ts';
+import { logFailure } from './log.ts';
 
 /** `open`: everybody may send. Else one or more that know senders, asked in this order. */
 export type AuthorizeOption = 'open' | Authorize | readonly Authorize[];
@@ -82,9 +83,7 @@ export class Authorization {
       return grant;
     } catch (error) {
       if (isSluiceError(error) && error.cause !== undefined)
-        console.error(
-          JSON.stringify({ level: 'error', message: `authorize failed: ${errorText(error.cause)}` }),
-        );
+        logFailure('authorize failed', error.cause, { code: error.code });
       throw error;
     }
   }

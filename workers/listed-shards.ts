@@ -1,7 +1,7 @@
 /** Which shards there are: those that options name, and those that hold something though none does. */
 
-import { errorText } from '../src/core/errors.ts';
 import type { Env } from './env.ts';
+import { logFailure } from './log.ts';
 import type { ShardPlace } from './objects.ts';
 import { shardDirectory } from './shard-directory.ts';
 import type { Sinks } from './sinks.ts';
@@ -34,9 +34,7 @@ async function placesOf(env: Env, sink: string | undefined): Promise<ShardPlace[
   try {
     return await shardDirectory(env).listShards(sink);
   } catch (error) {
-    console.error(
-      JSON.stringify({ level: 'error', message: `The directory of shards failed: ${errorText(error)}` }),
-    );
+    logFailure('The directory of shards failed', error);
     return [];
   }
 }

@@ -4,7 +4,6 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import { errorText } from '../src/core/errors.ts';
 import { sseText } from '../src/core/sse-text.ts';
 import { systemTimers } from '../src/core/timers.ts';
 import { buildView, DEAF_AFTER_MS } from '../src/monitor/build-view.ts';
@@ -29,6 +28,7 @@ import type { Health, HistoryView, MonitorView, SparkName } from '../src/monitor
 import { AlarmClock } from './alarm-clock.ts';
 import type { Env } from './env.ts';
 import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.ts';
+import { logFailure } from './log.ts';
 import type { MetricsQuestion, MonitorCalls } from './objects.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import type { Sinks } from './sinks.ts';
@@ -272,9 +272,7 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
       // Who has not taken the last one gets the next but one.
       for (const stream of this.#watchers) if (stream.hasRoom) stream.send(text);
     } catch (error) {
-      console.error(
-        JSON.stringify({ level: 'error', message: `The monitor cannot show itself: ${errorText(error)}` }),
-      );
+      logFailure('The monitor cannot show itself', error);
     }
   }
 }

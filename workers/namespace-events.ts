@@ -12,7 +12,7 @@ import { answerAppend, answerRead, checkResume, eventMessage } from '../src/even
 import { readRequest, subscribeRequest } from '../src/events/http/requests.ts';
 import { Semaphore } from '../src/events/semaphore.ts';
 import { EVENT_STREAM_HEADERS, type EventStream, streamFrom } from './event-stream.ts';
-import { GONE_READER_MS, jsonResponse, logFailure, MAX_WAITING_BYTES } from './store-answers.ts';
+import { GONE_READER_MS, jsonResponse, logStoreFailure, MAX_WAITING_BYTES } from './store-answers.ts';
 import { streamOf } from './streamed-body.ts';
 
 /** What a subscriber holds in memory while its reader takes nothing: a page. A hundred of them share 128 MB with all else. */
@@ -133,7 +133,7 @@ export class NamespaceEvents {
 
   #failed(error: unknown): void {
     // It is closed when the namespace is deleted.
-    if (!this.#isClosed) logFailure(error);
+    if (!this.#isClosed) logStoreFailure(error);
   }
 
   #checkOpen(): void {

@@ -17,7 +17,13 @@ import { checkCategory } from '../src/messages/names.ts';
 import { parseTimeUs } from '../src/store/wire-time.ts';
 import { EVENT_STREAM_HEADERS, eagerEvents } from './event-stream.ts';
 import { pokeStream } from './poke-stream.ts';
-import { GONE_READER_MS, jsonResponse, logFailure, MAX_WAITING_BYTES, randomBytes } from './store-answers.ts';
+import {
+  GONE_READER_MS,
+  jsonResponse,
+  logStoreFailure,
+  MAX_WAITING_BYTES,
+  randomBytes,
+} from './store-answers.ts';
 import { streamOf } from './streamed-body.ts';
 
 export interface MessageFigures {
@@ -40,7 +46,12 @@ export class NamespaceMessages {
       cleared: () => this.#feed.close(),
     });
     this.#store = new MessageStore(engine, { maxWaitingBytes: MAX_WAITING_BYTES });
-    this.#feed = new PokeFeed({ store: this.#store, timers: systemTimers, pollMs, onFailure: logFailure });
+    this.#feed = new PokeFeed({
+      store: this.#store,
+      timers: systemTimers,
+      pollMs,
+      onFailure: logStoreFailure,
+    });
   }
 
   async count(): Promise<bigint> {
@@ -74,10 +85,10 @@ export class NamespaceMessages {
         throw new SluiceError('internal', 'A namespace has no list of namespaces');
       },
       health: async () => ({}),
-      onFailure: logFailure,
+      onFailure: logStoreFailure,
       randomBytes,
     });
-    return jsonResponse(typeof body === 'string' ? body : streamOf(body, logFailure), status);
+    return jsonResponse(typeof body === 'string' ? body : streamOf(body, logStoreFailure), status);
   }
 
   /** `GET /subscribe`. */
@@ -104,7 +115,7 @@ export class NamespaceMessages {
     assertKnownNames(Object.fromEntries(query), ['token', 'force']);
     const chunks =
       request.body ?? new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
-    const events = importLines(this.#store, chunks, { now: () => Date.now(), onFailure: logFailure });
+    const events = importLines(this.#store, chunks, { now: () => Date.now(), onFailure: logStoreFailure });
     return new Response(eagerEvents(events), { headers: EVENT_STREAM_HEADERS });
   }
 
@@ -124,7 +135,7 @@ export class NamespaceMessages {
       sinceUs: since === null ? undefined : parseTimeUs(since),
       untilUs: until === null ? undefined : parseTimeUs(until),
     });
-    return new Response(streamOf(lines, logFailure), {
+    return new Response(streamOf(lines, logStoreFailure), {
       headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
     });
   }

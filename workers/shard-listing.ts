@@ -1,7 +1,7 @@
 /** How a shard keeps its place in the directory: it is the only one that writes about itself, one step after the other. */
 
-import { errorText } from '../src/core/errors.ts';
 import type { ShardFacts } from '../src/outbox/shard-facts.ts';
+import { logFailure } from './log.ts';
 import type { ShardDirectory, ShardPlace } from './objects.ts';
 
 export interface ShardListingOptions {
@@ -71,9 +71,7 @@ export class ShardListing {
     this.#step = step()
       .catch((error: unknown) => {
         this.#hasFailed = true;
-        console.error(
-          JSON.stringify({ level: 'error', message: `The directory of shards failed: ${errorText(error)}` }),
-        );
+        logFailure('The directory of shards failed', error);
       })
       .finally(() => {
         this.#step = undefined;

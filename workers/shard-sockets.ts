@@ -28,7 +28,12 @@ export interface ShardSocketsOptions {
   areResident: boolean;
   /** A resident socket has got a frame. Those of others come to the object itself. */
   onFrame: (socket: WebSocket, frame: string | ArrayBuffer) => void;
+  /** A socket has ended, with this code. */
+  onEnd: (code: number) => void;
 }
+
+/** The code of a connection that was lost (RFC 6455). */
+export const LOST = 1006;
 
 export class ShardSockets {
   readonly #options: ShardSocketsOptions;
@@ -36,6 +41,9 @@ export class ShardSockets {
   readonly #sessions = new WeakMap<WebSocket, Session>();
   readonly #attachments = new WeakMap<WebSocket, Attachment>();
   readonly #ended = new WeakSet<WebSocket>();
+  /** Open sockets by protocol, and of each producer. */
+  readonly #byProtocol = { raw: 0, 'sluice.v1': 0 };
+  readonly #byProducer = new Map<string, number>();
   #open: number;
 
   constructor(options: ShardSocketsOptions) {
@@ -51,6 +59,12 @@ export class ShardSockets {
   /** Sockets that the platform still has. */
   get size(): number {
     return this.#options.state.getWebSockets().length + this.#resident.size;
+  }
+
+  /** Open sockets for those who watch. */
+  get figures(): { raw: number; v1: number; producers: number } {
+    const { raw, 'sluice.v1': v1 } = this.#byProtocol;
+    return { raw, v1, producers: this.#byProducer.size };
   }
 
   get #all(): WebSocket[] {
@@ -76,12 +90,12 @@ export class ShardSockets {
     socket.addEventListener('message', (event) =>
       this.#options.onFrame(socket, event.data as string | ArrayBuffer),
     );
-    const forget = (): void => {
+    const forget = (code: number): void => {
       this.#resident.delete(socket);
-      this.end(socket);
+      this.end(socket, code);
     };
-    socket.addEventListener('close', forget);
-    socket.addEventListener('error', forget);
+    socket.addEventListener('close', ({ code }) => forget(code));
+    socket.addEventListener('error', () => forget(LOST));
   }
 
   /** The sessions of sockets that were there before the object fell asleep go on. */
@@ -114,6 +128,8 @@ export class ShardSockets {
     });
     this.#sessions.set(socket, session);
     this.#attachments.set(socket, attachment);
+    this.#byProtocol[protocol] += 1;
+    this.#byProducer.set(producer, (this.#byProducer.get(producer) ?? 0) + 1);
   }
 
   /** A frame for the session of a socket. Where the client closed, its last frames count, though it is no longer open. */
@@ -121,14 +137,24 @@ export class ShardSockets {
     this.#sessions.get(socket)?.receive(frame, nowMs);
   }
 
-  /** A socket has ended: by an error, a close, or both. */
-  end(socket: WebSocket): void {
+  /** A socket has ended: by an error, a close, or both. @param code of the close; `LOST` where none came */
+  end(socket: WebSocket, code: number): void {
     if (this.#ended.has(socket)) return;
     this.#ended.add(socket);
     this.#open = Math.max(0, this.#open - 1);
     this.#sessions.get(socket)?.end();
     const attachment = this.#attachments.get(socket);
-    if (attachment !== undefined) this.#options.access?.leave(attachment.kept);
+    this.#options.onEnd(code);
+    if (attachment === undefined) return;
+    this.#options.access?.leave(attachment.kept);
+    this.#countOut(attachment);
+  }
+
+  #countOut({ protocol, producer }: Attachment): void {
+    this.#byProtocol[protocol] -= 1;
+    const left = (this.#byProducer.get(producer) ?? 0) - 1;
+    if (left > 0) this.#byProducer.set(producer, left);
+    else this.#byProducer.delete(producer);
   }
 
   /**

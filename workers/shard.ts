@@ -22,7 +22,6 @@ import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../sr
 import { systemTimers, type Timers } from '../src/core/timers.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import { DeadLetterCopy } from '../src/ingest/dead-letter-copy.ts';
-import { FaultLog } from '../src/ingest/fault-log.ts';
 import { HeldIntake } from '../src/ingest/held-intake.ts';
 import type { Intake } from '../src/ingest/intake.ts';
 import { Pipeline } from '../src/ingest/pipeline.ts';
@@ -44,6 +43,7 @@ import { connect, databaseTarget } from './database.ts';
 import { DirectoryObject } from './directory-object.ts';
 import type { Env } from './env.ts';
 import { openIsolateMemory } from './isolate-memory.ts';
+import { logFailure } from './log.ts';
 import {
   type HandOver,
   type ListedSession,
@@ -60,7 +60,8 @@ import { DIRECTORY_NAME, shardDirectory } from './shard-directory.ts';
 import { ShardListing } from './shard-listing.ts';
 import { decodeShardName, encodeShardName } from './shard-name.ts';
 import { ShardRevocations } from './shard-revocations.ts';
-import { type Attachment, answerClose, ShardSockets } from './shard-sockets.ts';
+import { type Attachment, answerClose, LOST, ShardSockets } from './shard-sockets.ts';
+import { ShardWatch } from './shard-watch.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
 import { chooseProtocol } from './subprotocol.ts';
 
@@ -133,7 +134,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
   readonly #revocations = new ShardRevocations(() => shardDirectory(this.env).listRevocations());
   readonly #failpoints: Failpoints;
   readonly #alarm: AlarmClock;
-  readonly #faultLog = new FaultLog();
+  readonly #watch: ShardWatch;
   readonly #throttle: ReadThrottle;
   readonly #sockets: ShardSockets;
   readonly #startedAtMs = Date.now();
@@ -141,11 +142,15 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
   readonly #access: ShardAccess | undefined;
   readonly #timers: Timers = {
     now: systemTimers.now,
-    after: (delayMs, callback) =>
-      systemTimers.after(delayMs, () => {
-        this.#throttle.timerFired(Date.now());
+    after: (delayMs, callback) => {
+      const dueAtMs = Date.now() + delayMs;
+      return systemTimers.after(delayMs, () => {
+        const nowMs = Date.now();
+        this.#watch.measured.timerDelay.record(Math.max(0, nowMs - dueAtMs) / 1_000);
+        this.#throttle.timerFired(nowMs);
         callback();
-      }),
+      });
+    },
   };
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -153,6 +158,15 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
     const name = ctx.id.name ?? '';
     const role = name === DIRECTORY_NAME ? noRole(name) : this.role(name);
     this.#role = role;
+    this.#watch = new ShardWatch({
+      env,
+      sink: role.sinkName,
+      shard: role.shard,
+      driver: role.driver,
+      isReporting: role.place !== undefined,
+      timers: this.#timers,
+    });
+    let watchedSink: Sink | undefined;
     this.#failpoints = this.failpoints();
     this.#alarm = new AlarmClock(ctx.storage);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
@@ -172,6 +186,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
         this.#intake = this.#held;
         this.#throttle = new ReadThrottle();
       } else {
+        watchedSink = sink;
         this.#pipeline = this.#openPipeline(role, sink, sqlite, this.#deadLetters);
         if (this.#options.deadLetters === 'table') this.#letterCopy = this.#openCopy(role, sink, sqlite);
         else noteUncopied(sqlite);
@@ -200,11 +215,19 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       access: this.#access,
       areResident: this.#options.sockets === 'resident',
       onFrame: (socket, frame) => this.#receive(socket, frame),
+      onEnd: (code) => this.#watch.measured.socketsClosed.add(String(code)),
     });
     // Woken up, or started again with messages of its life before: they are flushed whatever becomes of this event.
     this.#sockets.wake();
     this.#armAlarm(Date.now());
     if (this.#holdsSomething) this.#listing?.add();
+    this.#watch.open({
+      sink: watchedSink,
+      pipeline: this.#pipeline,
+      held: this.#held,
+      deadLetters: this.#deadLetters,
+      sockets: this.#sockets,
+    });
   }
 
   #openAccess({ sinkName: sink }: ShardRole, sqlite: DurableObjectSqlite): ShardAccess | undefined {
@@ -221,18 +244,11 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       sink: sink.name,
       shard: role.label,
       openConnection: () => connect(databaseTarget(this.env, role.driver)),
+      watch: this.#watch.measured.connections,
       timers: this.#timers,
       random: Math.random,
       randomId: () => crypto.randomUUID(),
     });
-  }
-
-  /** Tells the log of what went wrong since the last time. */
-  #logFaults(): void {
-    const line = this.#faultLog.lineOf(this.#intake.stats());
-    if (line === undefined) return;
-    const { sinkName: sink, label: shard } = this.#role;
-    console.warn(JSON.stringify({ level: 'warn', sink, shard, ...line }));
   }
 
   /** Copies dead letters where some are due. The alarm is armed for what fails. */
@@ -251,6 +267,11 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       pipeline,
       sync: () => this.ctx.storage.sync(),
     });
+  }
+
+  /** Names it in the log. */
+  get #names(): { sink: string; shard: number } {
+    return { sink: this.#role.sinkName, shard: this.#role.shard };
   }
 
   /** True while somebody has to be able to find this shard. */
@@ -316,6 +337,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       shard: role.label,
       openConnection: () => connect(databaseTarget(this.env, role.driver)),
       timers: this.#timers,
+      measured: this.#watch.measured,
       random: Math.random,
       sqlite,
       deadLetters,
@@ -325,12 +347,13 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       onProgress: () => {
         this.#armAlarm(Date.now());
         this.#copyLetters();
-        this.#logFaults();
+        this.#watch.progressed();
       },
-      onNotice: (message) => console.warn(JSON.stringify({ level: 'warn', message })),
+      onDeadLetter: (refusal) => this.#watch.dead(refusal),
+      onNotice: (message) => this.#watch.note(message),
       // Memory and storage differ from here on. A new start reads what is stored; clients send the rest again.
       onStorageFailure: (error) => {
-        console.error(JSON.stringify({ level: 'error', message: `The outbox failed: ${errorText(error)}` }));
+        logFailure('The outbox failed', error, this.#names);
         this.ctx.abort('The outbox could not be written');
       },
       ...(this.#canHoldFrames(role)
@@ -352,6 +375,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
 
   /** Takes a socket's upgrade. The Worker has checked everything about the request. */
   override async fetch(request: Request): Promise<Response> {
+    this.#watch.called();
     const producer = request.headers.get(PRODUCER_HEADER) ?? crypto.randomUUID();
     const chosen = chooseProtocol(request);
     const protocol = chosen === SLUICE_V1 ? SLUICE_V1 : 'raw';
@@ -372,6 +396,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       return response;
     }
     const openedAtMs = Date.now();
+    this.#watch.measured.socketsOpened += 1;
     this.#sockets.accept(server, { producer, protocol, memory: undefined, kept, address, openedAtMs });
     return response;
   }
@@ -385,9 +410,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       // Raw sockets resume nothing.
       if (protocol !== 'raw') await this.#moves?.bring(producer);
     } catch (error) {
-      console.warn(
-        JSON.stringify({ level: 'warn', message: `A producer cannot move yet: ${errorText(error)}` }),
-      );
+      this.#watch.noteSeldom(`A producer cannot move yet: ${errorText(error)}`);
       return new SluiceError(code, toldText(error));
     }
     return protocol !== 'raw' && this.#leaving.has(producer)
@@ -441,22 +464,26 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
   }
 
   override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {
+    this.#watch.called();
     this.#receive(socket, frame);
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
-    this.#sockets.end(socket);
+    this.#watch.called();
+    this.#sockets.end(socket, code);
     answerClose(socket, code);
   }
 
   override webSocketError(socket: WebSocket): void {
-    this.#sockets.end(socket);
+    this.#watch.called();
+    this.#sockets.end(socket, LOST);
   }
 
   // All of it is synchronous, so that frames of a socket cannot overtake each other.
   #receive(socket: WebSocket, frame: string | ArrayBuffer): void {
     const nowMs = Date.now();
     this.#sockets.receive(socket, frame, nowMs);
+    this.#watch.frame(frame, nowMs);
     if (this.#intake.isBusy && !this.#alarm.isArmed(nowMs, this.#options.alarmMs)) this.#armAlarm(nowMs);
     if (this.#listing?.isUnlisted === true && this.#intake.isBusy) this.#listing.add();
     this.#pauseIfDue(nowMs);
@@ -479,6 +506,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
    * drops an alarm for good after six failed tries.
    */
   override async alarm(): Promise<void> {
+    this.#watch.called();
     this.#alarm.fired();
     // Armed first: whatever stops this handler, another one follows.
     this.#armAlarm(Date.now());
@@ -489,7 +517,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       this.#intake.flushSoon();
       this.#copyLetters();
     } catch (error) {
-      console.error(JSON.stringify({ level: 'error', message: `An alarm failed: ${errorText(error)}` }));
+      logFailure('An alarm failed', error, this.#names);
     }
   }
 
@@ -621,6 +649,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
 
   #noteRemoved(): void {
     this.#letterCopy?.noteRemoved();
+    this.#watch.changed();
     this.#copyLetters();
     this.#armAlarm(Date.now());
   }

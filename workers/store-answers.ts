@@ -1,8 +1,8 @@
 /** What the answers of a namespace, of its messages and of its events, have in common. */
 
-import { errorText } from '../src/core/errors.ts';
 import { httpErrorOf } from '../src/events/http/answers.ts';
 import { rpcErrorAnswer } from '../src/messages/http/rpc-errors.ts';
+import { logFailure } from './log.ts';
 import { problemResponse } from './problem.ts';
 
 /** How often a namespace in Postgres looks for what others wrote there, while somebody is subscribed. */
@@ -30,13 +30,13 @@ const EVENT_PATHS: ReadonlySet<string> = new Set(['/read', '/append', '/events/s
 
 /** An error as the answer of an address of the stores. */
 export function storeErrorResponse(path: string, error: unknown): Response {
-  if (EVENT_PATHS.has(path)) return problemResponse(httpErrorOf(error, logFailure));
-  const { status, body } = rpcErrorAnswer(error, logFailure);
+  if (EVENT_PATHS.has(path)) return problemResponse(httpErrorOf(error, logStoreFailure));
+  const { status, body } = rpcErrorAnswer(error, logStoreFailure);
   return jsonResponse(body, status);
 }
 
-export function logFailure(error: unknown): void {
-  console.error(JSON.stringify({ level: 'error', message: `The store failed: ${errorText(error)}` }));
+export function logStoreFailure(error: unknown): void {
+  logFailure('The store failed', error);
 }
 
 export function randomBytes(length: number): Uint8Array {

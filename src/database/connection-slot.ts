@@ -5,7 +5,7 @@
  * idle for long may be dead without notice; so an unused one is closed after a few seconds.
  */
 
-import { isSluiceError } from '../core/errors.ts';
+import { isSluiceError, SluiceError } from '../core/errors.ts';
 import { IDLE_CONNECTION_MS, WRITE_TIME_LIMIT_MS } from '../core/limits.ts';
 import { withTimeLimit } from '../core/time-limit.ts';
 import type { Timers } from '../core/timers.ts';
@@ -33,6 +33,8 @@ export class ConnectionSlot {
   #isBusy = false;
   /** What runs beside the work that the slot is for; undefined where nothing does. */
   #aside: Promise<unknown> | undefined;
+  /** What begins beside it once the work that is under way has ended. */
+  #startAside: (() => void) | undefined;
 
   constructor(options: ConnectionSlotOptions) {
     this.#options = { idleMs: IDLE_CONNECTION_MS, useTimeLimitMs: WRITE_TIME_LIMIT_MS, ...options };
@@ -62,6 +64,7 @@ export class ConnectionSlot {
       return await this.#use(work);
     } finally {
       this.#isBusy = false;
+      this.#startAside?.();
     }
   }
 
@@ -104,29 +107,44 @@ export class ConnectionSlot {
   }
 
   /**
-   * Runs something beside the work that the slot is for, where a connection is open and idle. Work that comes meanwhile waits
-   * for it. It does not keep the connection open for longer.
+   * Runs something beside the work that the slot is for, where a connection is open: at once, or after the work that is under
+   * way. Work that comes meanwhile waits for it. It does not keep the connection open for longer.
    *
    * @param timeLimitMs after which the connection is given up
-   * @returns undefined where there is no connection that is open and idle
+   * @returns undefined where no connection is open, or something runs beside the work already. It rejects where the connection
+   *   was closed before its turn came
    */
   useAside<Result>(
     work: (connection: Connection) => PromiseLike<Result>,
     timeLimitMs: number,
   ): Promise<Result> | undefined {
+    if (!this.isOpen || this.#aside !== undefined || this.#startAside !== undefined) return undefined;
+    if (!this.#isBusy) return this.#runAside(work, timeLimitMs);
+    return new Promise((resolve, reject) => {
+      this.#startAside = () => {
+        this.#startAside = undefined;
+        this.#runAside(work, timeLimitMs).then(resolve, reject);
+      };
+    });
+  }
+
+  #runAside<Result>(
+    work: (connection: Connection) => PromiseLike<Result>,
+    timeLimitMs: number,
+  ): Promise<Result> {
     const connection = this.#connection;
-    if (connection?.isOpen !== true || this.#isBusy || this.#aside !== undefined) return undefined;
+    if (connection?.isOpen !== true)
+      return Promise.reject(new SluiceError('database_unreachable', 'The connection was closed meanwhile'));
     const running = withTimeLimit(work(connection), timeLimitMs, 'asking').catch((error: unknown) => {
       if (isSluiceError(error) && error.code === 'time_limit') connection.cancel();
       if (isLost(error) || !connection.isOpen) this.close();
       throw error;
     });
-    const aside = running
+    this.#aside = running
       .catch(() => {})
       .then(() => {
-        if (this.#aside === aside) this.#aside = undefined;
+        this.#aside = undefined;
       });
-    this.#aside = aside;
     return running;
   }
 

@@ -26,6 +26,11 @@ export class ClientCredit {
     return this.#credit !== undefined && this.#credit.bytes === 0;
   }
 
+  /** Messages that the client was last told it may send. */
+  get messages(): number {
+    return this.#credit?.messages ?? 0;
+  }
+
   /** The client is told this credit. */
   note(credit: Credit): void {
     if (credit.bytes > 0) {

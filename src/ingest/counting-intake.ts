@@ -61,6 +61,7 @@ export function emptyIntakeStats(): IntakeStats {
     deadLetters: 0,
     deadLettersFull: false,
     mappingChange: null,
+    totals: null,
     latency: { count: 0, sum: 0, max: 0, indexes: [], counts: [] },
   };
 }

@@ -8,6 +8,7 @@ import { backoffMs, DEFAULT_BACKOFF, PAUSE_BACKOFF } from '../core/backoff.ts';
 import type { Timers } from '../core/timers.ts';
 import { type Connection, sqlState } from '../database/connection.ts';
 import { ConnectionSlot } from '../database/connection-slot.ts';
+import type { ConnectionWatch } from '../database/connection-watch.ts';
 import { faultClassOf } from '../database/fault-class.ts';
 import type { Sqlite } from '../database/sqlite.ts';
 import { CopiedLetters } from '../outbox/copied-letters.ts';
@@ -28,6 +29,8 @@ export interface DeadLetterCopyOptions {
   /** The shard's name, as its checkpoints have it. */
   shard: string;
   openConnection: () => Promise<Connection>;
+  /** Hears of its connection. Missing: nobody asks. */
+  watch?: ConnectionWatch;
   timers: Timers;
   /** A number from 0 to below 1. */
   random: () => number;
@@ -62,7 +65,7 @@ export class DeadLetterCopy {
     const { sqlite, sink, shard, openConnection, timers, randomId } = options;
     this.#copied = new CopiedLetters(sqlite, randomId());
     this.#list = { sink, shard, list: this.#copied.list };
-    this.#slot = new ConnectionSlot({ open: openConnection, timers });
+    this.#slot = new ConnectionSlot({ open: openConnection, timers, watch: options.watch });
   }
 
   /** True while there is something to copy. */

@@ -4,6 +4,7 @@ import type { Timers } from '../core/timers.ts';
 import { type Credit, encodeCredit } from '../protocol/sluice-v1.ts';
 import type { Capacity } from './capacity.ts';
 import { creditOf, NO_CREDIT } from './credit.ts';
+import type { Measurements } from './measurements.ts';
 import { MEMORY_RETRY_MS, type MemoryHold } from './memory-hold.ts';
 import type { Quotas } from './quotas.ts';
 import type { ShardSession } from './session-port.ts';
@@ -18,6 +19,7 @@ export interface FlowControlOptions {
   quotas: Quotas;
   memory: MemoryHold;
   timers: Timers;
+  measured: Measurements;
   /** True where new messages go to the outbox. */
   hasOutbox: boolean;
 }
@@ -41,13 +43,18 @@ export class FlowControl {
   #grant(): Credit {
     const { capacity, sessions, memory } = this.#options;
     if (memory.isTight) {
-      this.#hasSessionWithoutCredit = true;
+      this.#stall();
       this.#askAgain();
       return NO_CREDIT;
     }
     const credit = creditOf(capacity.usage(), Math.max(1, sessions.size));
-    if (credit.bytes === 0) this.#hasSessionWithoutCredit = true;
+    if (credit.bytes === 0) this.#stall();
     return credit;
+  }
+
+  #stall(): void {
+    if (!this.#hasSessionWithoutCredit) this.#options.measured.creditStalls += 1;
+    this.#hasSessionWithoutCredit = true;
   }
 
   // What the isolate's other objects hold is none of this shard's events: it has to look by itself. It does so only while there are

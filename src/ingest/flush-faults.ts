@@ -52,7 +52,9 @@ export class FlushFaults {
     this.#stats.lastError = message;
     this.#stats.lastErrorCode = code;
     this.#stats.lastErrorAtMs = atMs;
-    this.#stats.lastErrorDetails = readDetails(details);
+    const kept = readDetails(details);
+    this.#stats.lastErrorDetails = kept.refusal ?? null;
+    this.#stats.troubleSinceMs = kept.sinceMs ?? atMs;
     // A clock that was set back must not make a pause of it that nobody has asked for.
     this.retryAtMs = Math.min(retryAtMs, this.#options.timers.now() + PAUSE_BACKOFF.maxMs);
     this.#isKept = true;
@@ -78,6 +80,7 @@ export class FlushFaults {
     const { timers, random, backoff = DEFAULT_BACKOFF } = this.#options;
     this.note(error);
     this.#stats.failuresInARow += 1;
+    this.#stats.troubleSinceMs ??= timers.now();
     const state = fault === 'stop' ? 'stopped' : fault === 'pause' ? 'paused' : 'retrying';
     this.#stats.state = state;
     const waits = fault === 'pause' && !isUndecided ? PAUSE_BACKOFF : backoff;
@@ -91,6 +94,7 @@ export class FlushFaults {
     const { timers, random, backoff = DEFAULT_BACKOFF } = this.#options;
     this.note(error);
     this.#stats.state = 'retrying';
+    this.#stats.troubleSinceMs ??= timers.now();
     this.retryAtMs = timers.now() + backoffMs(1, random(), backoff);
     if (this.#isKept) this.#keep('retrying', error);
   }
@@ -105,6 +109,7 @@ export class FlushFaults {
   /** An operator lets it go on. */
   resumed(): void {
     this.#stats.state = 'running';
+    this.#stats.troubleSinceMs = null;
     if (!this.#isKept) return;
     this.#isKept = false;
     this.#options.onFault?.(undefined);
@@ -117,8 +122,13 @@ export class FlushFaults {
   }
 
   #keep(state: LaneFault['state'], error: unknown): void {
-    const { failuresInARow, lastError, lastErrorCode, lastErrorAtMs, lastErrorDetails } = this.#stats;
-    const details = { ...(isSluiceError(error) ? error.details : {}), ...keptDetails(lastErrorDetails) };
+    const { failuresInARow, lastError, lastErrorCode, lastErrorAtMs, lastErrorDetails, troubleSinceMs } =
+      this.#stats;
+    const details = {
+      ...(isSluiceError(error) ? error.details : {}),
+      ...(lastErrorDetails === null ? {} : { refusal: lastErrorDetails }),
+      ...(troubleSinceMs === null ? {} : { sinceMs: troubleSinceMs }),
+    };
     this.#isKept = true;
     this.#options.onFault?.({
       state,
@@ -133,11 +143,6 @@ export class FlushFaults {
 }
 
 /** In storage, what is said of the refusal stands beside the error's own details. */
-function keptDetails(refusal: RefusalDetails | null): { refusal?: RefusalDetails } {
-  return refusal === null ? {} : { refusal };
-}
-
-function readDetails(details: string | null): RefusalDetails | null {
-  if (details === null) return null;
-  return (JSON.parse(details) as { refusal?: RefusalDetails }).refusal ?? null;
+function readDetails(details: string | null): { refusal?: RefusalDetails; sinceMs?: number } {
+  return details === null ? {} : (JSON.parse(details) as { refusal?: RefusalDetails; sinceMs?: number });
 }

@@ -14,6 +14,8 @@ export interface FlusherStats {
   flushes: number;
   /** The most rows of a batch, while larger ones take too long to be written; null where they do not. */
   maxBatchRows: number | null;
+  /** When the first of the tries failed that have not been followed by a success; null while all is well. */
+  troubleSinceMs: number | null;
   /** Tries that failed, in all and since the last one that went well. */
   failures: number;
   failuresInARow: number;
@@ -33,6 +35,7 @@ export function emptyFlusherStats(): FlusherStats {
     dead: 0,
     flushes: 0,
     maxBatchRows: null,
+    troubleSinceMs: null,
     failures: 0,
     failuresInARow: 0,
     lastError: null,

@@ -14,6 +14,7 @@ import {
 } from '../core/errors.ts';
 import { hasTable, type Sqlite } from '../database/sqlite.ts';
 import type { DeadLetters } from '../outbox/dead-letters.ts';
+import { readSavedCounts, type SavedCounts } from '../outbox/lane-totals.ts';
 import { outboxTotals } from '../outbox/outbox-tables.ts';
 import { emptyIntakeStats } from './counting-intake.ts';
 import type { Intake, IntakeStats, Peer, Session, SessionRequest } from './intake.ts';
@@ -45,6 +46,11 @@ export class HeldIntake implements Intake {
   /** Messages in the outbox that nothing writes. */
   get rows(): number {
     return this.#rows;
+  }
+
+  /** How it stands, for those who watch it. */
+  get figures(): { counts: SavedCounts; messages: number; outboxBytes: number } {
+    return { counts: readSavedCounts(this.#sqlite), messages: this.#rows, outboxBytes: this.#bytes };
   }
 
   /** Clients are told to come back later: what keeps the shard from working is mended by a deployment. */

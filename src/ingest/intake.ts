@@ -8,6 +8,7 @@ import type { HistogramSnapshot } from '../core/exponential-histogram.ts';
 import type { RefusalCode } from '../protocol/frame.ts';
 import type { AckLevel } from '../protocol/sluice-v1.ts';
 import type { FlusherStats } from './flusher-stats.ts';
+import type { MessageTotals } from './message-totals.ts';
 
 /** A socket as a session sees it. */
 export interface Peer {
@@ -121,6 +122,8 @@ export interface IntakeStats extends FlusherStats {
   deadLettersFull: boolean;
   /** How the sink's mapping was changed while the messages waited that were found at the start; null where it was not. */
   mappingChange: string | null;
+  /** Messages in numbers over all lives of the shard; null where nothing is counted so. */
+  totals: MessageTotals | null;
   /** How long the batches took to be written, in seconds. */
   latency: HistogramSnapshot;
 }

@@ -20,6 +20,7 @@ import { shardOf } from '../protocol/producer.ts';
 import type { MessageBatch } from '../sinks/message-batch.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { emptyIntakeStats } from './counting-intake.ts';
+import { emptyFlusherStats, type FlusherStats } from './flusher-stats.ts';
 import type { IntakeStats } from './intake.ts';
 import { LaneWriter, type LaneWriterOptions } from './lane-writer.ts';
 
@@ -281,30 +282,18 @@ export class Lanes {
     return Number.isFinite(retryAtMs) ? retryAtMs : 0;
   }
 
-  /** What the lanes have written in this life. */
-  flushed(): { committed: number; dead: number; flushes: number } {
-    const sums = { committed: 0, dead: 0, flushes: 0 };
+  /** What the lanes have written and what failed, together. */
+  get trouble(): FlusherStats {
+    const sums = { ...emptyFlusherStats(), state: this.state };
     for (const { flusher } of this.#lanes) {
-      const { committed, dead, flushes } = flusher.stats;
-      sums.committed += committed;
-      sums.dead += dead;
-      sums.flushes += flushes;
-    }
-    return sums;
-  }
-
-  /** The figures of all lanes together; those of the shard are as if nothing had arrived. */
-  stats(): IntakeStats {
-    const latency = new ExponentialHistogram();
-    const sums = { ...emptyIntakeStats(), state: this.state };
-    for (const { lane, flusher, outbox } of this.#lanes) {
       const { stats } = flusher;
-      latency.merge(flusher.latency.snapshot());
       sums.committed += stats.committed;
       sums.dead += stats.dead;
       sums.flushes += stats.flushes;
       if (stats.maxBatchRows !== null)
         sums.maxBatchRows = Math.min(sums.maxBatchRows ?? stats.maxBatchRows, stats.maxBatchRows);
+      if (stats.troubleSinceMs !== null)
+        sums.troubleSinceMs = Math.min(sums.troubleSinceMs ?? stats.troubleSinceMs, stats.troubleSinceMs);
       sums.failures += stats.failures;
       sums.failuresInARow = Math.max(sums.failuresInARow, stats.failuresInARow);
       if (stats.lastErrorAtMs !== null && stats.lastErrorAtMs >= (sums.lastErrorAtMs ?? 0)) {
@@ -313,13 +302,28 @@ export class Lanes {
         sums.lastErrorAtMs = stats.lastErrorAtMs;
         sums.lastErrorDetails = stats.lastErrorDetails;
       }
+    }
+    return sums;
+  }
+
+  /** How long the batches took to be written, in seconds. */
+  get flushLatency(): ExponentialHistogram {
+    const latency = new ExponentialHistogram();
+    for (const { flusher } of this.#lanes) latency.merge(flusher.latency.snapshot());
+    return latency;
+  }
+
+  /** The figures of all lanes together; those of the shard are as if nothing had arrived. */
+  stats(): IntakeStats {
+    const sums = { ...emptyIntakeStats(), ...this.trouble };
+    for (const { lane, outbox } of this.#lanes) {
       sums.buffered += lane.rows;
       sums.bufferedBytes += lane.bytes;
       sums.outboxBytes += lane.storedBytes;
       sums.keptBytes += outbox?.keptBytes ?? 0;
       sums.spilled += lane.spilledRows;
     }
-    return { ...sums, latency: latency.snapshot() };
+    return { ...sums, latency: this.flushLatency.snapshot() };
   }
 }
 

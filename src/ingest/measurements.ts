@@ -21,7 +21,6 @@ export class Measurements {
   socketsOpened = 0;
   sessionsFenced = 0;
   creditStalls = 0;
-  memoryRefused = 0;
   requests = 0;
   serialisationMs = 0;
   reportsLost = 0;

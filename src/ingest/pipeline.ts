@@ -17,13 +17,14 @@ import { untrackedProducer } from '../outbox/producer.ts';
 import type { ProducerRegistry } from '../outbox/producer-registry.ts';
 import type { HandedOver } from '../outbox/producer-rows.ts';
 import { Producers } from '../outbox/producers.ts';
-import { refusalBySchema } from '../outbox/refusal.ts';
+import { type Refusal, refusalBySchema } from '../outbox/refusal.ts';
 import { ShardFacts } from '../outbox/shard-facts.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { writingOf } from '../writers/writers.ts';
 import { Admission } from './admission.ts';
 import { Capacity } from './capacity.ts';
 import { FlowControl } from './flow-control.ts';
+import type { FlusherStats } from './flusher-stats.ts';
 import { GroupCommit, isLarge } from './group-commit.ts';
 import { HelloHandler } from './hello-handler.ts';
 import { Holdings } from './holdings.ts';
@@ -34,13 +35,14 @@ import { Lanes } from './lanes.ts';
 import { MappingWatch } from './mapping-watch.ts';
 import { Measurements } from './measurements.ts';
 import { MemoryHold } from './memory-hold.ts';
+import { figuresOf, type PipelineFigures, type Sender, takeSenders } from './pipeline-figures.ts';
 import { Progress } from './progress.ts';
 import { Quotas } from './quotas.ts';
 import { RawSession } from './raw-session.ts';
 import { SchemaGate } from './schema-gate.ts';
 import type { SessionPort, SessionTerms } from './session-port.ts';
 import { Sessions } from './sessions.ts';
-import { type MessageTotals, ShardCounts } from './shard-counts.ts';
+import { ShardCounts } from './shard-counts.ts';
 import { V1Session } from './v1-session.ts';
 import { openProducers } from './volatile-mark.ts';
 
@@ -69,6 +71,8 @@ export interface PipelineOptions {
   onProgress?: () => void;
   /** Called when the storage cannot be written: what is in memory and what is stored differ from then on. */
   onStorageFailure?: (error: unknown) => void;
+  /** Told of each message that becomes a dead letter. */
+  onDeadLetter?: (refusal: Refusal) => void;
   /** Told of what an operator should know, and what needs nobody's help. */
   onNotice?: (sentence: string) => void;
   /** Does some work while no frames are delivered. Used for the writes of a shard whose buffer fills up. */
@@ -166,7 +170,10 @@ export class Pipeline implements Intake {
       },
       onHeld: () => memory.note(),
       mayKeep: (memoryBytes, laneBytes) => memory.mayKeep(memoryBytes, laneBytes),
-      onDeadLetter: (...letter) => sessions.onDeadLetter(...letter),
+      onDeadLetter: (producer, epoch, sequence, refusal) => {
+        sessions.onDeadLetter(producer, epoch, sequence, refusal);
+        options.onDeadLetter?.(refusal);
+      },
       onRewritten: (messages) => {
         this.#counters.rewritten += messages;
         this.#counters.received += messages;
@@ -188,7 +195,15 @@ export class Pipeline implements Intake {
       holdings,
     });
     const capacity = this.#capacity;
-    this.#flow = new FlowControl({ capacity, sessions, quotas: this.#quotas, memory, timers, hasOutbox });
+    this.#flow = new FlowControl({
+      capacity,
+      sessions,
+      quotas: this.#quotas,
+      memory,
+      timers,
+      measured,
+      hasOutbox,
+    });
     this.#group = new GroupCommit({
       lanes: this.#lanes,
       producers,
@@ -245,10 +260,11 @@ export class Pipeline implements Intake {
       counters: this.#counters,
       measured,
       life: () => ({
-        ...this.#lanes.flushed(),
+        ...this.#lanes.trouble,
         stored: this.#lanes.outboxSums.stored - lanes.stored,
         writtenBytes: this.#lanes.writtenBytes,
         rowsWritten: this.#sqlite?.rowsWritten ?? 0,
+        memoryRefused: this.#memory.refused,
         restrained: this.#quotas.restrained,
         refusedConnections: this.#quotas.refusedConnections,
       }),
@@ -508,9 +524,48 @@ export class Pipeline implements Intake {
     return this.#memory.isTight ? { rows: 0, bytes: 0 } : this.#capacity.free();
   }
 
-  /** Messages in numbers, over all lives of the shard. */
-  get totals(): MessageTotals {
-    return this.counts.messages;
+  /** What keeps it from writing, or did the last time; cheap enough to be asked after each batch. */
+  get trouble(): FlusherStats {
+    return this.#lanes.trouble;
+  }
+
+  /** Messages that are not settled. */
+  get rows(): number {
+    return this.#lanes.rows;
+  }
+
+  /** How full it is, 0 to 1: clients are given no more credit from nine tenths on. */
+  get queueFill(): number {
+    return this.hasOutbox ? this.#capacity.outboxFill() : this.#capacity.memoryFill();
+  }
+
+  /** Messages that arrived in this life, whatever became of them. */
+  get received(): number {
+    return this.#counters.received;
+  }
+
+  /** How it stands, for those who watch it. */
+  get figures(): PipelineFigures {
+    const counts = this.counts.all;
+    const [lanes, capacity, sessions, memory] = [this.#lanes, this.#capacity, this.#sessions, this.#memory];
+    return figuresOf({ counts, lanes, capacity, sessions, memory });
+  }
+
+  /** The producers that sent most since the last call. */
+  takeSenders(limit: number): Sender[] {
+    return takeSenders(this.#sessions, this.#rawProducers.all, limit);
+  }
+
+  /** Asks something over a connection that is open and idle; undefined where none is. */
+  askAside<Result>(
+    ask: (connection: Connection) => PromiseLike<Result>,
+    timeLimitMs: number,
+  ): Promise<Result> | undefined {
+    for (const lane of this.#lanes.all) {
+      const asked = lane.askAside(ask, timeLimitMs);
+      if (asked !== undefined) return asked;
+    }
+    return undefined;
   }
 
   stats(): IntakeStats {
@@ -533,6 +588,7 @@ export class Pipeline implements Intake {
       deadLetters: this.#deadLetters?.count ?? 0,
       deadLettersFull: this.#deadLetters?.isFull ?? false,
       mappingChange: this.#mapping?.change ?? null,
+      totals: this.counts.messages,
     };
   }
 }

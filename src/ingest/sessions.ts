@@ -22,6 +22,11 @@ export class Sessions {
     return [...this.#sessions.values()];
   }
 
+  /** Each with its producer. */
+  entries(): Iterable<[producer: Producer, session: ShardSession]> {
+    return this.#sessions.entries();
+  }
+
   has(producer: Producer): boolean {
     return this.#sessions.has(producer);
   }

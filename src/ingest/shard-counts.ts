@@ -6,6 +6,7 @@
 import type { LaneSums, SavedCounts } from '../outbox/lane-totals.ts';
 import type { IntakeCounters } from './intake-counters.ts';
 import type { Measurements } from './measurements.ts';
+import type { MessageTotals } from './message-totals.ts';
 
 /** What else counts in this life. */
 export interface LifeSums {
@@ -16,18 +17,9 @@ export interface LifeSums {
   stored: number;
   writtenBytes: number;
   rowsWritten: number;
+  memoryRefused: number;
   restrained: number;
   refusedConnections: number;
-}
-
-/** Messages in numbers, over all lives. `received` is `committed + dead + duplicate + refused + buffered`. */
-export interface MessageTotals {
-  received: number;
-  stored: number;
-  committed: number;
-  dead: number;
-  duplicate: number;
-  refused: number;
 }
 
 const RECEIVED = 'messages_received_total';
@@ -90,7 +82,7 @@ export class ShardCounts {
     add('sessions_fenced_total', measured.sessionsFenced);
     add('restrained_total', sums.restrained);
     add('credit_stalls_total', measured.creditStalls);
-    add('memory_refused_total', measured.memoryRefused);
+    add('memory_refused_total', sums.memoryRefused);
     add('storage_rows_written_total', sums.rowsWritten);
     add('outbox_written_bytes_total', sums.writtenBytes);
     add('requests_total', measured.requests);

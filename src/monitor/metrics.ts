@@ -30,7 +30,7 @@ const COUNTERS = [
   {
     name: 'messages_received_total',
     unit: '{message}',
-    help: 'Messages that arrived, were found in the outbox at a start, or are written again',
+    help: 'Messages that arrived, or are written again',
   },
   { name: 'received_bytes_total', unit: 'By', help: 'Text of messages that arrived' },
   { name: 'frames_received_total', unit: '{frame}', help: 'Frames that arrived over sockets' },
@@ -87,7 +87,7 @@ const COUNTERS = [
   {
     name: 'credit_stalls_total',
     unit: '{time}',
-    help: 'How often a client was given no further credit because the queue was full',
+    help: 'How often the queue was so full that clients were given no further credit',
   },
   {
     name: 'memory_refused_total',

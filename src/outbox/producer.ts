@@ -58,6 +58,8 @@ export interface Producer {
   hasSession: boolean;
   /** The lane that its runs are in. */
   lane: number;
+  /** `nextSequence` when a report last said how much came. */
+  reportedSequence: number;
 }
 
 /** Messages of one frame, as they came; or single ones that came one after another. */
@@ -123,6 +125,7 @@ export function createProducer(
     isFloor: false,
     hasSession: false,
     lane: 0,
+    reportedSequence: nextSequence,
   };
 }
 

@@ -18,12 +18,21 @@ export class Producers {
     this.#maxProducers = maxProducers;
   }
 
+  /** All that are remembered. */
+  get all(): Iterable<Producer> {
+    return this.#byName.values();
+  }
+
   /** The producer of a socket that connects, or that is seen again after a hibernation. */
   connect(name: string, nowMs: number): Producer {
     const fresh = startProducer(name, nowMs);
     const known = this.#byName.get(name);
     const producer = known ?? fresh;
-    if (known !== undefined) known.nextSequence = Math.max(known.nextSequence, fresh.nextSequence);
+    if (known !== undefined && fresh.nextSequence > known.nextSequence) {
+      // Sequences that are passed over are no messages.
+      known.reportedSequence += fresh.nextSequence - known.nextSequence;
+      known.nextSequence = fresh.nextSequence;
+    }
     // Set again, it is the youngest in the map's order.
     this.#byName.delete(name);
     this.#byName.set(name, producer);

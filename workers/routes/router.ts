@@ -1,9 +1,10 @@
 /** Path to handler, and the one place where an error becomes an answer. */
 
 import { Hono } from 'hono';
-import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
+import { isSluiceError, SluiceError } from '../../src/core/errors.ts';
 import type { Authorization } from '../authorization.ts';
 import type { Env } from '../env.ts';
+import { logFailure } from '../log.ts';
 import type { OriginRules } from '../origins.ts';
 import { problemResponse } from '../problem.ts';
 import type { Limits } from '../request-limit.ts';
@@ -91,7 +92,7 @@ export function createRouter(
     ),
   );
   router.onError((error) => {
-    if (!isSluiceError(error)) console.error(JSON.stringify({ level: 'error', message: errorText(error) }));
+    if (!isSluiceError(error)) logFailure('A request failed', error);
     return problemResponse(error);
   });
   return router;

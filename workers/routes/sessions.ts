@@ -7,11 +7,12 @@ import {
   type Revocation,
   type RevokedName,
 } from '../../src/access/revocations.ts';
-import { errorText, SluiceError } from '../../src/core/errors.ts';
+import { SluiceError } from '../../src/core/errors.ts';
 import { MAX_LISTED_SESSIONS, MAX_REVOCATION_MS, MAX_REVOKED_NAME_LENGTH } from '../../src/core/limits.ts';
 import { assertKnownNames } from '../../src/core/option-table.ts';
 import type { Env } from '../env.ts';
 import { listedShards } from '../listed-shards.ts';
+import { logFailure } from '../log.ts';
 import type { ShardCalls, ShardPlace } from '../objects.ts';
 import { shardDirectory } from '../shard-directory.ts';
 import { encodeShardName } from '../shard-name.ts';
@@ -108,8 +109,7 @@ async function tell(
         closed += number;
       } catch (error) {
         untold.push(place);
-        const message = `The shard ${encodeShardName(place)} was not told: ${errorText(error)}`;
-        console.error(JSON.stringify({ level: 'error', message }));
+        logFailure('A shard was not told', error, place);
       }
     }),
   );

@@ -24,7 +24,7 @@ import type { Env } from '../env.ts';
 import { ACCESS_HEADER } from '../objects.ts';
 import { standardEngine } from '../registry.ts';
 import { registryOf } from '../registry-calls.ts';
-import { jsonResponse, logFailure, randomBytes, storeErrorResponse } from '../store-answers.ts';
+import { jsonResponse, logStoreFailure, randomBytes, storeErrorResponse } from '../store-answers.ts';
 import { streamOf } from '../streamed-body.ts';
 import { ownAddress, ownPath } from './own-path.ts';
 
@@ -56,10 +56,10 @@ storeRoutes.post('/rpc', (context) =>
         connections: 0,
         version: RPC_VERSION,
       }),
-      onFailure: logFailure,
+      onFailure: logStoreFailure,
       randomBytes,
     });
-    return jsonResponse(typeof body === 'string' ? body : streamOf(body, logFailure), status);
+    return jsonResponse(typeof body === 'string' ? body : streamOf(body, logStoreFailure), status);
   }),
 );
 

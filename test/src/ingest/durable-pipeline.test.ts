@@ -11,6 +11,7 @@ import type { Connection } from '../../../src/database/connection.ts';
 import type { Sqlite, SqliteValue } from '../../../src/database/sqlite.ts';
 import type { IntakeStats, Session } from '../../../src/ingest/intake.ts';
 import { Pipeline } from '../../../src/ingest/pipeline.ts';
+import type { MessageTotals } from '../../../src/ingest/message-totals.ts';
 import type { DeadLetter } from '../../../src/outbox/dead-letter.ts';
 import { DeadLetters } from '../../../src/outbox/dead-letters.ts';
 import type { MissingChoice } from '../../../src/outbox/missing-messages.ts';
@@ -525,7 +526,7 @@ class World {
       dead: everDead,
       duplicate,
       refused,
-    } = this.life.pipeline.totals;
+    } = stats.totals as MessageTotals;
     expect(everCommitted + everDead + duplicate + refused + stats.buffered).toBe(received);
     // Read before the rows are: more may be written, and be acked, while they are read.
     const committed = this.clients.flatMap(({ name, epoch, committed, sent }) =>
@@ -849,7 +850,7 @@ describe('a shard with its outbox, over a real Postgres', () => {
           await world.heal();
           await world.judge();
           // Over all of its lives, though none of them ended well.
-          const { stored, committed, dead } = world.life.pipeline.totals;
+          const { stored, committed, dead } = world.life.pipeline.stats().totals as MessageTotals;
           expect(committed).toBe(new Set((await world.rows()).map(keyOf)).size);
           expect(stored).toBe(committed + dead);
         } finally {

@@ -1,0 +1,29 @@
+/** Sentences about refused messages, without what stood in the messages: a log is read by more people than a table. */
+
+import type { Refusal } from '../outbox/refusal.ts';
+
+/** SQLSTATE classes whose sentences name columns, tables and constraints in quotes, and never a value: PostgreSQL has those in DETAIL. */
+const NAMES_ONLY = /^(0A|08|23|25|26|28|3D|3F|40|42|53|55|57|58|F0|HV|XX)/;
+
+const QUOTED = /"[^"]*"|'[^']*'|«[^»]*»|„[^“]*“/g;
+
+/**
+ * A sentence with its values taken out.
+ *
+ * @param details who refused the message; null where the error is about no message
+ */
+export function withoutValues(sentence: string, details: Pick<Refusal, 'by' | 'sqlState'> | null): string {
+  switch (details?.by) {
+    case 'mapping':
+      // src/sinks/value-fault.ts: the last colon is that before the reason.
+      return sentence.replace(/ cannot take .*(?=: )/s, ' cannot take a value');
+    case 'schema':
+    case 'sink':
+      return sentence.replaceAll(QUOTED, '…').replaceAll(/\d+/g, '…');
+    case 'postgres':
+      if (details.sqlState === null || NAMES_ONLY.test(details.sqlState)) return sentence;
+      return sentence.replaceAll(QUOTED, '"…"');
+    default:
+      return sentence;
+  }
+}

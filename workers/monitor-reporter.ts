@@ -1,0 +1,125 @@
+/**
+ * Tells the monitor how a shard stands, while it is active: every 10 s, every second while somebody watches, and once more when
+ * nothing is left to do. After that nothing of it is pending, neither a timer nor a call: each would keep the object awake.
+ *
+ * Messages never wait for it: one report is under way at most, for a limited time, and what fails is counted.
+ */
+
+import { withTimeLimit } from '../src/core/time-limit.ts';
+import type { Timers } from '../src/core/timers.ts';
+import {
+  REPORT_MS,
+  type ReportAnswer,
+  type ShardReport,
+  WATCHED_REPORT_MS,
+} from '../src/monitor/shard-report.ts';
+
+/** How long the first report of an activity waits: what begins is seen soon, and a short one is told in one report. */
+const FIRST_REPORT_MS = WATCHED_REPORT_MS;
+/** How long the monitor may take. */
+const TIME_LIMIT_MS = 5_000;
+/** How often the last report is tried: without it the monitor believes that messages wait. */
+const LAST_TRIES = 3;
+
+export interface MonitorReporterOptions {
+  report: (report: ShardReport) => Promise<ReportAnswer>;
+  /** Makes the report of now. */
+  build: (given: Pick<ShardReport, 'number' | 'isLast' | 'sentAtMs'>) => ShardReport;
+  /** True while the shard has something to do, or a connection open: further reports follow. */
+  isActive: () => boolean;
+  /** Called with a report that was not heard: what only it said has to be said again. */
+  onLost: (report: ShardReport) => void;
+  /** The monitor wants to know how the database stands. */
+  onAskDatabase: () => void;
+  timers: Timers;
+}
+
+export class MonitorReporter {
+  readonly #options: MonitorReporterOptions;
+  #number = 0;
+  #everyMs = REPORT_MS;
+  #cancelTimer: (() => void) | undefined;
+  #isUnderWay = false;
+  /** True from the first thing that is to be told until the last report was heard. */
+  #isTelling = false;
+  #triesOfLast = 0;
+
+  constructor(options: MonitorReporterOptions) {
+    this.#options = options;
+  }
+
+  /** True while a timer is set or a report under way. */
+  get isPending(): boolean {
+    return this.#cancelTimer !== undefined || this.#isUnderWay;
+  }
+
+  /** Something happened that is to be told. To be called as often as one likes. */
+  noteActive(): void {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    this.#triesOfLast = 0;
+    this.#setTimer(Math.min(FIRST_REPORT_MS, this.#everyMs));
+  }
+
+  /** The shard may have come to rest: then the last report leaves now, and not at its time. */
+  noteRest(): void {
+    if (!this.#isTelling || this.#isUnderWay || this.#options.isActive()) return;
+    this.#send();
+  }
+
+  #setTimer(delayMs: number): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = this.#options.timers.after(delayMs, () => {
+      this.#cancelTimer = undefined;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    if (this.#isUnderWay) return;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    const { timers, build, isActive } = this.#options;
+    this.#number += 1;
+    const isLast = !isActive();
+    // What happens from here on is told by a report that follows.
+    if (isLast) this.#isTelling = false;
+    const report = build({ number: this.#number, isLast, sentAtMs: timers.now() });
+    this.#isUnderWay = true;
+    void this.#tell(report);
+  }
+
+  async #tell(report: ShardReport): Promise<void> {
+    const { onLost, onAskDatabase } = this.#options;
+    let answer: ReportAnswer | undefined;
+    try {
+      answer = await withTimeLimit(this.#options.report(report), TIME_LIMIT_MS, 'reporting');
+    } catch {
+      // Counted by who gets it back.
+    }
+    this.#isUnderWay = false;
+    if (answer === undefined) onLost(report);
+    else this.#everyMs = clamp(answer.everyMs);
+    if (report.isLast && answer === undefined) this.#tryLastAgain();
+    this.#goOn();
+    if (answer?.askDatabase === true) onAskDatabase();
+  }
+
+  #tryLastAgain(): void {
+    this.#triesOfLast += 1;
+    if (this.#triesOfLast < LAST_TRIES) this.#isTelling = true;
+  }
+
+  #goOn(): void {
+    if (!this.#isTelling || this.#cancelTimer !== undefined) return;
+    if (this.#options.isActive()) this.#setTimer(this.#everyMs);
+    else if (this.#triesOfLast > 0) this.#setTimer(FIRST_REPORT_MS);
+    // It came to rest while the report was under way.
+    else this.#send();
+  }
+}
+
+// What another version of the monitor says must not make a flood of reports.
+function clamp(everyMs: number): number {
+  return Math.min(Math.max(everyMs, WATCHED_REPORT_MS), 6 * REPORT_MS) || REPORT_MS;
+}
