@@ -6,11 +6,11 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { MiddlewareHandler } from 'hono';
-import { errorText } from '../src/core/errors.ts';
 import { withTimeLimit } from '../src/core/time-limit.ts';
 import type { OperatorEntry } from '../src/monitor/shard-report.ts';
 import { bearerToken } from './access.ts';
 import type { Env } from './env.ts';
+import { log, logFailure } from './log.ts';
 import { monitorOf } from './monitor-calls.ts';
 
 /** The header in which an operator may give a name. It proves nothing: the token's fingerprint beside it does. */
@@ -60,15 +60,8 @@ export const audited: MiddlewareHandler<{ Bindings: Env }> = async (context, nex
 };
 
 async function note(env: Env, entry: OperatorEntry): Promise<void> {
-  const { atMs, ...told } = entry;
-  console.info(
-    JSON.stringify({
-      level: 'info',
-      at: new Date(atMs).toISOString(),
-      message: 'An operator did something',
-      ...told,
-    }),
-  );
+  const { atMs: _, ...told } = entry;
+  log('info', { kind: 'operator', message: 'An operator did something', ...told });
   if (env.MONITOR === undefined) return;
   try {
     await withTimeLimit(
@@ -77,12 +70,7 @@ async function note(env: Env, entry: OperatorEntry): Promise<void> {
       'noting what an operator did',
     );
   } catch (error) {
-    console.warn(
-      JSON.stringify({
-        level: 'warn',
-        message: `The audit log of the monitor lacks an entry: ${errorText(error)}`,
-      }),
-    );
+    logFailure('The audit log of the monitor lacks an entry', error);
   }
 }
 

@@ -1,6 +1,6 @@
 /** The memory of the isolate that this module was loaded in: one budget for all Durable Objects in it. */
 
-import { errorText, SluiceError } from '../src/core/errors.ts';
+import { SluiceError } from '../src/core/errors.ts';
 import {
   DEFAULT_MEMORY_BUDGET_BYTES,
   MAX_MEMORY_BUDGET_BYTES,
@@ -9,6 +9,7 @@ import {
   MIN_MEMORY_BUDGET_BYTES,
 } from '../src/core/memory-budget.ts';
 import type { Env } from './env.ts';
+import { logFailure } from './log.ts';
 
 const budget = new MemoryBudget();
 /** The value of the variable that the budget was made from. */
@@ -32,7 +33,7 @@ function budgetOrDefault(variable: string | undefined): number {
   try {
     return memoryBudgetOf(variable);
   } catch (error) {
-    console.error(JSON.stringify({ level: 'error', message: errorText(error) }));
+    logFailure('The default holds for MEMORY_BUDGET_BYTES', error);
     return DEFAULT_MEMORY_BUDGET_BYTES;
   }
 }

@@ -2,7 +2,6 @@
 
 import type { Timers } from '../src/core/timers.ts';
 import { describePlace, parseAddress } from '../src/database/address.ts';
-import { describeTarget } from '../src/database/target.ts';
 import type { HeldIntake } from '../src/ingest/held-intake.ts';
 import { Measurements } from '../src/ingest/measurements.ts';
 import type { Pipeline } from '../src/ingest/pipeline.ts';
@@ -72,10 +71,7 @@ export class ShardWatch {
     this.#startedAtMs = timers.now();
     this.measured = new Measurements(this.#startedAtMs);
     this.measured.connections.onClosed = () => this.#rest();
-    this.#log = new EventLog(
-      { sink, shard, address: () => this.#address(), host: () => this.#host(), write: writeLine },
-      this.#startedAtMs,
-    );
+    this.#log = new EventLog({ sink, shard, host: () => this.#host(), write: writeLine }, this.#startedAtMs);
   }
 
   /** The shard is put together. */
@@ -253,20 +249,11 @@ export class ShardWatch {
     );
   }
 
-  #address(): string | undefined {
-    return this.#ofTarget((url, driver) => describeTarget({ url, driver }));
-  }
-
-  #host(): string | undefined {
-    return this.#ofTarget((url) => describePlace(parseAddress(url)));
-  }
-
   // Without a database there is nothing to name; each try says so.
-  #ofTarget(name: (url: string, driver: 'tcp' | 'neon') => string): string | undefined {
+  #host(): string | undefined {
     const { env, driver } = this.#options;
     try {
-      const target = databaseTarget(env, driver);
-      return name(target.url, target.driver);
+      return describePlace(parseAddress(databaseTarget(env, driver).url));
     } catch {
       return undefined;
     }

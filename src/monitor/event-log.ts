@@ -7,14 +7,12 @@ import type { LogLevel, LogLine } from '../core/log-line.ts';
 import type { FlusherStats } from '../ingest/flusher-stats.ts';
 import type { Refusal } from '../outbox/refusal.ts';
 import type { MonitorEvent } from './shard-report.ts';
-import { withoutValues } from './values-out.ts';
+import { withoutAddress, withoutValues } from './values-out.ts';
 
 export interface EventLogOptions {
   sink: string;
   shard: number;
-  /** How messages name the database, which is for the log alone: `user@host:port/database (tcp)`. */
-  address: () => string | undefined;
-  /** Without the user: `host:port/database`. */
+  /** Where the database is, for the log alone: `host:port/database`. */
   host: () => string | undefined;
   write: (line: LogLine) => void;
 }
@@ -298,8 +296,8 @@ export class EventLog {
   }
 
   #withoutAddress(text: string): string {
-    const address = this.#options.address();
-    return address === undefined ? text : text.replaceAll(` ${address}`, '');
+    const place = this.#options.host();
+    return withoutAddress(text, place?.slice(0, place.lastIndexOf(':')));
   }
 
   // The oldest go: what is now matters more.

@@ -1,4 +1,4 @@
-/** Sentences about refused messages, without what stood in the messages: a log is read by more people than a table. */
+/** Sentences without what stood in messages, and without the database's address: a log is read by more people than a table. */
 
 import type { Refusal } from '../outbox/refusal.ts';
 
@@ -26,4 +26,16 @@ export function withoutValues(sentence: string, details: Pick<Refusal, 'by' | 's
     default:
       return sentence;
   }
+}
+
+/** How a database is named in sentences: `user@host:port/database (tcp)`. */
+const ADDRESS = / \S+@\S+:\d+\/\S+ \((?:tcp|neon)\)/g;
+/** What platforms add to it: the name that was not found, the IP address that was tried. */
+const NAME = /\b(ENOTFOUND|EAI_AGAIN) \S+/g;
+const IP = / ?(?:\b\d{1,3}(?:\.\d{1,3}){3}\b|\[?[\da-f]{0,4}(?::[\da-f]{0,4}){3,7}\]?)(?::\d+)?/gi;
+
+/** @param host of the database, where it is known */
+export function withoutAddress(sentence: string, host: string | undefined): string {
+  const plain = sentence.replaceAll(ADDRESS, '').replaceAll(NAME, '$1').replaceAll(IP, '');
+  return host === undefined ? plain : plain.replaceAll(host, '…');
 }

@@ -306,6 +306,8 @@ describe('GET /stats', () => {
         rewritten: 0,
         spilled: 0,
         storageRowsWritten: expect.any(Number),
+        totals: { received: 0, stored: 0, committed: 0, dead: 0, duplicate: 0, refused: 0 },
+        troubleSince: null,
         refused: expect.any(Object),
         restrained: 0,
         memoryRefused: 0,

@@ -6,7 +6,7 @@
 
 import { sql } from 'drizzle-orm';
 import { Hono } from 'hono';
-import { errorText, isSluiceError, SluiceError } from '../../src/core/errors.ts';
+import { isSluiceError, SluiceError } from '../../src/core/errors.ts';
 import { withTimeLimit } from '../../src/core/time-limit.ts';
 import { describeTarget } from '../../src/database/target.ts';
 import type { Health, HealthReason } from '../../src/monitor/view.ts';
@@ -14,6 +14,7 @@ import { hasRole } from '../access.ts';
 import { connect, databaseTarget } from '../database.ts';
 import type { Env } from '../env.ts';
 import { HealthMemory } from '../health-memory.ts';
+import { logFailure } from '../log.ts';
 import { monitorOf } from '../monitor-calls.ts';
 
 /** How long the database may take to answer before it counts as unreachable. Health checks give up after 5 s or so. */
@@ -75,9 +76,7 @@ async function askMonitor(env: Env): Promise<Health> {
     return await withTimeLimit(monitorOf(env).health(), MONITOR_TIME_LIMIT_MS, 'asking the monitor');
   } catch (error) {
     // Messages do not need it. Somebody who looks needs to know that nothing is seen.
-    console.warn(
-      JSON.stringify({ level: 'warn', message: `The monitor does not answer: ${errorText(error)}` }),
-    );
+    logFailure('The monitor does not answer', error);
     const message =
       'The monitor does not answer: nothing is known of the shards. Messages are taken and written without it';
     const reason = {

@@ -44,11 +44,16 @@ export function statsRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
 }
 
 /** A shard's figures for people: percentiles instead of buckets, times as ISO text. */
-function presentStats({ latency, lastErrorAtMs, sinceMs, ...stats }: ShardStats) {
+function presentStats({ latency, lastErrorAtMs, sinceMs, troubleSinceMs, ...stats }: ShardStats) {
   return {
     ...stats,
-    lastErrorAt: lastErrorAtMs === null ? null : new Date(lastErrorAtMs).toISOString(),
+    lastErrorAt: isoOf(lastErrorAtMs),
+    troubleSince: isoOf(troubleSinceMs),
     flushLatencyMs: { p50: percentileMs(latency, 0.5), p99: percentileMs(latency, 0.99) },
     since: new Date(sinceMs).toISOString(),
   };
+}
+
+function isoOf(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
 }

@@ -123,6 +123,7 @@ describe('a full buffer of a sink without an outbox', () => {
       ...before,
       received: 12,
       refused: { buffer_full: 2, invalid_json: 1 },
+      totals: { ...before.totals, received: 12, refused: 3 },
     });
 
     expect(receive(producer, message)).toMatchObject({ accepted: 1, isFull: false });
@@ -227,6 +228,7 @@ describe('an outbox', () => {
       ...before,
       received: before.received + 11,
       refused: { buffer_full: 20, invalid_json: 1 },
+      totals: { ...before.totals, received: before.received + 11, refused: 21 },
     });
     expectBalance(pipeline.stats());
   });
