@@ -109,7 +109,7 @@ async function tell(
         closed += number;
       } catch (error) {
         untold.push(place);
-        logFailure('A shard was not told', error, place);
+        logFailure('A shard was not told', error, { ...place });
       }
     }),
   );
