@@ -22,7 +22,8 @@ import type { AlertSettings } from './options.ts';
 import { ShardMemory } from './shard-memory.ts';
 import { MAX_SILENCE_MS, MAX_WHO_LENGTH, type Silence, type SilenceScope, Silences } from './silences.ts';
 
-/** Looked at more often than this, reports of many shards would cost more than they say. */
+/** With more shards than this, each report would cost a look at all of them: then they are looked at twice a second at most. */
+const MANY_SHARDS = 16;
 const EVALUATE_EVERY_MS = 500;
 const MAX_SHARDS = 4_096;
 const MAX_DATABASES = 256;
@@ -60,6 +61,7 @@ export class Alerts {
   readonly #courier: Courier;
   readonly #memories = new Map<string, ShardMemory>();
   #evaluatedAtMs = Number.NEGATIVE_INFINITY;
+  #everyMs = 0;
   #isPutOff = false;
   #testing: Promise<TestResult[]> | undefined;
 
@@ -81,14 +83,15 @@ export class Alerts {
 
   /**
    * Looks at everything, and puts what is to be told into the queue; `deliver` sends it. To be called when a report has come and when
-   * `nextDueMs` says so. Asked again within half a second it waits for the next time, which `nextDueMs` then names.
+   * `nextDueMs` says so. With more than 16 shards it looks twice a second at most, and `nextDueMs` says when it will again.
    *
    * @returns what has changed, for the log and the list of events: one event for all shards of a sink that changed together
    */
   evaluate(input: AlertInput, nowMs: number): { events: MonitorEvent[] } {
     // What was put off is looked at whatever the clock says: one that was set back must not end all alerts.
     const agoMs = nowMs - this.#evaluatedAtMs;
-    if (agoMs >= 0 && agoMs < EVALUATE_EVERY_MS) {
+    this.#everyMs = input.reports.length > MANY_SHARDS ? EVALUATE_EVERY_MS : 0;
+    if (agoMs >= 0 && agoMs < this.#everyMs) {
       this.#isPutOff = true;
       return { events: [] };
     }
@@ -112,7 +115,7 @@ export class Alerts {
       this.#isPutOff ? this.#evaluatedAtMs : Number.POSITIVE_INFINITY,
     );
     // Earlier than that, nothing would be looked at: who asked at once would ask for ever.
-    const dueMs = Math.min(this.#courier.dueMs, Math.max(lookMs, this.#evaluatedAtMs + EVALUATE_EVERY_MS));
+    const dueMs = Math.min(this.#courier.dueMs, Math.max(lookMs, this.#evaluatedAtMs + this.#everyMs));
     return Number.isFinite(dueMs) ? dueMs : undefined;
   }
 

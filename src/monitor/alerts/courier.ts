@@ -12,9 +12,10 @@ import type { Webhook, WebhookFormat } from './webhook.ts';
 /** How long, and how often, a delivery is tried. */
 const GIVE_UP_MS = 86_400_000;
 const MAX_TRIES = 100;
-/** How often where the receiver says that the request is wrong: it will hardly think otherwise later. */
-const MAX_REFUSED_TRIES = 5;
 const BACKOFF = { baseMs: 2_000, maxMs: 900_000 };
+/** Where the receiver says that the request is wrong, it has to be put right first: some hours, and not in quick succession. */
+const MAX_REFUSED_TRIES = 30;
+const REFUSED_BACKOFF = { baseMs: 30_000, maxMs: 900_000 };
 /** The shortest and the longest `Retry-After` that is heeded. */
 const MIN_RETRY_AFTER_MS = 1_000;
 const MAX_RETRY_AFTER_MS = 3_600_000;
@@ -141,11 +142,11 @@ export class Courier {
   #noteFailure(delivery: Delivery, { status, failure, retryAfterMs }: TryResult): void {
     const { queue, now, random } = this.#options;
     const tries = delivery.tries + 1;
-    const waitMs = retryAfterMs ?? backoffMs(tries, random(), BACKOFF);
+    const isRefused = status !== null && status >= 400 && status < 500 && ![408, 425, 429].includes(status);
+    const waitMs = retryAfterMs ?? backoffMs(tries, random(), isRefused ? REFUSED_BACKOFF : BACKOFF);
     const dueMs = now() + waitMs;
     this.#restUntilMs.set(delivery.webhook, dueMs);
     queue.failed(delivery, { status, text: failure ?? '' }, dueMs, now());
-    const isRefused = status !== null && status >= 400 && status < 500 && ![408, 425, 429].includes(status);
     const isOver =
       tries >= (isRefused ? MAX_REFUSED_TRIES : MAX_TRIES) || dueMs - delivery.createdAtMs > GIVE_UP_MS;
     if (isOver) queue.givenUp(delivery);

@@ -120,14 +120,15 @@ export class AlertEngine {
       if (verdict.resolves === false) this.#holds(alert, finding);
       return undefined;
     }
-    if (verdict.fires === false) {
+    // What is not known does not hold, as in Prometheus where no figures come.
+    if (verdict.fires !== true) {
       this.#alerts.delete(key);
       this.table.drop(alert.id);
       return undefined;
     }
     const pendingMs = nowMs - alert.activeAtMs;
-    if (pendingMs < finding.active.forMs) this.#due(nowMs, finding.active.forMs - pendingMs);
-    else if (verdict.fires === true) return this.#fire(alert, finding, nowMs);
+    if (pendingMs >= finding.active.forMs) return this.#fire(alert, finding, nowMs);
+    this.#due(nowMs, finding.active.forMs - pendingMs);
     return undefined;
   }
 

@@ -93,14 +93,17 @@ const QUEUE_OLD: ShardRule = {
   keepFiringSeconds: 30,
   summary: 'The oldest message that waits is older than 60 s',
   value: ({ oldestMs }) => oldestMs / 1_000,
+  // That nothing is written by a sink that is paused or stopped was told.
+  fires: ({ oldestMs, state }, limit) =>
+    (state === 'running' || state === 'retrying') && oldestMs > limit * 1_000,
   firesInMs: ({ oldestMs, waiting, state }, limit) =>
-    waiting > 0 && state !== 'running' && oldestMs <= limit * 1_000
+    waiting > 0 && state === 'retrying' && oldestMs <= limit * 1_000
       ? limit * 1_000 - oldestMs + 1
       : undefined,
   sentence: (facts) =>
     `the oldest message has waited for ${timeText(facts.oldestMs)}, ${waitingText(facts.waiting)}`,
   promql: (limit) =>
-    `(time() - sluice_queue_oldest_timestamp_seconds > ${limit}) and on (sink, shard) sluice_queue_messages > 0`,
+    `(time() - sluice_queue_oldest_timestamp_seconds > ${limit}) and on (sink, shard) sluice_queue_messages > 0 unless on (sink, shard) sluice_state{state=~"paused|stopped|held"} == 1`,
 };
 
 const QUEUE_HALF_FULL: ShardRule = {
@@ -126,12 +129,10 @@ const QUEUE_FULL_SOON: ShardRule = {
   forSeconds: 120,
   keepFiringSeconds: 120,
   summary: 'At the rate of the last five minutes the queue is full in less than 30 min',
-  value: ({ recent: { fullInMs }, fill }) =>
-    fullInMs === undefined
-      ? undefined
-      : fill < SMALL_FILL
-        ? NEVER_SECONDS
-        : Math.min(NEVER_SECONDS, fullInMs / 1_000),
+  value: ({ recent: { fullInMs }, fill }) => {
+    if (fill < SMALL_FILL) return NEVER_SECONDS;
+    return fullInMs === undefined ? undefined : Math.min(NEVER_SECONDS, fullInMs / 1_000);
+  },
   resolvesInMs: recentEndsInMs,
   sentence: (facts) => `the queue is ${shareText(facts.fill)} full${fullInText(facts)}`,
   promql: (limit) =>

@@ -181,7 +181,7 @@ describe('the rule', () => {
     const forMs = 1_000 * (ALERT_RULES.find(({ name }) => name === rule)?.forSeconds ?? 0);
     expect(Number(alert?.firedAtMs) - since).toBeGreaterThanOrEqual(forMs);
 
-    const heldMs = 2 * HOUR;
+    const heldMs = 1.5 * HOUR;
     if (rule === 'SluiceQueueFullSoon') {
       // A queue that grows for hours is full: this one holds for as long as it has room.
       await deployment.run(8 * MINUTE, (passedMs) => bad(passedMs + firesInMs));
