@@ -62,11 +62,16 @@ const IS_FIRST =
 
 export class DeliveryQueue {
   readonly #sqlite: Sqlite;
+  /** What `dueMs` has found out, until something changes: it is asked for at every report. */
+  readonly #dueMs = new Map<string, number>();
 
   constructor(sqlite: Sqlite) {
     this.#sqlite = sqlite;
     sqlite.run(
       'create table if not exists alert_deliveries (number integer primary key autoincrement, webhook text not null, incident text not null, kind text not null, notification text not null, created_at_ms integer not null, tries integer not null, due_ms integer not null)',
+    );
+    sqlite.run(
+      'create index if not exists alert_deliveries_order on alert_deliveries (webhook, incident, number)',
     );
     // Who has heard of an incident: only they hear of its end.
     sqlite.run(
@@ -90,7 +95,8 @@ export class DeliveryQueue {
   add(webhook: string, notification: Notification): void {
     const { incident, kind, atMs } = notification;
     if (kind !== 'firing' && !this.#hears(webhook, incident)) return;
-    this.#makeRoom(webhook);
+    this.#makeRoom();
+    this.#dueMs.delete(webhook);
     this.#sqlite.run(
       'insert into alert_deliveries (webhook, incident, kind, notification, created_at_ms, tries, due_ms) values (?, ?, ?, ?, ?, 0, ?)',
       webhook,
@@ -122,11 +128,15 @@ export class DeliveryQueue {
 
   /** When the next one for a receiver is due; Infinity where none waits. */
   dueMs(webhook: string): number {
+    const known = this.#dueMs.get(webhook);
+    if (known !== undefined) return known;
     const row = this.#sqlite.rows<[number | null]>(
       `select min(due_ms) from alert_deliveries where webhook = ? and ${IS_FIRST}`,
       webhook,
     )[0];
-    return row?.[0] ?? Number.POSITIVE_INFINITY;
+    const dueMs = row?.[0] ?? Number.POSITIVE_INFINITY;
+    this.#dueMs.set(webhook, dueMs);
+    return dueMs;
   }
 
   waiting(webhook: string): number {
@@ -157,6 +167,7 @@ export class DeliveryQueue {
     dueMs: number,
     nowMs: number,
   ): void {
+    this.#dueMs.delete(webhook);
     this.#sqlite.transaction(() => {
       this.#sqlite.run(
         'update alert_deliveries set tries = ?, due_ms = ? where number = ?',
@@ -227,10 +238,11 @@ export class DeliveryQueue {
 
   #dropUnheard(webhook: string, incident: string): void {
     if (this.#hears(webhook, incident)) return;
+    this.#dueMs.clear();
     this.#sqlite.run('delete from alert_deliveries where webhook = ? and incident = ?', webhook, incident);
   }
 
-  #makeRoom(webhook: string): void {
+  #makeRoom(): void {
     const all = this.#sqlite.rows<[number]>('select count(*) from alert_deliveries')[0]?.[0] ?? 0;
     if (all < MAX_WAITING) return;
     const oldest = this.#sqlite.rows<DeliveryRow>(
@@ -240,7 +252,7 @@ export class DeliveryQueue {
     const [number, name, notification, createdAtMs, tries] = oldest;
     this.givenUp({
       number,
-      webhook: name ?? webhook,
+      webhook: name,
       notification: JSON.parse(notification) as Notification,
       createdAtMs,
       tries,
@@ -248,6 +260,7 @@ export class DeliveryQueue {
   }
 
   #remove(number: number): void {
+    this.#dueMs.clear();
     this.#sqlite.run('delete from alert_deliveries where number = ?', number);
   }
 
