@@ -5,6 +5,7 @@
 
 import type { Hono } from 'hono';
 import type { LimitsOf } from '../src/access/limits.ts';
+import { type AlertOptions, type AlertSettings, alertSettings } from '../src/monitor/alerts/options.ts';
 import { Authorization, type AuthorizeOption } from './authorization.ts';
 import type { Env } from './env.ts';
 import { Monitor } from './monitor.ts';
@@ -57,6 +58,11 @@ export interface SluiceOptions {
    * here. Pages of the Worker's own origin always may. Default: only these.
    */
   origins?: readonly string[];
+  /**
+   * Whom to tell when something is wrong (webhooks), and which rules of alerts differ from the defaults. The variables ALERT_WEBHOOKS
+   * and ALERT_RULES are over what is given here. Default: all rules, and nobody is told.
+   */
+  alerts?: AlertOptions;
   /** The message and event store: `stores` of `sluice/worker`. Default: the Worker has none. */
   stores?: SluicePart<StoreClasses>;
   /** The bench under `/bench`: `lab` of `sluice/lab`. Default: the Worker has none. */
@@ -90,7 +96,7 @@ export type Sluice<Options extends SluiceOptions> = SluiceWorker &
  * export class Shard extends sluice.Shard {}
  * ```
  *
- * @throws SluiceError `invalid_options` or `invalid_namespace` where a sink is wrong, which it names, or `authorize` or `origins` are
+ * @throws SluiceError `invalid_options` or `invalid_namespace` where a sink is wrong, which it names, or `authorize`, `origins` or `alerts` are
  */
 export function createSluice<const Options extends SluiceOptions>(options: Options): Sluice<Options> {
   const sinks = new Sinks(options.sinks);
@@ -103,7 +109,7 @@ export function createSluice<const Options extends SluiceOptions>(options: Optio
     fetch: (request, env, context) => router.fetch(request, env as Env, context),
     router,
     Shard: shardOf(sinks, authorization, limits) as unknown as DurableObjectClass,
-    Monitor: monitorClass(sinks) as unknown as DurableObjectClass,
+    Monitor: monitorClass(sinks, options.alerts) as unknown as DurableObjectClass,
   };
   return Object.assign(worker, ...parts.map(({ classes }) => classes)) as Sluice<Options>;
 }
@@ -141,8 +147,20 @@ export function shardOf(
 }
 
 /** The class of the monitor of these sinks. */
-function monitorClass(sinks: Sinks): new (ctx: DurableObjectState, env: Env) => Monitor {
+function monitorClass(
+  sinks: Sinks,
+  alerts: AlertOptions = {},
+): new (
+  ctx: DurableObjectState,
+  env: Env,
+) => Monitor {
+  // Said where the Worker is defined, and not when its monitor first starts. Addresses may be those of this machine until it is known.
+  alertSettings(alerts, {}, { isLocal: true });
   return class extends Monitor {
+    protected override alertSettings(): AlertSettings {
+      return alertSettings(alerts, this.env, { isLocal: this.env.RUNS_ON !== undefined });
+    }
+
     protected override sinks(): Sinks {
       return sinks;
     }

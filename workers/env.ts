@@ -47,6 +47,10 @@ export interface Env {
   LIMITS?: string | Record<string, unknown>;
   /** What all objects of an isolate may hold in memory, in bytes (workers/isolate-memory.ts). */
   MEMORY_BUDGET_BYTES?: string;
+  /** Whom to tell of alerts: an address, or JSON; a secret. Over `alerts.webhooks` of `createSluice`. */
+  ALERT_WEBHOOKS?: string | readonly unknown[];
+  /** Rules of alerts by name, as JSON or a table. Over `alerts.rules`. */
+  ALERT_RULES?: string | Record<string, unknown>;
   /** Where the messages of a new namespace are, unless it says otherwise: `sqlite` (default) or `postgres`. */
   STORE_ENGINE?: string;
   /** The namespace that requests without a token belong to, made at its first use; for local use. Unset: none. */

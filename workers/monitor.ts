@@ -6,6 +6,10 @@
 import { DurableObject } from 'cloudflare:workers';
 import { sseText } from '../src/core/sse-text.ts';
 import { systemTimers } from '../src/core/timers.ts';
+import { uuidV7 } from '../src/core/uuid.ts';
+import { Alerts, type SilenceRequest, type TestResult } from '../src/monitor/alerts/alerts.ts';
+import { type AlertSettings, alertSettings } from '../src/monitor/alerts/options.ts';
+import type { Silence } from '../src/monitor/alerts/silences.ts';
 import { buildView, DEAF_AFTER_MS } from '../src/monitor/build-view.ts';
 import { type FigureSources, familiesOf } from '../src/monitor/families.ts';
 import { type HistoryQuestion, isMeant, type ShardsQuestion } from '../src/monitor/history-question.ts';
@@ -24,12 +28,12 @@ import {
   type StoredReport,
   WATCHED_REPORT_MS,
 } from '../src/monitor/shard-report.ts';
-import type { Health, HistoryView, MonitorView, SparkName } from '../src/monitor/view.ts';
+import type { AlertView, Health, HistoryView, MonitorView, SparkName } from '../src/monitor/view.ts';
 import { AlarmClock } from './alarm-clock.ts';
 import type { Env } from './env.ts';
 import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.ts';
-import { logFailure } from './log.ts';
-import type { MetricsQuestion, MonitorCalls } from './objects.ts';
+import { log, logFailure } from './log.ts';
+import type { ListedAlerts, MetricsQuestion, MonitorCalls } from './objects.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import type { Sinks } from './sinks.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
@@ -50,6 +54,7 @@ const MAX_DATABASES = 16;
 export abstract class Monitor extends DurableObject<Env> implements MonitorCalls {
   readonly #book: ReportBook;
   readonly #log: MonitorLog;
+  readonly #alerts: Alerts;
   readonly #alarm: AlarmClock;
   readonly #watchers = new Set<EventStream>();
   #cancelTick: (() => void) | undefined;
@@ -64,8 +69,32 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
     const sqlite = new DurableObjectSqlite(ctx.storage);
     this.#book = new ReportBook(sqlite);
     this.#log = new MonitorLog(sqlite);
+    this.#alerts = new Alerts({
+      sqlite,
+      now: Date.now,
+      fetch: (input, init) => fetch(input, init),
+      randomId: uuidV7({ now: Date.now, randomBytes: (bytes) => crypto.getRandomValues(bytes) }),
+      options: this.#alertSettings(),
+    });
     this.#alarm = new AlarmClock(ctx.storage);
     this.#versions = new Set(this.#book.all().map(({ latest }) => latest.report.version));
+  }
+
+  /**
+   * Whom to tell of what.
+   *
+   * @throws SluiceError `invalid_configuration` where a variable is wrong
+   */
+  protected abstract alertSettings(): AlertSettings;
+
+  // A wrong variable must not hide what the shards report.
+  #alertSettings(): AlertSettings {
+    try {
+      return this.alertSettings();
+    } catch (error) {
+      logFailure('Alerts are those of the defaults, and nobody is told', error);
+      return alertSettings();
+    }
   }
 
   /** The sinks that the Worker defines. */
@@ -80,7 +109,7 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
       this.#noteVersion(report, nowMs);
       this.#log.addEvents(report.events);
       this.#noteDatabase(report.database);
-      this.#armAlarm(nowMs);
+      this.#lookForAlerts(nowMs);
     }
     return {
       everyMs: this.#watchers.size > 0 ? WATCHED_REPORT_MS : REPORT_MS,
@@ -121,8 +150,25 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
     return true;
   }
 
-  // Only while somebody has messages waiting: a shard that goes silent then has to be noticed.
+  // What is delivered is waited for by nobody: a receiver that is slow or gone holds up no report.
+  #lookForAlerts(nowMs: number): void {
+    const reports = this.#book.all().map(({ latest }) => latest);
+    const { events } = this.#alerts.evaluate({ reports, databases: [...this.#databases.values()] }, nowMs);
+    this.#log.addEvents(events);
+    for (const { sink, shard, code, sqlState, message } of events)
+      log('warn', { sink, shard, code, sqlstate: sqlState, message });
+    this.#deliver();
+    this.#armAlarm(nowMs);
+  }
+
+  #deliver(): void {
+    void this.#alerts.deliver().then(() => this.#armAlarm(Date.now()));
+  }
+
+  // Only while somebody has messages waiting, or an alert has to be looked at or told: a shard that goes silent has to be noticed.
   #armAlarm(nowMs: number): void {
+    const dueMs = this.#alerts.nextDueMs();
+    if (dueMs !== undefined) this.#alarm.armWithin(Math.max(0, dueMs - nowMs), nowMs);
     const isWaiting = this.#book
       .all()
       .some(({ latest }) => sampleValue(latest.report.gauges, 'queue_messages') > 0);
@@ -131,7 +177,7 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
 
   override async alarm(): Promise<void> {
     this.#alarm.fired();
-    this.#armAlarm(Date.now());
+    this.#lookForAlerts(Date.now());
   }
 
   // What the routes ask.
@@ -181,6 +227,31 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
     return { fromMs, stepMs, series, markers };
   }
 
+  async alerts(): Promise<ListedAlerts> {
+    return {
+      current: this.#alerts.current(),
+      history: this.#alerts.history(),
+      silences: this.#alerts.silences(),
+      receivers: this.#alerts.receivers(),
+    };
+  }
+
+  async silenceAlerts(request: SilenceRequest): Promise<Outcome<Silence | null>> {
+    const outcome = await outcomeOf(() => this.#alerts.silence(request));
+    this.#deliver();
+    return outcome;
+  }
+
+  async acknowledgeAlert(id: string, by: string): Promise<Outcome<AlertView>> {
+    const outcome = await outcomeOf(() => this.#alerts.acknowledge(id, by));
+    this.#deliver();
+    return outcome;
+  }
+
+  async testAlerts(): Promise<TestResult[]> {
+    return this.#alerts.test();
+  }
+
   async noteOperator(entry: OperatorEntry): Promise<void> {
     this.#log.addOperator(entry);
   }
@@ -206,7 +277,7 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
       shards: this.#book.all(),
       sparks: this.#sparksAt(nowMs),
       databases: [...this.#databases.values()],
-      alerts: [],
+      alerts: this.#alerts.current(),
       events: this.#log.latestEvents(50),
     });
   }

@@ -6,10 +6,13 @@
 import type { Revocation, RevokedName } from '../src/access/revocations.ts';
 import type { DeadLetterCopyStats } from '../src/ingest/dead-letter-copy.ts';
 import type { IntakeStats } from '../src/ingest/intake.ts';
+import type { SilenceRequest, TestResult } from '../src/monitor/alerts/alerts.ts';
+import type { ReceiverView } from '../src/monitor/alerts/courier.ts';
+import type { Silence } from '../src/monitor/alerts/silences.ts';
 import type { HistoryQuestion, ShardsQuestion } from '../src/monitor/history-question.ts';
 import type { MetricsFormat } from '../src/monitor/prometheus-text.ts';
 import type { OperatorEntry, ReportAnswer, ShardReport, StoredReport } from '../src/monitor/shard-report.ts';
-import type { Health, HistoryView, MonitorView } from '../src/monitor/view.ts';
+import type { AlertView, Health, HistoryView, MonitorView } from '../src/monitor/view.ts';
 import type { HandedOver } from '../src/outbox/producer-rows.ts';
 import type { ShardAdmin } from '../src/outbox/shard-admin.ts';
 import type {
@@ -185,6 +188,15 @@ export interface MetricsQuestion extends ShardsQuestion {
   format: MetricsFormat;
 }
 
+/** Alerts that fire or are pending, those that are over, and who is told of them. */
+export interface ListedAlerts {
+  current: AlertView[];
+  /** The latest first. */
+  history: AlertView[];
+  silences: Silence[];
+  receivers: ReceiverView[];
+}
+
 /** What is asked of the monitor. None of it wakes a shard. */
 export interface MonitorCalls {
   /** A shard tells how it stands. */
@@ -196,6 +208,12 @@ export interface MonitorCalls {
   reports(): Promise<StoredReport[]>;
   /** The figures of all shards as text for Prometheus; at most some 10 MB. */
   metrics(question: MetricsQuestion): Promise<string>;
+  alerts(): Promise<ListedAlerts>;
+  /** Keeps alerts from being delivered for a time; null where that ended a silence. */
+  silenceAlerts(request: SilenceRequest): Promise<Outcome<Silence | null>>;
+  acknowledgeAlert(id: string, by: string): Promise<Outcome<AlertView>>;
+  /** Sends a message to every receiver, and says what each answered. */
+  testAlerts(): Promise<TestResult[]>;
   /** Notes what an operator did. */
   noteOperator(entry: OperatorEntry): Promise<void>;
   /** The latest first. */
