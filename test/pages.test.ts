@@ -36,6 +36,9 @@ const PLAIN: Record<string, string> = {
   'docs/contributing.md: src/         runs anywhere and imports no platform': 'the folders, looked for below',
   'docs/database-addresses.md: postgres://user:password@host:port/database?sslmode=require':
     'a form; test/src/database/address.test.ts reads the tables below it',
+  'docs/doctor.md: DATABASE_URL=postgres://… SLUICE_OPERATOR_TOKEN=… npx sluice doctor https://sluice.example.com':
+    'a form; test/local/cli/doctor.test.ts gives an address and a database',
+  'docs/doctor.md: WARN   max_wal_size is 1024 MB': 'compared by test/local/doctor/page.test.ts',
   'docs/sinks.md: line 1': 'compared by test/package/pack.test.ts',
   'docs/first-sink.md: ok     Node 24.21.0': 'versions change; test/package/pack.test.ts runs the command',
 };

@@ -59,9 +59,13 @@ export function createProgram(): Command {
   program
     .command('doctor')
     .description(
-      'Look at the installation, the configuration, the database and the Worker, and say what is wrong',
+      'Look at the installation, the configuration, the database and the Worker, and say what is wrong or unwise',
     )
-    .option('--url <address>', 'address of the Worker (default http://localhost:8787, if it runs)')
+    .argument('[url]', 'address of the Worker (default http://localhost:8787, if it runs)')
+    .option('--url <address>', 'the same')
+    .option('--token <text>', 'token of an operator (better: the variable SLUICE_OPERATOR_TOKEN)')
+    .option('--json', 'print every check with what it found as JSON')
+    .option('--strict', 'exit with 1 for what is unwise too')
     .action(async (...given: Parameters<typeof doctor>) => (await import('./doctor.ts')).doctor(...given));
 
   program

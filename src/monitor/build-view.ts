@@ -1,5 +1,6 @@
 /** Makes what the monitor shows from what it knows. A pure function: the same reports give the same view. */
 
+import { VERSION } from '../core/version.ts';
 import { addBuckets, type Buckets, NO_BUCKETS, percentileMs } from './buckets.ts';
 import { judgeHealth } from './health.ts';
 import { oldestMs } from './point-of.ts';
@@ -46,6 +47,7 @@ export function buildView(sources: ViewSources): MonitorView {
   return {
     atMs: nowMs,
     version,
+    packageVersion: VERSION,
     health: judgeHealth(sinkViews, nowMs),
     all: withPercentiles(all),
     sparks,

@@ -99,7 +99,10 @@ export interface AlertView {
 
 export interface MonitorView {
   atMs: number;
+  /** Of the deployment, where it has one. */
   version: string;
+  /** Of the package `sluice`; missing in what older ones answer. */
+  packageVersion?: string;
   health: Health;
   all: Tiles;
   /** The last 15 minutes in steps of 10 s, oldest first, for sparklines: all sinks together. */
