@@ -1,6 +1,6 @@
 /**
- * Tells the monitor how a shard stands, while it is active: every 10 s, every second while somebody watches, and once more when
- * nothing is left to do. After that nothing of it is pending, neither a timer nor a call: each would keep the object awake.
+ * Tells the monitor how a shard stands, while it is active: every 10 s, every second while somebody watches, within a second when its
+ * state changes, and once more when nothing is left to do. After that nothing of it is pending, neither a timer nor a call: each would keep the object awake.
  *
  * Messages never wait for it: one report is under way at most, for a limited time, and what fails is counted.
  */
@@ -39,6 +39,9 @@ export class MonitorReporter {
   #number = 0;
   #everyMs = REPORT_MS;
   #cancelTimer: (() => void) | undefined;
+  #timerDueMs = 0;
+  /** True where the state has changed while a report was under way that does not say so. */
+  #isChanged = false;
   #isUnderWay = false;
   /** True from the first thing that is to be told until the last report was heard. */
   #isTelling = false;
@@ -61,6 +64,16 @@ export class MonitorReporter {
     this.#setTimer(Math.min(FIRST_REPORT_MS, this.#everyMs));
   }
 
+  /**
+   * The shard is in another state: an alert must not wait for the next report, nor its end. Told at most every second, so that one that
+   * changes with each try does not flood the monitor.
+   */
+  noteChange(): void {
+    this.noteActive();
+    if (this.#isUnderWay) this.#isChanged = true;
+    else if (this.#timerDueMs - this.#options.timers.now() > FIRST_REPORT_MS) this.#setTimer(FIRST_REPORT_MS);
+  }
+
   /** The shard may have come to rest: then the last report leaves now, and not at its time. */
   noteRest(): void {
     if (!this.#isTelling || this.#isUnderWay || this.#options.isActive()) return;
@@ -68,8 +81,10 @@ export class MonitorReporter {
   }
 
   #setTimer(delayMs: number): void {
+    const { timers } = this.#options;
     this.#cancelTimer?.();
-    this.#cancelTimer = this.#options.timers.after(delayMs, () => {
+    this.#timerDueMs = timers.now() + delayMs;
+    this.#cancelTimer = timers.after(delayMs, () => {
       this.#cancelTimer = undefined;
       this.#send();
     });
@@ -86,6 +101,7 @@ export class MonitorReporter {
     if (isLast) this.#isTelling = false;
     const report = build({ number: this.#number, isLast, sentAtMs: timers.now() });
     this.#isUnderWay = true;
+    this.#isChanged = false;
     void this.#tell(report);
   }
 
@@ -112,7 +128,7 @@ export class MonitorReporter {
 
   #goOn(): void {
     if (!this.#isTelling || this.#cancelTimer !== undefined) return;
-    if (this.#options.isActive()) this.#setTimer(this.#everyMs);
+    if (this.#options.isActive()) this.#setTimer(this.#isChanged ? FIRST_REPORT_MS : this.#everyMs);
     else if (this.#triesOfLast > 0) this.#setTimer(FIRST_REPORT_MS);
     // It came to rest while the report was under way.
     else this.#send();

@@ -61,6 +61,8 @@ export class ShardWatch {
   #watched: WatchedShard | undefined;
   #reporter: MonitorReporter | undefined;
   #received = 0;
+  /** What the last report said. */
+  #toldState: ShardReport['state'] = 'running';
   #database: DatabaseReport | null = null;
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #notedAtMs = Number.NEGATIVE_INFINITY;
@@ -131,6 +133,7 @@ export class ShardWatch {
     const nowMs = this.#options.timers.now();
     this.measured.touch(nowMs);
     this.#log.observe(pipeline.trouble, loadOf(pipeline), nowMs);
+    if (pipeline.state !== this.#toldState) this.#reporter?.noteChange();
     this.changed();
   }
 
@@ -171,6 +174,7 @@ export class ShardWatch {
     this.measured.touch(sentAtMs);
     if (pipeline !== undefined) this.#log.observe(pipeline.trouble, loadOf(pipeline), sentAtMs);
     const state = pipeline?.state ?? 'held';
+    this.#toldState = state;
     const database = this.#database;
     this.#database = null;
     return {

@@ -71,6 +71,44 @@ describe('a reporter', () => {
     expect(bench.sent.map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6, 7]);
   });
 
+  it('tells a change of state within a second, and not more often than every second', async () => {
+    const bench = new Bench();
+    bench.reporter.noteActive();
+    await bench.pass(3_000);
+    const fromMs = bench.timers.now();
+    const since = (): number[] => bench.sent.slice(1).map(({ atMs }) => atMs - fromMs);
+    bench.reporter.noteChange();
+    await bench.pass(3_000);
+    expect(since()).toEqual([1_000]);
+    for (let ms = 0; ms < 5_000; ms += 100) {
+      bench.reporter.noteChange();
+      await bench.pass(100);
+    }
+    expect(since().length).toBeLessThanOrEqual(6);
+    // And at their usual time where nothing changes.
+    const told = since().length;
+    await bench.pass(9_000);
+    expect(since()).toHaveLength(told);
+    await bench.pass(2_000);
+    expect(since()).toHaveLength(told + 1);
+  });
+
+  it('tells a change of state that comes while a report is under way by one that follows soon', async () => {
+    const bench = new Bench();
+    let heard: (answer: ReportAnswer) => void = () => {};
+    bench.answer = () => new Promise((resolve) => (heard = resolve));
+    bench.reporter.noteActive();
+    await bench.pass(1_000);
+    bench.reporter.noteChange();
+    await bench.pass(2_000);
+    expect(bench.sent).toHaveLength(1);
+    heard({ everyMs: 10_000, askDatabase: false });
+    await bench.pass(900);
+    expect(bench.sent).toHaveLength(1);
+    await bench.pass(200);
+    expect(bench.sent).toHaveLength(2);
+  });
+
   it('reports as often as the last answer says, between every second and every minute', async () => {
     const bench = new Bench();
     let everyMs = 1_000;
