@@ -15,6 +15,20 @@ export const PAUSE_BACKOFF: BackoffOptions = { baseMs: 1_000, maxMs: 300_000 };
 
 export const DEFAULT_BACKOFF: BackoffOptions = { baseMs: 100, maxMs: 30_000 };
 
+/** How long an outage is a short one, and the longest wait between two tries in that time. */
+const SHORT_OUTAGE_MS = 600_000;
+const SHORT_OUTAGE_BACKOFF: BackoffOptions = { ...DEFAULT_BACKOFF, maxMs: 10_000 };
+
+/**
+ * The waits while a database cannot be reached and messages wait for it. Most outages are restarts and failovers: for ten minutes it
+ * is asked every ten seconds at the latest, so that its return is noticed, and told, soon. After that, less often.
+ *
+ * @param lastedMs how long the outage has lasted
+ */
+export function outageBackoff(lastedMs: number): BackoffOptions {
+  return lastedMs < SHORT_OUTAGE_MS ? SHORT_OUTAGE_BACKOFF : DEFAULT_BACKOFF;
+}
+
 /**
  * Exponential backoff with full jitter: a random time up to `baseMs * 2^(failures - 1)`, so that many shards that
  * lost the same database do not come back at the same moment (AWS Architecture Blog, "Exponential Backoff And

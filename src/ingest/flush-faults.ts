@@ -3,7 +3,13 @@
  * that a shard that has slept or crashed goes on with its backoff or its stop.
  */
 
-import { type BackoffOptions, backoffMs, DEFAULT_BACKOFF, PAUSE_BACKOFF } from '../core/backoff.ts';
+import {
+  type BackoffOptions,
+  backoffMs,
+  DEFAULT_BACKOFF,
+  outageBackoff,
+  PAUSE_BACKOFF,
+} from '../core/backoff.ts';
 import { isSluiceError } from '../core/errors.ts';
 import type { Timers } from '../core/timers.ts';
 import type { FaultClass } from '../database/fault-class.ts';
@@ -19,6 +25,7 @@ export interface FlushFaultsOptions {
   timers: Timers;
   /** A number from 0 to below 1, for the jitter. */
   random: () => number;
+  /** Default: `outageBackoff`. */
   backoff?: BackoffOptions;
   /** Where tries are noted that fail. Missing: nobody watches. */
   measured?: Measurements | undefined;
@@ -77,10 +84,11 @@ export class FlushFaults {
    * @param isUndecided true where the next message may decide it, so that the next try comes sooner
    */
   failed(fault: FlushFault, error: unknown, isUndecided = false): void {
-    const { timers, random, backoff = DEFAULT_BACKOFF } = this.#options;
+    const { timers, random } = this.#options;
     this.note(error);
     this.#stats.failuresInARow += 1;
     this.#stats.troubleSinceMs ??= timers.now();
+    const backoff = this.#options.backoff ?? outageBackoff(timers.now() - this.#stats.troubleSinceMs);
     const state = fault === 'stop' ? 'stopped' : fault === 'pause' ? 'paused' : 'retrying';
     this.#stats.state = state;
     const waits = fault === 'pause' && !isUndecided ? PAUSE_BACKOFF : backoff;
