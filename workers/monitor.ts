@@ -155,8 +155,8 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
     const reports = this.#book.all().map(({ latest }) => latest);
     const { events } = this.#alerts.evaluate({ reports, databases: [...this.#databases.values()] }, nowMs);
     this.#log.addEvents(events);
-    for (const { sink, shard, code, sqlState, message } of events)
-      log('warn', { sink, shard, code, sqlstate: sqlState, message });
+    for (const { sink, shard, kind, code, sqlState, message } of events)
+      log('warn', { sink, shard, kind, code, sqlstate: sqlState, message });
     this.#deliver();
     this.#armAlarm(nowMs);
   }

@@ -7,7 +7,7 @@ import { oldestMs } from './point-of.ts';
 import type { Recent } from './recent-reports.ts';
 import type { KnownShard } from './report-book.ts';
 import { sampleValue } from './report-samples.ts';
-import type { DatabaseReport, MonitorEvent } from './shard-report.ts';
+import type { DatabaseReport, MonitorEvent, ShardReport } from './shard-report.ts';
 import { REPORT_MS } from './shard-report.ts';
 import type { AlertView, MonitorView, ShardView, ShownState, SinkView, SparkName, Tiles } from './view.ts';
 
@@ -93,7 +93,8 @@ function tilesOf({ latest }: KnownShard, recent: Recent, nowMs: number): Summed 
       queueMessages: sampleValue(gauges, 'queue_messages'),
       queueBytes: sampleValue(gauges, 'queue_bytes'),
       queueLimitBytes: sampleValue(gauges, 'queue_limit_bytes'),
-      oldestMs: oldestMs(report, nowMs),
+      // A shard that writes reports now and then: what waited at its report is written since. One in trouble says when that ends.
+      oldestMs: oldestMs(report, isWriting(report, nowMs) ? report.sentAtMs : nowMs),
       ackP50Ms: null,
       ackP99Ms: null,
       flushP50Ms: null,
@@ -112,6 +113,10 @@ function tilesOf({ latest }: KnownShard, recent: Recent, nowMs: number): Summed 
       connectionsLimit: sampleValue(gauges, 'database_connections_limit'),
     },
   };
+}
+
+function isWriting({ state, sentAtMs }: ShardReport, nowMs: number): boolean {
+  return state === 'running' && nowMs - sentAtMs <= DEAF_AFTER_MS;
 }
 
 const NO_TILES: Tiles = {

@@ -81,6 +81,23 @@ describe('rates', () => {
   });
 });
 
+describe('the oldest message', () => {
+  const gauges = { queue_messages: 1, queue_oldest_timestamp_seconds: 9 };
+
+  test('of a shard that writes is as old as it was when it reported', () => {
+    expect(viewOf([reportOf({ gauges, sentAtMs: 10_000 })], 19_000).all.oldestMs).toBe(1_000);
+  });
+
+  test.each([
+    ['retries', { state: 'retrying' }, 19_000],
+    ['is silent', {}, 59_000],
+  ] as const)('of one that %s grows older', (_, parts, nowMs) => {
+    expect(viewOf([reportOf({ gauges, sentAtMs: 10_000, ...parts })], nowMs).all.oldestMs).toBe(
+      nowMs - 9_000,
+    );
+  });
+});
+
 describe('states', () => {
   test.each([
     ['ok', {}, 10_000],
@@ -129,8 +146,8 @@ describe('health', () => {
       'degraded',
       ['queue-old'],
       { gauges: { queue_messages: 1, queue_oldest_timestamp_seconds: 1 } },
+      62_500,
       62_000,
-      61_000,
     ],
     [
       'degraded',
