@@ -32,6 +32,8 @@ export interface PipelineFigures {
   /** Messages that clients were told they may send, all together. */
   creditMessages: number;
   flush: HistogramSnapshot;
+  /** What clients are acked first: without an outbox, messages are only taken. */
+  ackLevel: 'stored' | 'taken';
   /** What all shards of the isolate hold in memory, and from where on they take nothing. */
   isolate: { bytes: number; maxBytes: number };
 }
@@ -42,9 +44,17 @@ export interface FigureSources {
   capacity: Capacity;
   sessions: Sessions;
   memory: MemoryHold;
+  hasOutbox: boolean;
 }
 
-export function figuresOf({ counts, lanes, capacity, sessions, memory }: FigureSources): PipelineFigures {
+export function figuresOf({
+  counts,
+  lanes,
+  capacity,
+  sessions,
+  memory,
+  hasOutbox,
+}: FigureSources): PipelineFigures {
   const { bytes, maxRows, maxBytes } = capacity.usage();
   let creditMessages = 0;
   for (const [, { credit }] of sessions.entries()) creditMessages += credit.messages;
@@ -57,6 +67,7 @@ export function figuresOf({ counts, lanes, capacity, sessions, memory }: FigureS
     outboxBytes: lanes.all.reduce((sum, { lane }) => sum + lane.storedBytes, 0),
     creditMessages,
     flush: lanes.flushLatency.snapshot(),
+    ackLevel: hasOutbox ? 'stored' : 'taken',
     isolate: { bytes: memory.heldBytes, maxBytes: memory.limitBytes },
   };
 }

@@ -548,7 +548,7 @@ export class Pipeline implements Intake {
   get figures(): PipelineFigures {
     const counts = this.counts.all;
     const [lanes, capacity, sessions, memory] = [this.#lanes, this.#capacity, this.#sessions, this.#memory];
-    return figuresOf({ counts, lanes, capacity, sessions, memory });
+    return figuresOf({ counts, lanes, capacity, sessions, memory, hasOutbox: this.hasOutbox });
   }
 
   /** The producers that sent most since the last call. */

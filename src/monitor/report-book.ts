@@ -4,6 +4,7 @@
  */
 
 import type { Sqlite } from '../database/sqlite.ts';
+import { continuedReport } from './continued-counters.ts';
 import { History, TIERS } from './history.ts';
 import { pointOf } from './point-of.ts';
 import { RecentReports } from './recent-reports.ts';
@@ -57,11 +58,12 @@ export class ReportBook {
    *
    * @returns the report before it; undefined where it is the shard's first, or where it was passed over
    */
-  take(report: ShardReport, nowMs: number): { before: ShardReport | undefined; isTaken: boolean } {
-    const key = reportKey(report);
+  take(given: ShardReport, nowMs: number): { before: ShardReport | undefined; isTaken: boolean } {
+    const key = reportKey(given);
     const known = this.#shards.get(key);
     const before = known?.latest.report;
-    if (before !== undefined && isOlder(report, before)) return { before, isTaken: false };
+    if (before !== undefined && isOlder(given, before)) return { before, isTaken: false };
+    const report = continuedReport(before, given);
     const latest = { report, receivedAtMs: nowMs };
     if (known === undefined) {
       this.#forgetOldest();

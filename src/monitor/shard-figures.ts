@@ -90,7 +90,11 @@ function* queueOf(figures: PipelineFigures | HeldFigures): Generator<Sample<Gaug
 
 function histogramsOf({ measured, figures }: FigureSources): HistogramSample[] {
   const samples: HistogramSample[] = [
-    ['ack_duration_seconds', 'stored', measured.ackStored.snapshot()],
+    [
+      'ack_duration_seconds',
+      'ackLevel' in figures ? figures.ackLevel : 'stored',
+      measured.ackStored.snapshot(),
+    ],
     ['ack_duration_seconds', 'committed', measured.ackCommitted.snapshot()],
     ['batch_messages', '', measured.batchMessages.snapshot()],
     ['connect_duration_seconds', '', measured.connections.durations.snapshot()],

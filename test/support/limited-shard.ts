@@ -11,6 +11,7 @@ import { SluiceClient, type SluiceClientOptions } from '../../src/client/index.t
 import type { MemoryBudget } from '../../src/core/memory-budget.ts';
 import type { Connection, Database } from '../../src/database/connection.ts';
 import type { Session, SessionMemory, SessionRequest } from '../../src/ingest/intake.ts';
+import { Measurements } from '../../src/ingest/measurements.ts';
 import { Pipeline } from '../../src/ingest/pipeline.ts';
 import { DeadLetters } from '../../src/outbox/dead-letters.ts';
 import type { SinkOptions } from '../../src/sinks/sink-options.ts';
@@ -41,6 +42,7 @@ export interface LimitedShardOptions {
 export class LimitedShard {
   readonly timers: FakeTimers;
   readonly sqlite: NodeSqlite;
+  readonly measured: Measurements;
   readonly pipeline: Pipeline;
   /** Payloads in Postgres. */
   readonly rows: string[] = [];
@@ -56,6 +58,7 @@ export class LimitedShard {
   }: LimitedShardOptions = {}) {
     this.timers = timers;
     this.sqlite = sqlite;
+    this.measured = new Measurements(timers.now());
     this.pipeline = new Pipeline({
       sink: benchSink({
         table: 'unused',
@@ -66,6 +69,7 @@ export class LimitedShard {
       ...(memory === undefined ? {} : { openMemory: (holder) => memory.open(randomUUID(), holder) }),
       openConnection: async () => this.#connection(),
       timers,
+      measured: this.measured,
       random: () => 0.5,
       sqlite,
       deadLetters: new DeadLetters({ sqlite, maxRows: 100, maxBytes: 1e9 }),

@@ -50,6 +50,46 @@ describe('reports', () => {
     expect(rowsOf(1)).toBe(rowsOf(10));
   });
 
+  test('of a shard that has lost some of what it had counted step back in nothing, and count nothing twice', () => {
+    const book = new ReportBook(new NodeSqlite());
+    const stored = { messages_stored_total: 900 };
+    takeAt(
+      book,
+      reportAt(0, 1_000, {
+        counters: { ...stored, messages_received_total: 1_000, batches_total: 50, retries_total: 1 },
+      }),
+    );
+    const life = { sinceMs: HOUR_MS, number: 1 };
+    takeAt(
+      book,
+      reportAt(10, 0, { ...life, counters: { ...stored, messages_received_total: 990, batches_total: 48 } }),
+    );
+    takeAt(
+      book,
+      reportAt(20, 0, {
+        ...life,
+        number: 2,
+        counters: { messages_stored_total: 910, messages_received_total: 1_003, batches_total: 49 },
+      }),
+    );
+    expect(receivedOf(book)).toEqual([0, 0, 3]);
+    expect(book.all()[0]?.latest.report.counters).toEqual([
+      ['messages_stored_total', '', 910],
+      ['messages_received_total', '', 1_003],
+      ['batches_total', '', 50],
+      ['retries_total', '', 1],
+    ]);
+    // The control: a storage that was lost begins again.
+    takeAt(
+      book,
+      reportAt(30, 0, {
+        sinceMs: HOUR_MS + 1,
+        counters: { messages_stored_total: 7, messages_received_total: 8 },
+      }),
+    );
+    expect(receivedOf(book)).toEqual([0, 0, 3, 8]);
+  });
+
   test('that come late are passed over', () => {
     const book = new ReportBook(new NodeSqlite());
     takeAt(book, reportAt(10, 500));
