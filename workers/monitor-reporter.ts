@@ -29,8 +29,8 @@ export interface MonitorReporterOptions {
   isActive: () => boolean;
   /** Called with a report that was not heard: what only it said has to be said again. */
   onLost: (report: ShardReport) => void;
-  /** The monitor wants to know how the database stands. */
-  onAskDatabase: () => void;
+  /** The monitor has heard a report. */
+  onAnswer: (answer: ReportAnswer) => void;
   timers: Timers;
 }
 
@@ -106,7 +106,7 @@ export class MonitorReporter {
   }
 
   async #tell(report: ShardReport): Promise<void> {
-    const { onLost, onAskDatabase } = this.#options;
+    const { onLost, onAnswer } = this.#options;
     let answer: ReportAnswer | undefined;
     try {
       answer = await withTimeLimit(this.#options.report(report), TIME_LIMIT_MS, 'reporting');
@@ -115,10 +115,12 @@ export class MonitorReporter {
     }
     this.#isUnderWay = false;
     if (answer === undefined) onLost(report);
-    else this.#everyMs = clamp(answer.everyMs);
+    else {
+      this.#everyMs = clamp(answer.everyMs);
+      onAnswer(answer);
+    }
     if (report.isLast && answer === undefined) this.#tryLastAgain();
     this.#goOn();
-    if (answer?.askDatabase === true) onAskDatabase();
   }
 
   #tryLastAgain(): void {

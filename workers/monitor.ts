@@ -104,7 +104,7 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
 
   async report(report: ShardReport): Promise<ReportAnswer> {
     const nowMs = Date.now();
-    const { isTaken } = this.#book.take(report, nowMs);
+    const { before, isTaken } = this.#book.take(report, nowMs);
     if (isTaken) {
       this.#noteVersion(report, nowMs);
       this.#log.addEvents(report.events);
@@ -114,6 +114,7 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
     return {
       everyMs: this.#watchers.size > 0 ? WATCHED_REPORT_MS : REPORT_MS,
       askDatabase: this.#mayAskDatabase(report, nowMs),
+      ...(before === undefined || before.sinceMs === report.sinceMs ? {} : { known: before.counters }),
     };
   }
 

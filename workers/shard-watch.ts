@@ -8,8 +8,14 @@ import type { Pipeline } from '../src/ingest/pipeline.ts';
 import { EventLog } from '../src/monitor/event-log.ts';
 import { StatementMemory } from '../src/monitor/own-statements.ts';
 import { readPostgresView } from '../src/monitor/postgres-view.ts';
-import { shardSamples } from '../src/monitor/shard-figures.ts';
-import type { DatabaseReport, MonitorEvent, ShardFault, ShardReport } from '../src/monitor/shard-report.ts';
+import { countKey, shardSamples } from '../src/monitor/shard-figures.ts';
+import type {
+  DatabaseReport,
+  MonitorEvent,
+  ReportAnswer,
+  ShardFault,
+  ShardReport,
+} from '../src/monitor/shard-report.ts';
 import { watchedTables } from '../src/monitor/watched-tables.ts';
 import type { DeadLetters } from '../src/outbox/dead-letters.ts';
 import type { Refusal } from '../src/outbox/refusal.ts';
@@ -98,7 +104,7 @@ export class ShardWatch {
       build: (given) => this.#build(given),
       isActive: () => this.#isActive,
       onLost: (report) => this.#lost(report),
-      onAskDatabase: () => this.#askDatabase(),
+      onAnswer: (answer) => this.#answered(answer),
       timers,
     });
   }
@@ -221,6 +227,15 @@ export class ShardWatch {
     this.measured.reportsLost += 1;
     this.#log.putBack(events);
     this.#database ??= database;
+  }
+
+  #answered({ askDatabase, known }: ReportAnswer): void {
+    const { pipeline } = this.#watched as WatchedShard;
+    if (known !== undefined)
+      pipeline?.counts.raise(
+        Object.fromEntries(known.map(([name, label, value]) => [countKey(name, label), value])),
+      );
+    if (askDatabase) this.#askDatabase();
   }
 
   #askDatabase(): void {

@@ -207,12 +207,14 @@ export class Flusher {
       await this.#recover(batch, error, worker);
       return;
     }
+    // Counted before it is settled: that may be the last time for long that figures are written to storage.
+    this.#stats.flushes += 1;
     if (end.state === 'committed') {
-      buffer.settle(batch);
-      this.#options.onCommitted?.(batch);
       const nowMs = timers.now();
       this.#latency.record((nowMs - startedAtMs) / 1_000);
       measured?.committed(batch, nowMs);
+      buffer.settle(batch);
+      this.#options.onCommitted?.(batch);
       this.#stats.committed += rowsOf(batch);
       this.#limit.written(rowsOf(batch), this.#options.maxRows);
       this.#stats.maxBatchRows = Number.isFinite(this.#limit.rows) ? this.#limit.rows : null;
@@ -237,7 +239,6 @@ export class Flusher {
   }
 
   #succeeded(): void {
-    this.#stats.flushes += 1;
     this.#faults.succeeded();
   }
 
@@ -269,9 +270,10 @@ export class Flusher {
       write: (rows) => this.#prepare(rows, worker).write(),
       classify: (fault) => classify(fault, failuresInARow),
       settle: (rows, position) => {
+        this.#stats.flushes += 1;
+        this.#options.measured?.committed(rows, this.#options.timers.now());
         buffer.settle(rows, position);
         this.#options.onCommitted?.(rows);
-        this.#options.measured?.committed(rows, this.#options.timers.now());
         this.#stats.committed += rowsOf(rows);
         this.#succeeded();
       },
@@ -290,6 +292,7 @@ export class Flusher {
       return;
     }
     if (end.state === 'moved') this.#next = undefined;
+    this.#stats.flushes += 1;
     this.#succeeded();
   }
 

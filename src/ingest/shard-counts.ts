@@ -28,6 +28,8 @@ const COMMITTED = 'messages_committed_total';
 const DEAD = 'messages_dead_total';
 const DUPLICATE = 'messages_duplicate_total';
 const REFUSED = 'messages_refused_total';
+const ROWS = 'storage_rows_written_total';
+const EXACT = [RECEIVED, STORED, COMMITTED, DEAD];
 /** The reason of dead letters that a crash has left without one. */
 const UNKNOWN = 'unknown';
 
@@ -83,7 +85,7 @@ export class ShardCounts {
     add('restrained_total', sums.restrained);
     add('credit_stalls_total', measured.creditStalls);
     add('memory_refused_total', sums.memoryRefused);
-    add('storage_rows_written_total', sums.rowsWritten);
+    add(ROWS, sums.rowsWritten);
     add('outbox_written_bytes_total', sums.writtenBytes);
     add('requests_total', measured.requests);
     add('awake_seconds_total', measured.awakeMs / 1_000);
@@ -92,9 +94,26 @@ export class ShardCounts {
     return counts;
   }
 
-  /** As text, for a lane's row. */
+  /** As text, for a lane's row, which is written with it. */
   get text(): string {
-    return JSON.stringify(this.all);
+    const counts = this.all;
+    counts[ROWS] = (counts[ROWS] ?? 0) + 1;
+    return JSON.stringify(counts);
+  }
+
+  /**
+   * Somebody knows what earlier lives had counted after their storage was last written. Where the storage is another one by now,
+   * as after it was lost, that is of no meaning.
+   */
+  raise(known: SavedCounts): void {
+    if ((known[STORED] ?? 0) > (this.#base[STORED] ?? 0)) return;
+    const isDurable = (this.#base[STORED] ?? 0) > 0;
+    for (const [name, count] of Object.entries(known)) {
+      // These are exact, and no other figure can be right.
+      if (isDurable && EXACT.some((exact) => name === exact || name.startsWith(`${exact}|`))) continue;
+      this.#base[name] = Math.max(this.#base[name] ?? 0, count);
+    }
+    if (isDurable) this.#base[RECEIVED] = receivedOf(this.#base, this.#options.lanes.rewritten);
   }
 
   get messages(): MessageTotals {
@@ -124,9 +143,13 @@ function baseOf({ saved, lanes }: ShardCountsOptions): SavedCounts {
   base[COMMITTED] = Math.max(0, stored - unsettled - dead + rewritten);
   const unnamed = dead - sumOf(base, DEAD);
   if (unnamed > 0) base[`${DEAD}|${UNKNOWN}`] = (base[`${DEAD}|${UNKNOWN}`] ?? 0) + unnamed;
-  // Each of them was stored, written again, or came to nothing.
-  base[RECEIVED] = stored + rewritten + (base[DUPLICATE] ?? 0) + sumOf(base, REFUSED);
+  base[RECEIVED] = receivedOf(base, rewritten);
   return base;
+}
+
+/** Each message that was received was stored, written again, or came to nothing. */
+function receivedOf(base: SavedCounts, rewritten: number): number {
+  return (base[STORED] ?? 0) + rewritten + (base[DUPLICATE] ?? 0) + sumOf(base, REFUSED);
 }
 
 function sumOf(counts: SavedCounts, name: string): number {

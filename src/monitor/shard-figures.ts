@@ -40,7 +40,11 @@ export function shardSamples(sources: FigureSources): ShardSamples {
   };
 }
 
-// `messages_refused_total|gap`: a name and the value of its label (src/ingest/shard-counts.ts).
+/** How a shard names a counter: `messages_refused_total|gap` (src/ingest/shard-counts.ts). */
+export function countKey(name: string, label: string): string {
+  return label === '' ? name : `${name}|${label}`;
+}
+
 function countersOf(counts: Record<string, number>): Sample<CounterName>[] {
   return Object.entries(counts).map(([key, count]) => {
     const bar = key.indexOf('|');

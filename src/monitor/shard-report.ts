@@ -97,6 +97,8 @@ export interface ReportAnswer {
   everyMs: number;
   /** True for the one shard per database that asks Postgres for its view, at most every 30 s. */
   askDatabase: boolean;
+  /** For the first report of a life: the counters of the last one before it, which may be ahead of what the shard's storage had. */
+  known?: readonly Sample<CounterName>[];
 }
 
 /** A report as the monitor keeps it. */

@@ -24,8 +24,8 @@ class Bench {
     build: (given) => reportOf(given),
     isActive: () => this.isActive,
     onLost: ({ number }: ShardReport) => this.lost.push(number),
-    onAskDatabase: () => {
-      this.asked += 1;
+    onAnswer: ({ askDatabase }) => {
+      if (askDatabase) this.asked += 1;
     },
     timers: this.timers,
   });

@@ -108,6 +108,33 @@ describe('the figures of a shard', () => {
     });
   });
 
+  test('take up what the monitor knows that the storage does not', async () => {
+    const first = new Bench();
+    first.shard.hello('p').batch(5);
+    await first.shard.pass(1_000);
+    const { sqlite, timers } = first.shard;
+    const second = new Bench({ sqlite, timers });
+    const known = {
+      messages_stored_total: 5,
+      messages_committed_total: 9,
+      'messages_refused_total|gap': 3,
+      requests_total: 70,
+    };
+    second.shard.pipeline.counts.raise(known);
+    expect([second.counter('requests_total'), second.counter('messages_refused_total', 'gap')]).toEqual([
+      70, 3,
+    ]);
+    expect(second.shard.pipeline.stats().totals).toMatchObject({
+      received: 8,
+      stored: 5,
+      committed: 5,
+      refused: 3,
+    });
+    // Of a storage that was there before, and was lost.
+    second.shard.pipeline.counts.raise({ messages_stored_total: 6, requests_total: 1_000 });
+    expect(second.counter('requests_total')).toBe(70);
+  });
+
   test('name the producers that sent most since they were last asked', async () => {
     const { shard } = new Bench();
     const [small, large] = [shard.hello('small'), shard.hello('large')];
@@ -146,7 +173,10 @@ test('each metric of a shard is measured somewhere, and nothing else is', () => 
   const measured = new Set(
     [...sources.matchAll(/'([a-z_]+(?:_total|_seconds|_bytes|_messages))'/g)].map(([, name]) => name),
   );
-  const ofShards = METRICS.filter(({ of: owner = 'shard' }) => owner === 'shard').map(({ name }) => name);
+  // Its own time is added by who shows it.
+  const ofShards = METRICS.filter(
+    ({ name, of: owner = 'shard' }) => owner === 'shard' && name !== 'report_timestamp_seconds',
+  ).map(({ name }) => name);
   expect(ofShards.filter((name) => !sources.includes(`'${name}'`))).toEqual([]);
   expect([...measured].filter((name) => !ofShards.includes(name as string))).toEqual([]);
 });
@@ -157,7 +187,8 @@ test('messages of a batch are noted in parts, by their ages', () => {
   const columns = { producers: [], sequences: [], epochs: [], payloads: [], plain: [], receivedAtMs };
   measured.committed({ columns, from: 0, to: 1_000, position: 0n, bytes: 0 }, 1_000);
   expect(measured.ackCommitted.count).toBe(1_000);
-  expect(measured.ackCommitted.percentile(0.5)).toBeCloseTo(0.5, 1);
+  const middle = measured.ackCommitted.percentile(0.5) as number;
+  expect(middle > 0.4 && middle < 0.6, String(middle)).toBe(true);
   expect(measured.ackCommitted.percentile(0.99)).toBeGreaterThan(0.9);
 });
 
