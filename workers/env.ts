@@ -1,5 +1,6 @@
 /** What the Worker is bound to: the only place where the names of bindings and variables are spelled. */
 
+import type { AnalyticsDataset } from '../src/monitor/exports/analytics-exporter.ts';
 import type { MonitorCalls, NamespaceCalls, ObjectsOf, RegistryCalls, ShardCalls } from './objects.ts';
 
 export interface Env {
@@ -55,6 +56,14 @@ export interface Env {
   STORE_ENGINE?: string;
   /** The namespace that requests without a token belong to, made at its first use; for local use. Unset: none. */
   OPEN_NAMESPACE?: string;
+  /** Takes a point of each shard each minute (docs/metrics.md). */
+  ANALYTICS?: AnalyticsDataset;
+  /** A collector that figures are sent to by OTLP/HTTP, as `https://otel.example.com:4318` (src/monitor/exports/otlp-options.ts). */
+  OTLP_URL?: string;
+  /** Headers for it, as `authorization=Bearer%20…`; a secret. */
+  OTLP_HEADERS?: string;
+  /** `service.name` there. Default: `sluice`. */
+  OTLP_SERVICE?: string;
   /** Where the Worker runs, for reports; set by the local commands. Unset: on Cloudflare. */
   RUNS_ON?: string;
   /**

@@ -11,6 +11,8 @@ import { Alerts, type SilenceRequest, type TestResult } from '../src/monitor/ale
 import { type AlertSettings, alertSettings } from '../src/monitor/alerts/options.ts';
 import type { Silence } from '../src/monitor/alerts/silences.ts';
 import { buildView, DEAF_AFTER_MS } from '../src/monitor/build-view.ts';
+import type { NewFigures } from '../src/monitor/exports/exporter.ts';
+import type { Exports } from '../src/monitor/exports/exports.ts';
 import { type FigureSources, familiesOf } from '../src/monitor/families.ts';
 import { type HistoryQuestion, isMeant, type ShardsQuestion } from '../src/monitor/history-question.ts';
 import { historyView } from '../src/monitor/history-view.ts';
@@ -33,6 +35,7 @@ import { AlarmClock } from './alarm-clock.ts';
 import type { Env } from './env.ts';
 import { EVENT_STREAM_HEADERS, EventStream } from './event-stream.ts';
 import { log, logFailure } from './log.ts';
+import { monitorExports } from './monitor-exports.ts';
 import type { ListedAlerts, MetricsQuestion, MonitorCalls } from './objects.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import type { Sinks } from './sinks.ts';
@@ -61,6 +64,7 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
   readonly #databases = new Map<string, DatabaseReport>();
   #databaseAskedAtMs = Number.NEGATIVE_INFINITY;
   readonly #versions: Set<string>;
+  readonly #exports: Exports;
   /** The sparklines, and the step that they were made in. */
   #sparks: { step: number; sparks: Record<SparkName, (number | null)[]> } | undefined;
 
@@ -77,7 +81,9 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
       options: this.#alertSettings(),
     });
     this.#alarm = new AlarmClock(ctx.storage);
-    this.#versions = new Set(this.#book.all().map(({ latest }) => latest.report.version));
+    const known = this.#book.all().map(({ latest }) => latest);
+    this.#versions = new Set(known.map(({ report }) => report.version));
+    this.#exports = monitorExports(env, ctx.id.toString(), known, (nowMs) => this.#about(nowMs));
   }
 
   /**
@@ -110,6 +116,8 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
       this.#log.addEvents(report.events);
       this.#noteDatabase(report.database);
       this.#lookForAlerts(nowMs);
+      // Nobody waits for it; it ends by itself within a minute.
+      void this.#exports.add({ report, receivedAtMs: nowMs });
     }
     return {
       everyMs: this.#watchers.size > 0 ? WATCHED_REPORT_MS : REPORT_MS,
@@ -202,13 +210,20 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
 
   #figures(question: ShardsQuestion, nowMs: number): FigureSources {
     const reports = this.#book.all().map(({ latest }) => latest);
-    const version = deployedVersion(this.env);
     return {
       nowMs,
       reports: reports.filter(({ report }) => isMeant(question, report)),
       databases: [...this.#databases.values()],
-      own: ownFigures({ nowMs, version, reports, storageBytes: this.ctx.storage.sql.databaseSize }),
+      own: this.#about(nowMs).own,
     };
+  }
+
+  /** What the monitor says of itself. */
+  #about(nowMs: number): Pick<NewFigures, 'version' | 'own'> {
+    const reports = this.#book.all().map(({ latest }) => latest);
+    const version = deployedVersion(this.env);
+    const own = ownFigures({ nowMs, version, reports, storageBytes: this.ctx.storage.sql.databaseSize });
+    return { version, own: [...own, ...this.#exports.samples()] };
   }
 
   async history(question: HistoryQuestion): Promise<Outcome<HistoryView>> {

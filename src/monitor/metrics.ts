@@ -284,6 +284,20 @@ const OF_THE_MONITOR = [
     unit: '{series}',
     help: 'Series that are not shown because there are too many, or because they came twice or are unknown',
   },
+  {
+    name: 'export_points_sent_total',
+    type: 'counter',
+    unit: '{point}',
+    help: 'Points that an exporter has brought to its receiver',
+    label: 'exporter',
+  },
+  {
+    name: 'export_points_lost_total',
+    type: 'counter',
+    unit: '{point}',
+    help: 'Points that a receiver did not take, or that could not be brought to it',
+    label: 'exporter',
+  },
   { name: 'alerts_firing', type: 'gauge', unit: '{alert}', help: 'Alerts that fire, by rule', label: 'rule' },
   {
     name: 'alert_deliveries_failed_total',
