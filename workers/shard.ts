@@ -19,6 +19,7 @@ import {
 } from '../src/core/errors.ts';
 import { type Failpoints, NO_FAILPOINTS } from '../src/core/failpoints.ts';
 import { HAND_OVER_LIMIT_MS, HELD_ALARM_MS, MAX_TAKEN_DEAD_LETTERS } from '../src/core/limits.ts';
+import type { MemoryAccount } from '../src/core/memory-budget.ts';
 import { systemTimers, type Timers } from '../src/core/timers.ts';
 import { CountingIntake } from '../src/ingest/counting-intake.ts';
 import { DeadLetterCopy } from '../src/ingest/dead-letter-copy.ts';
@@ -301,6 +302,11 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
   /** What this shard is: its place, its sink, and how it connects. */
   protected abstract role(name: string): ShardRole;
 
+  /** Opens the account of what this shard holds of the isolate's memory. Overridden by tests, which need an isolate without a breaker. */
+  protected openMemory(holder: object): MemoryAccount {
+    return openIsolateMemory(this.env, this.ctx.id.toString(), holder);
+  }
+
   /** How much somebody may send. Overridden where a deployment says it. */
   protected limits(): LimitsOf {
     return {};
@@ -342,7 +348,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       sqlite,
       deadLetters,
       failpoints: this.#failpoints,
-      openMemory: (holder) => openIsolateMemory(this.env, this.ctx.id.toString(), holder),
+      openMemory: (holder) => this.openMemory(holder),
       // After a long backoff the alarm is far away, and what waits has to be flushed sooner.
       onProgress: () => {
         this.#armAlarm(Date.now());

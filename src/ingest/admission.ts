@@ -142,7 +142,7 @@ export class Admission {
 
   #countRefusedByMemory(messages: number): void {
     this.#counters.countRefused('memory_full', messages);
-    this.#memory.refused += messages;
+    this.#memory.countRefused(messages);
   }
 
   #decode(frame: string | ArrayBuffer): DecodedFrame {
@@ -228,7 +228,7 @@ export class Admission {
       (amount === undefined ? undefined : quota?.refuses(amount, source.credit.isNone, nowMs));
     if (code !== undefined) {
       counters.countRefused(code, n - skipped);
-      if (code === 'memory_full') this.#memory.refused += n - skipped;
+      if (code === 'memory_full') this.#memory.countRefused(n - skipped);
       const refusedBefore = refused.filter(({ offset }) => offset < skipped);
       return { kind: 'deferred', code, from: expected, refused: refusedBefore };
     }

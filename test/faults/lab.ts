@@ -21,6 +21,8 @@ export interface RunReport extends Verdict {
   /** From the end of the fault until every promise was kept; undefined where that never came. */
   recoveryMs: number | undefined;
   tookMs: number;
+  /** Figures that the scenario has measured, in words. */
+  measured?: string;
   /** The last lines of the Worker's console, of a run that failed. */
   console?: string[];
 }
@@ -77,6 +79,7 @@ export async function runOnce(
     tookMs: performance.now() - startMs,
     failures,
     pass: failures.length === 0,
+    ...(run?.measured === undefined ? {} : { measured: run.measured }),
   };
   return report.pass ? report : { ...report, console: world.console.slice(-20) };
 }

@@ -29,6 +29,7 @@ export interface AlarmOrder {
  * - `alter`: changes a digit of a message.
  * - `resume-any`: lets every client of an epoch go on in it, whichever session it names.
  * - `forget-outbox`: starts without what it had stored.
+ * - `no-breaker`: takes whatever comes, however much the isolate holds. To be ordered before the shard starts.
  * - `keep-producers`: tells other shards nothing of the producers that move to them.
  */
 export type Sabotage =
@@ -38,6 +39,7 @@ export type Sabotage =
   | 'alter'
   | 'resume-any'
   | 'forget-outbox'
+  | 'no-breaker'
   | 'keep-producers';
 
 /** All that a shard is to do wrong from now on. */

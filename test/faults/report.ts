@@ -82,7 +82,12 @@ export function faultLine(report: FaultReport): string {
   if (skipped !== undefined) return `${report.name}: not run: ${skipped}`;
   const failed = runs.filter(({ pass }) => !pass).length;
   const took = runs.reduce((sum, { tookMs }) => sum + tookMs, 0);
-  return `${failed === 0 ? 'ok  ' : 'FAIL'} ${report.name}: ${runs.length - failed} of ${runs.length}, ${(took / 1_000).toFixed(1)} s`;
+  return `${failed === 0 ? 'ok  ' : 'FAIL'} ${report.name}: ${runs.length - failed} of ${runs.length}, ${(took / 1_000).toFixed(1)} s${measuredBy(report, ', ')}`;
+}
+
+function measuredBy({ runs }: FaultReport, before: string): string {
+  const measured = runs.flatMap((run) => run.measured ?? []);
+  return measured.length === 0 ? '' : `${before}${measured.join('; ')}`;
 }
 
 /** What failed and how to see it again. */
@@ -129,6 +134,7 @@ export function markdownReport(report: LabReport): string {
     `- ${Object.entries({ ...tool, ...machine })
       .map(([name, value]) => `${name}: ${value}`)
       .join('; ')}`,
+    ...faults.flatMap((fault) => measuredBy(fault, `- ${fault.name}: `) || []),
     ...faults.flatMap(failureLines).map((line) => `    ${line}`),
     '',
   ].join('\n');

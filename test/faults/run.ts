@@ -75,6 +75,8 @@ export class Run {
   readonly #kept: (() => Promise<Iterable<string>>)[] = [];
   readonly #scrapes: Scrape[] = [];
   readonly #notes: string[] = [];
+  /** Figures of the run, in words, for the report. */
+  measured: string | undefined;
   readonly #cleanup = new Cleanup();
   #struck = 0;
   #isScraping = true;

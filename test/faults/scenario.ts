@@ -27,6 +27,8 @@ export interface Scenario {
   upsert?: { action: UpsertAction; isBroken?: boolean };
   /** Each message goes to two tables. `isBroken`: some go to one of them only, which the oracle has to find. */
   copies?: { isBroken?: boolean };
+  /** Looks at the heap of the Worker, and so needs a world of its own: to be able to look costs speed. */
+  readsHeap?: boolean;
   /** Takes so long that only the long form has it. */
   isLong?: boolean;
   /** Why it cannot be done here; undefined where it can. */

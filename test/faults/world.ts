@@ -9,7 +9,9 @@ import { join } from 'node:path';
 import { createBenchCheckpoints } from '../../lab/suites/ingest/bench-sink.ts';
 import { Cleanup } from '../../local/cli/cleanup.ts';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
+import { freePort } from '../support/free-port.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
+import { heapUsedBytes } from './heap-gauge.ts';
 import { PostgresServer } from './postgres-server.ts';
 
 /** Lines of the Worker's console that are kept for those who ask why a run failed. */
@@ -25,6 +27,7 @@ export class World {
   readonly #cleanup: Cleanup;
   readonly #console: string[];
   readonly #restarts: Set<() => void>;
+  readonly #inspectorPort: number | undefined;
 
   private constructor(parts: {
     postgres: PostgresServer;
@@ -34,6 +37,7 @@ export class World {
     cleanup: Cleanup;
     console: string[];
     restarts: Set<() => void>;
+    inspectorPort: number | undefined;
   }) {
     this.postgres = parts.postgres;
     this.toPostgres = parts.toPostgres;
@@ -42,9 +46,11 @@ export class World {
     this.#cleanup = parts.cleanup;
     this.#console = parts.console;
     this.#restarts = parts.restarts;
+    this.#inspectorPort = parts.inspectorPort;
   }
 
-  static async open(): Promise<World> {
+  /** @param readsHeap true where the heap of the Worker is to be looked at, which costs it speed */
+  static async open({ readsHeap = false }: { readsHeap?: boolean } = {}): Promise<World> {
     const cleanup = new Cleanup();
     try {
       const folder = await mkdtemp(join(tmpdir(), 'sluice-faults-'));
@@ -59,9 +65,11 @@ export class World {
 
       const console: string[] = [];
       const restarts = new Set<() => void>();
+      const inspectorPort = readsHeap ? await freePort() : undefined;
       const worker = await startWorker({
         main: 'test/faults/worker/index.ts',
         flags: ['unsafe_module'],
+        ...(inspectorPort === undefined ? {} : { inspectorPort }),
         bindings: {
           AUTHORIZE: 'open',
           DATABASE_URL: postgres.writerUrl(toPostgres.port),
@@ -82,7 +90,7 @@ export class World {
         target: { host: worker.url.hostname, port: Number(worker.url.port) },
       });
       cleanup.add('close the proxy to the Worker', () => toWorker.close());
-      return new World({ postgres, toPostgres, toWorker, worker, cleanup, console, restarts });
+      return new World({ postgres, toPostgres, toWorker, worker, cleanup, console, restarts, inspectorPort });
     } catch (error) {
       await cleanup.run();
       throw error;
@@ -92,6 +100,13 @@ export class World {
   /** The Worker's own address, past every proxy. */
   get workerUrl(): URL {
     return this.#worker.url;
+  }
+
+  /** Bytes of the Worker's heap that are no garbage. */
+  heapBytes(): Promise<number> {
+    if (this.#inspectorPort === undefined)
+      throw new Error('This world was opened without a look at the heap');
+    return heapUsedBytes(this.#inspectorPort, 'sluice');
   }
 
   /** What the Worker wrote to its console of late. */

@@ -12,6 +12,7 @@ import { hostileScenarios } from './hostile.ts';
 import { identityScenarios } from './identity.ts';
 import { limitScenarios } from './limits.ts';
 import { lockScenarios } from './locks.ts';
+import { memoryScenarios } from './memory.ts';
 import { optionScenarios } from './options.ts';
 import { poisonScenarios } from './poison.ts';
 import { postgresScenarios } from './postgres.ts';
@@ -41,6 +42,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...routeScenarios,
   ...poisonScenarios,
   ...limitScenarios,
+  ...memoryScenarios,
   ...tenantScenarios,
   ...lockScenarios,
   ...hostileScenarios,

@@ -3,6 +3,7 @@
 import { benchRole } from '../../../lab/workers/bench-shard.ts';
 import type { LimitsOf } from '../../../src/access/limits.ts';
 import type { Failpoint, Failpoints } from '../../../src/core/failpoints.ts';
+import { type MemoryAccount, MemoryBudget } from '../../../src/core/memory-budget.ts';
 import type { HandOver } from '../../../workers/objects.ts';
 import { Shard, type ShardRole, sinkRole } from '../../../workers/shard.ts';
 import type { AskForToken } from '../../../workers/shard-access.ts';
@@ -39,6 +40,14 @@ export class FaultShard extends Shard {
         strike(point);
       },
     };
+  }
+
+  /** What the isolate may hold; and no bound to it, where that is the order. */
+  protected override openMemory(holder: object): MemoryAccount {
+    const name = this.ctx.id.name ?? '';
+    if (ordersOf(name).sabotage !== 'no-breaker') return super.openMemory(holder);
+    strikes(name, 'sabotage');
+    return new MemoryBudget(Number.POSITIVE_INFINITY).open(name, holder);
   }
 
   /** The lab's sinks; and a start without what was stored, where that is the order. */
