@@ -18,6 +18,9 @@ import { allBlocks, commandsOf, wordsOf } from '../support/pages.ts';
 import { eventually } from '../support/patience.ts';
 import { Terminal } from '../support/terminal.ts';
 
+/** Where commands for operators are shown. */
+const OPERATORS_PAGES = ['docs/admin.md', 'docs/dead-letters.md', 'docs/operations.md'];
+
 const own = ownDatabase();
 const blocks = allBlocks();
 const shell = blocks
@@ -185,10 +188,10 @@ describe('against a Worker', () => {
     delete terminal.env.DATABASE_URL;
   });
 
-  test('dead letters are listed and counted, a shard resumes and drains, and sessions are ended and revoked, as docs/operations.md shows it', async () => {
+  test('dead letters are listed and counted, a shard resumes and drains, and sessions are ended and revoked, as the pages for operators show it', async () => {
     const commands = shell
       .filter(
-        ({ page, command }) => page === 'docs/operations.md' && /dead-letters|shard|sessions/.test(command),
+        ({ page, command }) => OPERATORS_PAGES.includes(page) && /dead-letters|shard|sessions/.test(command),
       )
       .map(({ command }) => command);
     expect(commands.length).toBeGreaterThan(7);

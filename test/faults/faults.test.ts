@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runOnce } from './lab.ts';
 import type { Run } from './run.ts';
 import { CONTROLS, runControl } from './sabotages.ts';
-import type { Scenario } from './scenario.ts';
 import { SCENARIOS } from './scenarios/all.ts';
 import { floodMemory } from './scenarios/memory.ts';
 import { expireTokens } from './scenarios/tokens.ts';
@@ -61,26 +60,16 @@ describe('nothing that was acknowledged is lost or doubled, and order is kept:',
   });
 });
 
-describe('four shards of one isolate under hostile input', () => {
-  let withHeap: World;
-  beforeAll(async () => {
-    withHeap = await World.open({ readsHeap: true });
-  });
-  afterAll(() => withHeap?.close());
-
-  const flood = SCENARIOS.find(({ name }) => name === 'memory-flood');
-
-  test('hold no more than the platform allows, and honest producers lose nothing', async () => {
-    const { failures, strikes } = await runOnce(withHeap, flood as Scenario, SEED, SCALE);
-    expect(failures).toEqual([]);
-    expect(strikes).toBeGreaterThan(0);
-  });
-
-  test('the control: without the breaker they hold more', async () => {
-    const scenario = { ...flood, run: (run: Run) => floodMemory(run, true) };
+// `npm run faults -- --short` shows that with the breaker it holds.
+test('the control: without the breaker, four shards of an isolate hold more than the platform allows', async () => {
+  const withHeap = await World.open({ readsHeap: true });
+  try {
+    const scenario = { run: (run: Run) => floodMemory(run, true) };
     const { failures } = await runOnce(withHeap, scenario, SEED);
     expect(failures.join()).toMatch(/The heap had \d+ bytes, and the platform ends an isolate at 134217728/);
-  });
+  } finally {
+    await withHeap.close();
+  }
 });
 
 describe('the control: the oracle catches', () => {

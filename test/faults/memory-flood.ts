@@ -2,7 +2,6 @@
 
 import { BareSocket } from './bare-socket.ts';
 
-const MIB = 1024 * 1024;
 const FRAME_BYTES = 512 * 1024;
 
 /** What a hostile socket sends, again and again. */
@@ -17,7 +16,6 @@ const KINDS = {
   blank: () => `${JSON.stringify('x'.repeat(40))}\n`.padEnd(FRAME_BYTES, `${' '.repeat(500)}\n`),
 };
 export type HostileKind = keyof typeof KINDS;
-export const HOSTILE_KINDS = Object.keys(KINDS) as HostileKind[];
 
 function lines(message: string): string {
   return Array.from({ length: Math.floor(FRAME_BYTES / (message.length + 1)) }, () => message).join('\n');
@@ -28,8 +26,7 @@ export class MemoryFlood {
   #isOn = true;
   /** Bytes that the network took. */
   sentBytes = 0;
-  /** Sockets that were closed with 1013, and frames that were refused with `memory_full`. */
-  closed = 0;
+  /** Frames that were refused with `memory_full`, each of which ended a socket. */
   refused = 0;
   readonly #loops: Promise<void>[] = [];
 
@@ -61,12 +58,7 @@ export class MemoryFlood {
         await socket.sendAsText(frame);
         this.sentBytes += frame.length;
       }
-      if (socket.end?.code === 1013) this.closed += 1;
       socket.kill();
     }
-  }
-
-  get sentMebibytes(): number {
-    return this.sentBytes / MIB;
   }
 }

@@ -170,7 +170,7 @@ describe('letters', () => {
 });
 
 test('the queries of the page find what was refused', async () => {
-  const queries = blocksOf('docs/operations.md', readPage('docs/operations.md')).filter(
+  const queries = blocksOf('docs/dead-letters.md', readPage('docs/dead-letters.md')).filter(
     ({ language }) => language === 'sql',
   );
   const life = new Life();

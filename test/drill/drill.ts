@@ -1,0 +1,90 @@
+/** Runs the incidents one after the other, and finds out who said what, and when. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DrillBed, Witnesses, WitnessName } from './drill-bed.ts';
+import type { Incident, Testimony } from './incident.ts';
+import type { Witness } from './witness.ts';
+
+/** The most that anybody may take, in seconds, unless an incident says otherwise. */
+export const WITHIN_S = 15;
+
+/** How long the drill waits for what has to be said, before it counts as not said. */
+const LONGEST_S = 90;
+
+const LOOK_EVERY_MS = 50;
+
+/** When each said it, in seconds after it happened. Missing: there was nothing to say. Undefined: it was not said. */
+export type Heard = Partial<Record<WitnessName, number | undefined>>;
+
+export interface IncidentReport {
+  title: string;
+  begins: Heard;
+  /** Until the first batch succeeded again, in seconds after it was put right. */
+  returnS: number;
+  /** In seconds after the first success. */
+  ends: Heard;
+  failures: string[];
+}
+
+export interface DrillOptions {
+  isShort: boolean;
+  onReport: (report: IncidentReport) => void;
+}
+
+export async function runDrill(
+  bed: DrillBed,
+  incidents: readonly Incident[],
+  { isShort, onReport }: DrillOptions,
+): Promise<IncidentReport[]> {
+  const reports: IncidentReport[] = [];
+  for (const incident of incidents) {
+    const report = await runIncident(bed, incident, isShort);
+    reports.push(report);
+    onReport(report);
+  }
+  return reports;
+}
+
+async function runIncident(bed: DrillBed, incident: Incident, isShort: boolean): Promise<IncidentReport> {
+  const failures: string[] = [];
+  const struckAtMs = Date.now();
+  await incident.strike(bed);
+  const begins = await hearAll(bed.witnesses, incident.begins, struckAtMs);
+  await delay(incident.lastsMs[isShort ? 1 : 0]);
+  const endedAtMs = Date.now();
+  const success = bed.firstSuccess(incident.table, LONGEST_S * 1_000);
+  await incident.end(bed);
+  const returnedAtMs = await success;
+  const ends = await hearAll(bed.witnesses, incident.ends, returnedAtMs);
+  for (const [when, heard] of [
+    ['begins', begins],
+    ['ends', ends],
+  ] as const) {
+    for (const [name, seconds] of Object.entries(heard) as [WitnessName, number | undefined][]) {
+      const limit = incident.within?.[name]?.[when] ?? WITHIN_S;
+      if (seconds === undefined) failures.push(`${name} did not say that it ${when}, for ${LONGEST_S} s`);
+      else if (seconds > limit)
+        failures.push(
+          `${name} said that it ${when} after ${seconds.toFixed(1)} s, and ${limit} s are allowed`,
+        );
+    }
+  }
+  return { title: incident.title, begins, returnS: (returnedAtMs - endedAtMs) / 1_000, ends, failures };
+}
+
+/** Waits until all who have something to say have said it. */
+async function hearAll(witnesses: Witnesses, testimony: Testimony, sinceMs: number): Promise<Heard> {
+  const heard: Heard = {};
+  const expected = Object.entries(testimony) as [WitnessName, (said: never) => boolean][];
+  const untilMs = sinceMs + LONGEST_S * 1_000;
+  for (const [name] of expected) heard[name] = undefined;
+  for (;;) {
+    for (const [name, isMeant] of expected) {
+      const witness = witnesses[name] as Witness<unknown>;
+      const atMs = witness.firstAtMs(sinceMs, isMeant as (said: unknown) => boolean);
+      if (atMs !== undefined) heard[name] ??= (atMs - sinceMs) / 1_000;
+    }
+    if (expected.every(([name]) => heard[name] !== undefined) || Date.now() > untilMs) return heard;
+    await delay(LOOK_EVERY_MS);
+  }
+}
