@@ -3,7 +3,6 @@
 import type { MemoryAccount, MemoryUse } from '../core/memory-budget.ts';
 import type { Lane } from '../outbox/lane.ts';
 import { MESSAGE_OVERHEAD_BYTES } from '../sinks/message-batch.ts';
-import type { Measurements } from './measurements.ts';
 
 /** After how long it may be worth while to send again what memory had no room for. */
 export const MEMORY_RETRY_MS = 1_000;
@@ -20,8 +19,6 @@ export interface MemoryHoldOptions {
   lanes: () => readonly { lane: Lane }[];
   /** True where new messages go to the outbox. */
   hasOutbox: boolean;
-  /** Where refused messages are counted. */
-  measured: Pick<Measurements, 'memoryRefused'>;
 }
 
 export class MemoryHold {
@@ -32,12 +29,12 @@ export class MemoryHold {
   #isWide = false;
   /** What clients were sent and have not read. */
   #unreadBytes = 0;
-  readonly #measured: MemoryHoldOptions['measured'];
+  /** Messages that were refused. */
+  refused = 0;
 
-  constructor({ account, lanes, hasOutbox, measured }: MemoryHoldOptions) {
+  constructor({ account, lanes, hasOutbox }: MemoryHoldOptions) {
     this.#account = account;
     this.#lanes = lanes;
-    this.#measured = measured;
     this.#use = hasOutbox ? 'passing' : 'lasting';
   }
 
@@ -70,14 +67,9 @@ export class MemoryHold {
     return this.#account.budget.admits(this.#weigh(characters, messages), this.#use);
   }
 
-  /** Messages that were refused. */
-  get refused(): number {
-    return this.#measured.memoryRefused;
-  }
-
   /** So many messages were refused. */
   countRefused(messages: number): void {
-    this.#measured.memoryRefused += messages;
+    this.refused += messages;
   }
 
   /** They were taken. */

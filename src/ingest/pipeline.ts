@@ -144,7 +144,6 @@ export class Pipeline implements Intake {
       account: openMemory(this),
       lanes: () => this.#lanes?.all ?? [],
       hasOutbox,
-      measured,
     });
     this.#memory = memory;
     this.#lanes = new Lanes({
