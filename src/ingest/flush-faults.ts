@@ -10,11 +10,11 @@ import {
   outageBackoff,
   PAUSE_BACKOFF,
 } from '../core/backoff.ts';
-import { isSluiceError } from '../core/errors.ts';
+import { type ErrorCode, isSluiceError } from '../core/errors.ts';
 import type { Timers } from '../core/timers.ts';
 import type { FaultClass } from '../database/fault-class.ts';
 import type { LaneFault } from '../outbox/lane-faults.ts';
-import { detailsOf, type RefusalDetails, refusalOf } from '../outbox/refusal.ts';
+import { detailsOf, type Refusal, type RefusalDetails, refusalOf } from '../outbox/refusal.ts';
 import type { FlusherStats } from './flusher-stats.ts';
 import type { Measurements } from './measurements.ts';
 
@@ -67,14 +67,36 @@ export class FlushFaults {
     this.#isKept = true;
   }
 
-  /** Notes the error of a try that is not over. */
-  note(error: unknown): void {
-    this.#stats.failures += 1;
+  /**
+   * Counts the error of a try that is not over, and tells of it where the try before went well. Where that one has failed, its
+   * text stays: it says why all wait, and what this try has met so far does not say so yet. Without that, an operator could look
+   * at a pause and find no reason for it.
+   *
+   * @returns false where it was not told: call `tell` once the try is over, if it has not failed
+   */
+  note(error: unknown): boolean {
+    const refusal = this.#count(error);
+    if (this.#stats.state !== 'running') return false;
+    this.#tell(error, refusal);
+    return true;
+  }
+
+  /** Makes an error that was counted the last one. */
+  tell(error: unknown): void {
+    this.#tell(error, refusalOf(error));
+  }
+
+  #count(error: unknown): Refusal {
     const refusal = refusalOf(error);
+    this.#stats.failures += 1;
+    this.#options.measured?.retries.add(refusal.sqlState?.slice(0, 2) ?? codeOf(error));
+    return refusal;
+  }
+
+  #tell(error: unknown, refusal: Refusal): void {
     this.#stats.lastError = refusal.reason;
     this.#stats.lastErrorDetails = detailsOf(refusal);
-    this.#stats.lastErrorCode = isSluiceError(error) ? error.code : 'database_refused';
-    this.#options.measured?.retries.add(refusal.sqlState?.slice(0, 2) ?? this.#stats.lastErrorCode);
+    this.#stats.lastErrorCode = codeOf(error);
     this.#stats.lastErrorAtMs = this.#options.timers.now();
   }
 
@@ -85,7 +107,7 @@ export class FlushFaults {
    */
   failed(fault: FlushFault, error: unknown, isUndecided = false): void {
     const { timers, random } = this.#options;
-    this.note(error);
+    this.#tell(error, this.#count(error));
     this.#stats.failuresInARow += 1;
     this.#stats.troubleSinceMs ??= timers.now();
     const backoff = this.#options.backoff ?? outageBackoff(timers.now() - this.#stats.troubleSinceMs);
@@ -100,7 +122,7 @@ export class FlushFaults {
   /** A batch was too large, and the next one is smaller. It is tried soon: that it failed says nothing about a smaller one. */
   shrunk(error: unknown): void {
     const { timers, random, backoff = DEFAULT_BACKOFF } = this.#options;
-    this.note(error);
+    this.#tell(error, this.#count(error));
     this.#stats.state = 'retrying';
     this.#stats.troubleSinceMs ??= timers.now();
     this.retryAtMs = timers.now() + backoffMs(1, random(), backoff);
@@ -125,7 +147,7 @@ export class FlushFaults {
 
   /** An operator wanted it to go on, and it cannot: this is why. */
   stayStopped(error: unknown): void {
-    this.note(error);
+    this.#tell(error, this.#count(error));
     this.#keep('stopped', error);
   }
 
@@ -148,6 +170,10 @@ export class FlushFaults {
       details: Object.keys(details).length > 0 ? JSON.stringify(details) : null,
     });
   }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  return isSluiceError(error) ? error.code : 'database_refused';
 }
 
 /** In storage, what is said of the refusal stands beside the error's own details. */

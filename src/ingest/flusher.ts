@@ -264,7 +264,7 @@ export class Flusher {
   ): Promise<void> {
     const { buffer, classify, isolation } = this.#options;
     const { failuresInARow } = this.#stats;
-    this.#faults.note(error);
+    const isTold = this.#faults.note(error);
     const end = await isolateRefused(batch, error, {
       aids: isolation?.(worker, failuresInARow) ?? {},
       write: (rows) => this.#prepare(rows, worker).write(),
@@ -292,6 +292,7 @@ export class Flusher {
       return;
     }
     if (end.state === 'moved') this.#next = undefined;
+    if (!isTold) this.#faults.tell(error);
     this.#stats.flushes += 1;
     this.#succeeded();
   }

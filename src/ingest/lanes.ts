@@ -296,7 +296,9 @@ export class Lanes {
         sums.troubleSinceMs = Math.min(sums.troubleSinceMs ?? stats.troubleSinceMs, stats.troubleSinceMs);
       sums.failures += stats.failures;
       sums.failuresInARow = Math.max(sums.failuresInARow, stats.failuresInARow);
-      if (stats.lastErrorAtMs !== null && stats.lastErrorAtMs >= (sums.lastErrorAtMs ?? 0)) {
+      // Beside a lane that waits for an operator, one that only tries again would hide the reason.
+      const isTold = stats.state === sums.state && stats.lastErrorAtMs !== null;
+      if (isTold && stats.lastErrorAtMs >= (sums.lastErrorAtMs ?? 0)) {
         sums.lastError = stats.lastError;
         sums.lastErrorCode = stats.lastErrorCode;
         sums.lastErrorAtMs = stats.lastErrorAtMs;

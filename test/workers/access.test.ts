@@ -1,6 +1,5 @@
 /** Who may connect, from `createSluice` to the shard. */
 
-import { evictDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import type { Authorize } from '../../src/access/authorize.ts';
@@ -8,7 +7,7 @@ import { tokenProtocol } from '../../src/access/credentials.ts';
 import type { Grant } from '../../src/access/grant.ts';
 import { SluiceError } from '../../src/core/errors.ts';
 import { attachmentsOf, bearer, outcome, upgrade, workerWith } from './access-support.ts';
-import { Client, until, upgradeRequest, useDatabase } from './support.ts';
+import { Client, evict, until, upgradeRequest, useDatabase } from './support.ts';
 
 useDatabase();
 
@@ -116,7 +115,7 @@ describe('what the shard is told', () => {
       },
     };
     expect(await attachmentsOf()).toMatchObject([expected]);
-    await evictDurableObject(env.SHARD.getByName('messages/0'), { webSockets: 'hibernate' });
+    await evict(env.SHARD.getByName('messages/0'));
     expect(await attachmentsOf()).toMatchObject([expected]);
     await client.close();
   });

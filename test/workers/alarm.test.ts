@@ -1,9 +1,9 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { BENCH_CHECKPOINTS, benchTableName } from '../../lab/suites/ingest/bench-sink.ts';
-import { alarmOf, isIncreasing, moveDatabase, TestShard, until, useDatabase } from './support.ts';
+import { alarmOf, evict, isIncreasing, moveDatabase, TestShard, until, useDatabase } from './support.ts';
 
 const query = useDatabase();
 
@@ -58,7 +58,7 @@ describe('the alarm', () => {
     client.send('1');
     await shard.received(1);
     expect(await runDurableObjectAlarm(shard.stub), 'the batch is on its way').toBe(true);
-    await shard.stub.drain();
+    await shard.drain();
     expect(await runDurableObjectAlarm(shard.stub), 'it finds nothing to do').toBe(true);
     expect(await alarmOf(shard.stub)).toBeNull();
     expect(await runDurableObjectAlarm(shard.stub)).toBe(false);
@@ -66,7 +66,7 @@ describe('the alarm', () => {
     client.send('2');
     await shard.received(2);
     expect(await alarmOf(shard.stub), 'the next message sets it again').not.toBeNull();
-    await shard.stub.drain();
+    await shard.drain();
     await client.close();
   });
 
@@ -99,19 +99,19 @@ describe('the alarm', () => {
     const client = await shard.connect('stale');
     const farMs = Date.now() + 100 * 3_600_000;
     await runInDurableObject(shard.stub, (_, state) => state.storage.setAlarm(farMs));
-    await evictDurableObject(shard.stub);
+    await evict(shard.stub);
     expect(await alarmOf(shard.stub), 'the control: it outlives the instance').toBe(farMs);
     client.send('1');
     await shard.received(1);
     expect(await alarmOf(shard.stub)).toBeLessThan(farMs);
-    await shard.stub.drain();
+    await shard.drain();
     await client.close();
   });
 
   it('wakes a shard that nobody talks to, and finds nothing to do there', async () => {
     const shard = await new TestShard(query, ONLY_BY_ALARM).createTable();
     await runInDurableObject(shard.stub, (_, state) => state.storage.setAlarm(Date.now() + 3_600_000));
-    await evictDurableObject(shard.stub);
+    await evict(shard.stub);
     expect(await runDurableObjectAlarm(shard.stub)).toBe(true);
     expect(await alarmOf(shard.stub)).toBeNull();
   });
@@ -162,7 +162,7 @@ describe('after a restart', () => {
     }
     expect(await shard.payloads(), 'the control: it was away all the time').toEqual([]);
     await moveDatabase(shard.stub, env.DATABASE_URL);
-    expect(await shard.stub.drain()).toMatchObject({ recovered: 8, committed: 8, buffered: 0 });
+    expect(await shard.drain()).toMatchObject({ recovered: 8, committed: 8, buffered: 0 });
     expect(await shard.payloads()).toEqual(payloads);
     expect(isIncreasing((await shard.rows()).map(({ sequence }) => sequence))).toBe(true);
   });
@@ -224,7 +224,7 @@ describe('while the database is away', () => {
     await shard.received(5);
     expect(await alarmOf(shard.stub)).toBeLessThan(Date.now() + 2_500);
     await moveDatabase(shard.stub, env.DATABASE_URL);
-    await shard.stub.drain();
+    await shard.drain();
     await client.close();
   });
 
@@ -330,14 +330,14 @@ describe('while the database is away', () => {
       const client = await shard.connect('killed');
       client.send('1\n2');
       await shard.received(2);
-      await shard.stub.drain();
+      await shard.drain();
       const killed = await query(
         sql`select pg_terminate_backend(pid) from pg_stat_activity where pid in (select pid from ${table})`,
       );
       expect(killed, 'the control: there was one').toHaveLength(1);
       client.send('3\n4');
       await shard.received(4);
-      await shard.stub.drain();
+      await shard.drain();
       expect(await shard.payloads()).toEqual(['1', '2', '3', '4']);
       expect(await query(sql`select distinct pid from ${table}`)).toHaveLength(2);
       await client.close();
@@ -352,7 +352,7 @@ describe('drain()', () => {
     client.send('1\n2');
     await shard.received(2);
     let isDrained = false;
-    const drained = shard.stub.drain().then((stats) => {
+    const drained = shard.drain().then((stats) => {
       isDrained = true;
       return stats;
     });
@@ -369,11 +369,11 @@ describe('drain()', () => {
     const client = await shard.connect('drain-more');
     client.send('1');
     await shard.received(1);
-    const drained = shard.stub.drain();
+    const drained = shard.drain();
     await until(async () => expect((await shard.stats()).failures).toBeGreaterThan(0));
     client.send('2');
     await shard.received(2);
-    const alsoDrained = shard.stub.drain();
+    const alsoDrained = shard.drain();
     await shard.createTable();
     expect((await drained).committed).toBeGreaterThanOrEqual(1);
     expect(await alsoDrained).toMatchObject({ buffered: 0, committed: 2 });
@@ -383,6 +383,6 @@ describe('drain()', () => {
 
   it('answers at once where nothing is buffered', async () => {
     const shard = new TestShard(query, ONLY_BY_ALARM);
-    expect(await shard.stub.drain()).toMatchObject({ received: 0, buffered: 0, flushes: 0, failures: 0 });
+    expect(await shard.drain()).toMatchObject({ received: 0, buffered: 0, flushes: 0, failures: 0 });
   });
 });

@@ -15,7 +15,7 @@ it.each(['table', 'shard'] as const)(
     const own = JSON.stringify(`letter of ${shard.spec.table}`);
     client.send(`1\n${own}\n2`);
     await shard.received(3);
-    await shard.stub.drain();
+    await shard.drain();
     await until(async () => expect(await shard.stats()).toMatchObject({ committed: 2, dead: 1 }));
     const rows = () =>
       query(sql`select by, sql_state, constraint_name from sluice_dead_letters where payload = ${own}`);

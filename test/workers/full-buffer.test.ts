@@ -1,6 +1,6 @@
-import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
+import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it, vi } from 'vitest';
-import { type Client, isIncreasing, TestShard, until, useDatabase } from './support.ts';
+import { type Client, evict, isIncreasing, TestShard, until, useDatabase } from './support.ts';
 
 const query = useDatabase();
 
@@ -53,7 +53,7 @@ describe.each(CASES)(
       expect(full.outboxBytes).toBeLessThanOrEqual(LIMIT);
 
       await shard.createTable();
-      const { committed } = await shard.stub.drain();
+      const { committed } = await shard.drain();
       expect(committed).toBe(taken);
       const rows = await shard.rows();
       expect(rows.map(({ payload }) => (JSON.parse(payload) as { n: number }).n)).toEqual(
@@ -72,7 +72,7 @@ describe.each(CASES)(
       for (let n = 0; n < 20; n += 1) client.send(`{"after":${n}}`);
       expect((await client.closed).code).toBe(1013);
       await shard.createTable();
-      await shard.stub.drain();
+      await shard.drain();
       expect((await shard.payloads()).map((payload) => payload.slice(0, 3))).toEqual(['"aa']);
       expect(client.frames).toHaveLength(1);
     });
@@ -100,11 +100,11 @@ describe.each(CASES)(
       first.send(`"${'b'.repeat(60_000)}"`);
       expect((await first.closed).code).toBe(1013);
       await shard.createTable();
-      await shard.stub.drain();
+      await shard.drain();
       const second = await shard.connect('again');
       second.send(`"${'b'.repeat(60_000)}"`);
       await shard.received(3);
-      await shard.stub.drain();
+      await shard.drain();
       const rows = await shard.rows();
       expect(rows.map(({ payload }) => payload.slice(0, 3))).toEqual(['"aa', '"bb']);
       expect(isIncreasing(rows.map(({ sequence }) => sequence))).toBe(true);
@@ -167,7 +167,7 @@ describe('the throttle', () => {
       expect(await shard.received(600)).toMatchObject({ buffered: 300, refused: { invalid_json: 300 } });
       expect(pause, 'the control: the gate was shut meanwhile').toHaveBeenCalled();
       await shard.createTable();
-      await shard.stub.drain();
+      await shard.drain();
       expect((await shard.payloads()).map((payload) => (JSON.parse(payload) as { n: number }).n)).toEqual(
         Array.from({ length: 300 }, (_, n) => n),
       );
@@ -177,7 +177,7 @@ describe('the throttle', () => {
   it.each(DURABILITIES)('knows the sockets that it had before a hibernation: %s', async (durability) => {
     const shard = new TestShard(query, { ...SMALL, durability }, 'text', 'neon');
     const clients = await Promise.all(['a', 'b', 'c'].map((producer) => shard.connect(producer)));
-    await evictDurableObject(shard.stub);
+    await evict(shard.stub);
     expect(await framesUntilPause(shard, clients[0] as Client, 10), 'a round is a frame of each').toBe(3);
     for (const client of clients) await client.close();
   });
@@ -196,7 +196,7 @@ describe('a shard whose memory is full', () => {
     expect(full.bufferedBytes).toBeLessThanOrEqual(2 * LIMIT);
     expect(full.spilled).toBeGreaterThan(150);
     await shard.createTable();
-    expect(await shard.stub.drain()).toMatchObject({
+    expect(await shard.drain()).toMatchObject({
       committed: 300,
       buffered: 0,
       spilled: 0,

@@ -43,7 +43,7 @@ describe('a shard whose buffer is nearly full', () => {
     async (writer) => {
       // Row by row, messages are written as they come; the buffer must be small enough to fill up all the same.
       const shard = await fill({ writer }, undefined);
-      expect((await shard.stub.drain()).committed).toBe(MESSAGES);
+      expect((await shard.drain()).committed).toBe(MESSAGES);
       const numbers = (await shard.rows()).map(({ payload }) => (JSON.parse(payload) as { n: number }).n);
       expect(numbers.toSorted((left, right) => left - right)).toEqual(
         Array.from({ length: MESSAGES }, (_, n) => n),
@@ -66,7 +66,7 @@ describe('a shard whose buffer is nearly full', () => {
     'finishes a write that takes longer than a hold, once, with its gate open again: %s',
     async (durability) => {
       const shard = await fill({ writer: 'copy', durability }, 'perform pg_sleep(0.7);');
-      const drained = await shard.stub.drain();
+      const drained = await shard.drain();
       expect(drained).toMatchObject({ committed: MESSAGES, failures: 0, buffered: 0 });
       expect(await shard.rows()).toHaveLength(MESSAGES);
     },

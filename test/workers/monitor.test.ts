@@ -1,6 +1,6 @@
 /** The monitor and its routes inside workerd: what is shown, to whom, and that it wakes nobody. */
 
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import type { LabEnv } from '../../lab/workers/env.ts';
@@ -9,7 +9,7 @@ import type { AlertView, HistoryView, MonitorView } from '../../src/monitor/view
 import type { Monitor } from '../../workers/monitor.ts';
 import { MONITOR_NAME } from '../../workers/monitor-calls.ts';
 import { type ReportParts, reportOf } from '../src/monitor/reports.ts';
-import { askWith, until } from './support.ts';
+import { askWith, evict, until } from './support.ts';
 import './environment.ts';
 
 const monitor = () => env.MONITOR.getByName(MONITOR_NAME);
@@ -54,7 +54,7 @@ describe('the monitor', () => {
     });
     const shown = { shards: [{ shard: 3, state: 'ok', received: 5, committed: 4, queueMessages: 1 }] };
     expect(await shardIn(sink)).toMatchObject(shown);
-    await evictDurableObject(object());
+    await evict(object());
     expect(await shardIn(sink)).toMatchObject(shown);
   });
 

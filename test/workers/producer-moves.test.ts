@@ -14,6 +14,7 @@ import { encodeShardName } from '../../workers/shard-name.ts';
 import {
   abortShard,
   askWith,
+  drain,
   messagesOf,
   moveDatabase,
   type SocketEnd,
@@ -87,7 +88,7 @@ describe('a producer that moves', () => {
     expect(after.welcome).toMatchObject({ known: true, stored: 5, committed: 5 });
     after.sendBatch(3, numbers(3, 8));
     await after.ack(8);
-    await stubOf(0).drain();
+    await drain(stubOf(0));
     expect(await payloadsOf(producer)).toEqual(numbers(1, 8));
     expect(await before.closed, 'its socket there').toMatchObject({ code: 4503 });
     await after.close();
@@ -96,7 +97,7 @@ describe('a producer that moves', () => {
     expect(back.welcome, 'on the way back too').toMatchObject({ known: true, stored: 8 });
     back.sendBatch(9, numbers(9, 10));
     await back.ack(10);
-    await stubOf(1).drain();
+    await drain(stubOf(1));
     expect(await payloadsOf(producer)).toEqual(numbers(1, 10));
     await back.close();
   });
@@ -124,7 +125,7 @@ describe('a producer that moves', () => {
     expect(after.welcome).toMatchObject({ known: true, stored: 5 });
     after.sendBatch(1, numbers(1, 7));
     await after.ack(7);
-    await stubOf(0).drain();
+    await drain(stubOf(0));
     expect(await payloadsOf(producer)).toEqual(numbers(1, 7));
     await after.close();
   });

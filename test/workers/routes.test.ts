@@ -6,6 +6,7 @@ import {
   abortShard,
   askWith,
   Client,
+  drain,
   messagesOf,
   moveDatabase,
   openSocket,
@@ -415,7 +416,7 @@ describe('GET /stats', () => {
     expect(await messagesOf(query, 'stats-outage')).toEqual([]);
 
     await moveDatabase(stub, env.DATABASE_URL);
-    await stub.drain();
+    await drain(stub);
     const [up] = ((await (await ask('/stats')).json()) as Stats).sinks.messages?.shards ?? [];
     expect(up).toMatchObject({ buffered: 0, failuresInARow: 0, failures: expect.any(Number) });
     expect(up?.lastError).toContain('Cannot reach the database');

@@ -1,18 +1,16 @@
 /** A session whose grant ends, in a real shard that sleeps in between. */
 
-import { evictDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { attachmentsOf, bearer, upgrade, workerWith } from './access-support.ts';
-import { Client, until, useDatabase, V1Client, type WelcomeFrame } from './support.ts';
+import { Client, evict, until, useDatabase, V1Client, type WelcomeFrame } from './support.ts';
 
 useDatabase();
 
 /** Everybody gets a grant that ends at once. */
 const endsNow = workerWith(() => ({ expiresAtMs: Date.now() + 1, tokenId: 'first' }));
 
-const hibernate = (): Promise<void> =>
-  evictDurableObject(env.SHARD.getByName('messages/0'), { webSockets: 'hibernate' });
+const hibernate = (): Promise<void> => evict(env.SHARD.getByName('messages/0'));
 
 /** The frames of a type that came so far. */
 const framesOf = (client: Client, t: string) =>

@@ -8,6 +8,7 @@ import { decodeShardName, encodeShardName } from '../../workers/shard-name.ts';
 import {
   askWith,
   Client,
+  drain,
   isIncreasing,
   messagesOf,
   openSocket,
@@ -57,7 +58,7 @@ describe('a sink with two shards', () => {
       if (n % 3 === 0) clients[1]?.send(`{"n": ${n}}\n{"n": ${n + 1}}`);
     }
     await until(async () => expect(await received()).toEqual([(before[0] ?? 0) + 60, (before[1] ?? 0) + 40]));
-    for (let shard = 0; shard < SHARDS; shard += 1) await stub(shard).drain();
+    for (let shard = 0; shard < SHARDS; shard += 1) await drain(stub(shard));
 
     const [first, second] = await Promise.all(producers.map((producer) => messagesOf(query, producer)));
     expect(first?.map(({ payload }) => payload)).toEqual(Array.from({ length: 60 }, (_, n) => `{"n": ${n}}`));
@@ -82,7 +83,7 @@ describe('a sink with two shards', () => {
       }
       const other = 1 - shard;
       expect((await received())[other], 'the other shard saw nothing of it').toBe(before[other]);
-      await stub(shard).drain();
+      await drain(stub(shard));
       const rows = await messagesOf(query, producer);
       expect(rows.map(({ payload }) => payload)).toEqual(['0', '1', '2', '3', '4']);
       expect(isIncreasing(rows.map(({ sequence }) => sequence))).toBe(true);

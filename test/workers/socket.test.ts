@@ -1,8 +1,10 @@
-import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
+import { runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_MAX_MESSAGE_BYTES, MAX_FRAME_BYTES } from '../../src/core/limits.ts';
 import {
+  drain,
+  evict,
   isIncreasing,
   messagesOf,
   type NackFrame,
@@ -20,7 +22,7 @@ const messagesShard = env.SHARD.getByName('messages/0');
 /** The rows of a producer, once there are that many and the shard has written all it received. */
 async function rowsOf(producer: string, count: number) {
   await until(async () => expect((await messagesOf(query, producer)).length).toBeGreaterThanOrEqual(count));
-  await messagesShard.drain();
+  await drain(messagesShard);
   return messagesOf(query, producer);
 }
 
@@ -135,7 +137,7 @@ describe.each(['hibernatable', 'resident'] as const)('%s sockets', (sockets) => 
     await shard.received(1);
     await second.close();
     await until(async () => expect((await shard.stats()).sockets).toBe(0));
-    await shard.stub.drain();
+    await shard.drain();
     expect(await shard.payloads()).toEqual(['{"n":1}']);
   });
 
@@ -191,7 +193,7 @@ describe.each(['hibernatable', 'resident'] as const)('%s sockets', (sockets) => 
     ];
     for (const frame of good) client.send(frame);
     await shard.received(refusals.length + good.length);
-    expect(await shard.stub.drain()).toMatchObject({ committed: good.length });
+    expect(await shard.drain()).toMatchObject({ committed: good.length });
     expect(await shard.payloads()).toEqual(good);
     expect(client.isClosed).toBe(false);
     await client.close();
@@ -207,7 +209,7 @@ describe.each(['hibernatable', 'resident'] as const)('%s sockets', (sockets) => 
     expect((await client.frame(1)).errors, 'the control: as a line it is not JSON').toMatchObject([
       { line: 2, code: 'invalid_json' },
     ]);
-    expect(await shard.stub.drain()).toMatchObject({ received: 2, committed: 1 });
+    expect(await shard.drain()).toMatchObject({ received: 2, committed: 1 });
     await client.close();
   });
 
@@ -221,7 +223,7 @@ describe.each(['hibernatable', 'resident'] as const)('%s sockets', (sockets) => 
       client.send(lines.join('\n'));
     }
     await shard.received(payloads.length);
-    await shard.stub.drain();
+    await shard.drain();
     const rows = await shard.rows();
     expect(rows.map(({ payload }) => payload)).toEqual(payloads);
     expect(isIncreasing(rows.map(({ sequence }) => sequence))).toBe(true);
@@ -271,7 +273,7 @@ describe.each(['hibernatable', 'resident'] as const)('sluice.v1 on %s sockets', 
     expect(client.framesOf<NackFrame>('nack')).toMatchObject([
       { from: 2, to: 2, code: 'invalid_utf8', temporary: false },
     ]);
-    await shard.stub.drain();
+    await shard.drain();
     await client.close();
     expect(await shard.payloads()).toEqual(['{"n":"°é🌍\ufffd"}', '{"n":3}']);
   });
@@ -285,14 +287,14 @@ describe('hibernation', () => {
     sleeper.send('"before 1"\n"before 2"');
     other.send('"other before"');
     await shard.received(3);
-    const { sinceMs } = await shard.stub.drain();
+    const { sinceMs } = await shard.drain();
 
-    await evictDurableObject(shard.stub, { webSockets: 'hibernate' });
+    await evict(shard.stub);
     sleeper.send('"after 1"');
     other.send('"other after"');
     sleeper.send('"after 2"');
     await shard.received(3);
-    const woken = await shard.stub.drain();
+    const woken = await shard.drain();
     expect(woken.sinceMs, 'the object was started again').toBeGreaterThan(sinceMs);
     expect(woken.sockets).toBe(2);
 
@@ -320,8 +322,8 @@ describe('hibernation', () => {
     const client = await shard.connect('closed');
     client.send('"before"');
     await shard.received(1);
-    await shard.stub.drain();
-    await evictDurableObject(shard.stub, { webSockets: 'close' });
+    await shard.drain();
+    await evict(shard.stub, 'close');
     await client.closed;
     expect((await shard.stats()).sockets).toBe(0);
   });
@@ -329,10 +331,10 @@ describe('hibernation', () => {
   it('does not stop refusals and closes from being answered', async () => {
     const shard = await new TestShard(query, {}).createTable();
     const client = await shard.connect('refused-after');
-    await evictDurableObject(shard.stub);
+    await evict(shard.stub);
     client.send('no json');
     expect((await client.frame(0)).errors[0]?.code).toBe('invalid_json');
-    await evictDurableObject(shard.stub);
+    await evict(shard.stub);
     expect(await client.close(1000)).toMatchObject({ code: 1000, wasClean: true });
   });
 });
@@ -356,7 +358,7 @@ describe('a shard that is restarted', () => {
       again.send('4');
       const survivors = written.length - 1;
       expect(await shard.received(written.length)).toMatchObject({ recovered: survivors });
-      expect(await shard.stub.drain()).toMatchObject({ committed: written.length, buffered: 0 });
+      expect(await shard.drain()).toMatchObject({ committed: written.length, buffered: 0 });
       expect(await shard.payloads()).toEqual(written);
       expect(await shard.inOutbox()).toBe(0);
       await again.close();

@@ -1,6 +1,6 @@
 /** What the tests inside workerd share: sockets that remember what came, shards with their own options, and the database. */
 
-import { runInDurableObject } from 'cloudflare:test';
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { type SQL, sql } from 'drizzle-orm';
 import { afterAll, beforeAll } from 'vitest';
@@ -21,7 +21,7 @@ import worker from '../../workers/index.ts';
 import { PRODUCER_HEADER, type ShardStats } from '../../workers/objects.ts';
 import type { Shard } from '../../workers/shard.ts';
 import './environment.ts';
-import { eventually } from '../support/patience.ts';
+import { arrived, eventually } from '../support/patience.ts';
 
 /** Polls until `check` no longer throws; its last error if it never does. */
 export function until<Value>(check: () => Value | Promise<Value>): Promise<Value> {
@@ -44,7 +44,7 @@ export class Client {
   readonly protocol: string | null;
   /** All frames that came, oldest first. */
   readonly frames: string[] = [];
-  readonly closed: Promise<SocketEnd>;
+  readonly #ended: Promise<SocketEnd>;
   isClosed = false;
 
   constructor(response: Response) {
@@ -55,13 +55,18 @@ export class Client {
     this.#socket.addEventListener('message', (event) => {
       this.frames.push(String(event.data));
     });
-    this.closed = new Promise((resolve) => {
+    this.#ended = new Promise((resolve) => {
       this.#socket.addEventListener('close', ({ code, reason, wasClean }) => {
         this.isClosed = true;
         resolve({ code, reason, wasClean });
       });
     });
     this.#socket.accept();
+  }
+
+  /** How the socket ended, once it has. */
+  get closed(): Promise<SocketEnd> {
+    return arrived(`The end of the socket of ${this.producer}`, this.#ended);
   }
 
   send(frame: string | ArrayBuffer): void {
@@ -162,7 +167,8 @@ export function upgradeRequest(path: string, protocol?: string): Request {
 
 /** Opens a socket through the Worker's door. */
 export async function openSocket(path: string): Promise<Client> {
-  return new Client(await exports.default.fetch(upgradeRequest(path)));
+  const answer = exports.default.fetch(upgradeRequest(path));
+  return new Client(await arrived(`The answer to an upgrade at ${path}`, answer));
 }
 
 /** Asks the router as if the Worker had been deployed with other variables. */
@@ -184,16 +190,35 @@ export function moveDatabase(stub: ShardStub, url: string | undefined): Promise<
   });
 }
 
+/**
+ * Lets an object fall asleep, as the platform does with one that has nothing to do for a while: the next call or frame starts a
+ * new instance. It waits until no timer is set and no connection is open, and fails after 30 s of that.
+ *
+ * @param webSockets whether those that can sleep through it do so, or are closed. Default: they sleep
+ */
+export function evict(
+  stub: DurableObjectStub,
+  webSockets: 'hibernate' | 'close' = 'hibernate',
+): Promise<void> {
+  return arrived('The end of an eviction', evictDurableObject(stub, { webSockets }));
+}
+
+/** Lets a shard flush now, and gives its figures once everything is settled. */
+export function drain(stub: ShardStub): Promise<ShardStats> {
+  return arrived('The answer to drain()', stub.drain() as Promise<ShardStats>);
+}
+
 const ABORTED = 'aborted by a test';
 
 /**
  * Ends a shard's instance at once, as a crash or a deployment does: what is in memory is gone, sockets are closed. The
- * stub is of no use any more. (`evictDurableObject` waits until no timer is set, as hibernation does.)
+ * stub is of no use any more.
  */
 export async function abortShard(stub: ShardStub): Promise<void> {
-  await runInDurableObject(stub, (_, state) => state.abort(ABORTED)).catch((error: unknown) => {
+  const aborted = runInDurableObject(stub, (_, state) => state.abort(ABORTED)).catch((error: unknown) => {
     if (!String(error).includes(ABORTED)) throw error;
   });
+  await arrived('The end of an aborted shard', aborted);
 }
 
 /** When the alarm of a shard is due; null when none is set. */
@@ -239,18 +264,19 @@ export class TestShard {
   }
 
   async connect(producer: string): Promise<Client> {
-    const headers = { Upgrade: 'websocket', [PRODUCER_HEADER]: producer };
-    return new Client(await this.stub.fetch('http://shard/', { headers }));
+    return new Client(await this.#upgrade({ [PRODUCER_HEADER]: producer }));
+  }
+
+  #upgrade(headers: Record<string, string>): Promise<Response> {
+    const answer = this.stub.fetch('http://shard/', { headers: { Upgrade: 'websocket', ...headers } });
+    return arrived(`The answer to an upgrade of ${headers[PRODUCER_HEADER]}`, answer);
   }
 
   /** Opens a socket of `sluice.v1` and says nothing yet. */
   async openV1(producer: string): Promise<V1Client> {
-    const headers = {
-      Upgrade: 'websocket',
-      [PRODUCER_HEADER]: producer,
-      'sec-websocket-protocol': SLUICE_V1,
-    };
-    return new V1Client(await this.stub.fetch('http://shard/', { headers }));
+    return new V1Client(
+      await this.#upgrade({ [PRODUCER_HEADER]: producer, 'sec-websocket-protocol': SLUICE_V1 }),
+    );
   }
 
   /**
@@ -301,7 +327,12 @@ export class TestShard {
   }
 
   stats(): Promise<ShardStats> {
-    return this.stub.stats() as Promise<ShardStats>;
+    return arrived('The answer to stats()', this.stub.stats() as Promise<ShardStats>);
+  }
+
+  /** Flushes now, and gives the figures once everything is settled. */
+  drain(): Promise<ShardStats> {
+    return drain(this.stub);
   }
 
   /** The figures, as soon as that many messages have been received. */

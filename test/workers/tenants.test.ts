@@ -15,6 +15,7 @@ import { shardDirectory } from '../../workers/shard-directory.ts';
 import { encodeShardName } from '../../workers/shard-name.ts';
 import {
   abortShard,
+  drain,
   messagesOf,
   type SocketEnd,
   until,
@@ -98,7 +99,7 @@ describe('two tenants with a producer of the same name', () => {
     later.sendBatch(2, ['20', '30']);
     await later.ack(3);
 
-    await stubOf(0).drain();
+    await drain(stubOf(0));
     expect(await payloadsOf(`acme/${producer}`)).toEqual(['10', '20', '30']);
     expect(await payloadsOf(`bolt/${producer}`)).toEqual(['11', '21', '31']);
     expect(await payloadsOf(producer)).toEqual(['12', '22']);
@@ -162,7 +163,7 @@ describe('a change of shards', () => {
     expect(after.welcome).toMatchObject({ known: true, stored: 2 });
     after.sendBatch(2, ['2', '3']);
     await after.ack(3);
-    await stubOf(0).drain();
+    await drain(stubOf(0));
     expect(await payloadsOf(`acme/${producer}`)).toEqual(['1', '2', '3']);
     expect(await before.closed).toMatchObject({ code: 4503 });
   });

@@ -46,7 +46,7 @@ describe.each(WRITER_MODES)('the writer %s inside workerd', (writer) => {
     }
     const total = PRODUCERS.length * PER_PRODUCER * 2;
     await shard.received(total);
-    const stats = await shard.stub.drain();
+    const stats = await shard.drain();
     expect(stats).toMatchObject({ committed: total, buffered: 0, failures: 0, lastError: null });
 
     const rows = await shard.rows();
@@ -70,7 +70,7 @@ describe.each(WRITER_MODES.filter((mode) => mode !== 'buffered'))('the writer %s
     const clients = await Promise.all(['p', 'q', 'r', 's', 't'].map((producer) => shard.connect(producer)));
     for (let n = 0; n < 80; n += 1) for (const client of clients) client.send(`${n}`);
     await shard.received(400);
-    expect(await shard.stub.drain()).toMatchObject({ committed: 400, failures: 0 });
+    expect(await shard.drain()).toMatchObject({ committed: 400, failures: 0 });
     const rows = await shard.rows();
     for (const producer of ['p', 'q', 'r', 's', 't']) {
       expect(payloads(rows.filter((row) => row.producer === producer))).toEqual(
@@ -95,7 +95,7 @@ describe.each(['bulk', 'unnest', 'copy'] as const)('the writer %s', (writer) => 
     }
     const before = await shard.received(20_000);
     expect(before).toMatchObject({ flushes: 0, buffered: 20_000 });
-    expect(await shard.stub.drain()).toMatchObject({ flushes: 1, committed: 20_000, failures: 0 });
+    expect(await shard.drain()).toMatchObject({ flushes: 1, committed: 20_000, failures: 0 });
     const rows = await shard.rows();
     expect(payloads(rows)).toEqual(Array.from({ length: 20_000 }, (_, n) => `${n}`));
     expect(isIncreasing(rows.map(({ sequence }) => sequence))).toBe(true);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Judgement } from '../../../src/ingest/evidence.ts';
 import type { FlushFault } from '../../../src/ingest/flush-faults.ts';
 import { Flusher } from '../../../src/ingest/flusher.ts';
 import type { FlusherOptions, WriteEnd } from '../../../src/ingest/flusher-options.ts';
@@ -580,6 +581,50 @@ describe('a pause', () => {
     await bench.commit();
     expect(bench.flusher.stats.state).toBe('running');
     expect(bench.committed).toEqual(numbered(1, 5));
+  });
+
+  test('says why all wait, whatever a further try has met so far, until that one has ended', async () => {
+    let verdicts: ((verdict: Judgement) => void)[] = [];
+    const bench = new Bench({
+      workers: 2,
+      triggerRows: 1,
+      maxRows: 1,
+      isolation: () => ({ judge: () => new Promise((resolve) => verdicts.push(resolve)) }),
+    });
+    const judged = async (verdict: Judgement): Promise<void> => {
+      for (const resolve of verdicts) resolve(verdict);
+      verdicts = [];
+      await settled();
+    };
+    const shown = () => {
+      const { state, lastError, lastErrorAtMs } = bench.flusher.stats;
+      return { state, lastError, lastErrorAtMs };
+    };
+    const missing = new Fault('isolate', 'relation does not exist');
+    const waits = new Fault('pause', 'relation does not exist. All of them wait');
+    bench.append(2);
+    await bench.fail(missing);
+    expect(shown(), 'the control: the first one tells at once').toMatchObject({
+      state: 'running',
+      lastError: missing.message,
+    });
+    await judged({ do: 'pause', error: waits, isUndecided: false });
+    const paused = { state: 'paused', lastError: waits.message, lastErrorAtMs: bench.timers.now() };
+    expect(shown()).toEqual(paused);
+
+    bench.timers.advance(1);
+    await bench.fail(missing);
+    expect(verdicts, 'the control: the other worker has met the same').toHaveLength(1);
+    expect(shown()).toEqual(paused);
+    expect(bench.flusher.stats.failures, 'and it is counted').toBe(3);
+    await judged({ do: 'pause', error: new Fault('pause', 'Still so'), isUndecided: false });
+    expect(shown()).toEqual({ ...paused, lastError: 'Still so', lastErrorAtMs: paused.lastErrorAtMs + 1 });
+
+    bench.flusher.flush();
+    await bench.fail(missing);
+    expect(shown().lastError).toBe('Still so');
+    await judged({ do: 'condemn', error: missing });
+    expect(shown(), 'a row was at fault').toMatchObject({ state: 'running', lastError: missing.message });
   });
 
   test('does not keep flush() from trying', async () => {

@@ -317,6 +317,30 @@ describe('with a real Postgres', () => {
     },
   );
 
+  test('the reason that is told is that of a lane that waits for an operator, not of one that only tries again', async () => {
+    const refused = Object.assign(new Error('the password is wrong'), { code: '28P01' });
+    const opened: ((error: Error) => void)[] = [];
+    const { pipeline, timers, receive } = pipelineWith(
+      { durability: 'memory', writer: 'copy', connections: 2 },
+      { openConnection: () => new Promise((_, reject) => opened.push(reject)) },
+    );
+    for (const name of ['a', 'b', 'c', 'd']) receive(startProducer(name, 1), '1');
+    pipeline.flush();
+    await settled();
+    expect(opened, 'the control: both lanes try').toHaveLength(2);
+    opened[0]?.(refused);
+    await settled();
+    timers.advance(1);
+    opened[1]?.(new Error('away'));
+    await settled();
+    expect(pipeline.stats(), 'the later one is another').toMatchObject({
+      state: 'paused',
+      failures: 2,
+      lastError: 'the password is wrong',
+      lastErrorAtMs: timers.now() - 1,
+    });
+  });
+
   test.each(DURABILITIES)(
     'with durability %s, a database that is away for a while costs nothing but time',
     async (durability) => {
