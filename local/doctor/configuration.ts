@@ -73,6 +73,7 @@ const SECRET_VARIABLES = [
   'BENCH_TOKEN',
   'JWT_SECRET',
   'TICKET_SECRETS',
+  'ALERT_WEBHOOKS',
 ];
 
 export const CONFIGURATION_CHECKS: readonly Check<ConfigurationFacts>[] = [

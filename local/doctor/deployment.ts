@@ -2,9 +2,11 @@
 
 import { errorText } from '../../src/core/errors.ts';
 import { VERSION } from '../../src/core/version.ts';
+import type { ReceiverView } from '../../src/monitor/alerts/courier.ts';
 import type { HealthReason } from '../../src/monitor/view.ts';
 import { assertReachesDatabase } from '../ask-health.ts';
 import { TOKEN_VARIABLE } from '../operator-token.ts';
+import { routeOf } from '../worker-address.ts';
 import { type Check, type Finding, good, unknown, unwise, wrong } from './check.ts';
 import type { DeploymentFacts } from './deployment-facts.ts';
 
@@ -167,7 +169,37 @@ export const DEPLOYMENT_CHECKS: readonly Check<DeploymentFacts>[] = [
           ),
       ),
   },
+  {
+    name: 'alert-receivers',
+    about: 'Somebody is told of alerts, and the last try to tell them has not failed.',
+    remedy: 'The secret `ALERT_WEBHOOKS`, or `alerts.webhooks` of `createSluice`.',
+    look: lookAtReceivers,
+  },
 ];
+
+async function lookAtReceivers({ ask, isLocal, view, url }: DeploymentFacts): Promise<Finding[]> {
+  if (isLocal || view === undefined) return [];
+  const { status, body } = await ask('/monitor/alerts', 'operator');
+  const { receivers } = (body ?? {}) as { receivers?: readonly Partial<ReceiverView>[] };
+  if (status !== 200 || receivers === undefined) return [];
+  if (receivers.length === 0)
+    return [
+      unwise(
+        'Nobody is told of alerts',
+        'What goes wrong at night is seen when somebody looks.',
+        'npx wrangler secret put ALERT_WEBHOOKS',
+      ),
+    ];
+  return receivers
+    .filter(({ lastFailure }) => lastFailure != null)
+    .map(({ name, host, lastFailure }) =>
+      unwise(
+        `The receiver of alerts ${name} (${host}) could not be told: ${lastFailure}`,
+        'Alerts do not get to where they should. After a correction, try it:',
+        `curl -X POST ${routeOf(url, '/monitor/alerts/test').href} -H "Authorization: Bearer $${TOKEN_VARIABLE}"`,
+      ),
+    );
+}
 
 async function lookAtOperators({ ask, isLocal }: DeploymentFacts): Promise<Finding[]> {
   const { status, code } = await ask('/monitor/view', 'stranger');

@@ -436,13 +436,20 @@ const CASES: Record<string, Case> = {
     state: 'unwise',
     says: /about 76 % of the WAL are images of pages/,
     remedy: /^alter system set wal_compression = 'lz4'$/,
-    sound: () => look('wal-compression', { fakes: [wal(100_000), settings({ wal_compression: 'pglz' })] }),
+    sound: () => look('wal-compression', { fakes: [wal(100_000), settings({ wal_compression: 'lz4' })] }),
   },
   'wal-compression: where it wins something': {
     broken: () => look('wal-compression', { fakes: [wal(60_000), settings({ wal_compression: 'off' })] }),
     state: 'unwise',
     says: /about 46 %/,
     sound: () => look('wal-compression', { fakes: [wal(10_000), settings({ wal_compression: 'off' })] }),
+  },
+  'wal-compression: by the slow way': {
+    broken: () => look('wal-compression', { fakes: [wal(100_000), settings({ wal_compression: 'pglz' })] }),
+    state: 'unwise',
+    says: /wal_compression is pglz/,
+    remedy: /^alter system set wal_compression = 'lz4'$/,
+    sound: () => look('wal-compression', { fakes: [wal(10_000), settings({ wal_compression: 'pglz' })] }),
   },
   'max-wal-size': {
     broken: () => look('max-wal-size', { fakes: [settings({ max_wal_size: 1_024 })] }),

@@ -21,6 +21,8 @@ const refusal = (status: number, code: string, detail = 'Because.'): Answered =>
 });
 const UNAUTHORIZED = refusal(401, 'unauthorized');
 
+const receivers = (list: unknown[]): Answered => ok({ current: [], history: [], receivers: list });
+
 function viewOf(changes: Partial<MonitorView> = {}, reasons: HealthReason[] = []): MonitorView {
   return {
     version: 'one',
@@ -40,6 +42,8 @@ const SOUND: Routes = {
   '/ws/readings': () => UNAUTHORIZED,
   '/bench/suites': () => refusal(404, 'not_found'),
   '/admin/-/dead-letters': () => UNAUTHORIZED,
+  '/monitor/alerts': (isOperator) =>
+    isOperator ? receivers([{ name: 'chat', lastFailure: null }]) : UNAUTHORIZED,
 };
 
 let routes: Routes = SOUND;
@@ -244,6 +248,23 @@ const CASES: Record<string, Case> = {
     says: /The alert queue-old fires It waits\. \(docs\/operations\.md\)/,
     sound: alert('pending', 'page'),
   },
+  'alert-receivers': {
+    broken: { routes: { '/monitor/alerts': () => receivers([]) } },
+    state: 'unwise',
+    says: /Nobody is told of alerts/,
+    remedy: /secret put ALERT_WEBHOOKS$/,
+  },
+  'alert-receivers: one that fails': {
+    broken: {
+      routes: {
+        '/monitor/alerts': () =>
+          receivers([{ name: 'chat', host: 'chat.example', lastFailure: 'status 404' }]),
+      },
+    },
+    state: 'unwise',
+    says: /receiver of alerts chat \(chat\.example\) could not be told: status 404/,
+    remedy: /^curl -X POST http:\S+\/monitor\/alerts\/test -H/,
+  },
   'alerts: a warning': { broken: alert('firing', 'warn'), state: 'unwise', says: /queue-old/ },
 };
 
@@ -273,8 +294,9 @@ test('what is open on this machine is open to nobody else', async () => {
     '/monitor/view': () => ok(viewOf()),
     '/ws/readings': () => refusal(426, 'upgrade_required'),
     '/bench/suites': () => ok([]),
+    '/monitor/alerts': () => receivers([]),
   };
-  for (const name of ['operators', 'strangers', 'bench']) {
+  for (const name of ['operators', 'strangers', 'bench', 'alert-receivers']) {
     expect(await look(name, { routes: open, isLocal: true }), name).toEqual([]);
     expect(await look(name, { routes: open }), 'the control').toHaveLength(1);
   }
