@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
 import { errorText, SluiceError } from '../../src/core/errors.ts';
 import { resolveOptions } from '../../src/core/option-table.ts';
 import { describeTarget, resolveTarget } from '../../src/database/target.ts';
@@ -20,7 +21,9 @@ import { openLocalDatabase } from '../local-database.ts';
 import { migrateDatabase } from '../migrate.ts';
 import { openTexts } from '../open-variables.ts';
 import { projectFolder, wranglerConfigIn, wranglerProgram } from '../project.ts';
+import { routeOf } from '../worker-address.ts';
 import { Cleanup } from './cleanup.ts';
+import { ReadableLog } from './readable-log.ts';
 import { reportHealth } from './report-health.ts';
 
 const PORT = {
@@ -120,7 +123,10 @@ export async function dev({ persistTo, config, sluiceOnly, path = '/', ...flags 
       ...state.environment,
       ...(plan.isHyperdrive && database !== undefined ? { [HYPERDRIVE_VARIABLE]: database.url } : {}),
     };
-    void reportHealth(new URL(path, `http://127.0.0.1:${port}`), log);
+    const address = new URL(path, `http://127.0.0.1:${port}`);
+    void reportHealth(address, log).then((isThere) => {
+      if (isThere) log(whatToOpen(address));
+    });
     process.exitCode = await runWrangler(project, args, environment, stopping.signal);
   } finally {
     await cleanup.run();
@@ -166,6 +172,24 @@ async function assertFree(port: number): Promise<void> {
   await new Promise((closed) => server.close(closed));
 }
 
+/** What a Worker that has just started has to show. */
+function whatToOpen(worker: URL): string {
+  return [
+    'What to open:',
+    `  ${routeOf(worker, '/dashboard')}  sinks, shards, queues and alerts, live`,
+    `  ${routeOf(worker, '/health')}  whether it is well; 503 where not`,
+    `  ${routeOf(worker, '/metrics')}  the same for Prometheus`,
+    `  ${routeOf(worker, '/ws/messages')}  where clients connect (ws://), by the name of a sink`,
+  ].join('\n');
+}
+
+// wrangler's own lines as they are, those of the Worker's log as sentences.
+function passOn(from: Readable, to: NodeJS.WriteStream): void {
+  const log = new ReadableLog((text) => to.write(text), to.isTTY === true);
+  from.on('data', (chunk: Buffer) => log.add(chunk));
+  from.on('end', () => log.end());
+}
+
 function runWrangler(
   project: string,
   args: string[],
@@ -174,8 +198,12 @@ function runWrangler(
 ): Promise<number> {
   const child = spawn(process.execPath, [wranglerProgram(), ...args], {
     cwd: project,
-    stdio: 'inherit',
+    // Its keys still come from the terminal.
+    stdio: ['inherit', 'pipe', 'pipe'],
     env: {
+      ...(process.stdout.isTTY && process.env.NO_COLOR === undefined
+        ? { FORCE_COLOR: process.env.FORCE_COLOR ?? '1' }
+        : {}),
       ...process.env,
       ...environment,
       // Or wrangler would leave out the file of variables.
@@ -189,6 +217,8 @@ function runWrangler(
       VSCODE_INSPECTOR_OPTIONS: process.env.VSCODE_INSPECTOR_OPTIONS ?? '{}',
     },
   });
+  passOn(child.stdout, process.stdout);
+  passOn(child.stderr, process.stderr);
   const stop = (): void => void child.kill('SIGTERM');
   process.on('SIGTERM', stop);
   process.on('SIGHUP', stop);

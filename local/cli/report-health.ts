@@ -12,9 +12,10 @@ const ASK_AGAIN_MS = 250;
 /**
  * Waits until the Worker answers, and says once why it does not reach its database, if it does not.
  *
+ * @returns true where Sluice answers
  * @param worker its address, with the path below which Sluice's router is mounted
  */
-export async function reportHealth(worker: URL, log: (message: string) => void): Promise<void> {
+export async function reportHealth(worker: URL, log: (message: string) => void): Promise<boolean> {
   const deadlineMs = performance.now() + START_TIME_LIMIT_MS;
   while (performance.now() < deadlineMs) {
     await sleep(ASK_AGAIN_MS, undefined, { ref: false });
@@ -24,7 +25,10 @@ export async function reportHealth(worker: URL, log: (message: string) => void):
       () => false,
     );
     if (!isThere) continue;
-    await assertReachesDatabase(worker).catch((error: unknown) => {
+    try {
+      await assertReachesDatabase(worker);
+      return true;
+    } catch (error) {
       const isElsewhere = isSluiceError(error) && error.code === 'not_found';
       log(
         isElsewhere
@@ -32,7 +36,8 @@ export async function reportHealth(worker: URL, log: (message: string) => void):
               'the path with --path, as in npx sluice dev --path /sluice'
           : errorText(error),
       );
-    });
-    return;
+      return !isElsewhere;
+    }
   }
+  return false;
 }
