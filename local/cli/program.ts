@@ -17,8 +17,12 @@ const SLUICE_ONLY = [
   'make the tables of Sluice itself (sluice_…), and not those of the application',
 ] as const;
 
-/** All commands. Nothing runs before `parseAsync` is called, so that tests can read a command that a page shows. */
-export function createProgram(): Command {
+/**
+ * All commands. Nothing runs before `parseAsync` is called, so that tests can read a command that a page shows.
+ *
+ * @param args what will be parsed: of the lab's commands, only those that it names have their flags
+ */
+export async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('sluice')
     .description('WebSocket messages in, Postgres rows out')
     .exitOverride()
@@ -85,6 +89,6 @@ export function createProgram(): Command {
   defineShard(program);
   defineSessions(program);
   defineExchange(program);
-  addLabCommands(program);
+  await addLabCommands(program, (name) => args.includes(name));
   return program;
 }

@@ -16,7 +16,7 @@ import { createProgram } from './program.ts';
 export async function runCommand(args: readonly string[]): Promise<void> {
   try {
     process.exitCode = EXIT.good;
-    await createProgram().parseAsync(args, { from: 'user' });
+    await (await createProgram(args)).parseAsync(args, { from: 'user' });
   } catch (error) {
     if (isOnlyClosedOutput(error)) {
       process.exitCode = EXIT.good;

@@ -54,7 +54,7 @@ async function read(args: string[]): Promise<string> {
     command.exitOverride().configureOutput({ writeErr() {}, writeOut() {} });
     for (const inner of command.commands) silence(inner);
   };
-  const program = createProgram();
+  const program = await createProgram(args);
   for (const command of program.commands) silence(command);
   await program.parseAsync(args, { from: 'user' });
   return called.join();
