@@ -24,6 +24,16 @@ export function greater(one: string, other: string): string {
   return `((${one}) > (${other}) or (${other}))`;
 }
 
+/** By how much a counter of a shard has grown within five minutes. */
+export function increaseOf(counter: string): string {
+  return `sum by (sink, shard) (increase(${counter}[5m]))`;
+}
+
+/** The same, and 0 for a shard that has not counted anything: its counter is not there, and a sum with nothing is nothing. */
+export function orNone(counter: string): string {
+  return `(${increaseOf(counter)} or 0 * ${increaseOf('sluice_messages_received_total')})`;
+}
+
 /** `: column "price" does not exist (42703)`; empty where no fault is known. */
 export function faultText({ fault }: ShardFacts): string {
   if (fault === null) return '';

@@ -13,8 +13,10 @@ import {
   faultText,
   fullInText,
   greater,
+  increaseOf,
   isPoolBusy,
   NEVER_SECONDS,
+  orNone,
   recentEndsInMs,
   SMALL_FILL,
   TEMPORARY_REASONS,
@@ -167,7 +169,7 @@ const ERROR_RATE: ShardRule = {
   sentence: ({ recent }) =>
     `${shareText(recent.errorShare ?? 0)} of the messages of the last five minutes became dead letters or were refused (${countText(recent.failed)})`,
   promql: (limit) =>
-    `(sum by (sink, shard) (increase(sluice_messages_dead_total[5m])) + sum by (sink, shard) (increase(sluice_messages_refused_total{reason!~"${TEMPORARY_REASONS}"}[5m]))) / sum by (sink, shard) (increase(sluice_messages_received_total[5m])) > ${limit}`,
+    `(${orNone('sluice_messages_dead_total')} + ${orNone(`sluice_messages_refused_total{reason!~"${TEMPORARY_REASONS}"}`)}) / ${increaseOf('sluice_messages_received_total')} > ${limit}`,
 };
 
 const ACK_SLOW: ShardRule = {
