@@ -69,6 +69,25 @@ import { chooseProtocol } from './subprotocol.ts';
 /** When clients that are sent away should come back. */
 const DRAIN_RETRY_MS = 3_000;
 
+/** What others ask of a shard. */
+const COUNTED_CALLS: readonly (keyof ShardCalls)[] = [
+  'handOver',
+  'forgetMoved',
+  'stats',
+  'drain',
+  'listSessions',
+  'endSessions',
+  'noteRevocation',
+  'noteReinstated',
+  'summary',
+  'listDeadLetters',
+  'readDeadLetter',
+  'retryDeadLetters',
+  'dropDeadLetters',
+  'resume',
+  'drainShard',
+];
+
 /** Why a shard has no sink. */
 class Fault {
   readonly error: unknown;
@@ -470,7 +489,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
   }
 
   override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {
-    this.#watch.called();
+    this.#watch.measured.requests += 1;
     this.#receive(socket, frame);
   }
 
@@ -693,6 +712,18 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       sockets: this.stats().sockets,
       deadLetters: this.#letters.totals,
     };
+  }
+
+  // Calls count as requests, as the platform counts them.
+  static {
+    const calls = Shard.prototype as unknown as Record<string, (this: Shard, ...given: unknown[]) => unknown>;
+    for (const name of COUNTED_CALLS) {
+      const call = calls[name] as (this: Shard, ...given: unknown[]) => unknown;
+      calls[name] = function (...given) {
+        this.#watch.called();
+        return call.apply(this, given);
+      };
+    }
   }
 
   get #letters(): DeadLetters {

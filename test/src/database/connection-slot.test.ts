@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../../src/database/connection.ts';
 import { ConnectionSlot, type ConnectionSlotOptions } from '../../../src/database/connection-slot.ts';
+import { ConnectionWatch } from '../../../src/database/connection-watch.ts';
 import { freshName, testDatabase } from '../../support/connect.ts';
 import { FakeTimers } from '../../support/fake-timers.ts';
 import { eventually } from '../../support/patience.ts';
@@ -204,4 +205,90 @@ describe('ConnectionSlot with a real Postgres', () => {
     expect((result as unknown as { rows: unknown[] }).rows).toEqual([{ n: 1 }]);
     slot.close();
   });
+});
+
+describe('something asked beside the work', () => {
+  const ask = async (connection: Connection): Promise<number> => (connection as unknown as Line).name;
+
+  test('is not asked where no connection is open', () => {
+    const { slot, lines } = slotWith();
+    expect(slot.useAside(ask, 1_000)).toBeUndefined();
+    expect(lines).toEqual([]);
+  });
+
+  test('is asked at once while the connection is idle, work waits for it, and it keeps nothing open', async () => {
+    const { slot, lines, use, timers } = slotWith();
+    await use();
+    timers.advance(3_000);
+    const order: string[] = [];
+    let answer: () => void = () => {};
+    const asked = slot.useAside(async () => {
+      await new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      order.push('asked');
+    }, 1_000);
+    expect(slot.useAside(ask, 1_000), 'one at a time').toBeUndefined();
+    const work = use(async () => void order.push('worked'));
+    answer();
+    await Promise.all([asked, work]);
+    expect(order).toEqual(['asked', 'worked']);
+    await slot.useAside(ask, 1_000);
+    timers.advance(5_000);
+    expect([slot.isOpen, lines.map(({ closed }) => closed)]).toEqual([false, [1]]);
+  });
+
+  test('is asked after the work that is under way, and before the next', async () => {
+    const { slot, use } = slotWith();
+    await use();
+    const order: string[] = [];
+    let end: () => void = () => {};
+    const first = use(async () => {
+      await new Promise<void>((resolve) => {
+        end = resolve;
+      });
+      order.push('first');
+    });
+    const asked = slot.useAside(async () => void order.push('asked'), 1_000);
+    end();
+    await first;
+    await use(async () => void order.push('second'));
+    await asked;
+    expect(order).toEqual(['first', 'asked', 'second']);
+  });
+
+  test('rejects where the connection was closed before its turn came; work goes on with another', async () => {
+    const { slot, use } = slotWith();
+    await use();
+    const first = use(failing());
+    const asked = slot.useAside(ask, 1_000);
+    await expect(first).rejects.toThrow('failed');
+    await expect(asked).rejects.toMatchObject({ code: 'database_unreachable' });
+    expect(await use()).toBe(1);
+  });
+});
+
+test('a watch knows what slots are doing, and hears when a connection is closed', async () => {
+  const watch = new ConnectionWatch();
+  let closed = 0;
+  watch.onClosed = () => {
+    closed += 1;
+  };
+  const { slot, use, timers } = slotWith({ watch });
+  slotWith({ watch });
+  expect(watch.figures).toEqual({ open: 0, busy: 0, waiting: 0, limit: 2 });
+  const work = use(async () => expect(watch.figures).toEqual({ open: 1, busy: 1, waiting: 0, limit: 2 }));
+  expect(watch.figures).toEqual({ open: 0, busy: 0, waiting: 1, limit: 2 });
+  await work;
+  expect([watch.figures, watch.isAnyOpen, watch.opened]).toEqual([
+    { open: 1, busy: 0, waiting: 0, limit: 2 },
+    true,
+    1,
+  ]);
+  timers.advance(5_000);
+  slot.close();
+  expect([closed, watch.isAnyOpen, watch.durations.count]).toEqual([1, false, 1]);
+  const away = slotWith({ watch, open: () => Promise.reject(new Error('away')) });
+  await expect(away.use()).rejects.toThrow('away');
+  expect([watch.failed, closed]).toEqual([1, 1]);
 });
