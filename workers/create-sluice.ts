@@ -12,8 +12,9 @@ import { Monitor } from './monitor.ts';
 import { OriginRules } from './origins.ts';
 import { Limits } from './request-limit.ts';
 import { createRouter, type RouterPart } from './routes/router.ts';
-import { Shard, type ShardRole, sinkRole } from './shard.ts';
+import { Shard } from './shard.ts';
 import type { AskForToken } from './shard-access.ts';
+import { type ShardRole, sinkRole } from './shard-role.ts';
 import { type SinkInput, Sinks } from './sinks.ts';
 
 /** A class of Durable Objects, to extend and export. The type is written out: an inferred one cannot be exported (TS4094). */

@@ -59,8 +59,9 @@ import { CLIENT_ADDRESS_HEADER } from './request-limit.ts';
 import { type AskForToken, grantOf, type KeptAccess, OPEN_ACCESS, ShardAccess } from './shard-access.ts';
 import { DIRECTORY_NAME, shardDirectory } from './shard-directory.ts';
 import { ShardListing } from './shard-listing.ts';
-import { decodeShardName, encodeShardName } from './shard-name.ts';
+import { encodeShardName } from './shard-name.ts';
 import { ShardRevocations } from './shard-revocations.ts';
+import { Fault, noRole, type ShardRole, sinkOrFault } from './shard-role.ts';
 import { type Attachment, answerClose, LOST, ShardSockets } from './shard-sockets.ts';
 import { ShardWatch } from './shard-watch.ts';
 import { DurableObjectSqlite } from './sqlite.ts';
@@ -87,51 +88,6 @@ const COUNTED_CALLS: readonly (keyof ShardCalls)[] = [
   'resume',
   'drainShard',
 ];
-
-/** Why a shard has no sink. */
-class Fault {
-  readonly error: unknown;
-
-  constructor(error: unknown) {
-    this.error = error;
-  }
-}
-
-/** What a shard is. It follows from its name alone. */
-export interface ShardRole {
-  /** Its number among the shards of its sink. */
-  shard: number;
-  /** How its checkpoints name it. */
-  label: string;
-  /** The sink's name, for people. */
-  sinkName: string;
-  /** Its place in the directory. Undefined: nobody has to find it, and producers do not move to it. */
-  place: ShardPlace | undefined;
-  /** The driver, where it is another than that of the Worker. */
-  driver: string | undefined;
-  /** The sink; it gives undefined where none is defined under the name now. Undefined itself: frames are only counted. */
-  sink: (() => Sink | undefined) | undefined;
-}
-
-/** An object that is no shard of any sink. It counts frames, of which it gets none, and sleeps. */
-function noRole(name: string): ShardRole {
-  return { shard: 0, label: name, sinkName: name, place: undefined, driver: undefined, sink: undefined };
-}
-
-/** The role of a shard of a sink. */
-export function sinkRole(name: string, findSink: (sink: string) => Sink | undefined): ShardRole {
-  // Until version 0.3 shards of a measurement were objects of this class. One that was left over wakes up by its alarm.
-  if (!/\/\d+$/.test(name)) return noRole(name);
-  const place = decodeShardName(name);
-  return {
-    shard: place.shard,
-    label: String(place.shard),
-    sinkName: place.sink,
-    place,
-    driver: undefined,
-    sink: () => findSink(place.sink),
-  };
-}
 
 export abstract class Shard extends DirectoryObject implements ShardCalls {
   readonly #role: ShardRole;
@@ -196,7 +152,7 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
       this.#throttle = new ReadThrottle();
     } else {
       const sqlite = new DurableObjectSqlite(ctx.storage);
-      const sink = this.#sinkOrFault(role.sinkName, role.sink);
+      const sink = sinkOrFault(role.sinkName, role.sink);
       this.#options = sink instanceof Fault ? resolveSinkOptions({}) : sink.options;
       this.#access = this.#openAccess(role, sqlite);
       const { maxDeadLetters, maxDeadLetterBytes } = this.#options;
@@ -333,22 +289,6 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
 
   /** Who is asked about tokens that come within a session; `open` where everybody who reaches this shard may send. */
   protected abstract authorizer(): AskForToken | 'open';
-
-  // It never throws: a shard that could not start would lose its alarm after six tries, and nobody could see what it holds.
-  #sinkOrFault(sinkName: string, findSink: () => Sink | undefined): Sink | Fault {
-    try {
-      const sink = findSink();
-      if (sink !== undefined) return sink;
-      return new Fault(
-        new SluiceError(
-          'unknown_sink',
-          `The sink ${JSON.stringify(sinkName)}, which this shard belongs to, is not defined: define it again under this name, and the shard goes on`,
-        ),
-      );
-    } catch (error) {
-      return new Fault(error);
-    }
-  }
 
   #openPipeline(
     role: ShardRole,

@@ -1,6 +1,7 @@
 /** A shard of one measurement: the production shard, whose sink is a table of the bench, or which only counts frames. */
 
-import { Shard, type ShardRole } from '../../workers/shard.ts';
+import { Shard } from '../../workers/shard.ts';
+import type { ShardRole } from '../../workers/shard-role.ts';
 import { sinkOfSpec } from '../suites/ingest/bench-form.ts';
 import { decodeBenchShardName } from './bench-shard-name.ts';
 
