@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AlertData, alertServer, isFromSluice } from '../../examples/alert-receiver.ts';
+import { migrateDatabase } from '../../local/migrate.ts';
 import { type LocalWorker, startWorker } from '../../local/worker.ts';
 import { SluiceClient } from '../../src/client/index.ts';
 import { alertSettings } from '../../src/monitor/alerts/options.ts';
@@ -55,6 +56,7 @@ function listen(server: Pick<Server, 'listen'>, port: number): Promise<void> {
 const relay = new Relay();
 let worker: LocalWorker;
 beforeAll(async () => {
+  await migrateDatabase(own.url);
   await rowsOf(own.connection, 'create table notes (text text not null)');
   await relay.open();
   await listen(receiver, 0);
