@@ -126,6 +126,13 @@ function timeOf(atMs: number): string {
   return Date.now() - atMs < DAY_MS ? clock : `${time.toLocaleDateString('en-CA')} ${clock.slice(0, 5)}`;
 }
 
+/** A mark of the time axis: the day where marks are days apart, else the time, by a clock of 24 hours. */
+function markOf(atS: number, stepS: number): string {
+  const time = new Date(atS * 1_000);
+  if (stepS >= 86_400) return time.toLocaleDateString('en-CA').slice(5);
+  return time.toLocaleTimeString('en-GB').slice(0, stepS < 60 ? 8 : 5);
+}
+
 function sizeOf(box: HTMLElement): { width: number; height: number } {
   return { width: box.clientWidth, height: box.clientHeight };
 }
@@ -153,7 +160,7 @@ function draw(box: HTMLElement, props: () => LineChartProps, onPoint: (index: nu
         y: { distr: isLog ? 3 : 1, ...(isLog ? {} : { range: (_, __, max) => [0, niceTop(max)] }) },
       },
       axes: [
-        axis,
+        { ...axis, values: (_, marks, __, ___, stepS) => marks.map((mark) => markOf(mark, stepS)) },
         { ...axis, size: 62, values: (_, marks) => marks.map((mark) => (mark === null ? '' : show(mark))) },
       ],
       series: [{}, ...lines.map((_, index) => lineStyle(box, index))],

@@ -30,8 +30,8 @@ export function Table({ label, columns, rows }: TableProps): JSX.Element {
       <table>
         <thead>
           <tr>
-            {columns.map(({ title, isText }) => (
-              <th key={title} scope="col" class={isText ? 'text' : undefined}>
+            {columns.map(({ title, isText, isLong }) => (
+              <th key={title} scope="col" class={isText || isLong ? 'text' : undefined}>
                 {title}
               </th>
             ))}

@@ -21,7 +21,7 @@ export function AlertList({
   dashboard: Dashboard;
   alerts: readonly AlertView[];
 }): JSX.Element {
-  if (alerts.length === 0) return <p class="empty">None fires. The page “Alerts” has those of before.</p>;
+  if (alerts.length === 0) return <p class="empty">None fires.</p>;
   return (
     <ul class="list">
       {alerts.map((alert) => (
@@ -184,7 +184,7 @@ export function AlertsPage({ dashboard }: { dashboard: Dashboard }): JSX.Element
           </p>
         ) : (
           <Table
-            label="What operators did"
+            label="Table of what operators did"
             columns={[
               { title: 'when' },
               { title: 'who', isText: true },

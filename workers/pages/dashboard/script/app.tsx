@@ -117,10 +117,10 @@ function Content({ dashboard }: { dashboard: Dashboard }): JSX.Element {
         </p>
       ) : null}
       <Page key={location.hash} dashboard={dashboard} view={view} />
-      <p class="quiet small">
+      <footer class="quiet small">
         version {view.version === '' ? 'not known' : view.version}; figures of{' '}
         {shownAge(view.atMs, dashboard.nowMs)}
-      </p>
+      </footer>
     </>
   );
 }

@@ -22,7 +22,13 @@ const SHOWN = 12;
 export function Attention({ dashboard, sink }: { dashboard: Dashboard; sink?: string }): JSX.Element | null {
   const view = dashboard.view as MonitorView;
   const troubles = troublesOf(view, sink);
-  if (troubles.length === 0) return null;
+  if (troubles.length === 0) {
+    return sink === undefined && view.health.status === 'ok' ? (
+      <p class="verdict">
+        <StatePill tone="good" word="All is well" /> <span class="quiet">Nothing needs attention.</span>
+      </p>
+    ) : null;
+  }
   const isBad = troubles.some(({ first }) => first.status === 'failing');
   return (
     <section class={`card attention ${isBad ? 'bad' : ''}`} aria-labelledby="attention">
@@ -77,7 +83,7 @@ function TroubleItem({
       ) : null}
       <p class="quiet">{waitingText(shards)}</p>
       <div class="row actions">
-        {sink === null ? null : (
+        {sink === null || dashboard.route.page !== 'overview' ? null : (
           <a href={linkTo(sink, reasons.length === 1 ? first.shard : null)}>
             See the {reasons.length === 1 && first.shard !== null ? 'shard' : 'sink'}
           </a>

@@ -62,10 +62,11 @@ const CHARTS: readonly Chart[] = [
     show: shownCount,
   },
   {
-    lines: { connectionsOpen: 'open', connectionsBusy: 'busy', sockets: 'sockets' },
-    title: (open, busy, sockets) => `${open} connections to Postgres, ${busy} busy; ${sockets} sockets`,
+    lines: { connectionsOpen: 'open', connectionsBusy: 'busy' },
+    title: (open, busy) => `${open} connections to Postgres, ${busy} busy`,
     show: shownCount,
   },
+  { lines: { sockets: 'sockets' }, title: (sockets) => `${sockets} sockets are open`, show: shownCount },
   { lines: { outboxBytes: 'outbox' }, title: (bytes) => `The outbox has ${bytes}`, show: shownBytes },
 ];
 

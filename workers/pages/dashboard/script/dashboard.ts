@@ -40,9 +40,9 @@ export class Dashboard {
     addEventListener('hashchange', () => {
       this.route = readRoute(location.hash);
       onChange();
-      // As after loading a page: at its top, and what is read next is what it is about.
+      // As after loading a page: at its top, and what is read next is what it is about; once that is painted.
       scrollTo(0, 0);
-      document.querySelector('h1')?.focus({ preventScroll: true });
+      queueMicrotask(() => document.querySelector('h1')?.focus({ preventScroll: true }));
     });
     // Times are relative to now, also while nothing comes.
     setInterval(onChange, 1_000);

@@ -18,6 +18,9 @@ import { linkTo } from './route.ts';
 import { ShardsTable, SinksTable } from './shard-tables.tsx';
 import { Ago, Since, State } from './shown.tsx';
 
+/** Alerts beside the events; the others are on their own page. */
+const SHOWN_ALERTS = 4;
+
 export function Overview({ dashboard, view }: { dashboard: Dashboard; view: MonitorView }): JSX.Element {
   const { nowMs } = dashboard;
   const [hasCharts, showCharts] = useState(false);
@@ -39,7 +42,13 @@ export function Overview({ dashboard, view }: { dashboard: Dashboard; view: Moni
             <h2 id="alerts">Alerts</h2>
             <span class="quiet">{firingText(view.alerts, nowMs)}</span>
           </div>
-          <AlertList dashboard={dashboard} alerts={view.alerts} />
+          <AlertList dashboard={dashboard} alerts={view.alerts.slice(0, SHOWN_ALERTS)} />
+          <p>
+            <a href="#/alerts">
+              {view.alerts.length > SHOWN_ALERTS ? `All ${view.alerts.length} alerts` : 'Alerts of before'},
+              silences, test
+            </a>
+          </p>
         </section>
         <Events events={view.events} nowMs={nowMs} />
       </div>

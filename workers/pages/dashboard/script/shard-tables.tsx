@@ -31,7 +31,7 @@ export function SinksTable({ sinks, nowMs }: { sinks: readonly SinkView[]; nowMs
   }
   return (
     <Table
-      label="Sinks"
+      label="Table of sinks"
       columns={[{ title: 'sink' }, ...FIGURES]}
       rows={sinks.map((sink) => ({
         key: sink.sink,
