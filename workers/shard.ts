@@ -628,6 +628,18 @@ export abstract class Shard extends DirectoryObject implements ShardCalls {
     return this.#state();
   }
 
+  async pauseShard(): Promise<ShardState> {
+    this.#pipeline?.pauseByOperator();
+    await this.#pipeline?.nextAttempt();
+    return this.#state();
+  }
+
+  async flushShard(): Promise<ShardState> {
+    this.#intake.flush();
+    await this.#pipeline?.nextAttempt();
+    return this.#state();
+  }
+
   async drainShard({ closeSockets }: { closeSockets: boolean }): Promise<ShardState> {
     if (closeSockets) this.#closeSockets();
     this.#intake.flush();

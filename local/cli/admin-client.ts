@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { type ErrorCode, errorText, SluiceError } from '../../src/core/errors.ts';
 import { DRAIN_TIME_LIMIT_MS, MAX_SHARDS } from '../../src/core/limits.ts';
 import { optionTable, resolveOptions } from '../../src/core/option-table.ts';
+import type { MonitorView } from '../../src/monitor/view.ts';
 import { commandText } from '../command-text.ts';
 import { onlySink } from '../only-sink.ts';
 import { operatorHeaders, TOKEN_VARIABLE } from '../operator-token.ts';
@@ -99,6 +100,11 @@ export class AdminClient {
   async sinks(): Promise<string[]> {
     const { sinks } = await this.#get<{ sinks?: Record<string, unknown> }>(routeOf(this.#worker, '/stats'));
     return Object.keys(sinks ?? {});
+  }
+
+  /** What the monitor shows. */
+  view(): Promise<MonitorView> {
+    return this.#get(routeOf(this.#worker, '/monitor/view'));
   }
 
   post<Answer>(path: string, body: unknown): Promise<Answer> {

@@ -10,6 +10,7 @@ import type { migrate } from './migrate.ts';
 import { defineSessions } from './sessions.ts';
 import { defineShard } from './shard.ts';
 import { defineToken } from './token.ts';
+import { defineTop } from './top.ts';
 import type { tryMessages } from './try.ts';
 
 const SLUICE_ONLY = [
@@ -84,6 +85,7 @@ export async function createProgram(args: readonly string[]): Promise<Command> {
       (await import('./try.ts')).tryMessages(...given),
     );
 
+  defineTop(program);
   defineToken(program);
   defineDeadLetters(program);
   defineShard(program);

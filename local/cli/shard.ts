@@ -1,4 +1,4 @@
-/** `npm run shard`: resumes a shard that has stopped, and drains one that is about to be restarted. */
+/** `npm run shard`: pauses and resumes a shard, flushes it, and drains one that is about to be restarted. */
 
 import { type Command, Option } from 'commander';
 import type { MissingChoice, MissingMessages } from '../../src/outbox/missing-messages.ts';
@@ -15,7 +15,7 @@ import { EXIT } from './exit-codes.ts';
 
 /** Adds the command and its subcommands. */
 export function defineShard(program: Command): void {
-  const command = program.command('shard').description('Resume a shard that has stopped, or drain it');
+  const command = program.command('shard').description('Pause, resume, flush or drain a shard');
   withShardFlags(command.command('resume').description('let it try again, at once'))
     .addOption(
       new Option(
@@ -25,6 +25,14 @@ export function defineShard(program: Command): void {
     )
     .option('--give-up', 'messages that the database has lost: leave them missing')
     .action(resume);
+  withShardFlags(
+    command
+      .command('pause')
+      .description('write nothing to Postgres until it is resumed; what is accepted waits'),
+  ).action((flags: ShardFlags) => act('pause', flags));
+  withShardFlags(command.command('flush').description('try at once to write what waits')).action(
+    (flags: ShardFlags) => act('flush', flags),
+  );
   withShardFlags(command.command('drain').description('wait until all that it accepted is written'))
     .option('--close-sockets', 'close its sockets before, so that no more comes in')
     .action(drain);
@@ -42,6 +50,14 @@ async function resume({
   if (state.isPaused) process.exitCode = EXIT.failed;
 }
 
+/** It worked where what was asked for is so: after `pause` that it is paused, after `flush` that it writes. */
+async function act(what: 'pause' | 'flush', flags: ShardFlags): Promise<void> {
+  const client = await AdminClient.forShard(flags);
+  const state = await client.post<ShardState>(what, {});
+  tell(client, state, flags);
+  if (state.isPaused !== (what === 'pause')) process.exitCode = EXIT.failed;
+}
+
 async function drain({ closeSockets, ...flags }: ShardFlags & { closeSockets?: true }): Promise<void> {
   const client = await AdminClient.forShard(flags);
   const state = await client.post<ShardState>('drain', { closeSockets: closeSockets === true });
@@ -56,7 +72,7 @@ function tell(client: AdminClient, state: ShardState, { json }: ShardFlags): voi
   }
   const { isPaused, code, message, missing, buffered, sockets, deadLetters } = state;
   const lines = [
-    `${client.name}: ${isPaused ? `stopped (${code}): ${message}` : 'writing'}`,
+    `${client.name}: ${isPaused ? `${code === 'paused_by_operator' ? 'paused' : 'stopped'} (${code}): ${message}` : 'writing'}`,
     `${counted(buffered, 'message')} not written yet, ${counted(sockets, 'socket')}, ${counted(deadLetters.count, 'dead letter')}${deadLetters.isFull ? ' (full)' : ''}`,
     // A Worker of before does not say.
     ...(isPaused && missing ? missingLines(missing) : []),

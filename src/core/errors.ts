@@ -60,6 +60,7 @@ const ERROR_TABLE = {
   checkpoint_ahead: { status: 503, closeCode: 4503 },
   checkpoint_missing: { status: 503, closeCode: 4503 },
   dead_letters_full: { status: 503, closeCode: 4503 },
+  paused_by_operator: { status: 503, closeCode: 4503 },
   sink_failed: { status: 500, closeCode: 4500 },
 
   // What the client library throws (src/client).

@@ -45,6 +45,7 @@ export class FlushFaults {
   retryAtMs = 0;
   /** True where `onFault` was told of a fault that is not over. */
   #isKept = false;
+  #isPausedByOperator = false;
 
   /** @param stats where state and failures are noted */
   constructor(stats: FlusherStats, options: FlushFaultsOptions) {
@@ -65,6 +66,24 @@ export class FlushFaults {
     // A clock that was set back must not make a pause of it that nobody has asked for.
     this.retryAtMs = Math.min(retryAtMs, this.#options.timers.now() + PAUSE_BACKOFF.maxMs);
     this.#isKept = true;
+    this.#isPausedByOperator = code === 'paused_by_operator';
+  }
+
+  /** True where an operator has paused it: nothing that a try comes to changes that. */
+  get isPausedByOperator(): boolean {
+    return this.#isPausedByOperator;
+  }
+
+  /** An operator wants nothing to be written. One that has stopped by itself stays so: somebody has to decide about that. */
+  pauseByOperator(): void {
+    if (this.#stats.state === 'stopped') return;
+    const text = 'An operator has paused it: nothing is written before somebody resumes it';
+    const error = new SluiceError('paused_by_operator', text);
+    this.#tell(error, refusalOf(error));
+    this.#isPausedByOperator = true;
+    this.#stats.state = 'stopped';
+    this.#stats.troubleSinceMs ??= this.#options.timers.now();
+    this.#keep('stopped', error);
   }
 
   /**
@@ -94,6 +113,8 @@ export class FlushFaults {
   }
 
   #tell(error: unknown, refusal: Refusal): void {
+    // Why nothing is written is still that somebody wants it so.
+    if (this.#isPausedByOperator) return;
     this.#stats.lastError = refusal.reason;
     this.#stats.lastErrorDetails = detailsOf(refusal);
     this.#stats.lastErrorCode = codeOf(error);
@@ -108,6 +129,7 @@ export class FlushFaults {
   failed(fault: FlushFault, error: unknown, isUndecided = false): void {
     const { timers, random } = this.#options;
     this.#tell(error, this.#count(error));
+    if (this.#isPausedByOperator) return;
     this.#stats.failuresInARow += 1;
     this.#stats.troubleSinceMs ??= timers.now();
     const backoff = this.#options.backoff ?? outageBackoff(timers.now() - this.#stats.troubleSinceMs);
@@ -123,6 +145,7 @@ export class FlushFaults {
   shrunk(error: unknown): void {
     const { timers, random, backoff = DEFAULT_BACKOFF } = this.#options;
     this.#tell(error, this.#count(error));
+    if (this.#isPausedByOperator) return;
     this.#stats.state = 'retrying';
     this.#stats.troubleSinceMs ??= timers.now();
     this.retryAtMs = timers.now() + backoffMs(1, random(), backoff);
@@ -133,11 +156,12 @@ export class FlushFaults {
   succeeded(): void {
     this.#stats.failuresInARow = 0;
     this.retryAtMs = 0;
-    this.resumed();
+    if (!this.#isPausedByOperator) this.resumed();
   }
 
   /** An operator lets it go on. */
   resumed(): void {
+    this.#isPausedByOperator = false;
     this.#stats.state = 'running';
     this.#stats.troubleSinceMs = null;
     if (!this.#isKept) return;

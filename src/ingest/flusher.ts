@@ -115,6 +115,16 @@ export class Flusher {
     this.flush();
   }
 
+  /** An operator wants nothing to be written before `resume`. A batch that is on its way is not called back. */
+  pauseByOperator(): void {
+    this.#faults.pauseByOperator();
+  }
+
+  /** True where `resume` is all that it takes to go on. */
+  get isPausedByOperator(): boolean {
+    return this.#faults.isPausedByOperator;
+  }
+
   /** An operator's `resume` changed nothing: this is why. */
   stayStopped(error: unknown): void {
     this.#faults.stayStopped(error);
@@ -227,6 +237,8 @@ export class Flusher {
 
   // A batch that was prepared ahead was taken from the buffer: nothing may be taken and sent before it.
   #proceed(worker: number): void {
+    // The one that was prepared stays, too.
+    if (this.#faults.isPausedByOperator) this.#putAllBack([]);
     const next = this.#next;
     if (next === undefined) {
       this.#release(worker);

@@ -229,7 +229,8 @@ export class LaneWriter {
    *   stopped, and says so
    */
   async resume(choice: MissingChoice | undefined): Promise<void> {
-    if (this.#fenced === undefined || this.flusher.stats.state !== 'stopped') {
+    const isUndecided = this.flusher.stats.state === 'stopped' && !this.flusher.isPausedByOperator;
+    if (this.#fenced === undefined || !isUndecided) {
       this.flusher.resume();
       return;
     }

@@ -201,6 +201,11 @@ export class Lanes {
     while (this.isBusy) await Promise.all(this.#lanes.map(({ flusher }) => flusher.drained()));
   }
 
+  /** An operator wants nothing to be written before `resume`. */
+  pauseByOperator(): void {
+    for (const { flusher } of this.#lanes) flusher.pauseByOperator();
+  }
+
   /** An operator lets stopped or paused lanes go on, one after the other: a connection has room for one piece of work. */
   async resume(choice: MissingChoice | undefined): Promise<void> {
     const resumed = this.#resuming.then(async () => {

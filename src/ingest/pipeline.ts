@@ -482,6 +482,11 @@ export class Pipeline implements Intake {
     return this.#lanes.resume(choice);
   }
 
+  /** An operator wants nothing to be written to Postgres before `resume`: what is accepted waits. It outlasts a start. */
+  pauseByOperator(): void {
+    this.#lanes.pauseByOperator();
+  }
+
   // State.
 
   /** What the database lacks, where a lane has stopped for that; the first of such lanes. */

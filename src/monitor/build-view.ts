@@ -198,6 +198,7 @@ function sinkView(sink: string, shards: readonly { view: ShardView; summed: Summ
 function shownState({ latest: { report, receivedAtMs } }: KnownShard, nowMs: number): ShownState {
   const { state, gauges, isLast } = report;
   const waiting = sampleValue(gauges, 'queue_messages');
+  if (state === 'stopped' && report.fault?.code === 'paused_by_operator') return 'paused';
   if (state === 'stopped' || state === 'paused' || state === 'held') return state;
   if (waiting > 0 && nowMs - receivedAtMs > DEAF_AFTER_MS) return 'unknown';
   if (waiting > 0 && isFull(report.gauges)) return 'full';

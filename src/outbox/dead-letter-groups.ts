@@ -39,11 +39,11 @@ interface GroupRow {
 export function groupLetters(sqlite: Sqlite): DeadLetterGroup[] {
   return sqlite
     .run<GroupRow>(
-      // SQLite takes the other columns from the row that has the maximum.
-      `select refused_by, sql_state, column_name, constraint_name, count(*) as count, max(id) as last_id, reason,
-        min(failed_at_ms) as first_ms, max(failed_at_ms) as last_ms
-        from dead_letters group by refused_by, sql_state, column_name, constraint_name
-        order by count desc, last_id limit ?`,
+      `select *, (select reason from dead_letters where id = last_id) as reason from (
+        select refused_by, sql_state, column_name, constraint_name, count(*) as count, max(id) as last_id,
+          min(failed_at_ms) as first_ms, max(failed_at_ms) as last_ms
+          from dead_letters group by refused_by, sql_state, column_name, constraint_name
+          order by count desc, last_id limit ?)`,
       MAX_DEAD_LETTER_GROUPS,
     )
     .map((row) => ({

@@ -72,6 +72,13 @@ export interface ShardAdmin {
    */
   resume(request?: { missing?: MissingChoice }): Promise<ShardState>;
   /**
+   * Writes nothing to Postgres from now on, until `resume`: what is accepted waits, and a sleep, a crash and a deployment change
+   * nothing of it. A batch that is on its way is not called back; the answer comes when it has ended.
+   */
+  pauseShard(): Promise<ShardState>;
+  /** Tries at once to write what waits, and answers after that try. One that has stopped or was paused stays so. */
+  flushShard(): Promise<ShardState>;
+  /**
    * Writes what was accepted, and answers once all of it is in Postgres or among the dead letters, or as soon as the
    * shard is paused. With `closeSockets` clients are told to go first (`drain` and 4503; 1001 for raw sockets).
    */

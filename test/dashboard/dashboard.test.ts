@@ -169,15 +169,13 @@ const STATES: [name: string, view: () => MonitorView, fragments: string[]][] = [
 test.each(STATES)('where %s, everybody can use it, on a desk and on a phone', async (_, view, fragments) => {
   withLetters();
   fake.view = view();
-  for (const fragment of fragments) {
+  for (const [index, fragment] of fragments.entries()) {
     const page = await visit({ fragment });
     await isLive(page);
     if (fragment.startsWith('#/sinks/') && !fragment.endsWith('none'))
       await page.locator('canvas').first().waitFor();
-    await isFitForAll(page, [
-      ['dark', 'light'],
-      ['dark', 'light'],
-    ]);
+    const both = ['dark', 'light'] as const;
+    await (index === 0 ? isFitForAll(page, [[...both], [...both]]) : isFitForAll(page));
     await page.close();
   }
 });
@@ -445,7 +443,6 @@ describe('dead letters', () => {
     await page.getByRole('button', { name: 'Show 50 more' }).click();
     await expect.poll(() => rows.count()).toBe(121);
     expect(await page.getByRole('button', { name: 'Show 50 more' }).count()).toBe(0);
-    await isFitForAll(page);
   });
 
   test('are retried and dropped all at once, by the reason', async () => {
@@ -467,6 +464,7 @@ describe('dead letters', () => {
 
   test('are read, corrected and dropped one by one', async () => {
     withLetters();
+    fake.letters = LETTERS.slice(0, 12);
     const page = await visit({ fragment: '#/sinks/trades/0' });
     await page.getByRole('button', { name: 'Show them' }).first().click();
     await page.getByRole('button', { name: '7', exact: true }).click();
@@ -558,7 +556,7 @@ test('all of it can be done by keyboard alone', async () => {
   await isLive(page);
   const focused = () =>
     page.evaluate(
-      "document.activeElement === document.body ? '' : document.activeElement?.textContent || document.activeElement?.getAttribute('aria-label') || document.activeElement?.tagName",
+      "document.activeElement === document.body ? '' : (document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent)",
     );
   /** Presses Tab until something of this text has the focus. */
   async function tabTo(text: RegExp): Promise<void> {

@@ -55,6 +55,27 @@ function undone(sqlite: Sqlite, step: () => void): void {
 
 export const DEAD_LETTER_CASES: { name: string; run: (sqlite: Sqlite) => void }[] = [
   {
+    name: 'letters are grouped by why they were refused, and a group is listed, taken and dropped alone',
+    run(sqlite) {
+      const letters = new DeadLetters({ sqlite, ...WIDE });
+      expect(letters.groups()).toEqual([]);
+      addMany(letters, 3);
+      addMany(letters, 4, { column: null, failedAtMs: 5, reason: 'the first' });
+      expect(letters.add(letter({ column: null, failedAtMs: 9, reason: 'the last' }))).toBe(true);
+      addMany(letters, 1, { sqlState: null, by: 'sink', column: null, constraint: null });
+      const key = { by: 'postgres', sqlState: '22P02', column: null, constraint: 'celsius_is_warm' } as const;
+      const [first, second, third, ...others] = letters.groups();
+      expect(first).toEqual({ key, count: 5, reason: 'the last', firstFailedAtMs: 5, lastFailedAtMs: 9 });
+      expect(second).toMatchObject({ key: { ...key, column: 'celsius' }, count: 3 });
+      expect(third?.key).toEqual({ by: 'sink', sqlState: null, column: null, constraint: null });
+      expect(others).toEqual([]);
+      expect(letters.list({ where: { group: key } }).letters).toHaveLength(5);
+      expect(letters.take({ group: key }, { maxRows: 2 })).toMatchObject({ remaining: 3 });
+      expect(letters.drop({ group: key }).dropped).toBe(3);
+      expect(letters.groups().map(({ count }) => count)).toEqual([3, 1]);
+    },
+  },
+  {
     name: 'a letter is read back as it was given, and outlives the object',
     run(sqlite) {
       const given = [

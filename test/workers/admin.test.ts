@@ -63,6 +63,8 @@ class FakeShards {
       retryDeadLetters: async () => ({ retried: 1, refused: 0, missing: [], remaining: 0, isFull: false }),
       dropDeadLetters: async () => ({ dropped: 1, missing: [] }),
       resume: async () => STATE,
+      pauseShard: async () => STATE,
+      flushShard: async () => STATE,
       drainShard: async () => STATE,
       ...this.#answers,
     };
@@ -108,6 +110,9 @@ const ROUTES: [method: 'GET' | 'POST', path: string, body?: unknown][] = [
   ['POST', '/admin/messages/0/dead-letters/drop', { ids: [1] }],
   ['POST', '/admin/messages/0/resume'],
   ['POST', '/admin/messages/0/drain', { closeSockets: true }],
+  ['POST', '/admin/messages/0/pause', {}],
+  ['POST', '/admin/messages/0/flush', {}],
+  ['GET', '/admin/messages/0/dead-letters/groups'],
 ];
 
 describe('who may ask', () => {
@@ -589,6 +594,32 @@ describe.each(['retry', 'drop'])('a bad body of %s', (act) => {
   });
 });
 
+describe('dead letters by their reason', () => {
+  const group = { by: 'postgres', sqlState: '22P02', column: 'celsius', constraint: null };
+
+  it('are listed, and chosen by the key of a group', async () => {
+    const groups = [{ key: group, count: 3, reason: 'no', firstFailedAtMs: 1, lastFailedAtMs: 2 } as const];
+    const fake = new FakeShards({ groupDeadLetters: async () => groups as never });
+    expect(await (await fake.ask('/admin/messages/0/dead-letters/groups')).json()).toEqual({ groups });
+    await fake.ask(`/admin/messages/0/dead-letters?group=${encodeURIComponent(JSON.stringify(group))}`);
+    await fake.post('/admin/messages/0/dead-letters/drop', { where: { group } });
+    expect(fake.calls.slice(1)).toEqual([
+      ['messages/0', 'listDeadLetters', { after: 0, limit: 50, where: { group } }],
+      ['messages/0', 'dropDeadLetters', { ids: { group } }],
+    ]);
+  });
+
+  it.each(['x', '{}', JSON.stringify({ ...group, more: 1 }), JSON.stringify({ ...group, by: 7 })])(
+    'are not chosen by %s',
+    async (text) => {
+      const fake = new FakeShards();
+      const response = await fake.ask(`/admin/messages/0/dead-letters?group=${encodeURIComponent(text)}`);
+      expect(await problemOf(response)).toMatchObject({ status: 400, option: 'group' });
+      expect(fake.calls).toEqual([]);
+    },
+  );
+});
+
 describe('POST resume and drain', () => {
   it('resume answers with the state after it, with and without a body', async () => {
     for (const body of [undefined, {}]) {
@@ -611,6 +642,18 @@ describe('POST resume and drain', () => {
     }
     const response = await new FakeShards().post('/admin/messages/0/resume', { ids: [1] });
     expect(await problemOf(response)).toMatchObject({ status: 400, option: 'ids' });
+  });
+
+  it.each([
+    ['pause', 'pauseShard'],
+    ['flush', 'flushShard'],
+  ])('%s answers with the state after it, and takes nothing', async (route, method) => {
+    const fake = new FakeShards();
+    expect(await (await fake.post(`/admin/messages/0/${route}`)).json()).toEqual(STATE);
+    expect(fake.calls).toEqual([['messages/0', method]]);
+    const refused = await fake.post(`/admin/messages/0/${route}`, { ids: [1] });
+    expect(await problemOf(refused)).toMatchObject({ status: 400, option: 'ids' });
+    expect(fake.calls).toHaveLength(1);
   });
 
   it.each([

@@ -150,6 +150,18 @@ export function adminRoutes(sinks: Sinks): Hono<{ Bindings: Env }> {
     return context.json(await shard.resume({ missing }));
   });
 
+  routes.post('/admin/:sink/:shard/pause', mayOperate, async (context) => {
+    const { shard } = await askedShard(sinks, context.env, context.req.param());
+    await readBody(context.req, []);
+    return context.json(await shard.pauseShard());
+  });
+
+  routes.post('/admin/:sink/:shard/flush', mayOperate, async (context) => {
+    const { shard } = await askedShard(sinks, context.env, context.req.param());
+    await readBody(context.req, []);
+    return context.json(await shard.flushShard());
+  });
+
   routes.post('/admin/:sink/:shard/drain', mayOperate, async (context) => {
     const { shard } = await askedShard(sinks, context.env, context.req.param());
     const body = await readBody(context.req, Object.keys(DRAIN_PARAMETERS));

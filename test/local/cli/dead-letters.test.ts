@@ -370,6 +370,30 @@ describe('shard', () => {
     expect(worker.asked).toHaveLength(3);
   });
 
+  test('pause and flush exit 1 where what was asked for is not so', async () => {
+    const paused = {
+      ...state,
+      isPaused: true,
+      code: 'paused_by_operator',
+      message: 'An operator has paused it',
+    };
+    worker.answers = [paused, state, state, paused].map((body) => ({ body }));
+    const first = await run('shard pause --sink messages');
+    expect([first.exitCode, first.stdout]).toEqual([
+      0,
+      expect.stringContaining('paused (paused_by_operator): An operator has paused it'),
+    ]);
+    expect((await run('shard pause --sink messages')).exitCode).toBe(1);
+    expect((await run('shard flush --sink messages')).exitCode).toBe(0);
+    expect((await run('shard flush --sink messages')).exitCode).toBe(1);
+    expect(worker.asked).toMatchObject([
+      { method: 'POST', path: '/admin/messages/0/pause', body: {} },
+      { path: '/admin/messages/0/pause' },
+      { path: '/admin/messages/0/flush', body: {} },
+      { path: '/admin/messages/0/flush' },
+    ]);
+  });
+
   test('drain says whether sockets are to be closed, and exits 1 where something is left', async () => {
     worker.answers = [{ body: state }, { body: { ...state, buffered: 1 } }];
     expect((await run('shard drain --sink messages --shard 1')).exitCode).toBe(0);

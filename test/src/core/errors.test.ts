@@ -59,6 +59,7 @@ const TABLE: Record<ErrorCode, [status: number, closeCode: number]> = {
   checkpoint_ahead: [503, 4503],
   checkpoint_missing: [503, 4503],
   dead_letters_full: [503, 4503],
+  paused_by_operator: [503, 4503],
   sink_failed: [500, 4500],
   send_buffer_full: [503, 4400],
   client_closed: [503, 1000],

@@ -655,6 +655,55 @@ describe('a stop', () => {
   });
 });
 
+describe('a pause that an operator wants', () => {
+  const paused = { state: 'stopped', lastErrorCode: 'paused_by_operator' };
+
+  test('keeps all that waits, also what was prepared; what is on its way ends, and changes nothing of it', async () => {
+    for (const end of ['commit', 'fail'] as const) {
+      const bench = new Bench();
+      bench.append(6);
+      bench.append(6);
+      expect([bench.sent, bench.prepared.length], 'one is on its way, and one is prepared').toEqual([1, 2]);
+      bench.flusher.pauseByOperator();
+      await bench[end]();
+      bench.append(10);
+      bench.flusher.flush();
+      bench.timers.advance(10 * 60_000);
+      expect([bench.sent, bench.buffer.waitingRows]).toEqual([1, end === 'commit' ? 17 : 22]);
+      expect(bench.flusher.stats).toMatchObject(paused);
+      expect(bench.timers.pending).toBe(0);
+      bench.flusher.resume();
+      await bench.answerAll();
+      expect(bench.committed, 'in their order').toEqual(numbered(1, 22));
+      expect(bench.flusher.stats.state).toBe('running');
+    }
+  });
+
+  test('outlives the flusher, and ends with resume()', async () => {
+    const kept: (LaneFault | undefined)[] = [];
+    const onFault = (fault: LaneFault | undefined): void => void kept.push(fault);
+    new Bench({ onFault }).flusher.pauseByOperator();
+    const [fault] = kept;
+    expect(fault).toMatchObject({ state: 'stopped', code: 'paused_by_operator' });
+    const next = new Bench({ fault, onFault });
+    next.append(5);
+    expect([next.sent, next.flusher.isPausedByOperator]).toEqual([0, true]);
+    next.flusher.resume();
+    expect([kept.at(-1), next.flusher.isPausedByOperator]).toEqual([undefined, false]);
+    await next.answerAll();
+    expect(next.flusher.stats).toMatchObject({ state: 'running', committed: 5 });
+  });
+
+  test('leaves a stop as it is: somebody has to decide about that', async () => {
+    const bench = new Bench();
+    bench.append(5);
+    await bench.fail(new Fault('stop', 'the checkpoint is gone'));
+    bench.flusher.pauseByOperator();
+    expect(bench.flusher.stats).toMatchObject({ state: 'stopped', lastError: 'the checkpoint is gone' });
+    expect(bench.flusher.isPausedByOperator).toBe(false);
+  });
+});
+
 describe('a fault that outlives the flusher', () => {
   const kept: (LaneFault | undefined)[] = [];
   const onFault = (fault: LaneFault | undefined): void => {

@@ -93,10 +93,10 @@ export class Api {
   }
 
   /** @throws as `request` */
-  async post<Body>(path: string, body: unknown): Promise<Body> {
+  async post<Body>(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Body> {
     const response = await this.request(path, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),
     });
     const text = await response.text();

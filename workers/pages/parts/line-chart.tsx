@@ -40,15 +40,16 @@ export function LineChart(props: LineChartProps): JSX.Element {
   const [at, setAt] = useState<number | null>(null);
   const [isTable, setTable] = useState(false);
 
-  const make = (): void => {
-    plot.current?.destroy();
-    plot.current = draw(box.current as HTMLDivElement, () => latest.current, setAt);
-  };
-
   useEffect(() => {
+    // Kept, since what observes it is told once more when it is gone.
+    const element = box.current as HTMLDivElement;
+    const make = (): void => {
+      plot.current?.destroy();
+      plot.current = draw(element, () => latest.current, setAt);
+    };
     make();
-    const resized = new ResizeObserver(() => plot.current?.setSize(sizeOf(box.current as HTMLDivElement)));
-    resized.observe(box.current as HTMLDivElement);
+    const resized = new ResizeObserver(() => plot.current?.setSize(sizeOf(element)));
+    resized.observe(element);
     // A canvas keeps the colours that it was painted with.
     dark.addEventListener('change', make);
     return () => {

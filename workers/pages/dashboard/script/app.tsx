@@ -35,7 +35,8 @@ export function App({ dashboard }: { dashboard: Dashboard }): JSX.Element {
           key={question.title}
           question={question}
           onDone={(result) => (typeof result === 'string' ? dashboard.done(result) : dashboard.ask(result))}
-          onClose={() => dashboard.ask(undefined)}
+          // A dialog that another has taken the place of is told late that it is closed.
+          onClose={() => dashboard.question === question && dashboard.ask(undefined)}
         />
       )}
       <ToastList toasts={dashboard.toasts} />

@@ -1,20 +1,19 @@
 /** What is wrong, in sentences, with its cause, how much waits, how long there is room, and what can be done: the first thing to read. */
 
 import type { JSX } from 'preact';
-import { roomMs, shownDuration, shownNumberOf } from '../../../../src/monitor/shown-figures.ts';
-import type { AlertView, HealthReason, MonitorView, ShardView } from '../../../../src/monitor/view.ts';
+import {
+  shardsText,
+  type Trouble,
+  troubleKey,
+  troublesOf,
+  waitingText,
+} from '../../../../src/monitor/troubles.ts';
+import type { AlertView, HealthReason, MonitorView } from '../../../../src/monitor/view.ts';
 import { StatePill } from '../../parts/state-pill.tsx';
 import { questionOf } from './actions.tsx';
 import type { Dashboard } from './dashboard.ts';
 import { linkTo } from './route.ts';
 import { Since } from './shown.tsx';
-
-/** Reasons that are the same for several shards of a sink are one. */
-interface Trouble {
-  first: HealthReason;
-  reasons: HealthReason[];
-  shards: ShardView[];
-}
 
 /** So many are shown: a page of sentences is read by nobody. */
 const SHOWN = 12;
@@ -35,7 +34,7 @@ export function Attention({ dashboard, sink }: { dashboard: Dashboard; sink?: st
       <h2 id="attention">Needs attention ({troubles.length})</h2>
       <ul>
         {troubles.slice(0, SHOWN).map((trouble) => (
-          <TroubleItem key={keyOf(trouble.first)} trouble={trouble} dashboard={dashboard} view={view} />
+          <TroubleItem key={troubleKey(trouble.first)} trouble={trouble} dashboard={dashboard} view={view} />
         ))}
       </ul>
       {troubles.length > SHOWN ? (
@@ -51,17 +50,14 @@ interface TroubleItemProps {
   view: MonitorView;
 }
 
-function TroubleItem({
-  trouble: { first, reasons, shards },
-  dashboard,
-  view,
-}: TroubleItemProps): JSX.Element {
+function TroubleItem({ trouble, dashboard, view }: TroubleItemProps): JSX.Element {
+  const { first, reasons, shards } = trouble;
   const { sink, status, message, sqlState, code } = first;
   const [shard] = shards;
   const hint = shard?.fault?.details?.hint ?? shard?.fault?.details?.detail;
   const alert = alertOf(view.alerts, first);
   const place = sink === null ? 'Everything' : sink;
-  const which = sink === null ? '' : whichShards(reasons);
+  const which = sink === null ? '' : shardsText(trouble);
   const canResume = shards.length > 0 && RESUMABLE.has(first.reason);
   return (
     <li class="trouble">
@@ -81,7 +77,7 @@ function TroubleItem({
           Postgres says: <bdi>{hint}</bdi>
         </p>
       ) : null}
-      <p class="quiet">{waitingText(shards)}</p>
+      <p class="quiet">{waitingText(trouble)}</p>
       <div class="row actions">
         {sink === null || dashboard.route.page !== 'overview' ? null : (
           <a href={linkTo(sink, reasons.length === 1 ? first.shard : null)}>
@@ -111,71 +107,6 @@ export function Runbook({ address }: { address: string }): JSX.Element | null {
     <a href={address} target="_blank" rel="noopener noreferrer">
       What to do ↗
     </a>
-  );
-}
-
-/** How much waits in all of several shards (the sentence has that of one), and how long there is room. */
-function waitingText(shards: readonly ShardView[]): string {
-  const sums = {
-    receivedPerSecond: 0,
-    committedPerSecond: 0,
-    queueMessages: 0,
-    queueBytes: 0,
-    queueLimitBytes: 0,
-  };
-  for (const shard of shards)
-    for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += shard[name];
-  const room = roomMs(sums);
-  const parts = [
-    shards.length > 1 ? `${shownNumberOf(sums.queueMessages, 'message')} wait in all` : undefined,
-    room === null
-      ? undefined
-      : room === 0
-        ? 'no room for more'
-        : `room for ${shownDuration(room)} at the present rate`,
-  ].filter((part) => part !== undefined);
-  return parts.length === 0 ? '' : `${parts.join('; ')}.`.replace(/^./, (letter) => letter.toUpperCase());
-}
-
-function whichShards(reasons: readonly HealthReason[]): string {
-  const numbers = reasons.flatMap(({ shard }) => (shard === null ? [] : [shard]));
-  if (numbers.length === 0) return '';
-  if (numbers.length > 6) return `, ${numbers.length} shards`;
-  return `, shard${numbers.length === 1 ? '' : 's'} ${numbers.join(', ')}`;
-}
-
-function keyOf({ status, sink, reason, code, sqlState, shard, message }: HealthReason): string {
-  // Alike but for the figures in their sentences.
-  return JSON.stringify([
-    status,
-    sink,
-    reason,
-    code,
-    sqlState,
-    shard === null,
-    message.replaceAll(/[\d,.]+/g, '#'),
-  ]);
-}
-
-/** What is wrong in the view, or with one sink; what fails comes first. */
-function troublesOf({ health, sinks }: MonitorView, only: string | undefined): Trouble[] {
-  const troubles = new Map<string, Trouble>();
-  const shardsOf = new Map(
-    sinks.map(({ sink, shards }) => [sink, new Map(shards.map((shard) => [shard.shard, shard]))]),
-  );
-  for (const reason of health.reasons) {
-    if (only !== undefined && reason.sink !== only) continue;
-    const key = keyOf(reason);
-    const trouble = troubles.get(key) ?? { first: reason, reasons: [], shards: [] };
-    troubles.set(key, trouble);
-    trouble.reasons.push(reason);
-    const ofSink = reason.sink === null ? undefined : shardsOf.get(reason.sink);
-    const shard = reason.shard === null ? undefined : ofSink?.get(reason.shard);
-    if (shard !== undefined) trouble.shards.push(shard);
-    else if (reason.shard === null && ofSink !== undefined) trouble.shards.push(...ofSink.values());
-  }
-  return [...troubles.values()].sort(
-    (left, right) => Number(right.first.status === 'failing') - Number(left.first.status === 'failing'),
   );
 }
 
