@@ -10,7 +10,7 @@ import {
   outageBackoff,
   PAUSE_BACKOFF,
 } from '../core/backoff.ts';
-import { type ErrorCode, isSluiceError } from '../core/errors.ts';
+import { type ErrorCode, isSluiceError, SluiceError } from '../core/errors.ts';
 import type { Timers } from '../core/timers.ts';
 import type { FaultClass } from '../database/fault-class.ts';
 import type { LaneFault } from '../outbox/lane-faults.ts';
