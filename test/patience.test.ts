@@ -4,6 +4,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { arrived } from './support/patience.ts';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -74,4 +75,12 @@ describe('the control: a limit is found', () => {
     const patient = 'await eventually(() => expect(a).toBe(1));\nconst LIMIT_MS = HANG_LIMIT_MS;\n  }, 100);';
     expect(faultsOf('some.test.ts', patient)).toEqual([]);
   });
+});
+
+test('what hangs is named; what comes, or fails, is passed on', async () => {
+  await expect(arrived('The answer to drain()', new Promise(() => {}), 1)).rejects.toThrow(
+    'The answer to drain() has not come within 0.001 s',
+  );
+  expect(await arrived('A value', Promise.resolve(7))).toBe(7);
+  await expect(arrived('A failure', Promise.reject(new Error('away')))).rejects.toThrow('away');
 });

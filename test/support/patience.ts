@@ -37,19 +37,24 @@ function nameOf(check: () => unknown): string {
   return String(check).replaceAll(/\s+/g, ' ').slice(0, 160);
 }
 
+/** What was awaited hangs. */
+export class NothingCame extends Error {}
+
 /**
  * What is awaited, or an error that names it where it does not come. For what may never end, such as an answer of an object or
  * the end of a socket: the limit of the whole test would say only that something took too long.
  *
  * @param what as in "The answer to drain()"
+ * @throws NothingCame
  */
-export async function arrived<Value>(what: string, awaited: PromiseLike<Value>): Promise<Value> {
+export async function arrived<Value>(
+  what: string,
+  awaited: PromiseLike<Value>,
+  limitMs = HANG_LIMIT_MS,
+): Promise<Value> {
   let timer: ReturnType<typeof after> | undefined;
   const limit = new Promise<never>((_, reject) => {
-    timer = after(
-      () => reject(new Error(`${what} has not come within ${HANG_LIMIT_MS / 1_000} s`)),
-      HANG_LIMIT_MS,
-    );
+    timer = after(() => reject(new NothingCame(`${what} has not come within ${limitMs / 1_000} s`)), limitMs);
   });
   try {
     return await Promise.race([awaited, limit]);

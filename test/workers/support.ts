@@ -21,7 +21,7 @@ import worker from '../../workers/index.ts';
 import { PRODUCER_HEADER, type ShardStats } from '../../workers/objects.ts';
 import type { Shard } from '../../workers/shard.ts';
 import './environment.ts';
-import { arrived, eventually } from '../support/patience.ts';
+import { arrived, eventually, NothingCame } from '../support/patience.ts';
 
 /** Polls until `check` no longer throws; its last error if it never does. */
 export function until<Value>(check: () => Value | Promise<Value>): Promise<Value> {
@@ -204,8 +204,19 @@ export function evict(
 }
 
 /** Lets a shard flush now, and gives its figures once everything is settled. */
-export function drain(stub: ShardStub): Promise<ShardStats> {
-  return arrived('The answer to drain()', stub.drain() as Promise<ShardStats>);
+export async function drain(stub: ShardStub): Promise<ShardStats> {
+  try {
+    return await arrived('The answer to drain()', stub.drain() as Promise<ShardStats>);
+  } catch (error) {
+    if (!(error instanceof NothingCame)) throw error;
+    // Whether it writes, waits or has stopped tells whose fault it is.
+    const figures = await statsOf(stub).catch(String);
+    throw new Error(`${error.message}. The shard says ${JSON.stringify(figures)}`, { cause: error });
+  }
+}
+
+function statsOf(stub: ShardStub): Promise<ShardStats> {
+  return arrived('The answer to stats()', stub.stats() as Promise<ShardStats>);
 }
 
 const ABORTED = 'aborted by a test';
@@ -327,7 +338,7 @@ export class TestShard {
   }
 
   stats(): Promise<ShardStats> {
-    return arrived('The answer to stats()', this.stub.stats() as Promise<ShardStats>);
+    return statsOf(this.stub);
   }
 
   /** Flushes now, and gives the figures once everything is settled. */
