@@ -222,7 +222,14 @@ export abstract class Monitor extends DurableObject<Env> implements MonitorCalls
   #about(nowMs: number): Pick<NewFigures, 'version' | 'own'> {
     const reports = this.#book.all().map(({ latest }) => latest);
     const version = deployedVersion(this.env);
-    const own = ownFigures({ nowMs, version, reports, storageBytes: this.ctx.storage.sql.databaseSize });
+    const own = ownFigures({
+      nowMs,
+      version,
+      reports,
+      storageBytes: this.ctx.storage.sql.databaseSize,
+      alerts: this.#alerts.current(),
+      receivers: this.#alerts.receivers(),
+    });
     return { version, own: [...own, ...this.#exports.samples()] };
   }
 

@@ -7,6 +7,7 @@ import { sampleValue } from '../../src/monitor/report-samples.ts';
 import type { ShardReport } from '../../src/monitor/shard-report.ts';
 import { MONITOR_NAME } from '../../workers/monitor-calls.ts';
 import type { ShardStats } from '../../workers/objects.ts';
+import { readMetricsText } from '../src/monitor/metrics-text-rules.ts';
 import { abortShard, openSocket, until } from './support.ts';
 import './environment.ts';
 
@@ -67,6 +68,14 @@ it('reports while it is at work and once more at its end; then it sleeps, and on
     ['database_connections_limit', '', 1],
   ] as const)
     expect(sampleValue(last.gauges, name, label), name).toBe(value);
+  // All that a shard and its database tell is in the table of metrics, once.
+  const { faults, samples } = readMetricsText(
+    await monitor().metrics({ format: 'prometheus' }),
+    'prometheus',
+  );
+  expect(faults).toEqual([]);
+  expect(samples.find(({ name }) => name === 'sluice_monitor_points_left_out')?.value).toBe(0);
+  expect(samples.find(({ name }) => name === 'sluice_messages_stored_total')?.value).toBe(3);
   // The monitor asked for it, and it was read over the connection that was open.
   expect((await monitor().view()).databases).toMatchObject([{ samples: expect.any(Array) }]);
 

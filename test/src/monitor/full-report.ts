@@ -72,6 +72,13 @@ export function fullSources(reports: readonly ShardReport[] = [fullReport()]): F
     nowMs: NOW_MS,
     reports: stored,
     databases: [DATABASE],
-    own: ownFigures({ nowMs: NOW_MS, version: '1.2.3', reports: stored, storageBytes: 4_096 }),
+    own: ownFigures({
+      nowMs: NOW_MS,
+      version: '1.2.3',
+      reports: stored,
+      storageBytes: 4_096,
+      alerts: [],
+      receivers: [],
+    }),
   };
 }
