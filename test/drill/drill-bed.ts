@@ -182,11 +182,10 @@ export class DrillBed {
     return Number(row?.rows);
   }
 
-  /** Resolves when the table has more rows than now: a batch has succeeded. */
-  async firstSuccess(table: string, limitMs: number): Promise<number> {
-    const before = await this.rows(table);
+  /** When the table has more rows than so many: a batch has succeeded. A table that is not there has none. */
+  async firstSuccess(table: string, before: number, limitMs: number): Promise<number> {
     const untilMs = Date.now() + limitMs;
-    while ((await this.rows(table)) <= before) {
+    while ((await this.rows(table).catch(() => 0)) <= before) {
       if (Date.now() > untilMs) throw new Error(`Nothing was written to ${table} for ${limitMs / 1_000} s`);
       await delay(50);
     }

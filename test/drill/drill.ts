@@ -47,14 +47,17 @@ export async function runDrill(
 
 async function runIncident(bed: DrillBed, incident: Incident, isShort: boolean): Promise<IncidentReport> {
   const failures: string[] = [];
+  const { table } = incident;
+  const rowsBefore = await bed.rows(table);
   const struckAtMs = Date.now();
   await incident.strike(bed);
   const begins = await hearAll(bed.witnesses, incident.begins, struckAtMs);
   await delay(incident.lastsMs[isShort ? 1 : 0]);
+  // A table that was taken away cannot be counted; nothing came into it since.
+  const rows = await bed.rows(table).catch(() => rowsBefore);
   const endedAtMs = Date.now();
-  const success = bed.firstSuccess(incident.table, LONGEST_S * 1_000);
   await incident.end(bed);
-  const returnedAtMs = await success;
+  const returnedAtMs = await bed.firstSuccess(table, rows, LONGEST_S * 1_000);
   const ends = await hearAll(bed.witnesses, incident.ends, returnedAtMs);
   for (const [when, heard] of [
     ['begins', begins],

@@ -41,7 +41,7 @@ async function main(): Promise<void> {
   const failures: string[] = [];
   try {
     // It sends, and is written: all that follows has a sound beginning.
-    await bed.firstSuccess('readings', 60_000);
+    await bed.firstSuccess('readings', 0, 60_000);
     reports = await runDrill(bed, incidents, {
       isShort: values.short,
       onReport({ title, failures: found }) {
