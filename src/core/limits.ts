@@ -154,6 +154,15 @@ export const SLOW_READER_BYTES = 256 * 1024;
 /** What a client may ever leave unconfirmed: more than the nacks of one frame, each message of which is refused. */
 export const MAX_UNCONFIRMED_BYTES = 2 * 1024 * 1024;
 
+/**
+ * The share of a queue's limits from which on clients get no credit. What is above it is for frames that were on their way when the
+ * credit fell, so that they need not be refused.
+ */
+export const CREDIT_ENDS_AT = 0.9;
+
+/** From where on a queue counts as full: clients that keep to their credit stop at about `CREDIT_ENDS_AT`, and never come further. */
+export const QUEUE_FULL_AT = 0.89;
+
 /** What all clients of a shard together may have on their way; each gets its share within the bounds below. */
 export const SHARD_WINDOW_BYTES = 4 * 1024 * 1024;
 export const SHARD_WINDOW_MESSAGES = 65_536;

@@ -1,6 +1,7 @@
 /** How much the clients of a shard may have on their way. */
 
 import {
+  CREDIT_ENDS_AT,
   MAX_CREDIT_BYTES,
   MAX_CREDIT_MESSAGES,
   MIN_CREDIT_BYTES,
@@ -12,12 +13,6 @@ import type { Credit } from '../protocol/sluice-v1.ts';
 import type { Usage } from './capacity.ts';
 
 export const NO_CREDIT: Credit = { messages: 0, bytes: 0 };
-
-/**
- * The share of the limits from which on there is no credit. What is above it is for frames that were on their way when
- * the credit fell, so that they need not be refused.
- */
-const CREDIT_ENDS_AT = 0.9;
 
 /**
  * The credit of each of a shard's sessions: its share of the shard's window, and no more than its share of the room.

@@ -1,5 +1,6 @@
 /** Makes what the monitor shows from what it knows. A pure function: the same reports give the same view. */
 
+import { QUEUE_FULL_AT } from '../core/limits.ts';
 import { VERSION } from '../core/version.ts';
 import { addBuckets, type Buckets, NO_BUCKETS, percentileMs } from './buckets.ts';
 import { judgeHealth } from './health.ts';
@@ -218,7 +219,7 @@ export function queueFill(gauges: KnownShard['latest']['report']['gauges']): num
 }
 
 function isFull(gauges: KnownShard['latest']['report']['gauges']): boolean {
-  return queueFill(gauges) >= 0.99;
+  return queueFill(gauges) >= QUEUE_FULL_AT;
 }
 
 function isHalfFull(gauges: KnownShard['latest']['report']['gauges']): boolean {

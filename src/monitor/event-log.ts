@@ -3,6 +3,7 @@
  * long, or comes in floods, is told when it begins, in numbers, and when it ends.
  */
 
+import { QUEUE_FULL_AT } from '../core/limits.ts';
 import type { LogLevel, LogLine } from '../core/log-line.ts';
 import type { FlusherStats } from '../ingest/flusher-stats.ts';
 import type { Refusal } from '../outbox/refusal.ts';
@@ -58,7 +59,7 @@ const NAMED_REASONS = 5;
 const MAX_CHANGES = 20;
 const CHANGES_MS = 60_000;
 /** From where on the queue is full, as credit is ended; until where; and for how long it has to be. */
-const FULL_FROM = 0.9;
+const FULL_FROM = QUEUE_FULL_AT;
 const FULL_UNTIL = 0.75;
 const FULL_MS = 5_000;
 

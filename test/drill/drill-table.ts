@@ -14,15 +14,16 @@ export function drillTable(reports: readonly IncidentReport[]): string {
   return [
     `| incident | | ${HEADINGS.join(' | ')} |`,
     `|---|---|${HEADINGS.map(() => '---:').join('|')}|`,
-    ...reports.flatMap(({ title, begins, ends }) => [
-      `| [${title}](#${anchorOf(title)}) | begins | ${cells(begins)} |`,
-      `| | is over | ${cells(ends)} |`,
+    ...reports.flatMap(({ title, begins, ends, staysWell }) => [
+      `| [${title}](#${anchorOf(title)}) | begins | ${cells(begins, staysWell)} |`,
+      `| | is over | ${cells(ends, staysWell)} |`,
     ]),
   ].join('\n');
 }
 
-function cells(heard: Heard): string {
+function cells(heard: Heard, staysWell: readonly WitnessName[]): string {
   return NAMES.map((name) => {
+    if (staysWell.includes(name)) return 'stays well';
     if (!(name in heard)) return '';
     const seconds = heard[name];
     return seconds === undefined ? 'not said' : `${seconds.toFixed(1)} s`;

@@ -23,6 +23,7 @@ export interface IncidentReport {
   returnS: number;
   /** In seconds after the first success. */
   ends: Heard;
+  staysWell: readonly WitnessName[];
   failures: string[];
 }
 
@@ -51,14 +52,15 @@ async function runIncident(bed: DrillBed, incident: Incident, isShort: boolean):
   const rowsBefore = await bed.rows(table);
   const struckAtMs = Date.now();
   await incident.strike(bed);
-  const begins = await hearAll(bed.witnesses, incident.begins, struckAtMs);
+  const begins = await hearAll(bed.witnesses, incident.begins, struckAtMs, struckAtMs);
   await delay(incident.lastsMs[isShort ? 1 : 0]);
   // A table that was taken away cannot be counted; nothing came into it since.
   const rows = await bed.rows(table).catch(() => rowsBefore);
   const endedAtMs = Date.now();
   await incident.end(bed);
   const returnedAtMs = await bed.firstSuccess(table, rows, LONGEST_S * 1_000);
-  const ends = await hearAll(bed.witnesses, incident.ends, returnedAtMs);
+  // What says so at once may do so before the drill has seen the row.
+  const ends = await hearAll(bed.witnesses, incident.ends, endedAtMs, returnedAtMs);
   for (const [when, heard] of [
     ['begins', begins],
     ['ends', ends],
@@ -72,20 +74,37 @@ async function runIncident(bed: DrillBed, incident: Incident, isShort: boolean):
         );
     }
   }
-  return { title: incident.title, begins, returnS: (returnedAtMs - endedAtMs) / 1_000, ends, failures };
+  const { title, stays = {} } = incident;
+  const staysWell = Object.keys(stays) as WitnessName[];
+  for (const name of staysWell) {
+    const isMeant = stays[name] as (said: unknown) => boolean;
+    if (!(bed.witnesses[name] as Witness<unknown>).always(struckAtMs, Date.now(), isMeant))
+      failures.push(`${name} did not say all the time that it is well`);
+  }
+  return { title, begins, returnS: (returnedAtMs - endedAtMs) / 1_000, ends, staysWell, failures };
 }
 
-/** Waits until all who have something to say have said it. */
-async function hearAll(witnesses: Witnesses, testimony: Testimony, sinceMs: number): Promise<Heard> {
+/**
+ * Waits until all who have something to say have said it.
+ *
+ * @param sinceMs what was said before is of something else
+ * @param fromMs what seconds count from
+ */
+async function hearAll(
+  witnesses: Witnesses,
+  testimony: Testimony,
+  sinceMs: number,
+  fromMs: number,
+): Promise<Heard> {
   const heard: Heard = {};
   const expected = Object.entries(testimony) as [WitnessName, (said: never) => boolean][];
-  const untilMs = sinceMs + LONGEST_S * 1_000;
+  const untilMs = fromMs + LONGEST_S * 1_000;
   for (const [name] of expected) heard[name] = undefined;
   for (;;) {
     for (const [name, isMeant] of expected) {
       const witness = witnesses[name] as Witness<unknown>;
       const atMs = witness.firstAtMs(sinceMs, isMeant as (said: unknown) => boolean);
-      if (atMs !== undefined) heard[name] ??= (atMs - sinceMs) / 1_000;
+      if (atMs !== undefined) heard[name] ??= Math.max(0, atMs - fromMs) / 1_000;
     }
     if (expected.every(([name]) => heard[name] !== undefined) || Date.now() > untilMs) return heard;
     await delay(LOOK_EVERY_MS);

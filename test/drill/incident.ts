@@ -26,6 +26,8 @@ export interface Incident {
   table: string;
   begins: Testimony;
   ends: Testimony;
+  /** What is said all the time from the strike to the end, since nobody has to be woken up. */
+  stays?: Testimony;
   /** The most that each may take, in seconds after the strike or after the first success. Default: `WITHIN_S`. */
   within?: Partial<Record<WitnessName, { begins?: number; ends?: number }>>;
 }

@@ -51,6 +51,10 @@ async function main(): Promise<void> {
     });
     failures.push(...reports.flatMap(({ title, failures: found }) => found.map((one) => `${title}: ${one}`)));
     failures.push(...(await audit(bed)));
+    const { log: lines, webhook } = bed.witnesses;
+    await mkdir(resolve(values.out), { recursive: true });
+    await writeFile(join(values.out, 'drill-log.json'), JSON.stringify(lines.all, null, 1));
+    await writeFile(join(values.out, 'drill-webhook.json'), JSON.stringify(webhook.all, null, 1));
   } finally {
     await bed.close();
   }

@@ -50,6 +50,17 @@ export class Witness<Said> {
     return this.#statements.find(({ atMs, said }) => atMs >= sinceMs && isMeant(said))?.atMs;
   }
 
+  /** True where all that it said in this time is meant, and it said something. */
+  always(fromMs: number, toMs: number, isMeant: (said: Said) => boolean): boolean {
+    const said = this.#statements.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs);
+    return said.length > 0 && said.every((one) => isMeant(one.said));
+  }
+
+  /** All that it said, oldest first. */
+  get all(): readonly Statement<Said>[] {
+    return this.#statements;
+  }
+
   /** What it said last. */
   get latest(): Said | undefined {
     return this.#statements.at(-1)?.said;

@@ -6,6 +6,7 @@
  * below it where the alert ends, so that a value near the limit does not flap.
  */
 
+import { QUEUE_FULL_AT } from '../../core/limits.ts';
 import type { AlertRule, ShardRule } from './rule.ts';
 import {
   allowedSilenceMs,
@@ -145,7 +146,8 @@ const QUEUE_FULL: ShardRule = {
   name: 'SluiceQueueFull',
   of: 'shard',
   severity: 'page',
-  limit: { option: 'above', value: 0.95, unit: 'share', min: 0.1, max: 1, resolvesAt: 0.8 },
+  // Clients that keep to their credit stop there, and fill it no further.
+  limit: { option: 'above', value: QUEUE_FULL_AT, unit: 'share', min: 0.1, max: 1, resolvesAt: 0.8 },
   forSeconds: 5,
   keepFiringSeconds: 30,
   summary: 'The queue is full: clients have to wait, and raw sockets have messages refused',
