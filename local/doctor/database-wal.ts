@@ -19,8 +19,8 @@ const RELOAD = 'select pg_reload_conf()';
 export const WAL_CHECKS: readonly Check<DatabaseFacts>[] = [
   {
     name: 'wal-compression',
-    about: `Where images of whole pages are ${100 * MANY_IMAGES} % of the WAL or more, \`wal_compression\` is on, by \`lz4\` and not by \`pglz\`, which costs the sinks more than it wins.`,
-    remedy: "`alter system set wal_compression = 'lz4'`, where the server was built with it",
+    about: `Where images of whole pages are ${100 * MANY_IMAGES} % of the WAL or more, \`wal_compression\` is on, by \`zstd\` or \`lz4\` and not by \`pglz\`, which costs more and saves less.`,
+    remedy: "`alter system set wal_compression = 'zstd'` or `'lz4'`, where the server was built with it",
     look: lookAtCompression,
   },
   {
@@ -83,13 +83,13 @@ async function lookAtCompression({ ask, isDevelopment, isNeon }: DatabaseFacts) 
   // Compressed images are smaller than their pages.
   const share = Math.min(1, (images * PAGE_BYTES) / bytes);
   if (share < MANY_IMAGES) return [];
-  const best = ['lz4', 'zstd'].find((way) => ways?.includes(way));
+  const best = ['zstd', 'lz4'].find((way) => ways?.includes(way));
   const isSlow = value === 'pglz' || value === 'on';
   if (isSlow)
     return [
       unwise(
         `wal_compression is ${value}, and images of pages are a large part of the WAL`,
-        'This way to compress takes more of the processor than all else that an insert does.',
+        'In the lab pglz took a third more of the processor for each row, and saved 8 % of the WAL; lz4 and zstd took a tenth, and saved 13 % and 23 %.',
         `alter system set wal_compression = '${best ?? 'off'}'`,
         RELOAD,
       ),
