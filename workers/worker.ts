@@ -10,6 +10,9 @@ export { issueTicket, type TicketRequest, type TicketSecrets, tickets } from '..
 export { type StaticToken, type StaticTokens, tokens } from '../src/access/tokens.ts';
 /** What an `Authorize` throws to refuse somebody. */
 export { SluiceError } from '../src/core/errors.ts';
+export type { AlertOptions } from '../src/monitor/alerts/options.ts';
+export type { RuleOptions } from '../src/monitor/alerts/rule-options.ts';
+export type { WebhookFormat, WebhookOptions } from '../src/monitor/alerts/webhook.ts';
 export type { AuthorizeOption } from './authorization.ts';
 export {
   createSluice,

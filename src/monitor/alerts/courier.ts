@@ -22,6 +22,8 @@ const MAX_RETRY_AFTER_MS = 3_600_000;
 /** Requests to one receiver before others of the object get their turn. */
 const MAX_AT_ONCE = 50;
 const MAX_FAILURE_LENGTH = 200;
+/** When deliveries are looked at again that are under way. */
+const UNDER_WAY_MS = 60_000;
 
 export interface CourierOptions {
   webhooks: readonly Webhook[];
@@ -57,6 +59,7 @@ export class Courier {
   readonly #restUntilMs = new Map<string, number>();
   #running: Promise<void> | undefined;
   #isAskedAgain = false;
+  #startedAtMs = 0;
 
   constructor(options: CourierOptions) {
     this.#options = options;
@@ -73,18 +76,22 @@ export class Courier {
     }
   }
 
-  /** When there is something to deliver; Infinity where not. */
+  /**
+   * When there is something to deliver; Infinity where not. While deliveries are under way it is some time ahead: who looked again at
+   * once would do so until a slow receiver has answered. Should the object end meanwhile, they are taken up then.
+   */
   get dueMs(): number {
     const { webhooks, queue } = this.#options;
     let dueMs = Number.POSITIVE_INFINITY;
     for (const { name } of webhooks)
       dueMs = Math.min(dueMs, Math.max(queue.dueMs(name), this.#restUntilMs.get(name) ?? 0));
-    return dueMs;
+    return this.#running === undefined ? dueMs : Math.max(dueMs, this.#startedAtMs + UNDER_WAY_MS);
   }
 
   /** Delivers what is due. Called while it does, it looks again when it is done. Never fails. */
   deliver(): Promise<void> {
     this.#isAskedAgain = true;
+    if (this.#running === undefined) this.#startedAtMs = this.#options.now();
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
     });

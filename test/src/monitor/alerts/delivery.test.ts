@@ -8,6 +8,7 @@ import { DeliveryQueue, MAX_WAITING } from '../../../../src/monitor/alerts/deliv
 import type { NotificationKind } from '../../../../src/monitor/alerts/notification.ts';
 import { type AlertOptions, alertSettings } from '../../../../src/monitor/alerts/options.ts';
 import { NodeSqlite } from '../../../support/node-sqlite.ts';
+import { eventually } from '../../../support/patience.ts';
 import { Deployment, SECRET, type ShardNow, START_MS } from './support.ts';
 
 const HOUR = 3_600_000;
@@ -163,6 +164,9 @@ describe('a receiver that', () => {
       lastStatus: null,
       lastFailure: expect.stringMatching(/^Gave up waiting for the receiver after 100 ms$/),
     });
+    // With time enough, so that a busy machine does not decide it.
+    const patient = { webhooks: [{ url: `${origin}/in`, secret: SECRET, timeoutMs: 30_000 }] };
+    made.restart({ fetch, options: alertSettings(patient, {}, { isLocal: true }) });
     answer = (response) => void response.writeHead(200).end();
     await made.pass(60_000);
     expect(made.alerts.receivers()[0]).toMatchObject({ delivered: 1, lastFailure: null });
@@ -332,6 +336,24 @@ test('two who deliver at the same time do not deliver twice', async () => {
   made.evaluate();
   await Promise.all([made.alerts.deliver(), made.alerts.deliver(), made.alerts.deliver()]);
   expect(requests).toHaveLength(1);
+});
+
+test('a receiver that takes its time is not asked about again and again meanwhile', async () => {
+  let respond = (): void => {};
+  answer = (response) => {
+    respond = () => void response.writeHead(204).end();
+  };
+  const made = deployment();
+  made.report(STOPPED);
+  made.nowMs += 1_000;
+  made.evaluate();
+  expect(made.alerts.nextDueMs()).toBe(made.nowMs);
+  const delivering = made.alerts.deliver();
+  expect(made.alerts.nextDueMs()).toBe(made.nowMs + 60_000);
+  await eventually(() => expect(requests).toHaveLength(1));
+  respond();
+  await delivering;
+  expect(made.alerts.nextDueMs()).toBeUndefined();
 });
 
 describe('a test', () => {
