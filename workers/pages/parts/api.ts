@@ -34,6 +34,8 @@ export class Api {
   readonly #key: string;
   // In this tab only: it is gone with the tab, and never part of an address.
   #token: string | null;
+  /** What somebody has said to be called: the audit log says so beside what was done. */
+  operatorName = '';
 
   constructor({ page, tokenKey }: ApiOptions) {
     const path = location.pathname.replace(/\/$/, '');
@@ -93,10 +95,12 @@ export class Api {
   }
 
   /** @throws as `request` */
-  async post<Body>(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Body> {
+  async post<Body>(path: string, body: unknown): Promise<Body> {
+    // A header has no other letters.
+    const name = this.operatorName.replaceAll(/[^\x20-\x7e]/g, '').trim();
     const response = await this.request(path, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
+      headers: { 'content-type': 'application/json', ...(name === '' ? {} : { 'sluice-operator': name }) },
       body: JSON.stringify(body),
     });
     const text = await response.text();

@@ -105,11 +105,11 @@ function acknowledgeQuestion(dashboard: Dashboard, { id, rule }: AlertView) {
   return {
     title: `Acknowledge ${rule}`,
     text: <p>The others see that somebody looks after it.</p>,
-    field: { label: 'Your name', value: dashboard.operatorName },
+    field: { label: 'Your name', value: dashboard.api.operatorName },
     verb: 'Acknowledge',
     async run(_: string | undefined, name: string) {
       if (name === '') throw new Error('Say who you are: the others want to know whom to ask.');
-      dashboard.operatorName = name;
+      dashboard.api.operatorName = name;
       await dashboard.api.post('/monitor/alerts/acknowledge', { id, by: name });
       return `${name} looks after ${rule}.`;
     },

@@ -20,8 +20,6 @@ export class Dashboard {
   question: Question | undefined;
   /** How many things were done here: what was read before them is read again. */
   actions = 0;
-  /** What the operator has said to be called. */
-  operatorName = '';
   /** True while somebody wants to give another token. */
   isChangingToken = false;
 

@@ -33,7 +33,7 @@ export const STATE_WORDS: Record<ShownState, string> = {
 export const STATE_MEANINGS: Record<ShownState, string> = {
   ok: 'Nothing is wrong',
   running: 'Nothing is wrong',
-  busy: 'Messages are being written',
+  busy: 'The queue is at least half full',
   retrying: 'The last try to write failed; another one follows soon',
   paused: 'Postgres refuses for a reason that somebody has to remove; messages wait',
   stopped: 'Nothing is written before an operator says so; messages wait',
