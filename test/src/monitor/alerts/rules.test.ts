@@ -105,7 +105,7 @@ const STORIES: Record<string, (deployment: Deployment) => Story> = {
   }),
   SluiceQueueFull: () => ({
     bad: () => ({ waiting: 0.99 * LIMIT_MESSAGES }),
-    between: () => ({ waiting: 0.9 * LIMIT_MESSAGES }),
+    between: () => ({ waiting: 0.8 * LIMIT_MESSAGES }),
     good: () => ({ waiting: 0.1 * LIMIT_MESSAGES }),
     firesInMs: 6_100,
     endsInMs: 31_000,
