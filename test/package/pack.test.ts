@@ -361,7 +361,7 @@ new SluiceClient({ url: '/ws/readings', producer: 'me', storage: indexedDbStorag
     // The control: a Worker that asks for the lab has it.
     await writeFile(
       join(project.folder, 'src/control.ts'),
-      "import { lab } from 'sluice/lab';\nimport sluice, { Shard } from './index';\nconsole.log(lab);\nexport default sluice;\nexport { Shard };\n",
+      "import { lab } from 'sluice/lab';\nimport sluice, { Monitor, Shard } from './index';\nconsole.log(lab);\nexport default sluice;\nexport { Monitor, Shard };\n",
     );
     const [bundled, control] = await Promise.all([
       bundle('out'),
