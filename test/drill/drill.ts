@@ -49,6 +49,7 @@ export async function runDrill(
 async function runIncident(bed: DrillBed, incident: Incident, isShort: boolean): Promise<IncidentReport> {
   const failures: string[] = [];
   const { table } = incident;
+  await calm(bed.witnesses, incident.begins);
   const rowsBefore = await bed.rows(table);
   const struckAtMs = Date.now();
   await incident.strike(bed);
@@ -82,6 +83,22 @@ async function runIncident(bed: DrillBed, incident: Incident, isShort: boolean):
       failures.push(`${name} did not say all the time that it is well`);
   }
   return { title, begins, returnS: (returnedAtMs - endedAtMs) / 1_000, ends, staysWell, failures };
+}
+
+/** Those who show how it is, and do not tell what happens: they may still show the incident before. */
+const SHOWING: readonly WitnessName[] = ['health', 'metrics', 'dashboard'];
+
+/** Waits until nobody shows already what is about to happen. */
+async function calm(witnesses: Witnesses, begins: Testimony): Promise<void> {
+  const untilMs = Date.now() + LONGEST_S * 1_000;
+  for (const name of SHOWING) {
+    const isMeant = begins[name] as ((said: unknown) => boolean) | undefined;
+    const witness = witnesses[name] as Witness<unknown>;
+    while (isMeant !== undefined && (witness.latest === undefined || isMeant(witness.latest))) {
+      if (Date.now() > untilMs) throw new Error(`${name} shows what has not happened yet`);
+      await delay(LOOK_EVERY_MS);
+    }
+  }
 }
 
 /**
