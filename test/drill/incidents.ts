@@ -129,10 +129,11 @@ const postgresSlow: Incident = {
     dashboard: (text) => text.includes('Overview') && !isFiring('SluiceNotCommitting')(text),
     webhook: hears('resolved', 'SluiceNotCommitting', 'readings'),
   },
+  // It comes and goes with each batch, and what comes and goes is damped.
   within: {
-    webhook: { begins: 60 },
+    webhook: { begins: 60, ends: 60 },
     log: { begins: 60 },
-    dashboard: { begins: 60 },
+    dashboard: { begins: 60, ends: 60 },
     metrics: { begins: 60 },
   },
 };
