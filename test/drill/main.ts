@@ -14,7 +14,7 @@ import { INCIDENTS } from './incidents.ts';
 const HELP = `npm run drill -- [options]
 
   --only <text>    only incidents whose title has this text
-  --short          an outage of seconds instead of a minute, for CI
+  --short          an outage of seconds instead of a minute, and no limit of seconds for what is said: for CI
   --out <folder>   where the report goes, as JSON and Markdown (default results)
   --write          puts the table into docs/operations.md
 `;
