@@ -227,6 +227,18 @@ describe('against a Worker', () => {
     const { exitCode } = await terminal.type('npx sluice dead-letters show 17000 --sink readings');
     expect(exitCode).toBe(1);
   });
+
+  test('sluice top shows the sink of a real Worker, and every Worker serves the dashboard', async () => {
+    const [command = ''] = commandsFor('test/examples/commands.test.ts').filter((one) =>
+      one.endsWith(' top'),
+    );
+    const { stdout } = await terminal.succeed(command, { codes: [0, 1] });
+    expect(stdout).toMatch(/^Sluice (ok|degraded|failing) /);
+    expect(stdout).toMatch(/^ {2}readings +\w+ /m);
+    const page = await fetch(new URL('/dashboard', worker.url));
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+    expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'sha256-/);
+  });
 });
 
 describe('SQL', () => {

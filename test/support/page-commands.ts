@@ -37,7 +37,7 @@ export const NOT_RUN: readonly (readonly [RegExp, string])[] = [
  */
 export const RUN: readonly (readonly [RegExp, string])[] = [
   [
-    /^(curl |create extension |npx sluice (export|import|sessions|shard resume|shard drain(?!.* --url )|migrate --sluice-only)\b)/,
+    /^(curl |create extension |npx sluice (export|import|sessions|top$|shard resume|shard drain(?!.* --url )|migrate --sluice-only)\b)/,
     'test/examples/commands.test.ts',
   ],
   [/^npx sluice dead-letters (?!list --sink readings$)/, 'test/examples/commands.test.ts'],
