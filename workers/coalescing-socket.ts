@@ -11,15 +11,22 @@
  * connection) is heard with the next answer.
  */
 
+import { connect } from 'cloudflare:sockets';
 import { CloudflareSocket } from 'pg-cloudflare';
 import { hostText } from '../src/database/address.ts';
 import { AnswerTracker } from '../src/database/answer-tracker.ts';
 
 type WriteCallback = (error?: unknown) => void;
 
-/** What CloudflareSocket keeps for itself, and a separate reader needs. */
+/** What CloudflareSocket keeps for itself, and what opens and reads in its place needs. */
 interface Internals {
+  ssl: boolean;
+  writable: boolean;
+  _cfSocket: Socket;
+  _cfWriter: WritableStreamDefaultWriter<Uint8Array>;
   _cfReader: ReadableStreamDefaultReader<Uint8Array>;
+  _addClosedHandler(): void;
+  _listenOnce(): Promise<void>;
 }
 
 export class CoalescingSocket extends CloudflareSocket {
@@ -28,13 +35,39 @@ export class CoalescingSocket extends CloudflareSocket {
   readonly #answers = new AnswerTracker();
   #wakeReader: (() => void) | undefined;
 
-  /** The platform takes host and port as one text, in which an IPv6 address stands in brackets. */
-  override connect(
+  /**
+   * Opens the socket in the event that asks for it. CloudflareSocket loads the platform's module first, in each connection. Where
+   * that is one load for several objects of an isolate, as in tests, the socket would be opened, and all that waits for its
+   * answers go on, in the event of another object: its storage is out of reach there, and nobody ever hears of the end.
+   *
+   * The platform takes host and port as one text, in which an IPv6 address stands in brackets.
+   */
+  override async connect(
     port: number,
     host: string,
     connectListener?: (...args: unknown[]) => void,
   ): Promise<this | undefined> {
-    return super.connect(port, hostText(host), connectListener) as Promise<this | undefined>;
+    const internals = this as unknown as Internals;
+    try {
+      if (connectListener !== undefined) this.once('connect', connectListener);
+      const socket = connect(
+        `${hostText(host)}:${port}`,
+        internals.ssl ? { secureTransport: 'starttls', allowHalfOpen: false } : undefined,
+      );
+      internals._cfSocket = socket;
+      internals._cfWriter = socket.writable.getWriter();
+      internals._addClosedHandler();
+      internals._cfReader = socket.readable.getReader();
+      const listening = internals.ssl ? internals._listenOnce() : this._listen();
+      listening.catch((error: unknown) => this.emit('error', error));
+      await internals._cfWriter.ready;
+      internals.writable = true;
+      this.emit('connect');
+      return this;
+    } catch (error) {
+      this.emit('error', error);
+      return undefined;
+    }
   }
 
   override write(
