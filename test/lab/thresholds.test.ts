@@ -189,7 +189,7 @@ describe('any expression', () => {
           expect((error as Error).message).not.toContain('\n');
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 });

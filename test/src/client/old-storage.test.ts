@@ -10,7 +10,7 @@ import { memoryStorage } from '../../../src/client/storages/memory-storage.ts';
 import { settled } from '../../support/fake-timers.ts';
 import { type Bed, bed, messages, outcomeOf, readBatch } from './support.ts';
 
-const RUNS = Number(process.env.FAULT_RUNS ?? 1_000) / 2;
+const RUNS = Number(process.env.FAULT_RUNS ?? 300) / 2;
 
 type Write = [method: Exclude<keyof ClientStorage, 'load' | 'close'>, args: unknown[]];
 

@@ -13,7 +13,7 @@ import { FakeTimers } from '../../support/fake-timers.ts';
 import { NodeSqlite } from '../../support/node-sqlite.ts';
 
 /** Plays of each kind. More find more: `IDENTITY_RUNS=100000`. */
-const RUNS = Number(process.env.IDENTITY_RUNS ?? 500);
+const RUNS = Number(process.env.IDENTITY_RUNS ?? 200);
 
 type Frame = Record<string, unknown> & { t: string };
 

@@ -1181,7 +1181,7 @@ describe('whatever happens', () => {
           expect(producer?.committed ?? 0).toBe((producer?.nextSequence ?? 1) - 1);
         }
       }),
-      { numRuns: 1_000 },
+      { numRuns: 300 },
     );
   });
 });
