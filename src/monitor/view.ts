@@ -91,7 +91,9 @@ export interface AlertView {
   resolvedAtMs: number | null;
   value: number;
   message: string;
-  /** What to do: an address in the docs. */
+  /** What to do, in a sentence or two. */
+  remedy: string;
+  /** Where the whole of it is: a page of the docs. */
   runbook: string;
   silencedUntilMs: number | null;
   acknowledgedBy: string | null;

@@ -194,13 +194,11 @@ describe('at one look', () => {
     expect(trouble).toContain('SQLSTATE 42703');
     expect(trouble).toContain('Perhaps you meant to reference the column "trades.prize".');
     expect(trouble).toContain('18,244 messages wait in all; room for 66 min at the present rate.');
+    expect(trouble).toContain('What to do: Correct what Postgres names.');
     expect(await textOf(page.locator('header'))).toMatch(/^Sluice\s+failing/);
-    expect(
-      await page
-        .getByRole('link', { name: /What to do/ })
-        .first()
-        .getAttribute('href'),
-    ).toBe('https://example.com/docs/operations.md#sluicesinkpaused');
+    expect(await page.getByRole('link', { name: /More/ }).first().getAttribute('href')).toBe(
+      'https://example.com/docs/operations.md#sluicesinkpaused',
+    );
     await page.getByRole('link', { name: 'See the sink' }).click();
     await page.getByRole('heading', { level: 1, name: 'trades' }).waitFor();
     fake.show(wellView());

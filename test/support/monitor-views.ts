@@ -223,6 +223,7 @@ export function alertOf(given: Partial<AlertView>): AlertView {
     resolvedAtMs: null,
     value: 1,
     message: 'trades is paused: column "price" of relation "trades" does not exist',
+    remedy: 'Correct what Postgres names. Then press "Try again".',
     runbook: 'https://example.com/docs/operations.md#sluicesinkpaused',
     silencedUntilMs: null,
     acknowledgedBy: null,

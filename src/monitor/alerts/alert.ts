@@ -1,6 +1,7 @@
 /** An alert: one rule about one shard or database, from when its condition begins to hold until it is over. */
 
 import type { AlertView } from '../view.ts';
+import { remedyOf } from './remedies.ts';
 import { runbookOf, type Severity } from './rule.ts';
 
 export interface Alert {
@@ -65,6 +66,7 @@ export function alertView(alert: Alert, silencedUntilMs: number | null): AlertVi
     resolvedAtMs,
     value,
     message,
+    remedy: remedyOf(rule),
     runbook: runbookOf(rule),
     silencedUntilMs,
     acknowledgedBy,

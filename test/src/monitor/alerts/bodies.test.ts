@@ -20,6 +20,7 @@ const ALERT: AlertView = {
   resolvedAtMs: null,
   value: 1,
   message: 'trades, shard 2: it is paused, 7 messages wait: column "price" does not exist (42703)',
+  remedy: '',
   runbook: 'docs/operations.md#alert-sluicesinkpaused',
   silencedUntilMs: null,
   acknowledgedBy: null,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { remedyOf } from '../../../../src/monitor/alerts/remedies.ts';
 import { runbookOf } from '../../../../src/monitor/alerts/rule.ts';
 import { ALERT_RULES } from '../../../../src/monitor/alerts/rules.ts';
 import { readPage } from '../../../support/pages.ts';
@@ -28,6 +29,7 @@ describe('the runbook', () => {
       for (const part of ['What it means.', 'What to look at.', 'What to do.'])
         expect(section).toContain(`**${part}**`);
       expect(section).toContain(`(${rule.severity})`);
+      expect(remedyOf(name), 'beside the alert').not.toBe('');
     },
   );
 

@@ -7,7 +7,7 @@ import { shownAge, shownCount, shownDuration } from '../../../../src/monitor/sho
 import type { AlertView } from '../../../../src/monitor/view.ts';
 import { StatePill, type Tone } from '../../parts/state-pill.tsx';
 import { Table } from '../../parts/table.tsx';
-import { Runbook } from './attention.tsx';
+import { WhatToDo } from './attention.tsx';
 import type { Dashboard } from './dashboard.ts';
 import { linkTo } from './route.ts';
 import { Ago } from './shown.tsx';
@@ -33,7 +33,7 @@ export function AlertList({
 
 function AlertItem({ alert, dashboard }: { alert: AlertView; dashboard: Dashboard }): JSX.Element {
   const { nowMs } = dashboard;
-  const { rule, severity, state, message, activeAtMs, silencedUntilMs, acknowledgedBy, runbook } = alert;
+  const { rule, severity, state, message, activeAtMs, silencedUntilMs, acknowledgedBy } = alert;
   const isSilent = silencedUntilMs !== null && silencedUntilMs > nowMs;
   return (
     <li>
@@ -62,8 +62,8 @@ function AlertItem({ alert, dashboard }: { alert: AlertView; dashboard: Dashboar
             Acknowledge<span class="unseen"> {rule}</span>
           </button>
         ) : null}
-        <Runbook address={runbook} />
       </div>
+      <WhatToDo alert={alert} />
     </li>
   );
 }

@@ -92,21 +92,27 @@ function TroubleItem({ trouble, dashboard, view }: TroubleItemProps): JSX.Elemen
             Try again
           </button>
         ) : null}
-        {alert === undefined ? null : <Runbook address={alert.runbook} />}
       </div>
+      {alert === undefined ? null : <WhatToDo alert={alert} />}
     </li>
   );
 }
 
 const RESUMABLE = new Set(['retrying', 'paused', 'stopped', 'queue-old', 'queue-full', 'full']);
 
-/** A link to what to do; nothing where the address is no address of the web, as what a shard says is not trusted here. */
-export function Runbook({ address }: { address: string }): JSX.Element | null {
-  if (!/^https?:\/\//.test(address)) return null;
+/** What to do about an alert, and where there is more: a link where that is an address of the web, else the page of the docs. */
+export function WhatToDo({ alert: { remedy, runbook } }: { alert: AlertView }): JSX.Element {
   return (
-    <a href={address} target="_blank" rel="noopener noreferrer">
-      What to do ↗
-    </a>
+    <p>
+      <b>What to do:</b> {remedy}{' '}
+      {/^https?:\/\//.test(runbook) ? (
+        <a href={runbook} target="_blank" rel="noopener noreferrer">
+          More ↗
+        </a>
+      ) : (
+        <span class="quiet">More: {runbook}</span>
+      )}
+    </p>
   );
 }
 
