@@ -260,8 +260,7 @@ describe('while the database is away', () => {
     client.send('1');
     await until(async () => expect(await shard.payloads()).toEqual(['1']));
     const checkpoints = sql.raw(BENCH_CHECKPOINTS);
-    const shardName = `test/0`;
-    await query(sql`delete from ${checkpoints} where shard = ${shardName}`);
+    await query(sql`delete from ${checkpoints} where shard = ${shard.label}`);
     client.send('2');
     await until(async () => expect(await shard.stats()).toMatchObject({ state: 'stopped', buffered: 1 }));
     for (let start = 0; start < 2; start += 1) {

@@ -250,6 +250,8 @@ export class TestShard {
   readonly spec: BenchSinkSpec;
   /** A new one after each restart: one that has led to an instance stays broken when that is gone. */
   stub: ShardStub;
+  /** How its checkpoints name it. */
+  readonly label: string;
   readonly #name: string;
   readonly #query: Query;
 
@@ -264,7 +266,10 @@ export class TestShard {
     // Test files share the database, and each counts from the beginning.
     const table = `${crypto.randomUUID().slice(0, 8)}_${tables}`;
     this.spec = { table, column, options };
-    this.#name = encodeBenchShardName({ bench: 'test', spec: this.spec, driver, shard: 0 });
+    // All write to one table of checkpoints: a test that removes those of its shard must not stop those of other files.
+    const bench = `test-${table}`;
+    this.label = `${bench}/0`;
+    this.#name = encodeBenchShardName({ bench, spec: this.spec, driver, shard: 0 });
     this.stub = env.BENCH_SHARD.getByName(this.#name);
     this.#query = query;
   }
