@@ -29,24 +29,31 @@ const KEEP_SHARE = 0.5;
 /** What one holder may keep all the same, so that one whose database is away does not slow down the others. */
 const KEEP_AT_LEAST_BYTES = 1024 * 1024;
 
-/** From which share of its limit on a use is tight, and below which it is so no more. */
-const TIGHT_AT = 0.9;
-const EASES_AT = 0.75;
+/**
+ * From which share of its limit on a use is tight, and below which it is so no more. What passes has to ease above the limit of what lasts:
+ * that may be full for as long as a database is away, and what has a storage would be refused for so long too.
+ */
+const TIGHT_AT: Record<MemoryUse, number> = { passing: 0.95, lasting: 0.9 };
+const EASES_AT: Record<MemoryUse, number> = { passing: 0.875, lasting: 0.75 };
 
 /** One use of the budget: whether it takes more, and whether it should be offered less. */
 class Gate {
   readonly #share: number;
+  readonly #tightAt: number;
+  readonly #easesAt: number;
   #isShut = false;
   #isTight = false;
 
-  constructor(share: number) {
-    this.#share = share;
+  constructor(use: MemoryUse) {
+    this.#share = SHARE[use];
+    this.#tightAt = TIGHT_AT[use];
+    this.#easesAt = EASES_AT[use];
   }
 
-  /** False where so many bytes would be too much, and from then on until a quarter of the limit is free. */
+  /** False where so many bytes would be too much, and from then on until enough of the limit is free. */
   admits(bytes: number, heldBytes: number, limitBytes: number): boolean {
     const limit = limitBytes * this.#share;
-    if (this.#isShut && heldBytes > limit * EASES_AT) return false;
+    if (this.#isShut && heldBytes > limit * this.#easesAt) return false;
     this.#isShut = heldBytes + bytes > limit;
     if (this.#isShut) this.#isTight = true;
     return !this.#isShut;
@@ -54,10 +61,10 @@ class Gate {
 
   isTight(heldBytes: number, limitBytes: number): boolean {
     const limit = limitBytes * this.#share;
-    if (heldBytes <= limit * EASES_AT) {
+    if (heldBytes <= limit * this.#easesAt) {
       this.#isShut = false;
       this.#isTight = false;
-    } else if (heldBytes >= limit * TIGHT_AT) this.#isTight = true;
+    } else if (heldBytes >= limit * this.#tightAt) this.#isTight = true;
     return this.#isTight;
   }
 }
@@ -66,8 +73,8 @@ export class MemoryBudget {
   #limitBytes: number;
   #heldBytes = 0;
   readonly #gates: Record<MemoryUse, Gate> = {
-    passing: new Gate(SHARE.passing),
-    lasting: new Gate(SHARE.lasting),
+    passing: new Gate('passing'),
+    lasting: new Gate('lasting'),
   };
   readonly #accounts = new Map<string, MemoryAccount>();
   // The platform says nothing when it drops an object. Once the object is garbage, so is what it held.
@@ -112,7 +119,7 @@ export class MemoryBudget {
     return account;
   }
 
-  /** True where so many further bytes may be taken. Once it was false, it stays so until a quarter of the limit is free. */
+  /** True where so many further bytes may be taken. Once it was false, it stays so until an eighth of the limit is free, of what lasts a quarter. */
   admits(bytes: number, use: MemoryUse): boolean {
     return this.#gates[use].admits(bytes, this.#heldBytes, this.#limitBytes);
   }
