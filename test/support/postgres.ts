@@ -12,6 +12,8 @@ import { serverAccount } from '../../local/postgres/account.ts';
 import { locateBinaries } from '../../local/postgres/binaries.ts';
 import { ensureCluster, placeData } from '../../local/postgres/data-directory.ts';
 import { startEmbeddedPostgres } from '../../local/postgres/embedded.ts';
+import { quoteName } from '../../src/core/sql-text.ts';
+import type { Connection } from '../../src/database/connection.ts';
 import { openConnection } from './open-connection.ts';
 
 declare module 'vitest' {
@@ -49,6 +51,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
+/**
+ * By default who connects computes 4,096 rounds of a hash, and Neon's driver starts a job for each of them: with the thousands
+ * of connections of a run, a minute of CPU. Servers that a test starts itself have the usual number.
+ */
+async function cheapenPasswords({ db }: Connection, url: string): Promise<void> {
+  const { username, password } = new URL(url);
+  await db.execute('alter system set scram_iterations = 1');
+  await db.execute('set scram_iterations = 1');
+  await db.execute(`alter role ${quoteName(username)} password '${decodeURIComponent(password)}'`);
+}
+
 async function start(): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-test-'));
   const dataDirectory = join(folder, 'data');
@@ -67,6 +80,7 @@ async function start(): Promise<TestPostgres> {
   // No test cuts this server's power; those about what a crash leaves start one of their own.
   for (const setting of ['fsync', 'full_page_writes', 'synchronous_commit'])
     await connection.db.execute(`alter system set ${setting} = off`);
+  await cheapenPasswords(connection, postgres.url);
   await connection.db.execute('select pg_reload_conf()');
   await migrateDatabase(postgres.url);
   // In a bench its host makes it; here, shards of many test files share it.
