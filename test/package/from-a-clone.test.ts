@@ -210,10 +210,10 @@ describe('from a clone to the package', () => {
   test('and is deployed under the name and the classes of the clone; a shard of the old one drains', async () => {
     await type(/^npx wrangler deploy --env=""$/);
     const uploaded = cloudflare.workers.get('sluice');
-    expect(uploaded?.migrations).toMatchObject({ new_tag: 'v3' });
+    expect(uploaded?.migrations).toMatchObject({ new_tag: 'v4' });
     const classes = (uploaded?.bindings ?? []).flatMap(({ class_name }) => class_name ?? []);
     expect(classes.toSorted()).toEqual(
-      ['BenchObject', 'BenchShard', 'LoadObject', 'Namespace', 'Registry', 'Shard'].toSorted(),
+      ['BenchObject', 'BenchShard', 'LoadObject', 'Monitor', 'Namespace', 'Registry', 'Shard'].toSorted(),
     );
     front = await startTlsFront(port);
     terminal.places['sluice.example.workers.dev:443'] = front.place;
