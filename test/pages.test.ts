@@ -39,6 +39,8 @@ const PLAIN: Record<string, string> = {
   'docs/doctor.md: DATABASE_URL=postgres://… SLUICE_OPERATOR_TOKEN=… npx sluice doctor https://sluice.example.com':
     'a form; test/local/cli/doctor.test.ts gives an address and a database',
   'docs/doctor.md: WARN   max_wal_size is 1024 MB': 'compared by test/local/doctor/page.test.ts',
+  'docs/metrics.md: scrape_configs:':
+    'Prometheus asks by itself; test/workers/metrics.test.ts asks as it does',
   'docs/sinks.md: line 1': 'compared by test/package/pack.test.ts',
   'docs/first-sink.md: ok     Node 24.21.0': 'versions change; test/package/pack.test.ts runs the command',
 };

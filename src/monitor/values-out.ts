@@ -5,6 +5,9 @@ import type { Refusal } from '../outbox/refusal.ts';
 /** SQLSTATE classes whose sentences name columns, tables and constraints in quotes, and never a value: PostgreSQL has those in DETAIL. */
 const NAMES_ONLY = /^(0A|08|23|25|26|28|3D|3F|40|42|53|55|57|58|F0|HV|XX)/;
 
+/** A sentence that is longer is cut before it is looked at: what repeats in the expressions below takes time with its square. */
+const MAX_SENTENCE_LENGTH = 2_000;
+
 const QUOTED = /"[^"]*"|'[^']*'|«[^»]*»|„[^“]*“/g;
 
 /**
@@ -12,7 +15,8 @@ const QUOTED = /"[^"]*"|'[^']*'|«[^»]*»|„[^“]*“/g;
  *
  * @param details who refused the message; null where the error is about no message
  */
-export function withoutValues(sentence: string, details: Pick<Refusal, 'by' | 'sqlState'> | null): string {
+export function withoutValues(whole: string, details: Pick<Refusal, 'by' | 'sqlState'> | null): string {
+  const sentence = whole.slice(0, MAX_SENTENCE_LENGTH);
   switch (details?.by) {
     case 'mapping':
       // src/sinks/value-fault.ts: the last colon is that before the reason.
@@ -36,6 +40,10 @@ const IP = / ?(?:\b\d{1,3}(?:\.\d{1,3}){3}\b|\[?[\da-f]{0,4}(?::[\da-f]{0,4}){3,
 
 /** @param host of the database, where it is known */
 export function withoutAddress(sentence: string, host: string | undefined): string {
-  const plain = sentence.replaceAll(ADDRESS, '').replaceAll(NAME, '$1').replaceAll(IP, '');
+  const plain = sentence
+    .slice(0, MAX_SENTENCE_LENGTH)
+    .replaceAll(ADDRESS, '')
+    .replaceAll(NAME, '$1')
+    .replaceAll(IP, '');
   return host === undefined ? plain : plain.replaceAll(host, '…');
 }

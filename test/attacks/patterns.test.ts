@@ -48,6 +48,32 @@ const LOOKED_AT: Readonly<Record<string, string>> = {
   '^Bearer +(\\S*)$': 'no space is in what comes after the spaces',
   '^Bearer +(\\S+)$': 'no space is in what comes after the spaces',
   '\\/\\d+$': 'the name of a shard',
+  '^(\\d+(?:\\.\\d+)?)([smhd])$': 'an option or variable of the deployment',
+  '^(\\d+)\\.(\\d+)\\.(\\d+)\\.(\\d+)$':
+    'a host, from an option of the deployment; a dot stands between the digits',
+  '^127(\\.\\d+){3}$': 'a host, from an option of the deployment',
+  '\\B(?=(\\d{3})+$)': 'a number that was just written',
+  '\\ufffd+$': 'a text of a few characters that was just cut',
+  '\\/+$': 'an address, from a variable of the deployment',
+  "^([!#$%&'*+.^_`|~\\w-]+)\\s*=\\s*(.*)$": 'a variable of the deployment',
+  '(?<comment>--[^\\n]*|\\/\\*[\\s\\S]*?(?:\\*\\/|$))':
+    'a statement of the deployment, from the database, of a few kilobytes',
+  '(?<dollar>\\$(?<tag>[A-Za-z_]\\w*)?\\$[\\s\\S]*?(?:\\$\\k<tag>\\$|$))':
+    'a statement of the deployment, from the database, of a few kilobytes',
+  "(?<escaped>\\b[eE]'(?:[^'\\\\]|\\\\[\\s\\S]|'')*(?:'|\\\\?$))":
+    'a statement of the deployment, from the database, of a few kilobytes',
+  '(?<number>\\d[\\w.]*(?:(?<=[eE])[+-]\\d+)?|\\.\\d\\w*)':
+    'a statement of the deployment, from the database, of a few kilobytes',
+  '(?<quoted>"(?:[^"]|"")*(?:"|$))': 'a statement of the deployment, from the database, of a few kilobytes',
+  "(?<text>(?:\\b(?:[bBxXnN]|[uU]&))?'(?:[^']|'')*(?:'|$))":
+    'a statement of the deployment, from the database, of a few kilobytes',
+  '(\\((?:[^()\'"]|\\([^()]*\\))*\\))(?:\\s*,\\s*\\((?:[^()\'"]|\\([^()]*\\))*\\))+(…)?':
+    'a statement of the deployment, from the database, of a few kilobytes',
+  '"([a-z_][a-z0-9_$]*)"': 'a name, from the deployment; a quote ends it',
+  ' ?(?:\\b\\d{1,3}(?:\\.\\d{1,3}){3}\\b|\\[?[\\da-f]{0,4}(?::[\\da-f]{0,4}){3,7}\\]?)(?::\\d+)?':
+    '2,000 characters at most (MAX_SENTENCE_LENGTH)',
+  ' \\S+@\\S+:\\d+\\/\\S+ \\((?:tcp|neon)\\)': '2,000 characters at most (MAX_SENTENCE_LENGTH)',
+  ' cannot take .*(?=: )': '2,000 characters at most (MAX_SENTENCE_LENGTH)',
 };
 
 interface Found {
@@ -83,13 +109,14 @@ function isLinear(source: string): boolean {
 
 const files = ROOMS.flatMap((room) =>
   readdirSync(join(REPOSITORY, room), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    // A page that was built runs in a browser, where it harms its own reader.
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('built.ts'))
     .map((name) => join(room, name)),
 );
 const found = files.flatMap((file) => expressionsOf(file, readFileSync(join(REPOSITORY, file), 'utf8')));
 
 /** How many expressions are made of parts, which are not read here. One more has to be looked at, as those were. */
-const MADE_OF_PARTS = 4;
+const MADE_OF_PARTS = 5;
 
 describe('the regular expressions of a Worker', () => {
   test('are written out, but for a few', () => {

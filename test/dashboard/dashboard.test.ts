@@ -93,7 +93,7 @@ async function isFitForAll(
   for (const [index, width] of [1280, 390].entries()) {
     await page.setViewportSize({ width, height: 900 });
     // Charts follow the width of their places a moment later.
-    await expect.poll(() => tooWide(page), { message: `at ${width}` }).toEqual([]);
+    await eventually(async () => expect(await tooWide(page)).toEqual([]));
     for (const colorScheme of schemes[index] ?? []) {
       await page.emulateMedia({ colorScheme });
       const { violations, passes } = await axeFindings(page);
@@ -185,7 +185,7 @@ describe('at one look', () => {
   test('it says that all is well, and says so when it no longer is, within the same page', async () => {
     const page = await visit();
     await page.getByText('All is well').waitFor();
-    await expect.poll(() => textOf(page.locator('header'))).toMatch(/^Sluice\s+ok/);
+    await eventually(async () => expect(await textOf(page.locator('header'))).toMatch(/^Sluice\s+ok/));
     fake.show(pausedView());
     await page.getByRole('heading', { name: 'Needs attention (1)' }).waitFor();
     const trouble = await textOf(page.locator('.trouble'));
@@ -216,7 +216,9 @@ describe('at one look', () => {
     expect((await textOf(row)).split(/\s*\t\s*|\n/).map((cell) => cell.trim())).toEqual(
       expect.arrayContaining(['500', '0', '18.2k', '2 min', '37']),
     );
-    await expect.poll(() => textOf(page.getByRole('row', { name: /^clicks/ }))).toContain('asleep');
+    await eventually(async () =>
+      expect(await textOf(page.getByRole('row', { name: /^clicks/ }))).toContain('asleep'),
+    );
   });
 
   test('256 shards are one line of what needs attention, and those in trouble come first', async () => {
@@ -227,7 +229,7 @@ describe('at one look', () => {
     expect(await rows.count()).toBe(1 + 32);
     expect(await textOf(rows.nth(1))).toContain('retrying');
     await page.getByRole('button', { name: 'Show all 256 shards' }).click();
-    await expect.poll(() => rows.count()).toBe(1 + 256);
+    await eventually(async () => expect(await rows.count()).toBe(1 + 256));
   });
 });
 
@@ -246,7 +248,7 @@ describe('what comes from outside', () => {
     await page.getByRole('heading', { level: 1, name: markup }).waitFor();
     await page.getByRole('button', { name: 'Show them' }).click();
     await page.getByRole('button', { name: '1', exact: true }).click();
-    await expect.poll(() => page.getByLabel('The message').inputValue()).toBe(markup);
+    await eventually(async () => expect(await page.getByLabel('The message').inputValue()).toBe(markup));
     await page.keyboard.press('Escape');
     await page.goto(`${fake.url}/dashboard#/alerts`);
     await page.getByRole('heading', { level: 1, name: 'Alerts' }).waitFor();
@@ -436,11 +438,11 @@ describe('dead letters', () => {
     await page.getByText('120 messages').waitFor();
     await page.getByRole('button', { name: 'Show them' }).first().click();
     const rows = page.getByRole('region', { name: 'Dead letters of this reason' }).getByRole('row');
-    await expect.poll(() => rows.count()).toBe(51);
+    await eventually(async () => expect(await rows.count()).toBe(51));
     await page.getByRole('button', { name: 'Show 50 more' }).click();
-    await expect.poll(() => rows.count()).toBe(101);
+    await eventually(async () => expect(await rows.count()).toBe(101));
     await page.getByRole('button', { name: 'Show 50 more' }).click();
-    await expect.poll(() => rows.count()).toBe(121);
+    await eventually(async () => expect(await rows.count()).toBe(121));
     expect(await page.getByRole('button', { name: 'Show 50 more' }).count()).toBe(0);
   });
 
@@ -468,7 +470,7 @@ describe('dead letters', () => {
     await page.getByRole('button', { name: 'Show them' }).first().click();
     await page.getByRole('button', { name: '7', exact: true }).click();
     const message = page.getByLabel('The message');
-    await expect.poll(() => message.inputValue()).toBe(LETTERS[6]?.payload);
+    await eventually(async () => expect(await message.inputValue()).toBe(LETTERS[6]?.payload));
     await isFitForAll(page);
     await message.fill('{"sensor":"kitchen","celsius":21}');
     await page.getByRole('button', { name: 'Retry as edited' }).click();
@@ -532,9 +534,8 @@ describe('charts', () => {
     await page.getByText('2 marked times').click();
     await page.getByText('version 8f3c21d was deployed').first().waitFor();
     await page.getByRole('button', { name: '7 days' }).click();
-    await expect
-      .poll(() => page.getByRole('button', { name: '7 days' }).getAttribute('aria-pressed'))
-      .toBe('true');
+    const week = page.getByRole('button', { name: '7 days' });
+    await eventually(async () => expect(await week.getAttribute('aria-pressed')).toBe('true'));
     await isFitForAll(page);
   });
 
@@ -569,7 +570,7 @@ test('all of it can be done by keyboard alone', async () => {
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { level: 1, name: 'trades' }).waitFor();
   // What is read next is what it is about.
-  await expect.poll(focused).toBe('trades');
+  await eventually(async () => expect(await focused()).toBe('trades'));
   await tabTo(/^Pause$/);
   await page.keyboard.press('Enter');
   await page.getByRole('dialog').waitFor();
@@ -586,7 +587,9 @@ test('all of it can be done by keyboard alone', async () => {
   await page.keyboard.press('Enter');
   await tabTo(/^1$/);
   await page.keyboard.press('Enter');
-  await expect.poll(() => page.getByLabel('The message').inputValue()).toContain('kitchen');
+  await eventually(async () =>
+    expect(await page.getByLabel('The message').inputValue()).toContain('kitchen'),
+  );
   await tabTo(/^Retry$/);
   await page.keyboard.press('Enter');
   await page.locator('.toast', { hasText: 'Dead letter 1 will be written again' }).waitFor();

@@ -22,6 +22,12 @@ function configWith(part: string, environment?: string) {
 }
 
 describe('the parts of wrangler.toml', () => {
+  test('name where metrics go', () => {
+    expect(configWith('otlp.toml').vars).toEqual({ OTLP_URL: 'https://otel.example.com:4318' });
+    const { analytics_engine_datasets } = configWith('analytics.toml');
+    expect(analytics_engine_datasets).toEqual([{ binding: 'ANALYTICS', dataset: 'sluice' }]);
+  });
+
   test('switch /bench on', () => expect(configWith('switches.toml').vars).toMatchObject({ BENCH: 'on' }));
 
   test('list origins', () => {
@@ -67,8 +73,10 @@ describe('the parts of wrangler.toml', () => {
   test('are all of those that there are', () =>
     expect(readdirSync(join(REPOSITORY, 'examples/wrangler')).toSorted()).toEqual([
       'all-parts.toml',
+      'analytics.toml',
       'hyperdrive.toml',
       'origins.toml',
+      'otlp.toml',
       'staging.toml',
       'stream-sink.toml',
       'switches.toml',

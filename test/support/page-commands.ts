@@ -15,6 +15,10 @@ export const COMMANDS: readonly ShownCommand[] = allBlocks()
 export const NOT_RUN: readonly (readonly [RegExp, string])[] = [
   [/^npm publish$/, 'would publish'],
   [/^docker compose /, 'needs Docker'],
+  [
+    /^SELECT blob1 AS sink|^FROM sluice WHERE timestamp/,
+    'is SQL of Cloudflare’s Analytics Engine, which only Cloudflare runs',
+  ],
   [/^npm ci( && npm (run bench|test))?$/, 'is what CI itself does (.ci/run)'],
   [
     /^npm ci && npm pack$/,

@@ -222,12 +222,14 @@ describe('something asked beside the work', () => {
     timers.advance(3_000);
     const order: string[] = [];
     let answer: () => void = () => {};
-    const asked = slot.useAside(async () => {
+    const asideMs = 1_000;
+    const aside = async (): Promise<void> => {
       await new Promise<void>((resolve) => {
         answer = resolve;
       });
       order.push('asked');
-    }, 1_000);
+    };
+    const asked = slot.useAside(aside, asideMs);
     expect(slot.useAside(ask, 1_000), 'one at a time').toBeUndefined();
     const work = use(async () => void order.push('worked'));
     answer();
