@@ -39,6 +39,7 @@ const FAILING: Partial<LabEnv> = {
   DATABASE_URL,
   SHARD: failing,
   NAMESPACE: failing as unknown as LabEnv['NAMESPACE'],
+  MONITOR: failing as unknown as NonNullable<LabEnv['MONITOR']>,
   REGISTRY: failing as unknown as LabEnv['REGISTRY'],
   BENCH_SHARD: failing as unknown as LabEnv['BENCH_SHARD'],
   BENCH_OBJECT: failing as unknown as LabEnv['BENCH_OBJECT'],
