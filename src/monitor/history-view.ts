@@ -4,7 +4,7 @@ import { SluiceError } from '../core/errors.ts';
 import { percentileMs } from './buckets.ts';
 import { type History, TIERS, type TimedPoint } from './history.ts';
 import { type HistoryQuestion, RANGES } from './history-question.ts';
-import { mergeInTime, mergeShards, POINT_PEAKS, type Point } from './point.ts';
+import { mergeInTime, mergeShards, POINT_PEAKS, POINT_SUMS, type Point } from './point.ts';
 import type { MonitorEvent } from './shard-report.ts';
 import { type HistoryView, SERIES, type SeriesName } from './view.ts';
 
@@ -52,24 +52,13 @@ export function historyView(
   return { fromMs, stepMs, series: seriesOf(steps, stepMs / 1_000), markers: [...markers] };
 }
 
-const RATES = [
-  'received',
-  'committed',
-  'dead',
-  'refused',
-  'duplicate',
-  'retries',
-  'rowsWritten',
-  'batches',
-] as const;
-
 /** Rates per second, peaks, and percentiles of steps; null where nothing was reported. */
 export function seriesOf(steps: readonly (Point | undefined)[], seconds: number): Series {
   const series = Object.fromEntries(SERIES.map((name) => [name, [] as (number | null)[]])) as Series;
   for (const point of steps) {
     const values: Partial<Record<SeriesName, number | null>> = {};
     if (point !== undefined) {
-      for (const name of RATES) values[name] = point[name] / seconds;
+      for (const name of POINT_SUMS) values[name] = point[name] / seconds;
       for (const name of POINT_PEAKS) values[name] = point[name];
       values.ackP50Ms = percentileMs(point.ack, 0.5);
       values.ackP90Ms = percentileMs(point.ack, 0.9);
